@@ -1,0 +1,168 @@
+"""What a build owes: the design of trials minus those that are in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from metahpo.building.measurement import Protocol
+from metahpo.exceptions import StoreError
+from metahpo.learners.registry import learner_named, learner_names
+from metahpo.space.design import sobol_design
+from metahpo.tasks.cache import cached_keys, read_sidecar
+from metahpo.tasks.task import KINDS, TaskKind
+from metahpo.trials.trial import TrialKey
+
+#: Trials of one learner on one task that a worker runs in one go: the task is read once for them.
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """One dataset of a plan; `cost` orders the plan, cheap tasks first (rows x columns x classes)."""
+
+    key: str
+    kind: TaskKind
+    cost: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The design of a build: the same Sobol configurations of a learner on every task, the default first.
+
+    Attributes
+    ----------
+    cache : str
+        Folder of the dataset cache.
+    tasks : tuple of PlannedTask
+    learners : tuple of str
+    n_configurations : int
+        Of each learner on each task.
+    protocol : Protocol
+    """
+
+    cache: str
+    tasks: tuple[PlannedTask, ...]
+    learners: tuple[str, ...]
+    n_configurations: int
+    protocol: Protocol
+
+    def trials(self) -> Iterator[TrialKey]:
+        """All trials of the design, task by task."""
+        designs: dict[tuple[str, TaskKind], list[dict[str, object]]] = {}
+        for task in self.tasks:
+            for learner in self.learners:
+                if (learner, task.kind) not in designs:
+                    space = learner_named(learner, task.kind).space
+                    designs[learner, task.kind] = sobol_design(space, self.n_configurations, self.protocol.seed)
+                for configuration in designs[learner, task.kind]:
+                    yield TrialKey(task.key, learner, configuration, self.protocol.name, self.protocol.seed)
+
+    def owed(self, recorded: set[str]) -> list[list[TrialKey]]:
+        """Batches of trials that are not recorded yet, each of one learner on one task."""
+        batches: list[list[TrialKey]] = []
+        for key in self.trials():
+            if key.identity in recorded:
+                continue
+            last = batches[-1] if batches else []
+            if last and len(last) < BATCH and (last[0].task, last[0].learner) == (key.task, key.learner):
+                last.append(key)
+            else:
+                batches.append([key])
+        return batches
+
+    def save(self, path: Path) -> None:
+        """Write the plan as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """Read a plan.
+
+        Raises
+        ------
+        StoreError
+            No plan there.
+        """
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StoreError(
+                f"{str(path.parent)!r} is not the folder of a build ({error}); start one with `metahpo build`."
+            ) from None
+        tasks = tuple(PlannedTask(**t) for t in record["tasks"])
+        protocol = Protocol(**record["protocol"])
+        return cls(record["cache"], tasks, tuple(record["learners"]), record["n_configurations"], protocol)
+
+
+def make_plan(
+    cache: Path | str,
+    *,
+    keys: Sequence[str] | None = None,
+    learners: Sequence[str] | None = None,
+    n_configurations: int = 32,
+    protocol: Protocol | None = None,
+    min_rows: int = 120,
+    max_features: int = 100,
+    max_classes: int = 10,
+    max_per_family: int = 3,
+    exclude_families: Sequence[str] = (),
+) -> Plan:
+    """Plan a build over a dataset cache.
+
+    Parameters
+    ----------
+    cache : path
+        Folder of the dataset cache.
+    keys : sequence of str, default=None
+        Datasets by key, whatever their size; None takes every tabular dataset within the limits below.
+    learners : sequence of str, default=None
+        Names of learners; None takes all.
+    n_configurations : int, default=32
+        Configurations of each learner on each task.
+    protocol : Protocol, default=None
+        How trials are measured.
+    min_rows, max_features, max_classes, max_per_family : int
+        Limits on the datasets taken; of a family the smallest are kept, so that no origin outweighs the rest.
+    exclude_families : sequence of str, default=()
+        Families to leave out, to judge by later.
+
+    Raises
+    ------
+    UnknownNameError
+        An unknown learner.
+    StoreError
+        An unknown key or folder.
+    """
+    names = tuple(learners or learner_names("classification"))
+    chosen: list[PlannedTask] = []
+    of_family: dict[str, int] = {}
+    sidecars = {key: read_sidecar(cache, key) for key in (keys if keys is not None else cached_keys(cache))}
+    order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
+    for key in order:
+        sidecar = sidecars[key]
+        if sidecar["kind"] not in KINDS or sidecar.get("family") in exclude_families:
+            continue
+        family = str(sidecar.get("family") or key)
+        unfit = (
+            (sidecar.get("n_rows") or min_rows) < min_rows
+            or (sidecar.get("n_features") or 0) > max_features
+            or (sidecar.get("n_classes") or 0) > max_classes
+            or of_family.get(family, 0) >= max_per_family
+        )
+        if keys is None and unfit:
+            continue
+        of_family[family] = of_family.get(family, 0) + 1
+        chosen.append(PlannedTask(key, sidecar["kind"], _cost(sidecar)))
+    for task in chosen:
+        for name in names:
+            learner_named(name, task.kind)
+    return Plan(str(cache), tuple(chosen), names, n_configurations, protocol or Protocol())
+
+
+def _cost(sidecar: dict[str, object]) -> float:
+    """Rough size of the work: rows x columns, times classes where there are any."""
+    rows, columns, classes = (float(str(sidecar.get(k) or 1)) for k in ("n_rows", "n_features", "n_classes"))
+    return rows * (columns + 10.0) * max(1.0, classes - 1.0)

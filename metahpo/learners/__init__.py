@@ -1,0 +1,1 @@
+"""Who is tuned: learners with a search space for each kind of task."""

@@ -1,0 +1,91 @@
+"""A learner: a scikit-learn estimator, what may be chosen of it, and how a task's columns reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ConfigSpace import ConfigurationSpace
+from sklearn.base import BaseEstimator
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from metahpo.tasks.preprocessing import Encoding, preprocessing
+from metahpo.tasks.task import Task, TaskKind
+
+#: Value of a rule hyperparameter that says: take the number.
+BY_VALUE = "value"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One learner for one kind of task.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"classification", "regression"}
+    space : ConfigurationSpace
+        Its default configuration is the library's own.
+    estimator_class : class
+        scikit-learn estimator.
+    encoding : {"scaled", "ordinal"}
+        How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
+    rules : dict of str to str
+        Rule hyperparameter -> the parameter it speaks for. A parameter that is either a word or a number
+        (``gamma="scale"`` or ``gamma=0.1``) is two hyperparameters: the rule, and, where it is "value", the number.
+    fixed : callable
+        Task -> parameters that are not tuned (those that follow from the data, and limits).
+    scale_target : bool
+        Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
+    """
+
+    name: str
+    kind: TaskKind
+    space: ConfigurationSpace
+    estimator_class: Callable[..., BaseEstimator]
+    encoding: Encoding
+    rules: Mapping[str, str] = field(default_factory=dict)
+    fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
+    scale_target: bool = False
+
+    def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration as estimator parameters: ``estimator.set_params(**learner.parameters(configuration))``."""
+        parameters = {k: v for k, v in configuration.items() if k not in self.rules}
+        for rule, parameter in self.rules.items():
+            if configuration.get(rule, BY_VALUE) != BY_VALUE:
+                parameters[parameter] = configuration[rule]
+        return parameters
+
+    def estimator(self, configuration: Mapping[str, Any], random_state: int | None = None) -> BaseEstimator:
+        """Bare, unfitted estimator with the parameters of a configuration."""
+        estimator = self.estimator_class(**self.parameters(configuration))
+        if "random_state" in estimator.get_params():
+            estimator.set_params(random_state=random_state)
+        return estimator
+
+    def on_prepared_columns(
+        self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None
+    ) -> BaseEstimator:
+        """Unfitted estimator that takes what ``preprocessing(task, encoding)`` gives; see :meth:`pipeline`."""
+        estimator = self.estimator(configuration, random_state).set_params(**self.fixed(task))
+        if self.scale_target:
+            return TransformedTargetRegressor(estimator, transformer=StandardScaler())
+        return estimator
+
+    def pipeline(self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None) -> Pipeline:
+        """Unfitted pipeline that takes the columns of `task`: preprocessing, then the learner.
+
+        Parameters
+        ----------
+        configuration : mapping
+            A configuration of `space`.
+        task : Task
+            Says which columns are numeric and which categorical; nothing is learnt from its rows.
+        random_state : int or None
+            Seed of the learner.
+        """
+        learner = self.on_prepared_columns(configuration, task, random_state)
+        return Pipeline([("preprocessing", preprocessing(task, self.encoding)), ("learner", learner)])

@@ -1,0 +1,1 @@
+"""On what learners are measured: datasets with a target, a kind, splits and metrics."""

@@ -1,0 +1,124 @@
+"""Metrics by their scikit-learn scorer names, as losses: the only place where a sign is flipped.
+
+A score in [0, 1] or below 1 where 1 is best (accuracy, R2, ...) becomes ``1 - score``; a ``neg_*`` score becomes ``-score``.
+Past this module every number is a loss to be minimised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as skm
+
+from metahpo.exceptions import UnknownNameError
+from metahpo.tasks.task import TaskKind
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and its loss.
+
+    Attributes
+    ----------
+    name : str
+        scikit-learn scorer name.
+    kind : {"classification", "regression"}
+    best_score : float
+        The score of a perfect model: ``loss = best_score - score``.
+    """
+
+    name: str
+    kind: TaskKind
+    best_score: float
+
+    def loss_from_score(self, score: float) -> float:
+        """Loss (0 is perfect, lower is better) of a scikit-learn score (higher is better)."""
+        return self.best_score - score
+
+    def score_from_loss(self, loss: float) -> float:
+        """Inverse of :meth:`loss_from_score`."""
+        return self.best_score - loss
+
+
+METRICS: Mapping[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("balanced_accuracy", "classification", 1.0),
+        Metric("accuracy", "classification", 1.0),
+        Metric("f1_macro", "classification", 1.0),
+        Metric("roc_auc_ovr", "classification", 1.0),
+        Metric("neg_log_loss", "classification", 0.0),
+        Metric("r2", "regression", 1.0),
+        Metric("neg_root_mean_squared_error", "regression", 0.0),
+        Metric("neg_mean_absolute_error", "regression", 0.0),
+    )
+}
+
+#: What a task is judged by unless the caller says otherwise.
+DEFAULT_METRIC: Mapping[TaskKind, str] = {"classification": "balanced_accuracy", "regression": "r2"}
+
+
+def metric_names(kind: TaskKind) -> list[str]:
+    """Names of the metrics of a kind of task, the default first."""
+    return [m.name for m in METRICS.values() if m.kind == kind]
+
+
+def metric_named(name: str | None, kind: TaskKind) -> Metric:
+    """Look up a metric.
+
+    Parameters
+    ----------
+    name : str or None
+        scikit-learn scorer name; None takes the default of `kind` (balanced accuracy, R2).
+
+    Raises
+    ------
+    UnknownNameError
+        No such metric for this kind of task; the message lists those that exist.
+    """
+    metric = METRICS.get(DEFAULT_METRIC[kind] if name is None else name)
+    if metric is None or metric.kind != kind:
+        raise UnknownNameError(f"{kind} metric", name, metric_names(kind), "Names are scikit-learn's scorer names.")
+    return metric
+
+
+def classification_losses(y: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[str, float]:
+    """Losses of every classification metric.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        True class indices.
+    probability : ndarray of shape (n, n_classes)
+        Predicted probabilities, rows summing to one; the predicted class is the most probable one.
+    """
+    n_classes = probability.shape[1]
+    predicted = probability.argmax(axis=1)
+    labels = np.arange(n_classes)
+    score = probability[:, 1] if n_classes == 2 else probability
+    scores = {
+        "accuracy": skm.accuracy_score(y, predicted),
+        "balanced_accuracy": skm.balanced_accuracy_score(y, predicted),
+        "f1_macro": skm.f1_score(y, predicted, average="macro", labels=labels, zero_division=0.0),
+        "roc_auc_ovr": skm.roc_auc_score(y, score, multi_class="ovr", labels=labels),
+        "neg_log_loss": -skm.log_loss(y, probability, labels=labels),
+    }
+    return _losses(scores)
+
+
+def regression_losses(y: NDArray[np.float64], prediction: NDArray[np.float64]) -> dict[str, float]:
+    """Losses of every regression metric, for targets and predictions of shape (n,)."""
+    scores = {
+        "r2": skm.r2_score(y, prediction),
+        "neg_root_mean_squared_error": -skm.root_mean_squared_error(y, prediction),
+        "neg_mean_absolute_error": -skm.mean_absolute_error(y, prediction),
+    }
+    return _losses(scores)
+
+
+def _losses(scores: dict[str, Any]) -> dict[str, float]:
+    return {name: METRICS[name].loss_from_score(float(score)) for name, score in scores.items()}
