@@ -1,0 +1,1 @@
+"""A dataset in numbers: documented, deterministic meta-features of a task."""

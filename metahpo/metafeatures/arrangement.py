@@ -1,0 +1,79 @@
+"""A canonical order of a task's rows and columns: the same data, however arranged, become the same arrays.
+
+Whatever depends on positions (a subsample, folds, the order of a floating-point sum) then depends on the content
+only. Rows and columns are sorted by 64-bit keys, refined in turns as in colour refinement of a bipartite graph
+(Weisfeiler and Lehman, 1968): a column's key sums over its rows, a row's key over its columns; integer sums modulo
+2^64 do not depend on their order. Columns enter by content, not by name, so that a renamed column changes nothing.
+
+Legend: n rows, p columns; `cells` (p, n) uint64 hashed cell values, `rows` (n,) and `columns` (p,) uint64 keys.
+Equal keys belong to equal rows or columns, or to mirror images of each other where the data are as symmetric as a
+full factorial design.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metahpo.tasks.task import Task
+
+Keys = NDArray[np.uint64]
+
+#: Steps per column range in which numbers are told apart: coarse enough to hide rounding after a change of units,
+#: and irrational, so that no grid of values lies on the border between two steps.
+RESOLUTION = 1e9 / np.pi
+ROUNDS = 2
+
+
+def canonical(task: Task) -> Task:
+    """The same task with its rows and columns in an order that depends only on the content.
+
+    Exact for any permutation of rows and columns and any positive rescaling or shift of numeric columns.
+    """
+    cells = np.stack([_cell_keys(task.X[name]) for name in task.X.columns])
+    target = _mix(_steps(task.y.astype(np.float64)))
+    rows = target
+    columns = np.zeros(len(cells), np.uint64)
+    for _ in range(ROUNDS):
+        columns = _mix(cells ^ rows).sum(axis=1)
+        rows = _mix(target + _mix(cells ^ columns[:, None]).sum(axis=0))
+    row_order, column_order = np.argsort(rows, kind="stable"), np.argsort(columns, kind="stable")
+    X = task.X.iloc[row_order, column_order].reset_index(drop=True)
+    return Task(X, task.y[row_order], task.kind, task.name, task.family, task.data_id, task.classes, task.treatments)
+
+
+def unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each column of `values` (n, p), or a vector (n,), shifted and scaled to [0, 1]; NaN stays, a constant becomes 0.
+
+    Dividing by the largest magnitude first keeps the range of extreme columns (1e308 or 1e-308) within floats.
+    """
+    largest = np.fmax.reduce(np.abs(values), axis=0)
+    scaled = values / np.where(largest > 0, largest, 1.0)
+    scaled -= np.fmin.reduce(scaled, axis=0)
+    width = np.fmax.reduce(scaled, axis=0)
+    scaled /= np.where(width > 0, width, 1.0)
+    return scaled
+
+
+def _cell_keys(column: pd.Series[Any]) -> Keys:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return _mix(column.cat.codes.to_numpy(np.int64).astype(np.uint64) + np.uint64(2**40))
+    return _mix(_steps(column.to_numpy(np.float64)))
+
+
+def _steps(values: NDArray[np.float64]) -> Keys:
+    steps = np.floor(unit_range(values) * RESOLUTION + 0.5)
+    return np.where(np.isnan(steps), 2.0**41, steps).astype(np.uint64)
+
+
+def _mix(keys: Keys) -> Keys:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): one bit of input changes half of the output's."""
+    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

@@ -1,0 +1,50 @@
+"""What a meta-feature is: a name, its group, its formula and where it comes from; and how columns are summarised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metahpo.tasks.task import TaskKind
+
+Group = Literal["general", "statistical", "information", "landmarking"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+
+
+@dataclass(frozen=True)
+class MetaFeature:
+    """The definition of one meta-feature.
+
+    Attributes
+    ----------
+    name : str
+        Key in `MetaFeatures.values`.
+    group : {"general", "statistical", "information", "landmarking"}
+    formula : str
+        What is computed, in words and symbols (n rows, p columns, k classes; ln is the natural logarithm).
+    source : str
+        Where it was proposed.
+    kind : {"classification", "regression"} or None
+        The only kind of task it is defined for; None: both.
+    """
+
+    name: str
+    group: Group
+    formula: str
+    source: str
+    kind: TaskKind | None = None
+
+
+def mean_of(values: NDArray[Any]) -> float:
+    """Mean over columns, skipping undefined ones; NaN where no column is left."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def largest_of(values: NDArray[Any]) -> float:
+    """Largest over columns, skipping undefined ones; NaN where no column is left."""
+    known = values[np.isfinite(values)]
+    return float(known.max()) if known.size else float("nan")

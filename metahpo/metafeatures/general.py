@@ -1,0 +1,91 @@
+"""Simple meta-features: the size and make-up of a dataset.
+
+Legend: n rows, p columns, k classes; shape, class counts and cardinalities are those of the whole task, the rest those
+of its sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
+from metahpo.metafeatures.sample import Sample
+from metahpo.metafeatures.sources import FEURER, RIVOLLI, SOARES, STATLOG
+from metahpo.tasks.task import Task
+
+GENERAL = (
+    MetaFeature("log_rows", "general", "ln n", FEURER),
+    MetaFeature("log_columns", "general", "ln p", FEURER),
+    MetaFeature("log_rows_per_column", "general", "ln(n / p)", FEURER),
+    MetaFeature("log_encoded_columns", "general", "ln of the number of columns after one-hot encoding", RIVOLLI),
+    MetaFeature("share_categorical", "general", "share of the columns that are categorical", FEURER),
+    MetaFeature("share_binary", "general", "share of the columns with two distinct values", STATLOG),
+    MetaFeature("share_missing_cells", "general", "share of the cells that are missing", FEURER),
+    MetaFeature("share_missing_columns", "general", "share of the columns with a missing cell", FEURER),
+    MetaFeature("share_missing_rows", "general", "share of the rows with a missing cell", FEURER),
+    MetaFeature("log_cardinality_mean", "general", "ln of the categories of a categorical column, mean", FEURER),
+    MetaFeature("log_cardinality_max", "general", "ln of the categories of a categorical column, largest", FEURER),
+    MetaFeature("distinct_ratio_mean", "general", "distinct / known cells of a numeric column, mean", SOARES),
+    MetaFeature("mode_share_mean", "general", "share of a column's most frequent value, mean (sparsity)", RIVOLLI),
+    MetaFeature("log_classes", "general", "ln k", FEURER, "classification"),
+    MetaFeature("class_share_min", "general", "share of the smallest class", FEURER, "classification"),
+    MetaFeature("class_imbalance", "general", "ln(largest / smallest class)", RIVOLLI, "classification"),
+    MetaFeature("log_rows_smallest_class", "general", "ln(rows of the smallest class)", RIVOLLI, "classification"),
+    MetaFeature("target_mode_share", "general", "share of the largest class or the most frequent target", FEURER),
+    MetaFeature("target_distinct_ratio", "general", "distinct target values / n", SOARES, "regression"),
+)
+
+
+def general(task: Task, drawn: Task, sample: Sample) -> dict[str, float]:
+    """The simple meta-features of a task, with the part drawn from it as task and as arrays; NaN where not defined."""
+    n, p = task.X.shape
+    distinct_numeric, mode_numeric = _distinct(sample.numeric)
+    distinct_named, mode_named = _distinct(np.where(sample.codes < 0, np.nan, sample.codes))
+    cardinality = np.array([task.X[name].nunique() for name in drawn.categorical], np.float64)
+    n_categorical = len(task.categorical)
+    encoded = n_categorical * np.where(cardinality > 2, cardinality, 1).mean() if n_categorical else 0.0
+    n_known = (~np.isnan(sample.numeric)).sum(axis=0)
+    values = {
+        "log_rows": np.log(n),
+        "log_columns": np.log(p),
+        "log_rows_per_column": np.log(n / p),
+        "log_encoded_columns": np.log(p - n_categorical + encoded),
+        "share_categorical": n_categorical / p,
+        "share_binary": np.mean(np.concatenate([distinct_numeric, distinct_named]) == 2),
+        "share_missing_cells": sample.missing.mean(),
+        "share_missing_columns": sample.missing.any(axis=0).mean(),
+        "share_missing_rows": sample.missing.any(axis=1).mean(),
+        "log_cardinality_mean": mean_of(np.log(cardinality)),
+        "log_cardinality_max": largest_of(np.log(cardinality)),
+        "distinct_ratio_mean": mean_of(distinct_numeric / np.where(n_known > 0, n_known, np.nan)),
+        "mode_share_mean": mean_of(np.concatenate([mode_numeric, mode_named])),
+    }
+    if task.kind == "classification":
+        counts = np.bincount(task.y)
+        counts = counts[counts > 0]
+        values |= {
+            "log_classes": np.log(len(counts)),
+            "class_share_min": counts.min() / n,
+            "class_imbalance": np.log(counts.max() / counts.min()),
+            "log_rows_smallest_class": np.log(counts.min()),
+            "target_mode_share": counts.max() / n,
+        }
+    else:
+        distinct, mode = _distinct(sample.y[:, None])
+        values |= {"target_mode_share": mode[0], "target_distinct_ratio": distinct[0] / sample.n_rows}
+    return {name: float(value) for name, value in values.items()}
+
+
+def _distinct(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Number of distinct known values of each column, and the share of the most frequent one; of (n, p) two (p,)."""
+    n, p = columns.shape
+    ordered = np.sort(columns, axis=0)  # NaN last
+    distinct, mode = np.zeros(p), np.full(p, np.nan)
+    for j in range(p):
+        known = ordered[: n - int(np.isnan(ordered[:, j]).sum()), j]
+        if len(known):
+            starts = np.flatnonzero(np.diff(known, prepend=-np.inf) > 0)
+            distinct[j] = len(starts)
+            mode[j] = np.diff(starts, append=len(known)).max() / len(known)
+    return distinct, mode

@@ -1,0 +1,143 @@
+"""The part of a task that meta-features are computed on: its size follows from the data's shape, never from a clock.
+
+A wall-clock budget would give other numbers on a busy machine; caps on rows and columns bound the time just as well
+and give the same vector every time. Legend: n rows and p columns used, a numeric and b categorical columns, k classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from metahpo.metafeatures.arrangement import canonical, unit_range
+from metahpo.tasks.task import Task, TaskKind
+
+#: Groups other than landmarking read at most so many rows and columns, landmarking so many rows.
+ROWS, COLUMNS = 2_000, 100
+LANDMARK_ROWS = 500
+#: Up to this many cells a task is arranged as a whole; of a larger one rows and columns are first drawn by position.
+MAX_CELLS = 500_000
+
+#: Levels that a column is cut into for information theory, besides "missing".
+N_LEVELS = 10
+#: Indicator columns that one categorical column may have, and all together.
+MAX_INDICATORS, MAX_WIDTH = 10, 100
+
+
+def draw(task: Task, random_state: int) -> Task:
+    """Canonically arranged rows and columns of a task, at most about `ROWS` x `COLUMNS`, stratified by class.
+
+    Invariant to the order of rows and columns for tasks of up to `MAX_CELLS` cells; larger ones are first cut down by
+    position.
+    """
+    rng = np.random.default_rng(random_state)
+    n_columns = max(1, MAX_CELLS // min(task.n_rows, ROWS))
+    task = task.subsample(MAX_CELLS // min(task.X.shape[1], n_columns), random_state)
+    task = canonical(_some_columns(task, n_columns, rng))
+    return _some_columns(task, COLUMNS, rng).subsample(ROWS, random_state)
+
+
+def _some_columns(task: Task, n_columns: int, rng: np.random.Generator) -> Task:
+    if task.X.shape[1] <= n_columns:
+        return task
+    X = task.X.iloc[:, np.sort(rng.choice(task.X.shape[1], n_columns, replace=False))]
+    return Task(X, task.y, task.kind, task.name, task.family, task.data_id, task.classes, task.treatments)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A task as plain arrays, in units-free form.
+
+    Attributes
+    ----------
+    kind : {"classification", "regression"}
+    numeric : ndarray of shape (n, a)
+        Numeric columns scaled to [0, 1]; NaN = missing.
+    codes : ndarray of shape (n, b)
+        Categorical columns: 0 is the most frequent category, then by falling frequency; -1 = missing.
+    y : ndarray of shape (n,)
+        Class indices 0..k-1 of the classes present, or the target scaled to [0, 1].
+    """
+
+    kind: TaskKind
+    numeric: NDArray[np.float64]
+    codes: NDArray[np.int64]
+    y: NDArray[Any]
+
+    @classmethod
+    def of(cls, task: Task) -> Sample:
+        """Read a (small) task."""
+        numeric = task.X[list(task.numeric)].to_numpy(np.float64).reshape(task.n_rows, -1)
+        codes = np.empty((task.n_rows, len(task.categorical)), np.int64)
+        for j, name in enumerate(task.categorical):
+            codes[:, j] = _by_frequency(task.X[name].cat.codes.to_numpy(np.int64))
+        y = unit_range(task.y) if task.kind == "regression" else np.unique(task.y, return_inverse=True)[1]
+        return cls(task.kind, unit_range(numeric), codes, y)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, n."""
+        return len(self.y)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, p = a + b."""
+        return int(self.numeric.shape[1] + self.codes.shape[1])
+
+    @cached_property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which cells are missing, (n, p): numeric columns first."""
+        return np.hstack([np.isnan(self.numeric), self.codes < 0])
+
+    @cached_property
+    def standardised(self) -> NDArray[np.float64]:
+        """Numeric columns with mean 0 and standard deviation 1 over their known cells, (n, a); NaN where constant."""
+        known = ~np.isnan(self.numeric)
+        n_known = np.maximum(known.sum(axis=0), 1)
+        centred = self.numeric - np.where(known, self.numeric, 0.0).sum(axis=0) / n_known
+        deviation = np.sqrt(np.square(np.where(known, centred, 0.0)).sum(axis=0) / n_known)
+        result: NDArray[np.float64] = centred / np.where(deviation > 0, deviation, np.nan)
+        return result
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float64]:
+        """The sample as numbers only, (n, width): what cheap learners see.
+
+        Standardised numeric columns (missing cells at the mean) and 0/1 indicators of the most frequent categories.
+        Rounded to nine decimals, so that a change of units cannot turn a tie.
+        """
+        per_column = max(1, min(MAX_INDICATORS, (MAX_WIDTH - self.numeric.shape[1]) // max(1, self.codes.shape[1])))
+        indicators = [c[:, None] == np.arange(min(per_column, max(1, c.max()))) for c in self.codes.T]
+        numbers = np.nan_to_num(self.standardised.round(9), nan=0.0)
+        return np.hstack([numbers, *indicators]).astype(np.float64)
+
+    @cached_property
+    def levels(self) -> NDArray[np.int64]:
+        """Every column cut into levels 0..N_LEVELS-1, missing = N_LEVELS, (n, p): numeric columns first.
+
+        Numbers by quantile bins (ties share a bin), categories by frequency with the rarest in one level.
+        """
+        binned = quantile_bins(self.numeric, N_LEVELS)
+        named = np.where(self.codes < 0, N_LEVELS, np.minimum(self.codes, N_LEVELS - 1))
+        return np.hstack([binned, named])
+
+
+def quantile_bins(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
+    """Bin 0..n_bins-1 of each value within its column by rank, missing = n_bins; ties share a bin; (n, a)."""
+    missing = np.isnan(values)
+    ranks = np.asarray(rankdata(np.where(missing, np.inf, values), axis=0))
+    share = (ranks - 0.5) / np.maximum((~missing).sum(axis=0), 1)
+    bins = np.minimum((share * n_bins).astype(np.int64), n_bins - 1)
+    return np.where(missing, n_bins, bins)
+
+
+def _by_frequency(codes: NDArray[Any]) -> NDArray[np.int64]:
+    counts = np.bincount(codes[codes >= 0], minlength=1)
+    place = np.empty(len(counts), np.int64)
+    place[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return np.where(codes < 0, -1, place[codes])
