@@ -1,1 +1,1 @@
-"""What may be chosen: search spaces are ConfigSpace objects, configurations plain dictionaries of their active values."""
+"""What may be chosen: search spaces are ConfigSpace objects, configurations dictionaries of their active values."""

@@ -1,9 +1,9 @@
 """Configurations as rows of the unit cube, and back: the only door between the two.
 
 Symbols: n configurations, d columns.  A numeric hyperparameter is one column in [0, 1], on a log scale where its space
-is; an ordinal one column, equally spaced; a categorical of two choices one column, of more choices one column a choice
-(one-hot); a constant none.  A conditional hyperparameter has one more column, 1 where it is active; where it is not, its
-columns are 0, so that values nobody uses cannot move a prediction.
+is; an ordinal one column, equally spaced; a categorical of two choices one column, of more choices one column a
+choice (one-hot); a constant none.  A conditional hyperparameter has one more column, 1 where it is active; where it is
+not, its columns are 0, so that values nobody uses cannot move a prediction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from metahpo.space.configuration import Configuration, builtin, is_active
 class _Block:
     """Columns [start, stop) of one hyperparameter; `indicator` is the column that says it is active, or None."""
 
-    hyperparameter: Hyperparameter
+    hyperparameter: Hyperparameter[Any, Any]
     start: int
     stop: int
     indicator: int | None
@@ -90,7 +90,7 @@ class SpaceEncoder:
         return rows
 
     def decode(self, rows: NDArray[np.float64]) -> list[Configuration]:
-        """Configurations of rows of shape (n, d); what is active follows from the conditions, not from the indicators."""
+        """Configurations of rows of shape (n, d); what is active follows from the conditions, not the indicators."""
         rows = np.asarray(rows, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.n_columns:
             raise SpaceError(f"rows must be of shape (n, {self.n_columns}), but are of shape {rows.shape}.")
@@ -110,7 +110,7 @@ def unit_cube_space(n_columns: int) -> ConfigurationSpace:
     return ConfigurationSpace({f"x{i}": (0.0, 1.0) for i in range(n_columns)})
 
 
-def _value_columns(hyperparameter: Hyperparameter) -> list[str]:
+def _value_columns(hyperparameter: Hyperparameter[Any, Any]) -> list[str]:
     if isinstance(hyperparameter, Constant):
         return []
     if isinstance(hyperparameter, CategoricalHyperparameter) and len(hyperparameter.choices) > 2:
@@ -120,21 +120,23 @@ def _value_columns(hyperparameter: Hyperparameter) -> list[str]:
     raise SpaceError(f"hyperparameters of type {type(hyperparameter).__name__} cannot be encoded: {hyperparameter}.")
 
 
-def _to_unit(hyperparameter: Hyperparameter, values: list[Any]) -> NDArray[np.float64]:
+def _to_unit(hyperparameter: Hyperparameter[Any, Any], values: list[Any]) -> NDArray[np.float64]:
     """Values (n,) -> columns (n, k)."""
-    for value in values:
-        if not hyperparameter.legal_value(value):
-            raise SpaceError(f"{hyperparameter.name!r} = {value!r} is not allowed: {hyperparameter}.")
+    legal = hyperparameter.legal_value(np.array(values, dtype=object))
+    if not np.all(legal):
+        value = values[int(np.argmin(legal))]
+        raise SpaceError(f"{hyperparameter.name!r} = {value!r} is not allowed: {hyperparameter}.")
     if isinstance(hyperparameter, (CategoricalHyperparameter, OrdinalHyperparameter)):
         choices = _choices(hyperparameter)
         index = np.array([choices.index(v) for v in values])
         if isinstance(hyperparameter, CategoricalHyperparameter) and len(choices) > 2:
-            return np.eye(len(choices))[index]
+            one_hot: NDArray[np.float64] = np.eye(len(choices))[index]
+            return one_hot
         return (index / max(1, len(choices) - 1))[:, None]
     return np.asarray(hyperparameter.to_vector(np.array(values)), dtype=np.float64).clip(0.0, 1.0)[:, None]
 
 
-def _from_unit(hyperparameter: Hyperparameter, columns: NDArray[np.float64]) -> list[Any]:
+def _from_unit(hyperparameter: Hyperparameter[Any, Any], columns: NDArray[np.float64]) -> list[Any]:
     """Columns (n, k) -> values (n,); anything in the cube is taken to the nearest legal value."""
     if isinstance(hyperparameter, Constant):
         return [builtin(hyperparameter.value)] * len(columns)

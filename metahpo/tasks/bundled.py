@@ -5,7 +5,7 @@ from __future__ import annotations
 from sklearn import datasets
 
 from metahpo.exceptions import UnknownNameError
-from metahpo.tasks.task import Task
+from metahpo.tasks.task import Task, TaskKind
 
 #: name -> (loader, family in the meta-datasets, so that a bundled dataset is recognised as one already tuned)
 _LOADERS = {
@@ -31,5 +31,5 @@ def bundled_task(name: str) -> Task:
         raise UnknownNameError("bundled dataset", name, BUNDLED)
     loader, family = _LOADERS[name]
     X, y = getattr(datasets, loader)(return_X_y=True, as_frame=True)
-    kind = "regression" if name == "diabetes" else "classification"
+    kind: TaskKind = "regression" if name == "diabetes" else "classification"
     return Task.from_arrays(X, y, kind=kind, name=name, family=family)

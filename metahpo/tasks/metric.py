@@ -1,6 +1,7 @@
 """Metrics by their scikit-learn scorer names, as losses: the only place where a sign is flipped.
 
-A score in [0, 1] or below 1 where 1 is best (accuracy, R2, ...) becomes ``1 - score``; a ``neg_*`` score becomes ``-score``.
+A score in [0, 1] or below 1 where 1 is best (accuracy, R2, ...) becomes ``1 - score``; a ``neg_*`` score becomes
+``-score``.
 Past this module every number is a loss to be minimised.
 """
 

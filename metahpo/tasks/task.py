@@ -162,7 +162,8 @@ class Task:
         smallest = int(np.bincount(self.y).min())
         if smallest < n_folds:
             raise DataError(
-                f"{n_folds} stratified folds need at least {n_folds} rows of each class, but the smallest class of task "
+                f"{n_folds} stratified folds need at least {n_folds} rows of each class, but the smallest class of "
+                f"task "
                 f"{self.name!r} has {smallest}; use fewer folds, or `without_rare_classes({n_folds})`."
             )
         return list(StratifiedKFold(n_folds, shuffle=True, random_state=random_state).split(self.X, self.y))
@@ -192,7 +193,8 @@ class Task:
             raise DataError(f"task {self.name!r} has fewer than two classes of at least {minimum} rows.")
         rows = np.flatnonzero(np.isin(self.y, kept))
         renumbered = np.searchsorted(kept, self.y[rows])
-        note = f"classes with fewer than {minimum} rows were dropped: {[self.classes[i] for i in np.flatnonzero(counts < minimum)]}"
+        gone = [self.classes[i] for i in np.flatnonzero(counts < minimum)]
+        note = f"classes with fewer than {minimum} rows were dropped: {gone}"
         return Task(
             self.X.iloc[rows].reset_index(drop=True),
             renumbered,

@@ -1,0 +1,76 @@
+"""Recorded benchmarks in the layout of HPO-B (Pineda Arango et al., NeurIPS Datasets and Benchmarks 2021)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
+
+from metahpo.exceptions import DataError
+from metahpo.space.configuration import to_json
+from metahpo.space.encoding import unit_cube_space
+
+#: How far a coordinate may lie outside the unit cube by rounding.
+TOLERANCE = 1e-6
+
+Tables = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def read(source: Path | str | Tables) -> tuple[pd.DataFrame, dict[str, ConfigurationSpace]]:
+    """Trials table and search spaces of a recorded benchmark: see :meth:`metahpo.meta_dataset.MetaDataset.from_hpob`.
+
+    The metric is called ``y``; its loss is ``-y``, because HPO-B maximises.
+
+    Raises
+    ------
+    DataError
+        Another layout, X outside the unit cube, X and y of different lengths, or no task at all.
+    """
+    parts, spaces = [], {}
+    for space, tables in (source if isinstance(source, Mapping) else _parse(Path(source))).items():
+        width = None
+        for task, table in tables.items():
+            X, y = _arrays(space, task, table)
+            if width not in (None, X.shape[1]):
+                raise DataError(f"task {task!r} of space {space!r} has {X.shape[1]} columns, others have {width}.")
+            width = X.shape[1]
+            names = [f"x{i}" for i in range(width)]
+            configurations = [to_json(dict(zip(names, x, strict=True))) for x in X.tolist()]
+            parts.append(pd.DataFrame({"task": task, "space": space, "configuration": configurations, "loss.y": -y}))
+        if width is not None:
+            spaces[space] = unit_cube_space(width)
+    if not parts:
+        raise DataError("the benchmark holds no task.")
+    trials = pd.concat(parts, ignore_index=True)
+    trials["status"] = np.where(trials["loss.y"].isna(), "crashed", "success")
+    trials["seconds"] = np.nan
+    return trials, spaces
+
+
+def _parse(path: Path) -> Tables:
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
+            tables: Tables = json.load(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as (gzipped) JSON: {error}.") from error
+    return tables
+
+
+def _arrays(space: str, task: str, table: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    where = f"task {task!r} of space {space!r}"
+    try:
+        X, y = np.asarray(table["X"], dtype=np.float64), np.asarray(table["y"], dtype=np.float64).ravel()
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where} must hold numeric X and y, but: {error!r}.") from None
+    if X.ndim != 2 or len(X) != len(y) or len(X) == 0:
+        raise DataError(f"{where}: X must be of shape (n, d) and y (n,), but they are {X.shape} and {y.shape}.")
+    if not (X >= -TOLERANCE).all() or not (X <= 1 + TOLERANCE).all():
+        raise DataError(f"{where}: X must lie in the unit cube, but spans {X.min()}..{X.max()}.")
+    return X.clip(0.0, 1.0), y

@@ -1,0 +1,386 @@
+"""The meta-dataset: tasks, their meta-features, and every trial recorded on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+
+from metahpo import hpob, release
+from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.space.configuration import join_spaces, to_joint
+from metahpo.space.encoding import SpaceEncoder
+
+#: Columns that every trials table has; metrics come as ``loss.METRIC``, and per fold as ``folds.METRIC``.
+TRIAL_COLUMNS = ("task", "space", "configuration", "status", "seconds")
+#: Columns that every tasks table has.
+TASK_COLUMNS = ("family", "kind")
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """The recorded trials of one task in one search space, as arrays.
+
+    Attributes
+    ----------
+    task, family : str
+        Name of the task, and of the origin that it shares with others.
+    X : ndarray of shape (n, d)
+        Configurations in the unit cube: see :mod:`metahpo.space.encoding`.
+    loss : ndarray of shape (n,)
+        To be minimised; NaN where the trial failed.
+    meta_features : mapping of str to float, or None
+        Values may be NaN; None where none are known.
+    """
+
+    task: str
+    family: str
+    X: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    meta_features: Mapping[str, float] | None
+
+
+class MetaDataset:
+    """Tasks, trials and meta-features; every method that changes something returns a new meta-dataset.
+
+    Parameters
+    ----------
+    tasks : DataFrame
+        Index: task name. Columns: at least ``family`` and ``kind``.
+    trials : DataFrame
+        One row a trial: ``task``, ``space``, ``configuration`` (JSON of the active hyperparameters), ``status``,
+        ``seconds``, and a column ``loss.METRIC`` for each metric (NaN: failed), optionally ``folds.METRIC`` (lists).
+    meta_features : DataFrame or None
+        Index: task name; a column a meta-feature, NaN where it is not defined.
+    spaces : mapping of str to ConfigurationSpace
+        Search space of each space name in `trials`.
+    name, version, protocol : str
+        What it is called, and how its trials were measured.
+
+    Raises
+    ------
+    DataError
+        A missing column, a task or space that trials name and nobody knows, or a trial recorded twice.
+    """
+
+    def __init__(
+        self,
+        tasks: pd.DataFrame,
+        trials: pd.DataFrame,
+        meta_features: pd.DataFrame | None,
+        spaces: Mapping[str, ConfigurationSpace],
+        *,
+        name: str = "meta-dataset",
+        version: str = "1",
+        protocol: str = "",
+    ) -> None:
+        self.tasks, self.trials, self.meta_features = tasks, trials.reset_index(drop=True), meta_features
+        self.spaces = dict(spaces)
+        self.name, self.version, self.protocol = name, version, protocol
+        self._check()
+
+    def _check(self) -> None:
+        for what, frame, columns in (("trials", self.trials, TRIAL_COLUMNS), ("tasks", self.tasks, TASK_COLUMNS)):
+            missing = [c for c in columns if c not in frame.columns]
+            if missing:
+                raise DataError(f"the {what} table lacks the columns {missing}; it has {list(frame.columns)}.")
+        if not self.metrics:
+            raise DataError("the trials table has no column loss.METRIC, so there is nothing to learn from.")
+        unknown = sorted(set(self.trials["task"]) - set(self.tasks.index))
+        if unknown:
+            raise DataError(f"trials name tasks that the tasks table does not have: {unknown[:10]}.")
+        unknown = sorted(set(self.trials["space"]) - set(self.spaces))
+        if unknown:
+            raise DataError(
+                f"trials name search spaces that are not given: {unknown}; given are {sorted(self.spaces)}."
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"MetaDataset({self.name!r}, version {self.version}: {len(self.tasks)} tasks, {len(self.trials)} trials, "
+            f"spaces {list(self.spaces)}, metrics {self.metrics})"
+        )
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics recorded, the default one first."""
+        return [c.removeprefix("loss.") for c in self.trials.columns if c.startswith("loss.")]
+
+    def metric(self, name: str | None) -> str:
+        """Check the name of a recorded metric; None takes the default.
+
+        Raises
+        ------
+        UnknownNameError
+            Not recorded here; the message lists what is.
+        """
+        if name is not None and name not in self.metrics:
+            raise UnknownNameError("recorded metric", name, self.metrics)
+        return name or self.metrics[0]
+
+    @cached_property
+    def joint_space(self) -> ConfigurationSpace:
+        """One space over all learners: see :func:`metahpo.space.configuration.join_spaces`."""
+        return join_spaces(self.spaces)
+
+    def space(self, name: str | None) -> ConfigurationSpace:
+        """Search space of that name; None gives the joint space.
+
+        Raises
+        ------
+        UnknownNameError
+            No such space; the message lists those there are.
+        """
+        if name is None:
+            return self.joint_space
+        if name not in self.spaces:
+            raise UnknownNameError("search space", name, list(self.spaces))
+        return self.spaces[name]
+
+    def encoder(self, space: str | None) -> SpaceEncoder:
+        """Encoder of a space; None for the joint one."""
+        return SpaceEncoder(self.space(space))
+
+    def tables(self, space: str | None = None, metric: str | None = None) -> list[TaskTable]:
+        """Recorded trials as arrays, a table a task, in the order of the tasks table.
+
+        Parameters
+        ----------
+        space : str or None, default=None
+            None takes the trials of all spaces together, in the joint space.
+        metric : str or None, default=None
+            None takes the default metric.
+        """
+        column = f"loss.{self.metric(metric)}"
+        return [
+            TaskTable(
+                task=name,
+                family=str(self.tasks.at[name, "family"]),
+                X=X,
+                loss=rows[column].to_numpy(np.float64),
+                meta_features=self._meta_features_of(name),
+            )
+            for name, rows, X in self._by_task(space)
+        ]
+
+    def fold_losses(self, space: str | None = None, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """Loss of every fold, task -> array of shape (n, n_folds), rows as in :meth:`tables`; NaN for failed trials.
+
+        Raises
+        ------
+        DataError
+            Only means were recorded.
+        """
+        column = f"folds.{self.metric(metric)}"
+        if column not in self.trials.columns:
+            raise DataError(f"{self.name!r} records no losses per fold, only means.")
+        folds = {}
+        for name, rows, _ in self._by_task(space):
+            width = max((len(f) for f in rows[column]), default=0)
+            padded = [list(f) + [np.nan] * (width - len(f)) for f in rows[column]]
+            folds[name] = np.array(padded, dtype=np.float64)
+        return folds
+
+    def seconds(self, space: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`."""
+        return {name: rows["seconds"].to_numpy(np.float64) for name, rows, _ in self._by_task(space)}
+
+    def _by_task(self, space: str | None) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
+        self.space(space)  # an unknown name is an error even where there is nothing to iterate
+        trials = self.trials if space is None else self.trials[self.trials["space"] == space]
+        unique, index = self._encoded(space, trials)
+        positions = pd.Series(np.arange(len(trials)), index=trials["task"].to_numpy())
+        grouped = positions.groupby(level=0, sort=False).apply(np.asarray)
+        for name in self.tasks.index:
+            if name in grouped.index:
+                rows = grouped[name]
+                yield str(name), trials.iloc[rows], unique[index[rows]]
+
+    def _encoded(self, space: str | None, trials: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Distinct configurations as rows (u, d), and each trial's row in them (n,)."""
+        texts = trials["configuration"] if space is not None else trials["space"] + "|" + trials["configuration"]
+        index, unique = pd.factorize(texts)
+        configurations = []
+        for text in unique:
+            learner, _, configuration = text.partition("|") if space is None else (space, "", text)
+            values = json.loads(configuration)
+            configurations.append(values if space is not None else to_joint(learner, values))
+        return self.encoder(space).encode(configurations), index
+
+    def _meta_features_of(self, task: str) -> dict[str, float] | None:
+        if self.meta_features is None or task not in self._rows_of_meta_features:
+            return None
+        return dict(zip(map(str, self.meta_features.columns), self._rows_of_meta_features[task], strict=True))
+
+    @cached_property
+    def _rows_of_meta_features(self) -> dict[str, list[float]]:
+        if self.meta_features is None:
+            return {}
+        return dict(
+            zip(map(str, self.meta_features.index), self.meta_features.to_numpy(np.float64).tolist(), strict=True)
+        )
+
+    # --- change -----------------------------------------------------------------------------------------------------
+
+    def append(
+        self, tasks: pd.DataFrame, trials: pd.DataFrame, meta_features: pd.DataFrame | None = None
+    ) -> MetaDataset:
+        """Add tasks and trials of your own, in tables like those of the constructor.
+
+        A task that is there already keeps its row; new trials of it are added, repeated ones are not.
+        """
+        return self.merge(MetaDataset(tasks, trials, meta_features, self.spaces, name=self.name, version=self.version))
+
+    def merge(self, other: MetaDataset) -> MetaDataset:
+        """Everything of both; where both have a task or trial, this one's is kept.
+
+        Raises
+        ------
+        DataError
+            A space of the same name differs, so that its trials cannot stand side by side.
+        """
+        for name in self.spaces.keys() & other.spaces.keys():
+            if self.spaces[name] != other.spaces[name]:
+                raise DataError(f"the search space {name!r} differs between {self.name!r} and {other.name!r}.")
+        tasks = pd.concat([self.tasks, other.tasks.loc[~other.tasks.index.isin(self.tasks.index)]])
+        trials = pd.concat([self.trials, other.trials]).drop_duplicates(["task", "space", "configuration"])
+        features = [f for f in (self.meta_features, other.meta_features) if f is not None]
+        joined = pd.concat(features) if features else None
+        if joined is not None:
+            joined = joined.loc[~joined.index.duplicated()]
+        return self._with(tasks, trials, joined, {**other.spaces, **self.spaces})
+
+    def drop(
+        self, *, tasks: Sequence[str] = (), families: Sequence[str] = (), data_ids: Sequence[int] = ()
+    ) -> MetaDataset:
+        """Everything but the named tasks, families, or OpenML data ids.
+
+        Raises
+        ------
+        UnknownNameError
+            A name that is not there, so that a typing error cannot pass for a removal.
+        """
+        ids = (
+            self.tasks["data_id"] if "data_id" in self.tasks.columns else pd.Series(index=self.tasks.index, dtype=float)
+        )
+        for what, wanted, known in (
+            ("task", tasks, list(self.tasks.index)),
+            ("family", families, list(self.tasks["family"].unique())),
+            ("OpenML data id", data_ids, list(ids.dropna().astype(int))),
+        ):
+            for name in wanted:
+                if name not in known:
+                    raise UnknownNameError(what, name, [str(k) for k in known[:20]], f"({len(known)} in all)")
+        gone = self.tasks.index.isin(tasks) | self.tasks["family"].isin(families) | ids.isin(data_ids)
+        return self._only(self.tasks.index[~np.asarray(gone, dtype=bool)])
+
+    def folds(self, n_folds: int = 5, random_state: int = 0) -> Iterator[tuple[MetaDataset, MetaDataset]]:
+        """Pairs (training, held-out) such that every task is held out once and families are never torn apart."""
+        families = self.tasks["family"]
+        if families.nunique() < n_folds:
+            raise DataError(f"{n_folds} folds need as many task families, but there are {families.nunique()}.")
+        splitter = GroupKFold(n_folds, shuffle=True, random_state=random_state)
+        for train, test in splitter.split(self.tasks, groups=families):
+            yield self._only(self.tasks.index[train]), self._only(self.tasks.index[test])
+
+    def split(self, test_share: float = 0.2, random_state: int = 0) -> tuple[MetaDataset, MetaDataset]:
+        """One pair (training, held-out), split by family, with about `test_share` of the tasks held out."""
+        if not 0.0 < test_share < 1.0:
+            raise DataError(f"test_share must be between 0 and 1, but is {test_share}.")
+        return next(self.folds(max(2, round(1.0 / test_share)), random_state))
+
+    def _only(self, names: pd.Index) -> MetaDataset:
+        features = self.meta_features
+        if features is not None:
+            features = features.loc[features.index.isin(names)]
+        return self._with(self.tasks.loc[names], self.trials[self.trials["task"].isin(names)], features, self.spaces)
+
+    def _with(
+        self,
+        tasks: pd.DataFrame,
+        trials: pd.DataFrame,
+        meta_features: pd.DataFrame | None,
+        spaces: Mapping[str, ConfigurationSpace],
+    ) -> MetaDataset:
+        return MetaDataset(
+            tasks, trials, meta_features, spaces, name=self.name, version=self.version, protocol=self.protocol
+        )
+
+    # --- files ------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``manifest.json`` (with checksums), ``tasks``, ``trials`` and ``metafeatures.parquet`` to a folder.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written.
+        """
+        parts = {"tasks": self.tasks, "trials": self.trials}
+        if self.meta_features is not None:
+            parts["metafeatures"] = self.meta_features
+        header = {
+            "name": self.name,
+            "version": self.version,
+            "protocol": self.protocol,
+            "metrics": self.metrics,
+            "spaces": {name: space.to_serialized_dict() for name, space in self.spaces.items()},
+        }
+        release.write(Path(folder), header, parts)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> MetaDataset:
+        """Read a meta-dataset from a folder, or one that ships with the package by its name.
+
+        Raises
+        ------
+        ArtefactError
+            Not there, damaged (checksum), or of a format this version does not read.
+        """
+        header, parts = release.read(release.locate(folder))
+        spaces = {name: ConfigurationSpace.from_serialized_dict(s) for name, s in header["spaces"].items()}
+        return cls(
+            parts["tasks"],
+            parts["trials"],
+            parts.get("metafeatures"),
+            spaces,
+            name=header["name"],
+            version=header["version"],
+            protocol=header["protocol"],
+        )
+
+    @classmethod
+    def from_hpob(
+        cls,
+        source: Path | str | Mapping[str, Mapping[str, Mapping[str, Any]]],
+        meta_features: Mapping[str, Mapping[str, float | None]] | None = None,
+    ) -> MetaDataset:
+        """Import a recorded benchmark in the layout of HPO-B (Pineda Arango et al., NeurIPS Datasets 2021).
+
+        Parameters
+        ----------
+        source : mapping, or path of a JSON file (.json or .json.gz)
+            ``{space: {task: {"X": [[...]], "y": [[...]]}}}``, X in the unit cube, y to be maximised.
+        meta_features : mapping, default=None
+            ``{task: {name: value or None}}``.
+
+        Raises
+        ------
+        DataError
+            Another layout, X outside the unit cube, or X and y of different lengths.
+        """
+        trials, spaces = hpob.read(source)
+        names = pd.Index(dict.fromkeys(trials["task"]), name="task")
+        tasks = pd.DataFrame({"family": names, "kind": "recorded"}, index=names)
+        known = {t: m for t, m in (meta_features or {}).items() if t in names and m}
+        features = pd.DataFrame.from_dict(known, orient="index").astype(float) if known else None
+        return cls(tasks, trials, features, spaces, name="+".join(spaces), protocol="hpob")
