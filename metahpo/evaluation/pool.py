@@ -1,0 +1,56 @@
+"""A surrogate behind HPO-B's discrete protocol: the only place where the outside maximises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from metahpo.exceptions import DataError
+from metahpo.optimization.acquisition import log_expected_improvement
+from metahpo.surrogates.surrogate import Surrogate
+
+
+class PoolOptimizer:
+    """Picks the next configuration from those that are left of a recorded pool.
+
+    The class HPO-B's handler expects (Pineda Arango et al., NeurIPS Datasets and Benchmarks 2021).
+
+    Parameters
+    ----------
+    surrogate : Surrogate
+    meta_features : mapping of str to float, default=None
+        Of the task at hand.
+    """
+
+    def __init__(self, surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> None:
+        self.surrogate = surrogate
+        self.meta_features = meta_features
+
+    def observe_and_suggest(self, X_obs: Any, y_obs: Any, X_pen: Any) -> int:
+        """Index of the pending configuration with the highest expected improvement; the first of equals.
+
+        Parameters
+        ----------
+        X_obs : array-like of shape (n, d)
+            Configurations tried, in the unit cube; may be empty.
+        y_obs : array-like of shape (n,) or (n, 1)
+            Their values, to be maximised; NaN is a failed trial.
+        X_pen : array-like of shape (m, d)
+            Configurations left to choose from.
+
+        Raises
+        ------
+        DataError
+            There is nothing to choose from, or the lengths of `X_obs` and `y_obs` differ.
+        """
+        pending = np.asarray(X_pen, dtype=np.float64)
+        values = np.asarray(y_obs, dtype=np.float64).ravel()
+        if len(pending) == 0:
+            raise DataError("X_pen must hold at least one configuration to choose from, but it is empty.")
+        if len(X_obs) != len(values):
+            raise DataError(f"X_obs and y_obs must be of equal length, but are {len(X_obs)} and {len(values)}.")
+        observed = (np.asarray(X_obs, dtype=np.float64), -values) if len(values) else None
+        posterior = self.surrogate.posterior(pending, observed, self.meta_features)
+        return int(np.argmax(log_expected_improvement(posterior)))

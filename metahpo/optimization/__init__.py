@@ -1,0 +1,1 @@
+"""Bayesian optimisation: acquisition functions, their maximisation, and ask/tell."""

@@ -1,0 +1,54 @@
+"""Acquisition functions: how much is to be gained by trying a configuration next.
+
+Symbols: k components, m configurations; u = (incumbent - mean) / std, the standardised gap to the best score so far.
+
+    EI(x) = sum_i w_i std_i(x) h(u_i(x)),      h(u) = phi(u) + u Phi(u)        (Jones et al. 1998, equation 15)
+
+The logarithm is taken without forming h, which underflows for u below -38 (Ament et al., NeurIPS 2023, equation 9).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erfcx, log_ndtr, logsumexp
+
+from metahpo.surrogates.posterior import Posterior
+
+Array = NDArray[np.float64]
+
+#: log sqrt(2 pi), and sqrt(pi / 2).
+LOG_SQRT_2PI = 0.5 * np.log(2.0 * np.pi)
+SQRT_HALF_PI = np.sqrt(0.5 * np.pi)
+#: Below this gap 1 + u Phi(u)/phi(u) cancels to rounding error; the first terms of its asymptotic series serve.
+ASYMPTOTIC_BELOW = -1e3
+
+
+def expected_improvement(posterior: Posterior) -> Array:
+    """Expected improvement on the incumbent, shape (m,), in units of the score; higher is to be taken first."""
+    return np.exp(log_expected_improvement(posterior))
+
+
+def log_expected_improvement(posterior: Posterior) -> Array:
+    """Logarithm of the expected improvement, shape (m,): finite, and so comparable, however small that is."""
+    gap = (posterior.incumbent[:, None] - posterior.mean) / posterior.std
+    with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
+        log_weights = np.log(posterior.weights)[:, None]
+    return np.asarray(logsumexp(log_weights + np.log(posterior.std) + log_h(gap), axis=0))
+
+
+def log_h(u: Array) -> Array:
+    """Logarithm of ``h(u) = phi(u) + u Phi(u)`` for any u.
+
+    Three ranges, each with the form that does not cancel there: above -1 as it stands; below, ``log phi(u) + log(1 -
+    |u| sqrt(pi / 2) erfcx(|u| / sqrt 2))``; and, where that difference is lost to rounding, its limit ``1 / u^2``.
+    """
+    u = np.asarray(u, dtype=np.float64)
+    log_phi = -0.5 * u * u - LOG_SQRT_2PI
+    near = np.maximum(u, -1.0)
+    middle = np.clip(u, ASYMPTOTIC_BELOW, -1.0)
+    far = np.minimum(u, ASYMPTOTIC_BELOW)
+    value_near = np.log(np.exp(-0.5 * near * near - LOG_SQRT_2PI) + near * np.exp(log_ndtr(near)))
+    value_middle = log_phi + np.log1p(middle * SQRT_HALF_PI * erfcx(-middle / np.sqrt(2.0)))
+    value_far = log_phi - 2.0 * np.log(-far)
+    return np.asarray(np.where(u > -1.0, value_near, np.where(u > ASYMPTOTIC_BELOW, value_middle, value_far)))

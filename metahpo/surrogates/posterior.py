@@ -1,0 +1,90 @@
+"""What a surrogate believes about configurations: a mixture of Gaussians on the score scale of the loss.
+
+Symbols: k components, m configurations; z the score: the normal quantile of a loss's rank among all configurations of
+its task, so that 0 is the median configuration and lower is better, on every task alike (Salinas et al., ICML 2020).
+
+    p(z | x) = sum_i w_i N(z; mean_i(x), std_i(x)^2)                 "better than p of the configurations":  p = Phi(-z)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+Array = NDArray[np.float64]
+
+#: Halvings of the bracket around a quantile: from a width of some tens of standard deviations to below 1e-9.
+BISECTIONS = 40
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Mixture of k Gaussians for each of m configurations, on the score scale of the loss (lower is better).
+
+    Attributes
+    ----------
+    weights : ndarray of shape (k,)
+        Positive, sum to one.
+    mean, std : ndarray of shape (k, m)
+        Of the noise-free score under each component.
+    incumbent : ndarray of shape (k,)
+        Best (lowest) score observed, as each component places it on the scale; 0, the median configuration, where
+        nothing has been observed.
+    """
+
+    weights: Array
+    mean: Array
+    std: Array
+    incumbent: Array
+
+    def __post_init__(self) -> None:
+        k, m = self.mean.shape
+        if self.std.shape != (k, m) or self.weights.shape != (k,) or self.incumbent.shape != (k,):
+            raise ValueError(
+                f"a posterior of {k} components and {m} configurations needs std of shape {(k, m)}, and weights and "
+                f"incumbent of shape {(k,)}, but they are {self.std.shape}, {self.weights.shape}, "
+                f"{self.incumbent.shape}."
+            )
+
+    def mixture_mean(self) -> Array:
+        """Expected score, shape (m,)."""
+        return self.weights @ self.mean
+
+    def mixture_std(self) -> Array:
+        """Standard deviation of the score, shape (m,): within the components and between them."""
+        spread = self.mean - self.mixture_mean()
+        return np.sqrt(self._mix(self.std**2 + spread**2))
+
+    def cdf(self, z: float | Array) -> Array:
+        """Probability that the score is at most `z` (a number, or one a configuration), shape (m,)."""
+        return self._mix(ndtr((np.asarray(z, dtype=np.float64) - self.mean) / self.std))
+
+    def quantile(self, q: float) -> Array:
+        """Score that is not exceeded with probability `q` in (0, 1), shape (m,); by bisection of the cdf."""
+        if not 0.0 < q < 1.0:
+            raise ValueError(f"a quantile needs a probability strictly between 0 and 1, but q is {q}.")
+        low, high = (self.mean - 40.0 * self.std).min(axis=0), (self.mean + 40.0 * self.std).max(axis=0)
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (low + high)
+            below = self.cdf(middle) < q
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.asarray(0.5 * (low + high))
+
+    def expected_percentile(self) -> Array:
+        """Expected share of configurations that this one is better than, in [0, 1], shape (m,).
+
+        The expectation of ``Phi(-z)``, in closed form: ``Phi(-mean / sqrt(1 + std^2))`` for a Gaussian.
+        """
+        return self._mix(ndtr(-self.mean / np.sqrt(1.0 + self.std**2)))
+
+    def percentile_interval(self, level: float) -> tuple[Array, Array]:
+        """Lower and upper bound, shapes (m,), of the central interval that holds the percentile with chance `level`."""
+        tail = 0.5 * (1.0 - level)
+        return ndtr(-self.quantile(1.0 - tail)), ndtr(-self.quantile(tail))
+
+    def _mix(self, values: Array) -> Array:
+        """Weighted mean over components, (k, m) -> (m,)."""
+        return np.asarray(self.weights @ values, dtype=np.float64)

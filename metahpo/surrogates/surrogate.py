@@ -1,0 +1,72 @@
+"""The contract of surrogates: one verb, `posterior`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
+
+from metahpo.surrogates.posterior import Posterior
+
+#: Rows of the unit cube, shape (m, d), or as many configurations as dictionaries.
+Configurations = NDArray[np.float64] | Sequence[Mapping[str, Any]]
+#: Configurations tried on the task at hand, and their losses, shape (n,); NaN is a failed trial.
+Observed = tuple[Configurations, NDArray[np.float64]]
+
+
+class Surrogate(Protocol):
+    """Predicts the score of configurations on a task, from what was observed on it and what is known of it.
+
+    ``tests/contracts/surrogate_contract.py`` holds what every implementation must satisfy.
+    """
+
+    @property
+    def space(self) -> ConfigurationSpace:
+        """Search space of the configurations."""
+
+    @property
+    def space_name(self) -> str | None:
+        """Name of the search space in the meta-dataset; None for the joint space over all learners."""
+
+    @property
+    def metric(self) -> str:
+        """Metric whose loss is predicted."""
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Tasks it has learnt from."""
+
+    def posterior(
+        self,
+        configurations: Configurations,
+        observed: Observed | None = None,
+        meta_features: Mapping[str, float] | None = None,
+    ) -> Posterior:
+        """Belief about the scores of `configurations` on the task at hand.
+
+        Parameters
+        ----------
+        configurations : ndarray of shape (m, d), or sequence of m mappings
+        observed : pair (configurations, losses), default=None
+            Trials so far. Losses may be on any scale: only a shift and a positive factor relate them to scores, and
+            both are inferred. NaN is a failed trial: no better than the worst that succeeded.
+        meta_features : mapping of str to float, default=None
+            Of the task at hand; missing and NaN ones are treated as unknown.
+
+        Raises
+        ------
+        DataError
+            Arrays of the wrong shape, or an infinite loss.
+        """
+
+    def task_weights(
+        self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """Share of each training task in the prediction, from most to least; non-negative, at most one in sum."""
+
+    def save(self, path: Path | str) -> None:
+        """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""

@@ -1,0 +1,80 @@
+"""Tensors and what describes them in one file: safetensors, with JSON in its header; no pickle, nothing executed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from metahpo.exceptions import ArtefactError, StoreError
+
+#: Version of the layout that this code writes and reads.
+FORMAT_VERSION = 1
+#: Libraries whose versions are recorded.
+LIBRARIES = ("metahpo", "torch", "numpy", "ConfigSpace", "safetensors")
+
+
+def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors and header under a temporary name beside `path`, then rename.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written.
+    """
+    described = {
+        "kind": kind,
+        "format_version": FORMAT_VERSION,
+        "versions": {name: version(name) for name in LIBRARIES},
+        **header,
+    }
+    metadata = {"metahpo": json.dumps(described, sort_keys=True)}
+    content = save({name: t.contiguous() for name, t in tensors.items()}, metadata=metadata)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise StoreError(f"{str(path)!r} cannot be written: {error}.") from error
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header of a file that :func:`write` wrote.
+
+    Raises
+    ------
+    ArtefactError
+        Not there, damaged, written by something else, or of a layout that this version does not read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # a file, not a mapping
+    except (OSError, SafetensorError) as error:
+        raise ArtefactError(
+            f"{str(path)!r} cannot be read as a surrogate: {error}. If it was damaged on its way, fetch it again; "
+            "else train it anew with metahpo.train_surrogate(...).save(path)."
+        ) from error
+    if "metahpo" not in metadata:
+        raise ArtefactError(f"{str(path)!r} holds tensors, but was not written by metahpo: it lacks our header.")
+    header: dict[str, Any] = json.loads(metadata["metahpo"])
+    if header["format_version"] != FORMAT_VERSION:
+        raise ArtefactError(
+            f"{str(path)!r} has layout version {header['format_version']}, but this metahpo reads version "
+            f"{FORMAT_VERSION}. Train it anew, or install metahpo {header['versions']['metahpo']}, which wrote it."
+        )
+    return tensors, header
