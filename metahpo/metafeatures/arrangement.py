@@ -2,8 +2,9 @@
 
 Whatever depends on positions (a subsample, folds, the order of a floating-point sum) then depends on the content
 only. Rows and columns are sorted by 64-bit keys, refined in turns as in colour refinement of a bipartite graph
-(Weisfeiler and Lehman, 1968): a column's key sums over its rows, a row's key over its columns; integer sums modulo
-2^64 do not depend on their order. Columns enter by content, not by name, so that a renamed column changes nothing.
+(Weisfeiler and Lehman, 1968): a column's key is the sum of its hashed cells times the keys of their rows, and the
+other way round; integer sums modulo 2^64 do not depend on their order. Columns enter by content, not by name, so that
+a renamed column changes nothing.
 
 Legend: n rows, p columns; `cells` (p, n) uint64 hashed cell values, `rows` (n,) and `columns` (p,) uint64 keys.
 Equal keys belong to equal rows or columns, or to mirror images of each other where the data are as symmetric as a
@@ -35,11 +36,10 @@ def canonical(task: Task) -> Task:
     """
     cells = np.stack([_cell_keys(task.X[name]) for name in task.X.columns])
     target = _mix(_steps(task.y.astype(np.float64)))
-    rows = target
-    columns = np.zeros(len(cells), np.uint64)
+    rows = columns = target
     for _ in range(ROUNDS):
-        columns = _mix(cells ^ rows).sum(axis=1)
-        rows = _mix(target + _mix(cells ^ columns[:, None]).sum(axis=0))
+        columns = _mix(cells @ rows)
+        rows = _mix(target + columns @ cells)
     row_order, column_order = np.argsort(rows, kind="stable"), np.argsort(columns, kind="stable")
     X = task.X.iloc[row_order, column_order].reset_index(drop=True)
     return Task(X, task.y[row_order], task.kind, task.name, task.family, task.data_id, task.classes, task.treatments)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
-from metahpo.metafeatures.definition import GROUPS, MetaFeature
+from threadpoolctl import threadpool_limits
+
+from metahpo.metafeatures.definition import GROUPS, Group, MetaFeature
 from metahpo.metafeatures.general import GENERAL, general
 from metahpo.metafeatures.information import INFORMATION, information
 from metahpo.metafeatures.landmarking import LANDMARKING, landmarking
@@ -56,20 +58,23 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
     MetaFeatures
         A value that is not defined (a class share of a regression task, say) is NaN; nothing is raised for it.
     """
-    start = perf_counter()
-    drawn = draw(task, random_state)
-    sample = Sample.of(drawn)
-    seconds = {"sample": perf_counter() - start}
-    compute: dict[str, Callable[[], dict[str, float]]] = {
-        "general": lambda: general(task, drawn, sample),
-        "statistical": lambda: statistical(sample),
-        "information": lambda: information(sample),
-        "landmarking": lambda: landmarking(drawn, random_state),
-    }
-    found: dict[str, float] = {}
-    for group in GROUPS:
+    seconds: dict[str, float] = {}
+    # On matrices this small, threads cost more than they bring, and their number would be felt in the last digits.
+    with threadpool_limits(1):
         start = perf_counter()
-        found |= compute[group]()
-        seconds[group] = perf_counter() - start
+        drawn = draw(task, random_state)
+        sample = Sample.of(drawn)
+        seconds["sample"] = perf_counter() - start
+        compute: dict[Group, Callable[[], dict[str, float]]] = {
+            "general": lambda: general(task, drawn, sample),
+            "statistical": lambda: statistical(sample),
+            "information": lambda: information(sample),
+            "landmarking": lambda: landmarking(drawn, random_state),
+        }
+        found: dict[str, float] = {}
+        for group in GROUPS:
+            start = perf_counter()
+            found |= compute[group]()
+            seconds[group] = perf_counter() - start
     values = {feature.name: found.get(feature.name, float("nan")) for feature in META_FEATURES}
     return MetaFeatures(values, seconds, sample.n_rows, sample.n_columns)

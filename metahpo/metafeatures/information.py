@@ -16,10 +16,7 @@ from metahpo.metafeatures.sources import CASTIELLO, RIVOLLI, ROY, STATLOG
 
 INFORMATION = (
     MetaFeature("class_entropy", "information", "H(Y) / ln k over the classes", CASTIELLO, "classification"),
-    MetaFeature("column_entropy_mean", "information", "H(X) / ln(levels), mean over columns", CASTIELLO),
-    MetaFeature("mutual_information_mean", "information", "I(X; Y) / H(Y), mean over columns", STATLOG),
     MetaFeature("mutual_information_max", "information", "I(X; Y) / H(Y), largest over columns", RIVOLLI),
-    MetaFeature("mutual_information_deviation", "information", "I(X; Y) / H(Y), deviation over columns", RIVOLLI),
     MetaFeature("informative_share", "information", "share of the columns with I(X; Y) > 0.01 H(Y)", RIVOLLI),
     MetaFeature(
         "information_spread", "information",
@@ -27,7 +24,7 @@ INFORMATION = (
         ROY,
     ),
     MetaFeature("log_equivalent_columns", "information", "ln(H(Y) / mean I(X; Y))", STATLOG),
-    MetaFeature("log_noise_to_signal", "information", "ln(mean H(X) / mean I(X; Y)), 0 without noise", STATLOG),
+    MetaFeature("log_noise_to_signal", "information", "ln(1 + (mean H(X) - mean I(X; Y)) / mean I(X; Y))", STATLOG),
 )
 
 TARGET_BINS = 5
@@ -51,10 +48,7 @@ def information(sample: Sample) -> dict[str, float]:
     mean = max(float(share.mean()), LEAST)
     signal = share[share > 0] / share.sum() if share.any() else np.array([np.nan])
     values = {
-        "column_entropy_mean": float((H_x / np.log(N_LEVELS + 1)).mean()),
-        "mutual_information_mean": float(share.mean()),
         "mutual_information_max": float(share.max()),
-        "mutual_information_deviation": float(share.std()),
         "informative_share": float((share > 0.01).mean()),
         "information_spread": float(np.exp(-(signal * np.log(signal)).sum()) / len(share)),
         "log_equivalent_columns": -float(np.log(mean)),

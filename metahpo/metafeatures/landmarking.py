@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from metahpo.exceptions import DataError
 from metahpo.metafeatures.definition import MetaFeature
-from metahpo.metafeatures.sample import LANDMARK_ROWS, Sample
+from metahpo.metafeatures.sample import Sample
 from metahpo.metafeatures.sources import FURNKRANZ, PFAHRINGER, SAERENS
 from metahpo.tasks.task import Task
 
@@ -53,6 +53,8 @@ LANDMARKING = (
 )
 
 N_FOLDS = 3
+#: Trees take time in proportion to rows x columns, and matter most; a narrow table may have more rows than a wide one.
+MIN_ROWS, MAX_ROWS, MAX_CELLS = 500, 1_000, 30_000
 #: Classes beyond the most frequent ones cost time (a covariance each) and have hardly a row in the sample.
 MAX_CLASSES = 30
 
@@ -60,11 +62,13 @@ MAX_CLASSES = 30
 def landmarking(task: Task, random_state: int) -> dict[str, float]:
     """The landmarks of a (canonically arranged) task; NaN where its sample cannot be cross-validated."""
     try:
-        small = _frequent_classes(task).subsample(LANDMARK_ROWS, random_state).without_rare_classes(N_FOLDS)
+        small = _frequent_classes(task).subsample(_n_rows(task), random_state).without_rare_classes(N_FOLDS)
         splits = small.splits(N_FOLDS, random_state)
     except DataError:
         return {}
     sample = Sample.of(small)
+    if not all(np.ptp(sample.matrix[train], axis=0).any() and np.ptp(sample.y[train]) for train, _ in splits):
+        return {}  # nothing to learn, or to learn from
     # The sample is known to be clean: skipping scikit-learn's checks saves a quarter of the time.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         return (_regression if sample.kind == "regression" else _classification)(sample, splits)
@@ -98,7 +102,7 @@ def _classification(sample: Sample, splits: list[tuple[NDArray[np.intp], NDArray
 
 
 def _regression(sample: Sample, splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]]) -> dict[str, float]:
-    X, y = sample.matrix, sample.y
+    X, y = sample.matrix, sample.y.round(9)  # so that a change of units cannot turn a tie
     learners: dict[str, Any] = {
         "nearest": KNeighborsRegressor(1, algorithm="brute"),
         "naive": PLSRegression(1, scale=False),
@@ -112,8 +116,6 @@ def _regression(sample: Sample, splits: list[tuple[NDArray[np.intp], NDArray[np.
         for key, learner in learners.items():
             residual = y[test] - learner.fit(X[train], y[train]).predict(X[test])
             error[key] += float((residual**2).sum())
-    if constant <= 0:
-        return {}
     skill = {key: _skill(value / constant) for key, value in error.items()}
     return {**{f"landmark_{key}": value for key, value in skill.items()}, **_differences(skill)}
 
@@ -123,6 +125,10 @@ def _frequent_classes(task: Task) -> Task:
         return task
     counts = np.bincount(task.y, minlength=len(task.classes))
     return task.without_rare_classes(int(np.sort(counts)[-MAX_CLASSES]))
+
+
+def _n_rows(task: Task) -> int:
+    return min(MAX_ROWS, max(MIN_ROWS, MAX_CELLS // task.X.shape[1]))
 
 
 def _skill(relative_loss: float) -> float:

@@ -17,11 +17,10 @@ from scipy.stats import rankdata
 from metahpo.metafeatures.arrangement import canonical, unit_range
 from metahpo.tasks.task import Task, TaskKind
 
-#: Groups other than landmarking read at most so many rows and columns, landmarking so many rows.
+#: Groups other than landmarking read at most so many rows and columns.
 ROWS, COLUMNS = 2_000, 100
-LANDMARK_ROWS = 500
 #: Up to this many cells a task is arranged as a whole; of a larger one rows and columns are first drawn by position.
-MAX_CELLS = 500_000
+MAX_CELLS = 1_000_000
 
 #: Levels that a column is cut into for information theory, besides "missing".
 N_LEVELS = 10
@@ -96,13 +95,8 @@ class Sample:
 
     @cached_property
     def standardised(self) -> NDArray[np.float64]:
-        """Numeric columns with mean 0 and standard deviation 1 over their known cells, (n, a); NaN where constant."""
-        known = ~np.isnan(self.numeric)
-        n_known = np.maximum(known.sum(axis=0), 1)
-        centred = self.numeric - np.where(known, self.numeric, 0.0).sum(axis=0) / n_known
-        deviation = np.sqrt(np.square(np.where(known, centred, 0.0)).sum(axis=0) / n_known)
-        result: NDArray[np.float64] = centred / np.where(deviation > 0, deviation, np.nan)
-        return result
+        """Numeric columns, :func:`standardise` d, (n, a)."""
+        return standardise(self.numeric)
 
     @cached_property
     def matrix(self) -> NDArray[np.float64]:
@@ -125,6 +119,17 @@ class Sample:
         binned = quantile_bins(self.numeric, N_LEVELS)
         named = np.where(self.codes < 0, N_LEVELS, np.minimum(self.codes, N_LEVELS - 1))
         return np.hstack([binned, named])
+
+
+def standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns (n, a) with mean 0 and standard deviation 1 over their known cells; a constant column is all NaN."""
+    known = ~np.isnan(values)
+    n_known = np.maximum(known.sum(axis=0), 1)
+    centred = values - np.where(known, values, 0.0).sum(axis=0) / n_known
+    deviation = np.sqrt(np.square(np.where(known, centred, 0.0)).sum(axis=0) / n_known)
+    varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
+    result: NDArray[np.float64] = centred / np.where(varies, deviation, np.nan)
+    return result
 
 
 def quantile_bins(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import svdvals
 
 from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
-from metahpo.metafeatures.sample import Sample
+from metahpo.metafeatures.sample import Sample, standardise
 from metahpo.metafeatures.sources import BARDENET, EZEKIEL, FEURER, ROY, SOARES, STATLOG, TUKEY
 
 _EXPLAINED = "adjusted R^2 (classes: correlation ratio eta^2) between column and target"
@@ -22,7 +22,6 @@ STATISTICAL = (
     MetaFeature("skewness_mean", "statistical", f"{_SKEW} of a numeric column, mean", STATLOG),
     MetaFeature("skewness_max", "statistical", f"{_SKEW} of a numeric column, largest", FEURER),
     MetaFeature("kurtosis_mean", "statistical", f"{_KURTOSIS} of a numeric column, mean", STATLOG),
-    MetaFeature("kurtosis_max", "statistical", f"{_KURTOSIS} of a numeric column, largest", FEURER),
     MetaFeature(
         "outlier_share", "statistical", "share of numeric cells outside the quartiles by 1.5 interquartile ranges",
         TUKEY,
@@ -55,7 +54,6 @@ def statistical(sample: Sample) -> dict[str, float]:
         "skewness_mean": mean_of(np.log1p(np.abs(skewness))),
         "skewness_max": largest_of(np.log1p(np.abs(skewness))),
         "kurtosis_mean": mean_of(np.log(kurtosis)),
-        "kurtosis_max": largest_of(np.log(kurtosis)),
         "outlier_share": float(outliers.sum() / known.sum()) if known.any() else float("nan"),
         "correlation_mean": mean_of(correlation),
         "correlation_max": largest_of(correlation),
@@ -66,7 +64,7 @@ def statistical(sample: Sample) -> dict[str, float]:
     }
     if sample.kind == "regression":
         target = sample.y[:, None]
-        skew, kurt = _moments((target - target.mean()) / target.std())
+        skew, kurt = _moments(standardise(target))
         values |= {
             "target_skewness": float(np.sign(skew[0]) * np.log1p(np.abs(skew[0]))),
             "target_kurtosis": float(np.log(kurt[0])),
@@ -122,8 +120,7 @@ def _explained(sample: Sample) -> NDArray[np.float64]:
     Z = np.nan_to_num(sample.standardised[:, ~np.isnan(sample.standardised).all(axis=0)], nan=0.0)
     total = (Z**2).sum(axis=0)
     if sample.kind == "regression":
-        target = sample.y - sample.y.mean()
-        share, groups = (target @ Z) ** 2 / (total * (target @ target)), 2
+        share, groups = (standardise(sample.y[:, None])[:, 0] @ Z) ** 2 / (total * sample.n_rows), 2
     else:
         members = np.eye(int(sample.y.max()) + 1)[sample.y]
         groups = members.shape[1]
