@@ -1,8 +1,8 @@
 """Our dataset cache: one Parquet file and one JSON sidecar a dataset, verified by SHA-256, written then renamed.
 
 Layout of a folder: ``KEY.parquet`` (the target is one of its columns) and ``KEY.json`` with at least ``name``,
-``kind``, ``target`` and ``sha256`` (of the Parquet file), and where known ``family``, ``data_id``, ``categorical``, ``licence``
-and ``source``.
+``kind``, ``target`` and ``sha256`` (of the Parquet file), and where known ``family``, ``data_id``, ``categorical``,
+``licence`` and ``source``.
 """
 
 from __future__ import annotations

@@ -135,15 +135,13 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content (not of the name): equal for equal data, whatever it was read from."""
-        digest = hashlib.sha256(f"{self.kind}|{list(self.X.columns)}".encode())
-        for column in self.X.columns:
-            series = self.X[column]
-            if isinstance(series.dtype, pd.CategoricalDtype):
-                digest.update(series.cat.codes.to_numpy(np.int64).tobytes())
-                digest.update("|".join(map(str, series.cat.categories)).encode())
-            else:
-                digest.update(series.to_numpy(np.float64).tobytes())
+        """SHA-256 of the values: equal for equal data, whatever the columns are called and however they are ordered."""
+        columns = [
+            series.cat.codes if isinstance(series.dtype, pd.CategoricalDtype) else series
+            for _, series in self.X.items()
+        ]
+        digests = sorted(hashlib.sha256(c.to_numpy(np.float64).tobytes()).digest() for c in columns)
+        digest = hashlib.sha256(self.kind.encode() + b"".join(digests))
         digest.update(np.ascontiguousarray(self.y, dtype=np.float64).tobytes())
         return digest.hexdigest()
 

@@ -1,0 +1,39 @@
+# Two commands set everything up on a machine that has Python, pip and make:
+#   make demo   installs the package and shows the main job, offline
+#   make test   installs what the tests need and runs them
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint types clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first: with the CPU build in place, nothing asks for another one.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt torch
+	$(PIP) -c constraints.txt -e ".[report]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(PIP) -c constraints.txt -e ".[report,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist

@@ -1,0 +1,230 @@
+"""Command line: `metahpo COMMAND`. A command is one call of the library, and imports no more than it needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from metahpo import __version__
+from metahpo.exceptions import MetaHPOError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 with a message on an error of the user's, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except MetaHPOError as error:
+        print(f"metahpo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("metahpo: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="metahpo", description="Hyperparameters recommended from experience.")
+    parser.add_argument("--version", action="version", version=f"metahpo {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    build = commands.add_parser("build", help="tune learners over many datasets; started again, it goes on")
+    build.add_argument("folder", type=Path, help="folder of the build: plan and trial store")
+    build.add_argument("--cache", type=Path, required=True, help="dataset cache: KEY.parquet and KEY.json files")
+    build.add_argument("--tasks", nargs="+", metavar="KEY", help="datasets by key (default: all of the cache that fit)")
+    build.add_argument("--learners", nargs="+", help="default: all")
+    build.add_argument("--configurations", type=int, default=32, help="a learner and task, default first (default: 32)")
+    build.add_argument("--folds", type=int, default=3, help="folds of the cross-validation (default: 3)")
+    build.add_argument("--max-rows", type=int, default=2000, help="larger tasks are subsampled (default: 2000)")
+    build.add_argument("--exclude-families", nargs="*", default=[], help="task families to hold out")
+    build.add_argument("--seconds", type=float, default=60.0, help="limit of one trial (default: 60)")
+    build.add_argument("--memory-gb", type=float, default=4.0, help="limit of one trial (default: 4)")
+    build.add_argument("--jobs", type=int, default=-1, help="worker processes (default: one a core)")
+    build.set_defaults(run=_build)
+
+    status = commands.add_parser("status", help="what a build has done, owes, and why trials failed")
+    status.add_argument("folder", type=Path)
+    status.set_defaults(run=_status)
+
+    release = commands.add_parser("release", help="make a meta-dataset of the finished tasks of a build")
+    release.add_argument("folder", type=Path, help="folder of the build")
+    release.add_argument("out", type=Path, help="folder of the meta-dataset; its name is the meta-dataset's")
+    release.add_argument("--kind", choices=["classification", "regression"], required=True)
+    release.add_argument("--jobs", type=int, default=-1)
+    release.set_defaults(run=_release)
+
+    train = commands.add_parser("train", help="train the surrogates of a meta-dataset")
+    train.add_argument("folder", type=Path, help="folder of a meta-dataset")
+    train.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each, and all)")
+    train.add_argument("--metrics", nargs="+", help="default: the meta-dataset's first")
+    train.add_argument("--random-state", type=int, default=0)
+    train.set_defaults(run=_train)
+
+    recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
+    _add_data(recommend)
+    recommend.add_argument("-n", type=int, default=5, help="number of configurations (default: 5)")
+    recommend.set_defaults(run=_recommend)
+
+    tune = commands.add_parser("tune", help="search hyperparameters for a table, starting from experience")
+    _add_data(tune)
+    tune.add_argument("--trials", type=int, default=30, help="default: 30")
+    tune.add_argument("--folds", type=int, default=5, help="default: 5")
+    tune.add_argument("--cold", action="store_true", help="ignore experience, for comparison")
+    tune.add_argument("--random-state", type=int, default=0)
+    tune.set_defaults(run=_tune)
+
+    evaluate = commands.add_parser("evaluate", help="measure methods on task families held out of training")
+    evaluate.add_argument("folder", help="folder or name of a meta-dataset, or an HPO-B file (.json, .json.gz)")
+    evaluate.add_argument("--methods", nargs="+", help="default: all")
+    evaluate.add_argument("--spaces", nargs="+", help="default: each learner")
+    evaluate.add_argument("--metric", help="default: the meta-dataset's first")
+    evaluate.add_argument("--trials", type=int, default=25, help="default: 25")
+    evaluate.add_argument("--folds", type=int, default=5, help="default: 5")
+    evaluate.add_argument("--jobs", type=int, default=-1)
+    evaluate.add_argument("--random-state", type=int, default=0)
+    evaluate.add_argument("--report", type=Path, help="write an HTML report here")
+    evaluate.set_defaults(run=_evaluate)
+
+    info = commands.add_parser("info", help="what a meta-dataset holds, and what ships with the package")
+    info.add_argument("folder", nargs="?", help="folder or name (default: list those that ship)")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", help="CSV or Parquet file, or iris, wine, breast_cancer, digits, diabetes")
+    parser.add_argument("--target", help="column to be predicted (default: the last)")
+    parser.add_argument("--learner", help="linear, svm, random_forest or boosting (default: all together)")
+    parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
+    parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
+
+
+def _build(options: argparse.Namespace) -> None:
+    from metahpo.building.builder import run_plan
+    from metahpo.building.measurement import Protocol
+    from metahpo.building.plan import make_plan
+    from metahpo.building.trial_process import Limits
+
+    plan = make_plan(
+        options.cache,
+        keys=options.tasks,
+        learners=options.learners,
+        n_configurations=options.configurations,
+        protocol=Protocol(options.folds, options.max_rows),
+        exclude_families=options.exclude_families,
+    )
+    limits = Limits(options.seconds, int(options.memory_gb * 2**30))
+    run_plan(plan, options.folder, n_jobs=options.jobs, limits=limits)
+    _status(options)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from metahpo.building.builder import status
+
+    print(status(options.folder).to_string())
+
+
+def _release(options: argparse.Namespace) -> None:
+    from metahpo.building.assembly import assemble
+
+    md = assemble(options.folder, options.kind, name=options.out.name, n_jobs=options.jobs)
+    md.save(options.out)
+    print(md)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from metahpo import release
+    from metahpo.meta_dataset import MetaDataset
+    from metahpo.recommendation.recommender import surrogate_path
+    from metahpo.surrogates.training import train_surrogate
+
+    folder = release.locate(options.folder)
+    md = MetaDataset.load(folder)
+    spaces = options.spaces or [*md.spaces, "all"]
+    for metric in options.metrics or md.metrics[:1]:
+        for name in spaces:
+            space = None if name == "all" else name
+            surrogate = train_surrogate(md, space=space, metric=metric, random_state=options.random_state)
+            path = surrogate_path(folder, space, metric)
+            path.parent.mkdir(exist_ok=True)
+            surrogate.save(path)
+            print(f"{name}, {metric}: {path}", flush=True)
+
+
+def _recommend(options: argparse.Namespace) -> None:
+    from metahpo.recommendation.recommender import Recommender
+    from metahpo.tasks.table import read_table
+
+    task = read_table(options.table, options.target)
+    recommender = Recommender(options.experience) if options.experience else Recommender.shipped(task.kind)
+    recommended = recommender.recommend(task, options.learner, options.n, options.metric)
+    print(recommended)
+    print(f"parameters of the first, for set_params: {recommended.best}")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from metahpo.learners.registry import learner_named
+    from metahpo.recommendation.recommender import Recommender
+    from metahpo.search import MetaSearchCV
+    from metahpo.space.configuration import default_configuration
+    from metahpo.tasks.metric import metric_named
+    from metahpo.tasks.table import read_table
+
+    task = read_table(options.table, options.target)
+    recommender = Recommender(options.experience) if options.experience else Recommender.shipped(task.kind)
+    metric = metric_named(options.metric, task.kind).name
+    learner = options.learner or recommender.recommend(task, metric=metric).best_learner
+    tuned = learner_named(learner, task.kind)
+    search = MetaSearchCV(
+        tuned.pipeline(default_configuration(tuned.space), task, options.random_state),
+        learner,
+        n_trials=options.trials,
+        cv=options.folds,
+        scoring=metric,
+        n_jobs=-1,
+        warm_start=not options.cold,
+        recommender=recommender,
+        random_state=options.random_state,
+    ).fit(task.X, task.y)
+    print(search.optimizer_.history.to_frame().to_string(float_format=lambda v: f"{v:.4g}"))
+    print(f"best {metric} of {learner}: {search.best_score_:.4f} with {search.best_params_}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from metahpo.evaluation.protocol import evaluate
+    from metahpo.meta_dataset import MetaDataset
+
+    recorded = options.folder.endswith((".json", ".json.gz"))
+    md = MetaDataset.from_hpob(options.folder) if recorded else MetaDataset.load(options.folder)
+    report = evaluate(
+        md,
+        methods=options.methods,
+        n_trials=options.trials,
+        spaces=options.spaces,
+        metric=options.metric,
+        n_folds=options.folds,
+        random_state=options.random_state,
+        n_jobs=options.jobs,
+    )
+    print(report.summary().to_string(float_format=lambda v: f"{v:.4f}"))
+    if options.report:
+        report.save(options.report)
+        print(f"report: {options.report}")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from metahpo import release
+    from metahpo.meta_dataset import MetaDataset
+
+    if options.folder is None:
+        print("\n".join(f"{name}: {release.locate(name)}" for name in release.shipped_names()))
+        return
+    md = MetaDataset.load(options.folder)
+    print(md)
+    print(md.tasks.drop(columns=["fingerprint", "source"], errors="ignore").to_string())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

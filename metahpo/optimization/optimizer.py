@@ -1,0 +1,159 @@
+"""Bayesian optimisation by ask and tell. It knows nothing of meta-data: a warm start is a list and a surrogate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+
+from metahpo.exceptions import DataError, SpaceError
+from metahpo.optimization.acquisition import expected_improvement
+from metahpo.optimization.maximiser import maximise
+from metahpo.space.configuration import Configuration, canonical, to_json
+from metahpo.space.design import sobol_design
+from metahpo.space.encoding import SpaceEncoder
+from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.surrogate import Surrogate
+from metahpo.trials.history import TrialHistory
+
+
+class HasConfigurations(Protocol):
+    """Anything that holds configurations, best first: the recommendations of :func:`metahpo.recommend`, say."""
+
+    @property
+    def configurations(self) -> Sequence[Mapping[str, Any]]:
+        """Configurations, best first."""
+        ...
+
+
+class BayesianOptimizer:
+    """Suggests configurations one at a time and learns from their losses.
+
+    Parameters
+    ----------
+    space : ConfigurationSpace
+        What may be chosen.
+    surrogate : Surrogate, default=None
+        A surrogate trained on other tasks of the same space: then the first suggestion is already an informed one.
+        None starts cold: the default configuration, Sobol points, then a Gaussian process on what was told.
+    meta_features : mapping of str to float, default=None
+        Meta-features of the task, for a surrogate that uses them.
+    initial : sequence of configurations, or recommendations, default=None
+        Suggested first, in this order, each once.
+    n_initial : int, default=5
+        Cold start only: trials before the Gaussian process takes over (`initial` counts).
+    random_state : int, default=None
+        Seed; None takes a fresh one.
+
+    Raises
+    ------
+    SpaceError
+        `initial` holds a configuration that is not of the space, or `surrogate` is of another space.
+
+    Examples
+    --------
+    >>> from ConfigSpace import ConfigurationSpace
+    >>> from metahpo import BayesianOptimizer
+    >>> optimizer = BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}), random_state=0)
+    >>> for _ in range(10):
+    ...     configuration = optimizer.ask()
+    ...     optimizer.tell(configuration, (configuration["x"] - 0.3) ** 2)
+    >>> best, loss = optimizer.incumbent
+    """
+
+    def __init__(
+        self,
+        space: ConfigurationSpace,
+        surrogate: Surrogate | None = None,
+        meta_features: Mapping[str, float] | None = None,
+        initial: Sequence[Mapping[str, Any]] | HasConfigurations | None = None,
+        n_initial: int = 5,
+        random_state: int | None = None,
+    ) -> None:
+        self.space = space
+        self._encoder = SpaceEncoder(space)
+        if surrogate is not None and surrogate.space != space:
+            raise SpaceError(
+                "the surrogate was trained on another search space, so its beliefs do not apply here; expected "
+                f"{surrogate.space}, but got {space}."
+            )
+        self._surrogate = surrogate or GaussianProcessSurrogate()
+        self._meta_features = meta_features
+        self._rng = np.random.default_rng(random_state)
+        given = [] if initial is None else getattr(initial, "configurations", initial)
+        self._queue = [canonical(space, configuration) for configuration in given]
+        if surrogate is None:
+            design = sobol_design(space, max(1, n_initial), random_state=int(self._rng.integers(2**31)))
+            self._queue += design[: max(0, n_initial - len(self._queue))]
+        self._pending: dict[str, Configuration] = {}
+        self.history = TrialHistory()
+
+    @property
+    def incumbent(self) -> tuple[Configuration, float] | None:
+        """Best configuration so far and its loss; None while nothing has succeeded."""
+        return self.history.incumbent
+
+    def ask(self) -> Configuration:
+        """Next configuration to try; asked again before it is told, a different one.
+
+        Raises
+        ------
+        SpaceError
+            Every configuration of a finite space has been suggested.
+        """
+        known = {to_json(c) for c in self.history.configurations} | self._pending.keys()
+        configuration = self._next_of_queue(known) or self._most_promising(known)
+        self._pending[to_json(configuration)] = configuration
+        return dict(configuration)
+
+    def tell(self, configuration: Mapping[str, Any], value: float) -> None:
+        """Record the loss of a configuration, asked for or not.
+
+        Parameters
+        ----------
+        configuration : mapping
+            Of the optimiser's space.
+        value : float
+            Loss, to be minimised; NaN or infinite for a trial that failed, which is a lesson as well.
+
+        Raises
+        ------
+        SpaceError
+            The configuration is not of the space.
+        DataError
+            `value` is not a number.
+        """
+        checked = canonical(self.space, configuration)
+        try:
+            loss = float(value)
+        except (TypeError, ValueError):
+            raise DataError(f"value must be a loss (a number, NaN for a failed trial), but is {value!r}.") from None
+        self._pending.pop(to_json(checked), None)
+        self.history.append(checked, loss)
+
+    def _next_of_queue(self, known: set[str]) -> Configuration | None:
+        while self._queue:
+            configuration = self._queue.pop(0)
+            if to_json(configuration) not in known:
+                return configuration
+        return None
+
+    def _most_promising(self, known: set[str]) -> Configuration:
+        tried, losses = [*self.history.configurations, *self._pending.values()], self.history.losses
+        if self._pending:
+            # A trial still running counts as an average one, so that the next suggestion goes elsewhere.
+            middle = float(np.nanmedian(losses)) if np.isfinite(losses).any() else 0.0
+            losses = np.concatenate([losses, np.full(len(self._pending), middle)])
+        observed = (self._encoder.encode(tried), losses) if tried else None
+        finite = np.flatnonzero(np.isfinite(self.history.losses))
+        best = finite[np.argsort(self.history.losses[finite])[:3]]
+        return maximise(
+            lambda rows: expected_improvement(self._surrogate.posterior(rows, observed, self._meta_features)),
+            self.space,
+            self._encoder,
+            also=[self.history.configurations[i] for i in best],
+            exclude=known,
+            rng=self._rng,
+        )

@@ -1,0 +1,1 @@
+"""Flow 3b: from a dataset to hyperparameters, at once."""

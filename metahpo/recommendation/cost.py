@@ -1,0 +1,57 @@
+"""Seconds that training a configuration will take, from the seconds of every recorded trial.
+
+Symbols: n trials, d encoded columns x, s = (log rows, log columns, log classes) of the task.
+
+    log seconds = b_0 + b_s s + b_x x + b_sx (s times x)        ridge regression, one closed form
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.linear_model import Ridge
+
+from metahpo.meta_dataset import MetaDataset
+from metahpo.tasks.task import Task
+
+#: Columns of the tasks table that the cost grows with.
+SIZE_COLUMNS = ("n_rows", "n_features", "n_classes")
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Predicts the seconds of one fit, on one core of the machine that recorded the trials."""
+
+    ridge: Ridge
+
+    @classmethod
+    def of(cls, md: MetaDataset, space: str | None) -> CostModel | None:
+        """Fit on the recorded trials of a space; None where no seconds or sizes were recorded."""
+        if not set(SIZE_COLUMNS) <= set(md.tasks.columns):
+            return None
+        sizes = md.tasks[list(SIZE_COLUMNS)].astype(np.float64)
+        X, seconds = [], []
+        for table, spent in zip(md.tables(space), md.seconds(space).values(), strict=True):
+            known = np.isfinite(spent) & (spent > 0)
+            X.append(_design(table.X[known], _size(sizes.loc[table.task].to_numpy())))
+            seconds.append(spent[known])
+        if not sum(map(len, seconds)):
+            return None
+        return cls(Ridge(alpha=1.0).fit(np.concatenate(X), np.log(np.concatenate(seconds))))
+
+    def seconds(self, rows: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
+        """Expected seconds (geometric mean) of encoded configurations of shape (n, d) on a task."""
+        size = _size((task.n_rows, task.X.shape[1], len(task.classes)))
+        return np.asarray(np.exp(self.ridge.predict(_design(rows, size))), dtype=np.float64)
+
+
+def _size(sizes: ArrayLike) -> NDArray[np.float64]:
+    return np.log1p(np.nan_to_num(np.array(sizes, dtype=np.float64)))
+
+
+def _design(rows: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
+    sizes = np.broadcast_to(size, (len(rows), len(size)))
+    crossed = (rows[:, :, None] * sizes[:, None, :]).reshape(len(rows), rows.shape[1] * len(size))
+    return np.concatenate([sizes, rows, crossed], axis=1)

@@ -1,0 +1,30 @@
+"""Several configurations that complement each other, from what a surrogate believes before anything was tried.
+
+Symbols: k components of the posterior, m candidates; c_i the best score picked so far, as component i sees it.
+
+    pick_1 = argmin_x  sum_i w_i mean_i(x)                    the best guess
+    pick_j = argmax_x  sum_i w_i E[max(c_i - z_i(x), 0)]      then what helps most where the earlier picks are weak
+
+With one component a source task this is the greedy portfolio (Wistuba et al. 2015, section 4), weighted by likeness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from metahpo.optimization.acquisition import log_expected_improvement
+from metahpo.surrogates.posterior import Posterior
+
+
+def complementary_picks(posterior: Posterior, n: int) -> list[int]:
+    """Indices of `n` configurations of the posterior (fewer where it has fewer), the best guess first."""
+    picks = [int(np.argmax(posterior.expected_percentile()))]
+    current = posterior.mean[:, picks[0]]
+    while len(picks) < min(n, posterior.mean.shape[1]):
+        gain = log_expected_improvement(replace(posterior, incumbent=current))
+        gain[picks] = -np.inf
+        picks.append(int(np.argmax(gain)))
+        current = np.minimum(current, posterior.mean[:, picks[-1]])
+    return picks

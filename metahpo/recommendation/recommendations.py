@@ -1,0 +1,138 @@
+"""What a recommendation says: configurations, what to expect of them, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from metahpo.learners.registry import learner_named
+from metahpo.space.configuration import Configuration
+from metahpo.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended configuration.
+
+    Attributes
+    ----------
+    learner : str
+    configuration : dict
+        Active hyperparameters, in the names of the search space.
+    expected_percentile : float
+        Expected share of the learner's recorded configurations (of all learners', where no learner was named) that
+        this one is better than, in percent.
+    interval : tuple of float
+        Central 80 % interval of that percentile.
+    expected_train_seconds : float
+        Seconds of one fit on one core; NaN where no seconds were recorded.
+    reason : str
+    """
+
+    learner: str
+    configuration: Configuration
+    expected_percentile: float
+    interval: tuple[float, float]
+    expected_train_seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Recommended configurations for a task, best first.
+
+    Attributes
+    ----------
+    items : tuple of Recommendation
+    metric : str
+        Metric that the recommendation is for (scikit-learn scorer name).
+    nearest_tasks : dict of str to float
+        Recorded tasks that the recommendation leans on, most first -> share.
+    novelty : float
+        In [0, 1]: share of the recorded tasks that are more familiar than this one; NaN where it is not known.
+    timings : dict of str to float
+        Seconds of each step.
+    notes : tuple of str
+        What the user should know: treatments of the data, unfamiliar data, a dataset that was tuned already.
+    task : Task
+        The dataset, as it was understood.
+    meta_features : dict of str to float
+        Of the task.
+    """
+
+    items: tuple[Recommendation, ...]
+    metric: str
+    nearest_tasks: Mapping[str, float]
+    novelty: float
+    timings: Mapping[str, float]
+    notes: tuple[str, ...]
+    task: Task = field(repr=False)
+    meta_features: Mapping[str, float] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Recommendation:
+        return self.items[index]
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """Parameters of the first recommendation: ``estimator.set_params(**recommendations.best)``."""
+        return self.parameters(0)
+
+    @property
+    def best_learner(self) -> str:
+        """Learner of the first recommendation."""
+        return self.items[0].learner
+
+    @property
+    def configurations(self) -> Sequence[Configuration]:
+        """All recommended configurations, best first: ``BayesianOptimizer(space, initial=recommendations)``."""
+        return [item.configuration for item in self.items]
+
+    def parameters(self, index: int = 0) -> dict[str, Any]:
+        """Parameters of a recommendation in the names of the learner's scikit-learn estimator."""
+        item = self.items[index]
+        return learner_named(item.learner, self.task.kind).parameters(item.configuration)
+
+    def estimator(self, index: int = 0, random_state: int | None = None) -> Pipeline:
+        """Unfitted pipeline of a recommendation (preprocessing and learner), for data with the columns of the task.
+
+        It is fitted on ``recommendations.task.X``, which has the prepared columns, and ``recommendations.task.y``.
+        """
+        item = self.items[index]
+        return learner_named(item.learner, self.task.kind).pipeline(item.configuration, self.task, random_state)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a recommendation, with the columns of :class:`Recommendation`."""
+        return pd.DataFrame(
+            {
+                "learner": [item.learner for item in self.items],
+                "configuration": [item.configuration for item in self.items],
+                "expected_percentile": [item.expected_percentile for item in self.items],
+                "lower": [item.interval[0] for item in self.items],
+                "upper": [item.interval[1] for item in self.items],
+                "expected_train_seconds": [item.expected_train_seconds for item in self.items],
+                "reason": [item.reason for item in self.items],
+            }
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{len(self)} recommendations for {self.task.name!r} by {self.metric}"]
+        for rank, item in enumerate(self.items, 1):
+            values = ", ".join(f"{k}={_short(v)}" for k, v in item.configuration.items())
+            low, high = item.interval
+            lines.append(f"{rank:>3}. {item.learner}: {values}")
+            lines.append(f"     better than {item.expected_percentile:.0f} % ({low:.0f}-{high:.0f}); {item.reason}")
+        near = ", ".join(f"{task} ({share:.0%})" for task, share in list(self.nearest_tasks.items())[:5])
+        lines.append(f"nearest tasks: {near or 'none known'}; novelty {self.novelty:.2f}")
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,273 @@
+"""From a dataset to recommended hyperparameters, offline, from a meta-dataset and its trained surrogates."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+
+from metahpo import release
+from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
+from metahpo.meta_dataset import MetaDataset
+from metahpo.metafeatures.extraction import extract
+from metahpo.recommendation.cost import CostModel
+from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
+from metahpo.recommendation.portfolio import complementary_picks
+from metahpo.recommendation.recommendations import Recommendation, Recommendations
+from metahpo.space.configuration import Configuration, default_configuration, split_joint, to_joint, to_json
+from metahpo.surrogates.artefact import load_surrogate
+from metahpo.surrogates.surrogate import Surrogate
+from metahpo.tasks.metric import metric_named
+from metahpo.tasks.task import Task, TaskKind
+
+#: Folder of the surrogates inside a meta-dataset, and the name of one of them.
+SURROGATES = "surrogates"
+#: Meta-dataset that ships for each kind of task.
+SHIPPED: Mapping[TaskKind, str] = {"classification": "tabular_classification", "regression": "tabular_regression"}
+#: Level of the intervals that recommendations come with.
+LEVEL = 0.8
+
+
+def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
+    """File of the surrogate for a space (None: all learners together) and a metric."""
+    return folder / SURROGATES / f"{space or 'all'}.{metric}.safetensors"
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a search needs to start from experience."""
+
+    surrogate: Surrogate
+    meta_features: Mapping[str, float]
+    initial: list[Configuration]
+
+
+class Recommender:
+    """Recommends hyperparameters from a meta-dataset and the surrogates trained on it.
+
+    Parameters
+    ----------
+    folder : path or str
+        Folder of a meta-dataset with its ``surrogates/``, or the name of one that ships with the package.
+
+    Raises
+    ------
+    UnknownNameError
+        No such meta-dataset.
+    ArtefactError
+        Damaged, foreign, or of another version.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = release.locate(folder)
+        self.meta_dataset = MetaDataset.load(self.folder)
+        self._surrogates: dict[tuple[str | None, str], Surrogate] = {}
+        self._costs: dict[str | None, CostModel | None] = {}
+
+    @classmethod
+    def shipped(cls, kind: TaskKind) -> Recommender:
+        """The recommender that ships for a kind of task; loaded once."""
+        return _shipped(SHIPPED[kind])
+
+    @property
+    def kind(self) -> TaskKind:
+        """Kind of task that it recommends for."""
+        kind: TaskKind = self.meta_dataset.tasks["kind"].iloc[0]
+        return kind
+
+    @property
+    def learners(self) -> list[str]:
+        """Learners that it recommends for."""
+        return list(self.meta_dataset.spaces)
+
+    def surrogate(self, learner: str | None, metric: str) -> Surrogate:
+        """Trained surrogate of a learner (None: all together) for a metric.
+
+        Raises
+        ------
+        UnknownNameError
+            No surrogate was trained for the metric; the message lists those for which one was.
+        """
+        key = (learner, metric)
+        if key not in self._surrogates:
+            self.meta_dataset.space(learner)
+            path = surrogate_path(self.folder, learner, metric)
+            if not path.is_file():
+                trained = sorted(p.name.split(".")[1] for p in path.parent.glob(f"{learner or 'all'}.*.safetensors"))
+                raise UnknownNameError(
+                    "metric with a trained surrogate", metric, trained, "`metahpo train` trains one."
+                )
+            self._surrogates[key] = load_surrogate(path)
+        return self._surrogates[key]
+
+    def recommend(
+        self, task: Task, learner: str | None = None, n: int = 5, metric: str | None = None, random_state: int = 0
+    ) -> Recommendations:
+        """Recommend configurations for a task: see :func:`recommend`."""
+        if n < 1:
+            raise DataError(f"n must be at least 1, but is {n}.")
+        if task.kind != self.kind:
+            raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
+        clock = _Clock()
+        surrogate = self.surrogate(learner, metric_named(metric, task.kind).name)
+        clock.lap("load")
+        features = extract(task, random_state=random_state).values
+        clock.lap("meta_features")
+        novelty = self._familiarity.novelty(features) if self._familiarity is not None else float("nan")
+        notes = [*task.treatments, *self._known(task)]
+        usable: Mapping[str, float] | None = features
+        if novelty > UNFAMILIAR:
+            notes.append("this dataset is unlike those that experience comes from: a robust portfolio is recommended")
+            usable = None
+        candidates, defaults = self._candidates(learner)
+        posterior = surrogate.posterior(candidates, meta_features=usable)
+        percentile = 100.0 * posterior.expected_percentile()
+        picks = complementary_picks(posterior, n)
+        if not defaults & set(picks):
+            picks = [*picks[: max(1, n - 1)], max(defaults, key=lambda i: percentile[i])][:n]
+        low, high = (100.0 * bound for bound in posterior.percentile_interval(LEVEL))
+        weights = surrogate.task_weights(meta_features=usable)
+        clock.lap("surrogate")
+        seconds = self._seconds(learner, [candidates[i] for i in picks], task)
+        items = []
+        for rank, (i, spent) in enumerate(zip(picks, seconds, strict=True)):
+            name, configuration = split_joint(candidates[i]) if learner is None else (learner, candidates[i])
+            reason = "library default" if i in defaults else _reason(rank, weights)
+            item = Recommendation(
+                name, configuration, float(percentile[i]), (float(low[i]), float(high[i])), spent, reason
+            )
+            items.append(item)
+        clock.lap("cost")
+        return Recommendations(
+            tuple(items), surrogate.metric, weights, novelty, clock.laps, tuple(notes), task, features
+        )
+
+    def warm_start(self, task: Task, learner: str, metric: str | None = None) -> WarmStart:
+        """What :class:`~metahpo.optimization.optimizer.BayesianOptimizer` takes to start a search from experience."""
+        recommended = self.recommend(task, learner, n=1, metric=metric)
+        surrogate = self.surrogate(learner, recommended.metric)
+        return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations))
+
+    def _candidates(self, learner: str | None) -> tuple[list[Configuration], set[int]]:
+        """Recorded configurations, and the indices of library defaults among them."""
+        trials = self.meta_dataset.trials
+        chosen = trials if learner is None else trials[trials["space"] == learner]
+        candidates: list[Configuration] = []
+        defaults = set()
+        for space, text in chosen[["space", "configuration"]].drop_duplicates().itertuples(index=False):
+            if text == to_json(default_configuration(self.meta_dataset.spaces[space])):
+                defaults.add(len(candidates))
+            configuration = json.loads(text)
+            candidates.append(configuration if learner is not None else to_joint(space, configuration))
+        return candidates, defaults
+
+    def _seconds(self, learner: str | None, configurations: list[Configuration], task: Task) -> list[float]:
+        if learner not in self._costs:
+            self._costs[learner] = CostModel.of(self.meta_dataset, learner)
+        cost = self._costs[learner]
+        if cost is None:
+            return [float("nan")] * len(configurations)
+        rows = self.meta_dataset.encoder(learner).encode(configurations)
+        return [float(s) for s in cost.seconds(rows, task)]
+
+    @cached_property
+    def _familiarity(self) -> Familiarity | None:
+        features = self.meta_dataset.meta_features
+        return Familiarity.of(features) if features is not None and len(features) > 1 else None
+
+    def _known(self, task: Task) -> list[str]:
+        tasks = self.meta_dataset.tasks
+        if "fingerprint" not in tasks.columns:
+            return []
+        same = tasks.index[tasks["fingerprint"] == task.fingerprint]
+        return [
+            f"this very dataset was tuned before, as {name!r}: the recommendation knows its results" for name in same
+        ]
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now
+
+
+def _reason(rank: int, weights: Mapping[str, float]) -> str:
+    near = next(iter(weights), None)
+    if rank == 0:
+        return f"best guess; leans on {near}" if near else "best guess"
+    return "complements those above"
+
+
+@cache
+def _shipped(name: str) -> Recommender:
+    try:
+        return Recommender(name)
+    except UnknownNameError as error:
+        raise ArtefactError(f"the meta-dataset {name!r} is missing from this installation: {error}") from error
+
+
+def recommend(
+    X: Any,
+    y: Any,
+    learner: str | None = None,
+    n: int = 5,
+    *,
+    kind: TaskKind | None = None,
+    metric: str | None = None,
+    recommender: Recommender | None = None,
+    random_state: int = 0,
+) -> Recommendations:
+    """Recommend hyperparameters for a dataset never seen before; offline, and nothing is trained on it.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like of shape (n_rows, n_features)
+        See :meth:`metahpo.tasks.task.Task.from_arrays`.
+    y : array-like of shape (n_rows,)
+    learner : str, default=None
+        "linear", "svm", "random_forest" or "boosting"; None recommends over all of them together.
+    n : int, default=5
+        Number of configurations, complementing each other. One of them is the library default (the last, unless it
+        deserves a better place) where `n` is at least 2.
+    kind : {"classification", "regression"}, default=None
+        None infers it from `y`.
+    metric : str, default=None
+        scikit-learn scorer name to recommend for; None takes balanced accuracy, or R2.
+    recommender : Recommender, default=None
+        Experience of your own; None takes what ships with the package.
+    random_state : int, default=0
+        Seed of the meta-features' subsample.
+
+    Returns
+    -------
+    Recommendations
+
+    Raises
+    ------
+    DataError
+        Data that make no task.
+    UnknownNameError
+        An unknown learner or metric; the message lists those that exist.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> import metahpo
+    >>> rec = metahpo.recommend(*load_breast_cancer(return_X_y=True), learner="svm", n=3)
+    >>> sorted(rec.best)[:2]
+    ['C', 'class_weight']
+    """
+    task = Task.from_arrays(X, y, kind=kind, name="your dataset")
+    return (recommender or Recommender.shipped(task.kind)).recommend(task, learner, n, metric, random_state)

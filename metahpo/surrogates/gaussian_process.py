@@ -1,0 +1,113 @@
+"""The surrogate of a cold start: a Gaussian process on the task's own trials, nothing learnt elsewhere.
+
+Symbols: n trials, m configurations, d columns; y standardised losses of the trials; theta log hyperparameters.
+
+    k(x, x') = s Matern52(x, x'; l_1 .. l_d) + e 1[x = x']        theta = log (s, l_1 .. l_d, e)
+    theta    = argmax  log p(y | X, theta) + log p(theta)         a handful of trials leaves d lengthscales undetermined
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from metahpo.surrogates.posterior import Posterior
+
+#: Wide bounds of s, l and e: the prior keeps theta away from them.
+BOUNDS = (1e-4, 1e4)
+#: Normal priors of log s, log l (around log of half the cube's diagonal) and log e: standard deviations.
+PRIOR_STD = (1.5, 0.9, 2.0)
+NOISE_MODE = 0.01
+#: Iterations of the optimiser; a refit starts at the previous optimum.
+MAX_ITERATIONS = 25
+
+Objective = Callable[..., tuple[float, NDArray[np.float64]]]
+
+
+class GaussianProcessSurrogate:
+    """Gaussian process fitted to what was observed; before two different losses were, every configuration is alike.
+
+    It remembers its hyperparameters from one set of observations to the next, where the next fit starts, and the fit
+    of the latest observations, so that asking about more configurations costs no second one.
+    """
+
+    def __init__(self) -> None:
+        self._theta: NDArray[np.float64] | None = None
+        self._fitted: tuple[bytes, GaussianProcessRegressor] | None = None
+
+    def posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        meta_features: Mapping[str, float] | None = None,
+    ) -> Posterior:
+        """Belief about the standardised losses of `configurations`; see the contract of surrogates.
+
+        Parameters
+        ----------
+        configurations : ndarray of shape (m, d)
+            Rows of the unit cube.
+        observed : pair of ndarrays of shapes (n, d) and (n,), default=None
+            Trials so far and their losses; NaN = failed.
+        meta_features
+            Ignored: a cold start knows of no other task.
+        """
+        y = None if observed is None else standardised(observed[1])
+        m = len(configurations)
+        if observed is None or y is None:
+            return Posterior(np.ones(1), np.zeros((1, m)), np.ones((1, m)), np.zeros(1))
+        process = self._fit(np.asarray(observed[0], dtype=np.float64), y)
+        mean, std = process.predict(configurations, return_std=True)
+        # Predictions contain the noise; what is to be improved is the function.
+        variance = np.maximum(std**2 - np.exp(process.kernel_.theta[-1]), 1e-12)
+        return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([y.min()]))
+
+    def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> GaussianProcessRegressor:
+        seen = X.tobytes() + y.tobytes()
+        if self._fitted is not None and self._fitted[0] == seen:
+            return self._fitted[1]
+        d = X.shape[1]
+        prior_mean = np.log([1.0, *[0.5 * np.sqrt(d)] * d, NOISE_MODE])
+        prior_std = np.array([PRIOR_STD[0], *[PRIOR_STD[1]] * d, PRIOR_STD[2]])
+        start = prior_mean if self._theta is None else self._theta
+        kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
+        optimiser = maximum_a_posteriori(prior_mean, prior_std)
+        process = GaussianProcessRegressor(kernel.clone_with_theta(start), optimizer=optimiser).fit(X, y)
+        self._theta = process.kernel_.theta
+        self._fitted = (seen, process)
+        return process
+
+
+def maximum_a_posteriori(
+    prior_mean: NDArray[np.float64], prior_std: NDArray[np.float64]
+) -> Callable[[Objective, NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], float]]:
+    """Optimiser for scikit-learn's Gaussian process: adds a normal prior of theta to the likelihood it is given."""
+
+    def optimise(
+        negative_log_likelihood: Objective, start: NDArray[np.float64], bounds: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], float]:
+        def negative_log_posterior(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            value, gradient = negative_log_likelihood(theta)
+            deviation = (theta - prior_mean) / prior_std
+            return value + 0.5 * float(deviation @ deviation), gradient + deviation / prior_std
+
+        options = {"maxiter": MAX_ITERATIONS}
+        found = minimize(negative_log_posterior, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        return found.x, float(found.fun)
+
+    return optimise
+
+
+def standardised(loss: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Losses to mean 0 and variance 1, a failed trial as bad as the worst; None where they tell nothing apart."""
+    finite = np.isfinite(loss)
+    if not finite.any():
+        return None
+    filled = np.where(finite, loss, loss[finite].max())
+    spread = filled.std()
+    return np.asarray((filled - filled.mean()) / spread) if spread > 0 else None
