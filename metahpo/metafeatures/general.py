@@ -18,7 +18,7 @@ GENERAL = (
     MetaFeature("log_rows", "general", "ln n", FEURER),
     MetaFeature("log_columns", "general", "ln p", FEURER),
     MetaFeature("log_rows_per_column", "general", "ln(n / p)", FEURER),
-    MetaFeature("log_encoded_columns", "general", "ln of the number of columns after one-hot encoding", RIVOLLI),
+    MetaFeature("log_encoded_columns", "general", "ln of the columns once one-hot encoded (two categories: one)", RIVOLLI),
     MetaFeature("share_categorical", "general", "share of the columns that are categorical", FEURER),
     MetaFeature("share_binary", "general", "share of the columns with two distinct values", STATLOG),
     MetaFeature("share_missing_cells", "general", "share of the cells that are missing", FEURER),
@@ -41,15 +41,15 @@ def general(task: Task, drawn: Task, sample: Sample) -> dict[str, float]:
     n, p = task.X.shape
     distinct_numeric, mode_numeric = _distinct(sample.numeric)
     distinct_named, mode_named = _distinct(np.where(sample.codes < 0, np.nan, sample.codes))
-    cardinality = np.array([task.X[name].nunique() for name in drawn.categorical], np.float64)
+    cardinality = np.array([max(1, task.X[name].nunique()) for name in drawn.categorical], np.float64)
     n_categorical = len(task.categorical)
-    encoded = n_categorical * np.where(cardinality > 2, cardinality, 1).mean() if n_categorical else 0.0
+    indicators = np.where(cardinality > 2, cardinality, 1).mean() if cardinality.size else 1.0
     n_known = (~np.isnan(sample.numeric)).sum(axis=0)
     values = {
         "log_rows": np.log(n),
         "log_columns": np.log(p),
         "log_rows_per_column": np.log(n / p),
-        "log_encoded_columns": np.log(p - n_categorical + encoded),
+        "log_encoded_columns": np.log(p + n_categorical * (indicators - 1)),
         "share_categorical": n_categorical / p,
         "share_binary": np.mean(np.concatenate([distinct_numeric, distinct_named]) == 2),
         "share_missing_cells": sample.missing.mean(),

@@ -20,7 +20,7 @@ from metahpo.tasks.task import Task, TaskKind
 #: Groups other than landmarking read at most so many rows and columns.
 ROWS, COLUMNS = 2_000, 100
 #: Up to this many cells a task is arranged as a whole; of a larger one rows and columns are first drawn by position.
-MAX_CELLS = 1_000_000
+MAX_CELLS = 500_000
 
 #: Levels that a column is cut into for information theory, besides "missing".
 N_LEVELS = 10

@@ -106,6 +106,7 @@ IRIS = Task.from_arrays(*load_iris(return_X_y=True))
 DIABETES = Task.from_arrays(*load_diabetes(return_X_y=True))
 ZEROS_THEN_ONE = Task.from_arrays(np.arange(30.0)[:, None], np.r_[np.zeros(29), 1.5], kind="regression")
 TINY = Task.from_arrays([[1e-308], [5e-324], [0.0]] * 9, [1e300, -1e308, 2.5] * 9, kind="regression")
+WIDE = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 400))).assign(named=list("abc") * 10)
 HOLES = pd.DataFrame({"a": [1.0, None] * 20, "b": [None, "x"] * 20, "c": np.r_[np.full(39, np.nan), 1.0]})
 
 
@@ -125,6 +126,8 @@ HOLES = pd.DataFrame({"a": [1.0, None] * 20, "b": [None, "x"] * 20, "c": np.r_[n
         pytest.param(Task.from_arrays(HOLES, np.arange(40) % 3), id="mostly missing"),
         pytest.param(Task.from_arrays(HOLES, np.arange(40) / 7), id="mostly missing, regression"),
         pytest.param(_take(Task.from_arrays(HOLES, np.arange(40) % 2), range(20)), id="column all missing"),
+        pytest.param(_take(Task.from_arrays(HOLES, np.arange(40) % 2), range(0, 40, 2)), id="category all missing"),
+        pytest.param(Task.from_arrays(WIDE, np.arange(30) % 2), id="one category among very many numbers"),
         pytest.param(Task.from_arrays([[1e308], [-1e308], [0.0], [5e-324]] * 9, [0, 1, 0, 1] * 9), id="huge"),
         pytest.param(TINY, id="tiny columns, huge target"),
         pytest.param(Task.from_arrays(np.eye(30), np.arange(30).astype(str)), id="every row its class"),

@@ -90,10 +90,10 @@ def test_text_and_units_free_names_match_the_definitions() -> None:
     assert list(numbers) == [feature.name for feature in LANDMARKING if feature.kind is None]
 
 
-@pytest.mark.parametrize("n_classes", [40, 200])
-def test_many_classes_are_cut_to_the_frequent_ones(n_classes: int) -> None:
+@pytest.mark.parametrize(("n_classes", "slope"), [(40, 1), (200, 1), (100, 0)])
+def test_many_classes_are_cut_to_the_frequent_ones(n_classes: int, slope: int) -> None:
     rng = np.random.default_rng(RNG_SEED)
     centres = rng.normal(size=(n_classes, 3)) * 100
-    y = np.repeat(np.arange(n_classes), np.arange(n_classes) // 4 + 3)
+    y = np.repeat(np.arange(n_classes), slope * np.arange(n_classes) // 4 + 9)
     found = landmarking(Task.from_arrays(centres[y] + rng.normal(size=(len(y), 3)), y, kind="classification"), 0)
     assert found["landmark_nearest"] > 0.9
