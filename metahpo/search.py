@@ -152,7 +152,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         metric = self.scoring if isinstance(self.scoring, str) and self.scoring in METRICS else None
         warm = recommender.warm_start(Task.from_arrays(X, y, kind=kind), self.space, metric)
         optimizer = BayesianOptimizer(
-            learner.space, surrogate=warm.surrogate, meta_features=warm.meta_features, random_state=self.random_state
+            learner.space, warm.surrogate, warm.meta_features, warm.initial, random_state=self.random_state
         )
         return optimizer, to_parameters
 

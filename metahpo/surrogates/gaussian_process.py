@@ -19,7 +19,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from metahpo.surrogates.posterior import Posterior
 
 #: Wide bounds of s, l and e: the prior keeps theta away from them.
-BOUNDS = (1e-4, 1e4)
+BOUNDS = (1e-7, 1e7)
 #: Normal priors of log s, log l (around log of half the cube's diagonal) and log e: standard deviations.
 PRIOR_STD = (1.5, 0.9, 2.0)
 NOISE_MODE = 0.01

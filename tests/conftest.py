@@ -1,0 +1,150 @@
+"""Small worlds that the tests live in: synthetic meta-datasets, and one really built by the builder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
+
+from metahpo.building.assembly import assemble
+from metahpo.building.builder import run_plan
+from metahpo.building.measurement import Protocol
+from metahpo.building.plan import make_plan
+from metahpo.cli import main
+from metahpo.meta_dataset import MetaDataset
+from metahpo.space.configuration import to_json
+from metahpo.space.design import sobol_design
+from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.training import train_surrogate
+from metahpo.tasks.cache import write_task
+
+
+def toy_space() -> ConfigurationSpace:
+    """One log float, one choice, and a float that is active under one of the choices."""
+    space = ConfigurationSpace()
+    mode = Categorical("mode", ["plain", "tuned", "wild"], default="plain")
+    knob = Float("knob", (0.0, 1.0), default=0.5)
+    space.add(mode, knob, Float("rate", (1e-3, 1e1), log=True, default=1.0), EqualsCondition(knob, mode, "tuned"))
+    return space
+
+
+def toy_meta_dataset(n_tasks: int = 12, n_configurations: int = 24, seed: int = 0) -> MetaDataset:
+    """Tasks whose best rate follows from their meta-feature `shift`; two tasks a family, one trial in all failed."""
+    rng = np.random.default_rng(seed)
+    design = sobol_design(toy_space(), n_configurations, random_state=seed)
+    rows, features = [], {}
+    for t in range(n_tasks):
+        shift, noise = rng.uniform(-1, 1), rng.uniform(-1, 1)
+        features[f"task{t}"] = {"shift": shift, "noise": noise, "unknown": np.nan if t % 2 else 1.0}
+        for i, configuration in enumerate(design):
+            loss = (np.log10(configuration["rate"]) + 1 - shift) ** 2 + {"plain": 0.5, "tuned": 0.0, "wild": 2.0}[
+                configuration["mode"]
+            ]
+            failed = t == 0 and i == n_configurations - 1
+            folds = [] if failed else list(loss + 0.05 * rng.standard_normal(3))
+            rows.append(
+                {
+                    "task": f"task{t}",
+                    "space": "toy",
+                    "configuration": to_json(configuration),
+                    "status": "timeout" if failed else "success",
+                    "seconds": 0.1 * (1 + t),
+                    "loss.r2": np.nan if failed else float(np.mean(folds)),
+                    "folds.r2": folds,
+                }
+            )
+    index = pd.Index([f"task{t}" for t in range(n_tasks)], name="task")
+    tasks = pd.DataFrame(
+        {
+            "family": [f"family{t // 2}" for t in range(n_tasks)],
+            "kind": "regression",
+            "data_id": np.arange(100, 100 + n_tasks),
+            "n_rows": 100 * np.arange(1, n_tasks + 1),
+            "n_features": 5,
+            "n_classes": 0,
+        },
+        index=index,
+    )
+    return MetaDataset(
+        tasks,
+        pd.DataFrame(rows),
+        pd.DataFrame.from_dict(features, orient="index").loc[index],
+        {"toy": toy_space()},
+        name="toy",
+    )
+
+
+def write_small_cache(folder: Path) -> None:
+    """Six small datasets, four to classify and two to regress, with a categorical column and gaps."""
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        n = 90 + 10 * i
+        a, b = rng.standard_normal((2, n))
+        colour = rng.choice(["red", "green", "blue"], n)
+        signal = a + 0.5 * b * (colour == "red") + 0.3 * rng.standard_normal(n)
+        a[rng.random(n) < 0.1] = np.nan
+        target = signal if i >= 4 else np.where(signal > 0.3 * (i - 1), "yes", "no")
+        frame = pd.DataFrame({"a": a, "b": b, "colour": colour, "target": target})
+        about = {
+            "name": f"small{i}",
+            "kind": "regression" if i >= 4 else "classification",
+            "family": f"small{i}",
+            "n_rows": n,
+            "n_features": 3,
+            "n_classes": None if i >= 4 else 2,
+            "categorical": ["colour"],
+        }
+        write_task(folder, f"s{i}", frame, "target", about)
+
+
+@pytest.fixture(scope="session")
+def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a dataset cache with six small datasets, s0 to s5."""
+    folder = tmp_path_factory.mktemp("cache")
+    write_small_cache(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished build over the small datasets: two learners, six configurations each."""
+    folder = tmp_path_factory.mktemp("build")
+    plan = make_plan(
+        small_cache,
+        keys=[f"s{i}" for i in range(6)],
+        learners=["linear", "svm"],
+        n_configurations=6,
+        protocol=Protocol(n_folds=2, max_rows=100),
+    )
+    run_plan(plan, folder, n_jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_meta_dataset(built: Path) -> MetaDataset:
+    """Meta-dataset of the four small classification tasks."""
+    return assemble(built, "classification", name="small", n_jobs=1)
+
+
+@pytest.fixture(scope="session")
+def toy() -> MetaDataset:
+    """See :func:`toy_meta_dataset`."""
+    return toy_meta_dataset()
+
+
+@pytest.fixture(scope="session")
+def toy_surrogate(toy: MetaDataset) -> Surrogate:
+    """Surrogate trained on the toy meta-dataset."""
+    return train_surrogate(toy, space="toy", random_state=0)
+
+
+@pytest.fixture(scope="session")
+def trained(built_meta_dataset: MetaDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small meta-dataset with its surrogates for the default metric, trained by the command line."""
+    folder = tmp_path_factory.mktemp("trained") / "small"
+    built_meta_dataset.save(folder)
+    assert main(["train", str(folder)]) == 0
+    return folder

@@ -1,0 +1,123 @@
+"""Bayesian optimisation by ask and tell: what a user relies on, cold and warm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ConfigSpace import ConfigurationSpace
+
+from metahpo.exceptions import DataError, SpaceError
+from metahpo.meta_dataset import MetaDataset
+from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.space.configuration import Configuration, to_json
+from metahpo.surrogates.surrogate import Surrogate
+from tests.conftest import toy_space
+
+
+def bowl(configuration: Configuration) -> float:
+    return (np.log10(configuration["rate"]) + 1.0) ** 2 + {"plain": 0.5, "tuned": 0.0, "wild": 2.0}[
+        configuration["mode"]
+    ]
+
+
+def run(optimizer: BayesianOptimizer, n: int) -> BayesianOptimizer:
+    for _ in range(n):
+        configuration = optimizer.ask()
+        optimizer.tell(configuration, bowl(configuration))
+    return optimizer
+
+
+def test_cold_start__begins_with_the_default_and_beats_random_search() -> None:
+    optimizer = run(BayesianOptimizer(toy_space(), random_state=0), 20)
+    assert optimizer.history.configurations[0] == {"mode": "plain", "rate": 1.0}
+    assert optimizer.incumbent is not None
+    assert optimizer.incumbent[1] < 0.05
+
+
+def test_ask__never_repeats_itself_and_is_reproducible() -> None:
+    first, second = (run(BayesianOptimizer(toy_space(), random_state=3), 12) for _ in range(2))
+    texts = [to_json(c) for c in first.history.configurations]
+    assert len(set(texts)) == 12
+    assert texts == [to_json(c) for c in second.history.configurations]
+
+
+def test_ask__without_tell_gives_different_configurations() -> None:
+    optimizer = BayesianOptimizer(toy_space(), random_state=0)
+    asked = [optimizer.ask() for _ in range(8)]
+    assert len({to_json(c) for c in asked}) == 8
+
+
+def test_initial__comes_first_in_order_each_once() -> None:
+    wanted = [{"mode": "wild", "rate": 5.0}, {"mode": "tuned", "rate": 0.1, "knob": 0.2}, {"mode": "wild", "rate": 5.0}]
+    optimizer = run(BayesianOptimizer(toy_space(), initial=wanted, n_initial=2, random_state=0), 5)
+    texts = [to_json(c) for c in optimizer.history.configurations]
+    assert texts[:2] == [to_json(c) for c in wanted[:2]]
+    assert texts.count(to_json(wanted[0])) == 1
+
+
+def test_failed_trials__are_told_and_do_not_stop_the_search() -> None:
+    optimizer = BayesianOptimizer(toy_space(), random_state=0)
+    for i in range(10):
+        configuration = optimizer.ask()
+        optimizer.tell(configuration, np.nan if i % 2 else bowl(configuration))
+    assert optimizer.incumbent is not None
+    assert np.isnan(optimizer.history.losses[1::2]).all()
+
+
+def test_all_failed__there_is_no_incumbent() -> None:
+    optimizer = BayesianOptimizer(toy_space(), random_state=0)
+    for _ in range(7):
+        optimizer.tell(optimizer.ask(), float("inf"))
+    assert optimizer.incumbent is None
+
+
+def test_finite_space__ends_with_a_clear_error() -> None:
+    optimizer = BayesianOptimizer(ConfigurationSpace({"a": ["x", "y"], "b": [True, False]}), random_state=0)
+    asked = [optimizer.ask() for _ in range(4)]
+    assert len({to_json(c) for c in asked}) == 4
+    with pytest.raises(SpaceError, match="nothing left"):
+        optimizer.ask()
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ({"mode": "plain"}, "'rate' is active but has no value"),
+        ({"mode": "plain", "rate": 99.0}, "not allowed"),
+        ({"mode": "plain", "rate": 1.0, "speed": 1}, r"\['speed'\] are not in the space"),
+    ],
+)
+def test_tell__refuses_what_is_not_of_the_space(configuration: Configuration, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        BayesianOptimizer(toy_space()).tell(configuration, 1.0)
+
+
+def test_tell__refuses_a_value_that_is_no_number() -> None:
+    optimizer = BayesianOptimizer(toy_space())
+    with pytest.raises(DataError, match="must be a loss"):
+        optimizer.tell(optimizer.ask(), "good")  # type: ignore[arg-type]
+
+
+def test_tell__drops_inactive_values() -> None:
+    optimizer = BayesianOptimizer(toy_space(), random_state=0)
+    optimizer.tell({"mode": "plain", "rate": 1.0, "knob": 0.3}, 1.0)
+    assert optimizer.history.configurations == [{"mode": "plain", "rate": 1.0}]
+
+
+def test_warm_start__is_ahead_of_the_cold_one_from_the_first_trial(toy: MetaDataset, toy_surrogate: Surrogate) -> None:
+    features = {"shift": 0.0, "noise": 0.0}
+    warm = run(BayesianOptimizer(toy.spaces["toy"], toy_surrogate, features, random_state=0), 6)
+    cold = run(BayesianOptimizer(toy.spaces["toy"], random_state=0), 6)
+    assert warm.history.losses[0] < cold.history.losses[0]
+    assert warm.history.best_so_far().mean() < cold.history.best_so_far().mean()
+
+
+def test_warm_start__a_surrogate_of_another_space_is_refused(toy_surrogate: Surrogate) -> None:
+    with pytest.raises(SpaceError, match="trained on another search space"):
+        BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}), toy_surrogate)
+
+
+def test_history__to_frame_has_a_row_a_trial() -> None:
+    frame = run(BayesianOptimizer(toy_space(), random_state=0), 6).history.to_frame()
+    assert len(frame) == 6
+    assert frame["best_so_far"].is_monotonic_decreasing

@@ -1,0 +1,136 @@
+"""Recommendations from a meta-dataset that the builder made, trained and saved as a user would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+
+from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
+from metahpo.meta_dataset import MetaDataset
+from metahpo.recommendation.recommender import Recommender, recommend
+from metahpo.tasks.cache import read_task
+from metahpo.tasks.task import Task
+
+
+@pytest.fixture(scope="module")
+def recommender(trained: Path) -> Recommender:
+    return Recommender(trained)
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return Task.from_arrays(*load_iris(return_X_y=True), name="iris")
+
+
+def test_recommend__best_is_ready_for_the_estimator(recommender: Recommender, task: Task) -> None:
+    svm = recommender.recommend(task, "svm", n=3)
+    assert len(svm) == 3
+    SVC().set_params(**svm.best)
+    LogisticRegression().set_params(**recommender.recommend(task, "linear", n=1).best)
+
+
+def test_recommend__over_all_learners_names_one(recommender: Recommender, task: Task) -> None:
+    recommended = recommender.recommend(task, n=4)
+    assert {item.learner for item in recommended.items} <= {"linear", "svm"}
+    assert recommended.best_learner in ("linear", "svm")
+
+
+def test_recommend__the_library_default_is_always_in_the_list(recommender: Recommender, task: Task) -> None:
+    for learner in ("linear", "svm", None):
+        reasons = [item.reason for item in recommender.recommend(task, learner, n=3).items]
+        assert "library default" in reasons
+
+
+def test_recommend__frame_says_what_to_expect(recommender: Recommender, task: Task) -> None:
+    frame = recommender.recommend(task, "svm", n=3).to_frame()
+    assert list(frame.columns) == [
+        "learner", "configuration", "expected_percentile", "lower", "upper", "expected_train_seconds", "reason",
+    ]  # fmt: skip
+    assert frame["expected_percentile"].between(frame["lower"], frame["upper"]).all()
+    assert frame["expected_percentile"].between(0, 100).all()
+    assert (frame["expected_train_seconds"] > 0).all()
+
+
+def test_recommend__is_the_same_every_time(recommender: Recommender, task: Task) -> None:
+    first, second = (recommender.recommend(task, "svm", n=3) for _ in range(2))
+    assert first.configurations == second.configurations
+    pd.testing.assert_frame_equal(first.to_frame(), second.to_frame())
+
+
+def test_recommend__tells_nearest_tasks_novelty_and_timings(recommender: Recommender, task: Task) -> None:
+    recommended = recommender.recommend(task, "svm")
+    assert set(recommended.nearest_tasks) <= {"small0", "small1", "small2", "small3"}
+    assert 0.0 <= recommended.novelty <= 1.0
+    assert {"meta_features", "surrogate"} <= set(recommended.timings)
+    assert "recommendations for 'iris'" in str(recommended)
+
+
+def test_recommend__an_estimator_fits_the_task(recommender: Recommender, small_cache: Path) -> None:
+    gaps = read_task(small_cache, "s1")
+    recommended = recommender.recommend(gaps, "svm")
+    fitted = recommended.estimator(random_state=0).fit(gaps.X, gaps.y)
+    assert fitted.score(gaps.X, gaps.y) > 0.5
+
+
+def test_recommend__a_dataset_that_was_tuned_is_recognised(recommender: Recommender, small_cache: Path) -> None:
+    known = read_task(small_cache, "s2")
+    renamed = Task.from_arrays(known.X.rename(columns={"a": "z"}), known.y, kind="classification")
+    assert any("was tuned before, as 'small2'" in note for note in recommender.recommend(renamed, "svm").notes)
+
+
+def test_recommend__unfamiliar_data_get_a_note(recommender: Recommender) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_cauchy((400, 60)) ** 3
+    strange = Task.from_arrays(X, rng.integers(0, 12, 400), kind="classification")
+    recommended = recommender.recommend(strange, "svm")
+    assert recommended.novelty > 0.95
+    assert any("unlike" in note for note in recommended.notes)
+
+
+def test_recommend__from_arrays(recommender: Recommender) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    assert recommend(X, y, "svm", n=1, recommender=recommender).best["C"] > 0
+
+
+@pytest.mark.parametrize(
+    ("learner", "n", "metric", "error", "message"),
+    [
+        ("xgboost", 1, None, UnknownNameError, "known are: linear, svm"),
+        ("svm", 1, "speed", UnknownNameError, "known are: balanced_accuracy, accuracy"),
+        ("svm", 1, "r2", UnknownNameError, "unknown classification metric 'r2'"),
+        ("svm", 1, "f1_macro", UnknownNameError, "known are: balanced_accuracy.*metahpo train"),
+        ("svm", 0, None, DataError, "n must be at least 1"),
+    ],
+)
+def test_recommend__bad_arguments(
+    recommender: Recommender, task: Task, learner: str, n: int, metric: str | None, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        recommender.recommend(task, learner, n, metric)
+
+
+def test_recommend__of_the_other_kind(recommender: Recommender) -> None:
+    rng = np.random.default_rng(0)
+    regression = Task.from_arrays(rng.random((50, 2)), rng.random(50))
+    with pytest.raises(DataError, match="is for classification"):
+        recommender.recommend(regression)
+
+
+def test_recommender__not_there() -> None:
+    with pytest.raises(UnknownNameError, match=r"folder with a manifest\.json"):
+        Recommender("nowhere")
+
+
+def test_recommender__damaged_surrogate(trained: Path, task: Task, tmp_path: Path) -> None:
+    MetaDataset.load(trained).save(tmp_path)
+    (tmp_path / "surrogates").mkdir()
+    whole = (trained / "surrogates" / "svm.balanced_accuracy.safetensors").read_bytes()
+    (tmp_path / "surrogates" / "svm.balanced_accuracy.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(ArtefactError):
+        Recommender(tmp_path).recommend(task, "svm")
