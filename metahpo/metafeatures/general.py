@@ -18,7 +18,9 @@ GENERAL = (
     MetaFeature("log_rows", "general", "ln n", FEURER),
     MetaFeature("log_columns", "general", "ln p", FEURER),
     MetaFeature("log_rows_per_column", "general", "ln(n / p)", FEURER),
-    MetaFeature("log_encoded_columns", "general", "ln of the columns once one-hot encoded (two categories: one)", RIVOLLI),
+    MetaFeature(
+        "log_encoded_columns", "general", "ln of p after one-hot encoding (two categories: one column)", RIVOLLI
+    ),
     MetaFeature("share_categorical", "general", "share of the columns that are categorical", FEURER),
     MetaFeature("share_binary", "general", "share of the columns with two distinct values", STATLOG),
     MetaFeature("share_missing_cells", "general", "share of the cells that are missing", FEURER),

@@ -19,7 +19,8 @@ INFORMATION = (
     MetaFeature("mutual_information_max", "information", "I(X; Y) / H(Y), largest over columns", RIVOLLI),
     MetaFeature("informative_share", "information", "share of the columns with I(X; Y) > 0.01 H(Y)", RIVOLLI),
     MetaFeature(
-        "information_spread", "information",
+        "information_spread",
+        "information",
         "exp(entropy of I(X; Y) / sum of I(X; Y)) / p: 1 where all columns tell as much, 1 / p where one tells all",
         ROY,
     ),

@@ -46,9 +46,11 @@ LANDMARKING = (
         for a, b in PAIRS
     ),
     MetaFeature(
-        "balancing_gain", "landmarking",
+        "balancing_gain",
+        "landmarking",
         "balanced skill of linear after its posterior is reweighted to equal class priors, less that before",
-        SAERENS, "classification",
+        SAERENS,
+        "classification",
     ),
 )
 

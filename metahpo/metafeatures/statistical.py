@@ -23,7 +23,9 @@ STATISTICAL = (
     MetaFeature("skewness_max", "statistical", f"{_SKEW} of a numeric column, largest", FEURER),
     MetaFeature("kurtosis_mean", "statistical", f"{_KURTOSIS} of a numeric column, mean", STATLOG),
     MetaFeature(
-        "outlier_share", "statistical", "share of numeric cells outside the quartiles by 1.5 interquartile ranges",
+        "outlier_share",
+        "statistical",
+        "share of numeric cells outside the quartiles by 1.5 interquartile ranges",
         TUKEY,
     ),
     MetaFeature("correlation_mean", "statistical", "|Pearson correlation| of two numeric columns, mean", STATLOG),
@@ -37,8 +39,11 @@ STATISTICAL = (
     MetaFeature("target_skewness", "statistical", "sign(s) ln(1 + |s|), s the target's skewness", SOARES, "regression"),
     MetaFeature("target_kurtosis", "statistical", f"{_KURTOSIS} of the target", SOARES, "regression"),
     MetaFeature(
-        "target_outlier_share", "statistical", "share of targets outside the quartiles by 1.5 interquartile ranges",
-        SOARES, "regression",
+        "target_outlier_share",
+        "statistical",
+        "share of targets outside the quartiles by 1.5 interquartile ranges",
+        SOARES,
+        "regression",
     ),
 )
 
