@@ -1,6 +1,7 @@
 """Linear models: logistic regression, and the elastic net for regression.
 
-Ranges: the regularisation strength over eight decades around the default, as auto-sklearn's and AutoGluon's linear models.
+Ranges: the regularisation strength over eight decades around the default, as in auto-sklearn's and AutoGluon's linear
+models.
 """
 
 from __future__ import annotations

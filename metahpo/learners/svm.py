@@ -1,6 +1,7 @@
 """Support vector machines.
 
-Ranges: C and gamma over the decades of the guide of Hsu, Chang and Lin (2003), a little wider; kernels as scikit-learn's.
+Ranges: C and gamma over the decades of the guide of Hsu, Chang and Lin (2003), a little wider; kernels as
+scikit-learn's.
 """
 
 from __future__ import annotations

@@ -82,7 +82,9 @@ class BayesianOptimizer:
         self._surrogate = surrogate or GaussianProcessSurrogate()
         self._meta_features = meta_features
         self._rng = np.random.default_rng(random_state)
-        given = [] if initial is None else getattr(initial, "configurations", initial)
+        given = initial or ()
+        if not isinstance(given, Sequence):
+            given = given.configurations
         self._queue = [canonical(space, configuration) for configuration in given]
         if surrogate is None:
             design = sobol_design(space, max(1, n_initial), random_state=int(self._rng.integers(2**31)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
@@ -91,13 +91,19 @@ def maximum_a_posteriori(
     def optimise(
         negative_log_likelihood: Objective, start: NDArray[np.float64], bounds: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], float]:
-        def negative_log_posterior(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        def negative_log_posterior(theta: NDArray[np.float64], /) -> tuple[float, NDArray[np.float64]]:
             value, gradient = negative_log_likelihood(theta)
             deviation = (theta - prior_mean) / prior_std
             return value + 0.5 * float(deviation @ deviation), gradient + deviation / prior_std
 
-        options = {"maxiter": MAX_ITERATIONS}
-        found = minimize(negative_log_posterior, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        found = minimize(
+            negative_log_posterior,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=Bounds(*bounds.T),
+            options={"maxiter": MAX_ITERATIONS},
+        )
         return found.x, float(found.fun)
 
     return optimise

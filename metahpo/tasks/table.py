@@ -31,11 +31,10 @@ def read_table(source: str, target: str | None = None) -> Task:
     path = Path(source)
     if not path.is_file():
         raise DataError(f"{source!r} is neither a file nor one of the bundled datasets {list(BUNDLED)}.")
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in (".csv", ".parquet"):
         raise DataError(f"{source!r} must be a .csv or .parquet file, but ends in {path.suffix!r}.")
     try:
-        frame = readers[path.suffix](path)
+        frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
     except (ValueError, OSError) as error:
         raise DataError(f"{source!r} cannot be read: {error}.") from error
     if frame.shape[1] < 2:

@@ -1,4 +1,4 @@
-"""The trial store: a folder of append-only JSON-lines files, one a writer, so that nothing is shared but a directory."""
+"""The trial store: a folder of append-only JSON-lines files, one a writer: nothing is shared but a directory."""
 
 from __future__ import annotations
 
@@ -78,12 +78,18 @@ class TrialStore:
 
     def identities(self) -> set[str]:
         """Identities of all recorded trials, without building them."""
-        return {json.loads(line)["identity"] for line, _ in self._lines()}
+        found = set()
+        for line, path in self._lines():
+            try:
+                found.add(str(json.loads(line)["identity"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(f"{str(path)!r} holds a damaged line ({error!r}): {line[:80]!r}") from error
+        return found
 
     def _lines(self) -> Iterator[tuple[str, Path]]:
         for path in sorted(self.folder.glob("trials-*.jsonl")):
             try:
-                with open(path, encoding="utf-8") as file:
+                with open(path, encoding="utf-8", errors="replace") as file:
                     for line in file:
                         if line.endswith("\n"):
                             yield line, path

@@ -15,9 +15,8 @@ from tests.conftest import toy_space
 
 
 def bowl(configuration: Configuration) -> float:
-    return (np.log10(configuration["rate"]) + 1.0) ** 2 + {"plain": 0.5, "tuned": 0.0, "wild": 2.0}[
-        configuration["mode"]
-    ]
+    penalty = {"plain": 0.5, "tuned": 0.0, "wild": 2.0}[configuration["mode"]]
+    return float((np.log10(configuration["rate"]) + 1.0) ** 2 + penalty)
 
 
 def run(optimizer: BayesianOptimizer, n: int) -> BayesianOptimizer:
