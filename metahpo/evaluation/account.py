@@ -1,0 +1,88 @@
+"""An evaluation in words: how it was made, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from metahpo.evaluation.methods.method import label_of
+from metahpo.evaluation.regret import ALL_SPACES, trials_to_match
+
+PROTOCOL = (
+    "Tasks of one origin form a family. Families are divided into folds; each fold is held out once, while every "
+    "method learns from the recorded trials of the other folds. On a held-out task a method picks one recorded "
+    "configuration after the other and sees nothing but the task's meta-features and the losses of its own picks. A "
+    "failed trial counts as a trial and as the worst value. Normalised regret of a configuration: (its loss - best) / "
+    "(worst - best) over the task's recorded configurations; 0 is the best. Methods that pick at random are replayed "
+    "several times and averaged. Standard errors and tests are over families, because tasks of one family are not "
+    "independent."
+)
+COMPARISON = (
+    "Tasks on which {} has the lower, an equal, or the higher regret; mean difference (negative: it is better); "
+    "two-sided Wilcoxon signed-rank test over families, and the same after Holm's correction."
+)
+AGAINST_DEFAULT = (
+    "Tasks on which the first configuration tried is better than, equal to, or worse than the library's default; "
+    "equal means within one standard error of the default's cross-validated loss."
+)
+COST = "Seconds to learn from the training tasks of one fold, and milliseconds to suggest one configuration."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an evaluation was made.
+
+    Attributes
+    ----------
+    n_trials, n_folds, random_state : int
+    metric : str
+    n_replays : mapping of str to int
+        Replays of each task, by method, in the order of the methods.
+    """
+
+    n_trials: int
+    n_folds: int
+    random_state: int
+    metric: str
+    n_replays: Mapping[str, int]
+
+    def in_words(self, regrets: pd.DataFrame) -> str:
+        """Return a sentence for each setting, and the number of tasks in each space."""
+        counts = regrets.groupby("space", sort=False)[["task", "family"]].nunique()
+        spaces = "; ".join(
+            f"{space}: {n_tasks} tasks of {n_families} families"
+            for space, n_tasks, n_families in counts.itertuples(name=None)
+        )
+        replays = ", ".join(f"{label_of(method)} {n}" for method, n in self.n_replays.items())
+        return (
+            f"{self.n_folds} folds, {self.n_trials} trials, random state {self.random_state}, metric {self.metric}. "
+            f"Replays of each task: {replays}. {spaces}."
+        )
+
+
+def findings(summary: pd.DataFrame, methods: Sequence[str]) -> list[str]:
+    """Regrets after the first, the fifth and the last trial, and how many trials the first method saves.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What :func:`~metahpo.evaluation.regret.mean_regret` returns.
+    methods : sequence of str
+    """
+    scope = ALL_SPACES if ALL_SPACES in set(summary["space"]) else str(summary["space"].iloc[0])
+    at = summary[summary["space"] == scope].set_index(["trial", "method"])["regret"]
+    last = int(summary["trial"].max())
+    sentences = []
+    for trial in dict.fromkeys([1, min(5, last), last]):
+        values = ", ".join(f"{label_of(method)} {at[trial, method]:.3f}" for method in methods)
+        sentences.append(f"Mean normalised regret after {trial} trial{'s' if trial > 1 else ''}: {values}.")
+    for baseline in methods[1:]:
+        matched = trials_to_match(summary, baseline).set_index(["space", "method"])["trials"][scope, methods[0]]
+        if not pd.isna(matched) and matched < last:
+            trials = f"{matched} trial{'s' if matched > 1 else ''}"
+            sentences.append(
+                f"{label_of(methods[0])} needs {trials} to be as good as {label_of(baseline)} after {last}."
+            )
+    return sentences

@@ -1,0 +1,323 @@
+"""The figures of the report, each with the table it was drawn from.
+
+Figures are built without pyplot, so that no global state is touched. Colours are those of Okabe and Ito ("Color
+universal design", 2008), which colour-blind readers tell apart; every line carries its name at its end.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metahpo.evaluation.methods.method import label_of
+from metahpo.evaluation.ranking import Ranking
+from metahpo.evaluation.regret import ALL_SPACES
+from metahpo.exceptions import MissingDependencyError
+
+try:
+    from matplotlib import rc_context
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+except ImportError as error:  # pragma: no cover
+    raise MissingDependencyError("figures need matplotlib; install it with: pip install 'metahpo[report]'") from error
+
+#: The first method's colour, then the others' in turn.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A7A7A", "#E69F00", "#56B4E9", "#000000")
+INK, MUTED, GRID = "#222222", "#5A5A5A", "#E3E3E3"
+#: Regrets below this are drawn at it: a logarithmic axis has no zero.
+FLOOR = 1e-4
+TICKS_OF_REGRET = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
+TICKS_OF_TRIALS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure, what it shows in words, and the numbers in it.
+
+    Attributes
+    ----------
+    title, caption : str
+    figure : matplotlib.figure.Figure
+    table : DataFrame
+    """
+
+    title: str
+    caption: str
+    figure: Figure
+    table: pd.DataFrame
+
+    def save(self, path: str | Path) -> None:
+        """Write the figure; the suffix says the format (.png, .svg, .pdf)."""
+        self.figure.savefig(path, dpi=150)
+
+    def svg(self) -> str:
+        """Return the figure as SVG text, the same text for the same figure."""
+        buffer = io.StringIO()
+        with rc_context({"svg.hashsalt": self.title, "svg.fonttype": "path"}):
+            self.figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return buffer.getvalue()
+
+
+def regret_figure(summary: pd.DataFrame) -> ReportFigure:
+    """Mean normalised regret over trials: one panel, over all spaces (or the only one).
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What :func:`~metahpo.evaluation.regret.mean_regret` returns; the first method is drawn strongest.
+    """
+    space = ALL_SPACES if ALL_SPACES in set(summary["space"]) else str(summary["space"].iloc[0])
+    table = summary[summary["space"] == space].reset_index(drop=True)
+    figure = Figure(figsize=(8, 5))
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.085, right=0.78, top=0.86, bottom=0.12)
+    _draw_regret(axes, table)
+    _scale(axes, table)
+    _label_lines(axes, table)
+    axes.set_xlabel("Trials", color=MUTED)
+    _head(
+        figure,
+        axes,
+        "Mean normalised regret of the incumbent",
+        f"{space}; lower is better; bands are one standard error",
+    )
+    return ReportFigure(
+        "Regret over trials",
+        "Mean normalised regret of the best configuration found so far on held-out tasks, on logarithmic axes. Bands: "
+        "one standard error over task families.",
+        figure,
+        table,
+    )
+
+
+def regret_by_space_figure(summary: pd.DataFrame) -> ReportFigure:
+    """Mean normalised regret over trials: one small panel a search space, all on the same axes."""
+    table = summary[summary["space"] != ALL_SPACES].reset_index(drop=True)
+    spaces = list(table["space"].unique())
+    n_columns = len(spaces) if len(spaces) < 3 else 2 if len(spaces) == 4 else 3
+    n_rows = -(-len(spaces) // n_columns)
+    height = 2.5 * n_rows + 1.1
+    figure = Figure(figsize=(9, height))
+    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(left=0.08, right=0.98, top=1 - 1.05 / height, bottom=0.55 / height, wspace=0.14, hspace=0.3)
+    for axes, space in zip(grid.flat, spaces, strict=False):
+        part = table[table["space"] == space]
+        _draw_regret(axes, part)
+        _scale(axes, table)
+        axes.set_title(f"{label_of(space)}  ({part['n_tasks'].iloc[0]} tasks)", loc="left", fontsize=10, color=INK)
+    for axes in list(grid.flat)[len(spaces) :]:
+        axes.remove()
+    for column in range(n_columns):
+        below = grid[(len(spaces) - 1 - column) // n_columns, column]
+        below.tick_params(labelbottom=True)
+        below.set_xlabel("Trials", color=MUTED)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(0.08, 1 - 0.46 / height),
+        ncol=len(labels),
+        frameon=False,
+        fontsize=9.5,
+        handlelength=1.6,
+        columnspacing=1.6,
+        borderaxespad=0,
+        borderpad=0,
+    )
+    figure.text(
+        0.08,
+        1 - 0.14 / height,
+        "Mean normalised regret by search space",
+        fontsize=13,
+        weight="bold",
+        color=INK,
+        va="top",
+    )
+    return ReportFigure(
+        "Regret by search space",
+        "As above, for each search space on its own; all panels share their axes.",
+        figure,
+        table,
+    )
+
+
+def ranking_figure(rankings: Sequence[Ranking]) -> ReportFigure:
+    """Average ranks after several numbers of trials; a bar joins methods that are not told apart."""
+    methods = list(rankings[0].ranks.sort_index().index)
+    height = 0.9 + sum(_ranking_height(ranking) for ranking in rankings)
+    figure = Figure(figsize=(8, height))
+    figure.text(0.03, 1 - 0.14 / height, "Average rank over tasks", fontsize=13, weight="bold", color=INK, va="top")
+    figure.text(
+        0.03,
+        1 - 0.45 / height,
+        "1 = best; bars join methods that Nemenyi's test does not tell apart (5 % level)",
+        fontsize=9.5,
+        color=MUTED,
+        va="top",
+    )
+    top = height - 0.75
+    for ranking in rankings:
+        needed = _ranking_height(ranking)
+        axes = figure.add_axes((0.03, (top - needed) / height, 0.94, needed / height))
+        _draw_ranking(axes, ranking, len(methods), needed)
+        top -= needed
+    table = pd.DataFrame(
+        [
+            {
+                "trial": r.trial,
+                "method": method,
+                "rank": rank,
+                "n_families": r.n_families,
+                "critical_difference": r.critical_difference,
+                "friedman_p": r.p_value,
+            }
+            for r in rankings
+            for method, rank in r.ranks.items()
+        ]
+    )
+    return ReportFigure(
+        "Ranking",
+        "Average rank of each method over held-out tasks (first averaged within a family). Methods joined by a bar "
+        "differ by less than Nemenyi's critical difference.",
+        figure,
+        table,
+    )
+
+
+def _head(figure: Figure, axes: Axes, title: str, subtitle: str) -> None:
+    left = axes.get_position().x0
+    figure.text(left, 0.965, title, fontsize=13, weight="bold", color=INK, va="top")
+    figure.text(left, 0.907, subtitle, fontsize=9.5, color=MUTED, va="top")
+
+
+def _draw_regret(axes: Axes, table: pd.DataFrame) -> None:
+    methods = list(table["method"].unique())
+    for i, method in enumerate(methods):
+        line = table[table["method"] == method]
+        trials = line["trial"].to_numpy()
+        mean = line["regret"].to_numpy()
+        error = line["standard_error"].fillna(0.0).to_numpy()
+        colour = PALETTE[i % len(PALETTE)]
+        axes.fill_between(trials, _on_axis(mean - error), _on_axis(mean + error), color=colour, alpha=0.15, linewidth=0)
+        width = 2.6 if i == 0 else 1.7
+        axes.plot(
+            trials, _on_axis(mean), color=colour, linewidth=width, label=label_of(method), zorder=3 - i / len(methods)
+        )
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelsize=9.5, length=0)
+
+
+def _scale(axes: Axes, table: pd.DataFrame) -> None:
+    """Logarithmic axes that hold every line of the table."""
+    last = int(table["trial"].max())
+    lowest = _on_axis(table["regret"].to_numpy()).min()
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(1, max(last, 2))
+    axes.set_ylim(0.8 * lowest, 1.15 * float((table["regret"] + table["standard_error"].fillna(0.0)).max()))
+    axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS_OF_TRIALS if t <= last]))
+    axes.yaxis.set_major_locator(FixedLocator(TICKS_OF_REGRET))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _on_axis(regret: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(regret, FLOOR)
+
+
+def _label_lines(axes: Axes, table: pd.DataFrame) -> None:
+    """Write each method's name at the end of its line, pushed apart where the lines end close together."""
+    methods = list(table["method"].unique())
+    last = table[table["trial"] == table["trial"].max()].set_index("method")["regret"]
+    low, high = np.log10(axes.get_ylim())
+    ends = (np.log10(_on_axis(last[methods].to_numpy())) - low) / (high - low)
+    for i, height in enumerate(spread(ends, gap=0.055)):
+        axes.annotate(
+            label_of(methods[i]),
+            xy=(1, ends[i]),
+            xytext=(1.03, height),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=10.5,
+            color=PALETTE[i % len(PALETTE)],
+            weight="bold" if i == 0 else "normal",
+            arrowprops={"arrowstyle": "-", "color": PALETTE[i % len(PALETTE)], "lw": 0.8, "shrinkA": 1, "shrinkB": 0},
+        )
+
+
+def spread(positions: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+    """Move positions, by least squares, to be at least `gap` apart in the same order (pool adjacent violators)."""
+    order = np.argsort(positions, kind="stable")
+    shifted = positions[order] - gap * np.arange(len(positions))
+    blocks: list[list[float]] = []
+    for value in shifted:
+        blocks.append([value])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    moved = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks]) + gap * np.arange(len(positions))
+    result = np.empty(len(positions))
+    result[order] = moved
+    return result
+
+
+def _ranking_height(ranking: Ranking) -> float:
+    """Inches: a scale, half the methods to either side, and the bars."""
+    return 0.75 + 0.24 * (-(-len(ranking.ranks) // 2)) + 0.12 * len(ranking.groups())
+
+
+def _draw_ranking(axes: Axes, ranking: Ranking, k: int, height: float) -> None:
+    """A critical-difference diagram (Demšar 2006, figure 1), in inches from the top."""
+    axes.set_xlim(0, 10)
+    axes.set_ylim(height, 0)
+    axes.axis("off")
+    left, right, scale = 2.6, 7.4, 0.5
+
+    def position(rank: float) -> float:
+        return left + (right - left) * (rank - 1) / max(k - 1, 1)
+
+    axes.text(
+        0, 0.12, f"after {ranking.trial} trial{'s' if ranking.trial > 1 else ''}", fontsize=10.5, color=INK, va="center"
+    )
+    axes.plot([left, right], [scale, scale], color=INK, linewidth=1)
+    for rank in range(1, k + 1):
+        axes.plot([position(rank)] * 2, [scale - 0.06, scale], color=INK, linewidth=1)
+        axes.text(position(rank), scale - 0.1, str(rank), ha="center", va="bottom", fontsize=9, color=MUTED)
+    groups = ranking.groups()
+    for i, group in enumerate(groups):
+        y = scale + 0.1 + 0.12 * i
+        ends = ranking.ranks[group[0]], ranking.ranks[group[-1]]
+        axes.plot(
+            [position(ends[0]) - 0.06, position(ends[1]) + 0.06],
+            [y, y],
+            color=INK,
+            linewidth=3.2,
+            solid_capstyle="butt",
+        )
+    below = scale + 0.1 + 0.12 * len(groups)
+    n_left = -(-k // 2)
+    for i, (method, rank) in enumerate(ranking.ranks.items()):
+        on_left = i < n_left
+        y = below + 0.12 + 0.24 * (i if on_left else k - 1 - i)
+        edge = left - 0.15 if on_left else right + 0.15
+        axes.plot([position(rank), position(rank), edge], [scale, y, y], color=MUTED, linewidth=0.9)
+        axes.text(
+            edge + (-0.1 if on_left else 0.1),
+            y,
+            f"{label_of(str(method))}  {rank:.2f}" if on_left else f"{rank:.2f}  {label_of(str(method))}",
+            ha="right" if on_left else "left",
+            va="center",
+            fontsize=10,
+            color=INK,
+        )

@@ -1,0 +1,1 @@
+"""Methods that can be replayed, one file each; `catalogue` knows them by name."""

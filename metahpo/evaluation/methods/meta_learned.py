@@ -1,0 +1,67 @@
+"""The project's own method: a surrogate trained on the training tasks, expected improvement over the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metahpo.evaluation.pool import PoolOptimizer
+from metahpo.meta_dataset import TaskTable
+from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.training import train_on_tables
+
+
+@dataclass(frozen=True)
+class MetaLearned:
+    """Surrogate trained across tasks, conditioned on the trials of the new one.
+
+    Attributes
+    ----------
+    use_meta_features : bool, default=True
+        False hides the meta-features, in training and at use.
+    """
+
+    use_meta_features: bool = True
+
+    @property
+    def name(self) -> str:
+        """`metahpo`, or `metahpo_without_meta_features`."""
+        return "metahpo" if self.use_meta_features else "metahpo_without_meta_features"
+
+    @property
+    def n_replays(self) -> int:
+        """1: the picks are determined."""
+        return 1
+
+    def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> MetaLearnedPolicy:
+        """Train the surrogate."""
+        if not self.use_meta_features:
+            tables = [TaskTable(table.task, table.family, table.X, table.loss, None) for table in tables]
+        surrogate = train_on_tables(tables, space_name=space_name, random_state=random_state)
+        return MetaLearnedPolicy(surrogate, self.use_meta_features)
+
+
+@dataclass(frozen=True)
+class MetaLearnedPolicy:
+    """A trained surrogate."""
+
+    surrogate: Surrogate
+    use_meta_features: bool
+
+    def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> MetaLearnedRun:
+        """Begin with the task's meta-features."""
+        return MetaLearnedRun(PoolOptimizer(self.surrogate, meta_features if self.use_meta_features else None))
+
+
+@dataclass
+class MetaLearnedRun:
+    """The surrogate on one task."""
+
+    optimizer: PoolOptimizer
+
+    def suggest(self, X_obs: NDArray[np.float64], loss_obs: NDArray[np.float64], X_pool: NDArray[np.float64]) -> int:
+        """Pick the row of the pool with the highest expected improvement."""
+        return self.optimizer.observe_and_suggest(X_obs, -loss_obs, X_pool)

@@ -1,0 +1,226 @@
+"""The evaluation protocol: cross-validation over task families, every method replayed on every held-out task.
+
+    for each search space, for each fold of task families:
+        every method learns from the recorded trials of the other folds' tasks,
+        then searches each held-out task: it picks, one after the other, among the task's recorded configurations.
+
+No method sees anything of a held-out task but its meta-features and the losses of the configurations it has picked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from metahpo.evaluation.account import Settings
+from metahpo.evaluation.default_comparison import compare_with_default, default_rows
+from metahpo.evaluation.methods.catalogue import METHODS, method_named
+from metahpo.evaluation.methods.method import Method
+from metahpo.evaluation.regret import normalised_regret
+from metahpo.evaluation.replay import Replay, replay
+from metahpo.evaluation.result import EvaluationReport
+from metahpo.exceptions import DataError
+from metahpo.meta_dataset import MetaDataset, TaskTable
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One unit of work: a method learns in one fold of one space and is replayed on the fold's held-out tasks."""
+
+    space: str
+    method: Method
+    training: list[TaskTable]
+    held_out: list[TaskTable]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an assignment gave: one replay a held-out task."""
+
+    assignment: Assignment
+    replays: list[Replay]
+    learn_seconds: float
+
+
+def evaluate(
+    md: MetaDataset,
+    methods: Sequence[str | Method] | None = None,
+    n_trials: int = 50,
+    spaces: Sequence[str | None] | None = None,
+    metric: str | None = None,
+    n_folds: int = 5,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+) -> EvaluationReport:
+    """Measure methods on tasks held out of training.
+
+    Parameters
+    ----------
+    md : MetaDataset
+    methods : sequence of str or Method, default=None
+        Names of :data:`~metahpo.evaluation.methods.catalogue.METHODS`, or objects that fulfil
+        :class:`~metahpo.evaluation.methods.method.Method`. The first is the reference of comparisons. None: all of the
+        catalogue (`default` only where defaults were recorded).
+    n_trials : int, default=50
+        Trials of each search. A task with fewer recorded configurations is searched to its end.
+    spaces : sequence of str or None, default=None
+        Search spaces to evaluate in, each on its own; None among them is the joint space over all learners. None: every
+        learner's space.
+    metric : str, default=None
+        None: the default metric of the meta-dataset.
+    n_folds : int, default=5
+        Folds of task families.
+    random_state : int, default=0
+        Decides the folds and every random pick; the same number gives the same regrets whatever `n_jobs` is.
+    n_jobs : int, default=None
+        Processes (joblib), one a (space, fold, method). None: 1, or what ``joblib.parallel_config`` says.
+
+    Returns
+    -------
+    EvaluationReport
+
+    Raises
+    ------
+    DataError
+        No methods, two of one name, `n_trials` below 1, fewer task families than folds, or a space in which no fold has
+        tasks both to learn from and to be held out.
+    UnknownNameError
+        A method, space or metric that does not exist.
+    """
+    if n_trials < 1:
+        raise DataError(f"n_trials must be at least 1, but is {n_trials}.")
+    wanted = list(md.spaces) if spaces is None else list(spaces)
+    metric = md.metric(metric)
+    chosen = _methods(md, methods, wanted)
+    held_out_tasks = [set(held_out.tasks.index) for _, held_out in md.folds(n_folds, random_state)]
+    notes: list[str] = []
+    assignments: list[Assignment] = []
+    for space in wanted:
+        tables = _replayable(md.tables(space, metric), _label(space), notes)
+        before = len(assignments)
+        for names in held_out_tasks:
+            training = [table for table in tables if table.task not in names]
+            held_out = [table for table in tables if table.task in names]
+            if training and held_out:
+                assignments += [Assignment(_label(space), method, training, held_out) for method in chosen]
+        if len(assignments) == before:
+            raise DataError(
+                f"space {_label(space)!r} needs tasks of two families at least; append some, or leave it out."
+            )
+    work = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(carry_out)(assignment, n_trials, random_state) for assignment in assignments
+    )
+    outcomes = list(tqdm(work, total=len(assignments), desc="evaluate", disable=None))
+    return EvaluationReport(
+        regrets=_regrets(outcomes),
+        costs=_costs(outcomes),
+        settings=Settings(n_trials, n_folds, random_state, metric, {m.name: m.n_replays for m in chosen}),
+        notes=tuple(notes),
+        against_default=_against_default(md, metric, wanted, outcomes),
+    )
+
+
+def carry_out(assignment: Assignment, n_trials: int, random_state: int) -> Outcome:
+    """Learn, then replay on each held-out task."""
+    started = time.perf_counter()
+    policy = assignment.method.learn(assignment.training, assignment.space, random_state)
+    learn_seconds = time.perf_counter() - started
+    n_replays = assignment.method.n_replays
+    replays = [replay(policy, table, n_trials, n_replays, random_state) for table in assignment.held_out]
+    return Outcome(assignment, replays, learn_seconds)
+
+
+def _label(space: str | None) -> str:
+    return "joint" if space is None else space
+
+
+def _methods(md: MetaDataset, methods: Sequence[str | Method] | None, spaces: Sequence[str | None]) -> list[Method]:
+    if methods is None:
+        recorded = all(set(default_rows(md, space).values()) == {0} for space in spaces if space is not None)
+        methods = [name for name in METHODS if recorded or name != "default"]
+    chosen = [method_named(method) if isinstance(method, str) else method for method in methods]
+    names = [method.name for method in chosen]
+    if not names or len(set(names)) < len(names):
+        raise DataError(f"methods must be at least one and differ in name, but are {names}.")
+    return chosen
+
+
+def _replayable(tables: Sequence[TaskTable], space: str, notes: list[str]) -> list[TaskTable]:
+    """Tables on which regret is defined; the others are noted."""
+    kept = []
+    for table in tables:
+        try:
+            normalised_regret(table.loss)
+        except DataError as error:
+            notes.append(f"space {space}: task {table.task} is left out: {error}")
+        else:
+            kept.append(table)
+    return kept
+
+
+def _regrets(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    trials = range(1, len(outcomes[0].replays[0].regret) + 1)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "space": outcome.assignment.space,
+                    "task": table.task,
+                    "family": table.family,
+                    "method": outcome.assignment.method.name,
+                    "trial": trials,
+                    "regret": replayed.regret,
+                }
+            )
+            for outcome in outcomes
+            for table, replayed in zip(outcome.assignment.held_out, outcome.replays, strict=True)
+        ],
+        ignore_index=True,
+    )
+
+
+def _costs(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    per_fold = pd.DataFrame(
+        {
+            "space": outcome.assignment.space,
+            "method": outcome.assignment.method.name,
+            "learn_seconds": outcome.learn_seconds,
+            "suggest_milliseconds": 1000 * sum(r.suggest_seconds for r in outcome.replays) / len(outcome.replays),
+        }
+        for outcome in outcomes
+    )
+    return per_fold.groupby(["space", "method"], sort=False).mean().reset_index()
+
+
+def _against_default(
+    md: MetaDataset, metric: str, spaces: Sequence[str | None], outcomes: Sequence[Outcome]
+) -> pd.DataFrame | None:
+    """First pick of each method against the library default; None where that cannot be told from what was recorded."""
+    if f"folds.{metric}" not in md.trials.columns:
+        return None
+    rows = []
+    for space in spaces:
+        if space is None:  # the joint space has as many defaults as learners
+            continue
+        fold_losses, defaults = md.fold_losses(space, metric), default_rows(md, space)
+        for outcome in outcomes:
+            if outcome.assignment.space == space:
+                rows += [
+                    {
+                        "space": space,
+                        "task": table.task,
+                        "family": table.family,
+                        "method": outcome.assignment.method.name,
+                        **asdict(
+                            compare_with_default(fold_losses[table.task], picked.first_picks[0], defaults[table.task])
+                        ),
+                    }
+                    for table, picked in zip(outcome.assignment.held_out, outcome.replays, strict=True)
+                    if table.task in defaults
+                ]
+    return pd.DataFrame(rows) if rows else None

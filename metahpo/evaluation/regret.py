@@ -1,0 +1,121 @@
+"""Normalised regret of recorded configurations, best-so-far curves, and their mean with a standard error.
+
+Symbols: n configurations of a task, T trials. A regret lies in [0, 1]: 0 is the task's best recorded configuration,
+1 its worst.
+
+The standard error is that of a mean over *families* (tasks of one origin are not independent, and neither is one task
+in two search spaces): with residuals e_i of the weighted mean and G families,
+
+    SE^2 = G / (G - 1)  sum_families ( sum_{i in family} e_i )^2        (Cameron and Miller 2015, equation 11)
+
+which is the textbook standard error where each family is one task.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metahpo.exceptions import DataError
+
+#: Label of the mean over search spaces, each counted once.
+ALL_SPACES = "all spaces"
+
+
+def normalised_regret(loss: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Regret of each recorded configuration of a task: (loss - best) / (worst - best), 1 for a failed trial.
+
+    Parameters
+    ----------
+    loss : ndarray of shape (n,)
+        NaN = failed.
+
+    Raises
+    ------
+    DataError
+        All configurations are equally good (or all failed), so that there is nothing to regret.
+    """
+    finite = np.isfinite(loss)
+    if not finite.any():
+        raise DataError("a task needs at least one trial that did not fail.")
+    best, worst = loss[finite].min(), loss[finite].max()
+    if worst == best:
+        if finite.all():
+            raise DataError(f"a task needs configurations that differ in loss, but all have the loss {best}.")
+        return np.where(finite, 0.0, 1.0)
+    return np.where(finite, (loss - best) / (worst - best), 1.0)
+
+
+def best_so_far(regret: NDArray[np.float64], n_trials: int) -> NDArray[np.float64]:
+    """Regret of the incumbent after 1 .. `n_trials` trials, from the regrets in the order tried.
+
+    Where fewer trials were possible the last incumbent stands.
+    """
+    curve = np.minimum.accumulate(regret[:n_trials])
+    return np.pad(curve, (0, n_trials - len(curve)), mode="edge")
+
+
+def mean_regret(regrets: pd.DataFrame) -> pd.DataFrame:
+    """Mean over tasks for each space, method and trial, and over all spaces.
+
+    Parameters
+    ----------
+    regrets : DataFrame
+        Columns space, task, family, method, trial, regret; one row each.
+
+    Returns
+    -------
+    DataFrame
+        Columns space, method, trial, regret, standard_error, n_tasks. Where there are several spaces, the rows of space
+        `ALL_SPACES` hold the mean of the spaces' means.
+    """
+    key = ["space", "method", "trial"]
+    grouped = regrets.groupby(key, sort=False)["regret"]
+    n_tasks = grouped.transform("size")
+    centred = regrets.assign(residual=(regrets["regret"] - grouped.transform("mean")) / n_tasks)
+    summary = grouped.agg(regret="mean", n_tasks="size")
+    summary["standard_error"] = _clustered_error(centred, key)
+    spaces = regrets["space"].unique()
+    columns = [*key, "regret", "standard_error", "n_tasks"]
+    frame = summary.reset_index()[columns]
+    if len(spaces) == 1:
+        return frame
+    over_spaces = frame.groupby(["method", "trial"], sort=False).agg(
+        regret=("regret", "mean"), n_tasks=("n_tasks", "sum")
+    )
+    centred["residual"] /= len(spaces)
+    over_spaces["standard_error"] = _clustered_error(centred, ["method", "trial"])
+    return pd.concat([frame, over_spaces.reset_index().assign(space=ALL_SPACES)[columns]], ignore_index=True)
+
+
+def _clustered_error(centred: pd.DataFrame, key: list[str]) -> pd.Series:
+    """Standard error of a mean from its residuals, summed within families; NaN for a single family."""
+    by_family = centred.groupby([*key, "family"], sort=False)["residual"].sum()
+    grouped = by_family.pow(2).groupby(key, sort=False)
+    n_families = grouped.size()
+    factor = (n_families / (n_families - 1)).where(n_families > 1)
+    return (grouped.sum() * factor).pow(0.5)
+
+
+def trials_to_match(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Trials each method needs to be as good as the baseline is at the end.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What :func:`mean_regret` returns.
+    baseline : str
+        A method.
+
+    Returns
+    -------
+    DataFrame
+        Columns space, method, target (the baseline's regret after its last trial), trials (missing = never).
+    """
+    last = summary["trial"].max()
+    at_end = summary[(summary["method"] == baseline) & (summary["trial"] == last)].set_index("space")["regret"]
+    targets = summary.assign(target=summary["space"].map(at_end))
+    reached = targets[targets["regret"] <= targets["target"]].groupby(["space", "method"], sort=False)["trial"].min()
+    rows = targets[["space", "method", "target"]].drop_duplicates().set_index(["space", "method"])
+    return rows.assign(trials=reached.astype("Int64")).reset_index()

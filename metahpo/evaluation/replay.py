@@ -1,0 +1,67 @@
+"""Replay: a method searches a task's recorded configurations as if it ran them.
+
+Symbols: n recorded configurations, T trials.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metahpo.evaluation.methods.method import Policy
+from metahpo.evaluation.regret import best_so_far, normalised_regret
+from metahpo.meta_dataset import TaskTable
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What one method did on one held-out task.
+
+    Attributes
+    ----------
+    regret : ndarray of shape (n_trials,)
+        Normalised regret of the incumbent after 1 .. n_trials trials, averaged over the replays.
+    first_picks : tuple of int
+        Row of the first configuration tried, one a replay.
+    suggest_seconds : float
+        Mean seconds of one suggestion.
+    """
+
+    regret: NDArray[np.float64]
+    first_picks: tuple[int, ...]
+    suggest_seconds: float
+
+
+def replay(policy: Policy, table: TaskTable, n_trials: int, n_replays: int = 1, random_state: int = 0) -> Replay:
+    """Let a policy pick `n_trials` of a task's recorded configurations, each once.
+
+    A failed trial counts as a trial, with regret 1. Where fewer than `n_trials` configurations were recorded all of
+    them are tried. Random numbers depend on `random_state`, the task's name and the replay, not on the order of tasks.
+    """
+    regret = normalised_regret(table.loss)
+    curves, first_picks = [], []
+    started, n_suggestions = time.perf_counter(), 0
+    for k in range(n_replays):
+        picked = _picked(policy, table, min(n_trials, len(regret)), task_seed(random_state, table.task, k))
+        n_suggestions += len(picked)
+        first_picks.append(picked[0])
+        curves.append(best_so_far(regret[picked], n_trials))
+    return Replay(np.mean(curves, axis=0), tuple(first_picks), (time.perf_counter() - started) / n_suggestions)
+
+
+def _picked(policy: Policy, table: TaskTable, n_trials: int, seed: int) -> list[int]:
+    run = policy.start(table.meta_features, seed)
+    tried: list[int] = []
+    left = list(range(len(table.loss)))
+    while len(tried) < n_trials:
+        tried.append(left.pop(run.suggest(table.X[tried], table.loss[tried], table.X[left])))
+    return tried
+
+
+def task_seed(random_state: int, task: str, k: int) -> int:
+    """Seed of the k-th replay on a task."""
+    return int(np.random.SeedSequence([random_state, zlib.crc32(task.encode()), k]).generate_state(1)[0])

@@ -1,0 +1,68 @@
+"""The report as one HTML page: sections of text, figure and table in a template; nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metahpo.exceptions import MissingDependencyError
+
+try:
+    from jinja2 import Environment, StrictUndefined
+except ImportError as error:  # pragma: no cover
+    raise MissingDependencyError("a report needs jinja2; install it with: pip install 'metahpo[report]'") from error
+
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page.
+
+    Attributes
+    ----------
+    title : str
+    paragraphs : sequence of str
+        Plain text.
+    svg : str or None
+        A figure.
+    table : DataFrame or None
+    folded : bool
+        Whether the table is hidden until asked for.
+    """
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    svg: str | None = None
+    table: pd.DataFrame | None = None
+    folded: bool = False
+
+
+def render(title: str, findings: Sequence[str], sections: Sequence[Section], footer: str) -> str:
+    """Return the page; text is escaped, figures are embedded."""
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters["data_uri"] = data_uri
+    environment.filters["cell"] = cell
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(title=title, findings=findings, sections=sections, footer=footer)
+
+
+def data_uri(svg: str) -> str:
+    """Return an SVG figure as the address of an image that holds itself."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def cell(value: Any) -> str:
+    """Return a value as it stands in a table."""
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.2g}" if 0 < abs(value) < 1e-3 else f"{value:.3f}"
+    return str(value)

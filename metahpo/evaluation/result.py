@@ -1,0 +1,230 @@
+"""What an evaluation found, as tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from metahpo.evaluation.account import AGAINST_DEFAULT, COMPARISON, COST, PROTOCOL, Settings, findings
+from metahpo.evaluation.methods.method import label_of
+from metahpo.evaluation.ranking import Ranking, compare_to, rank_methods
+from metahpo.evaluation.regret import ALL_SPACES, mean_regret, trials_to_match
+from metahpo.exceptions import DataError, UnknownNameError
+
+if TYPE_CHECKING:
+    from metahpo.evaluation.figures import ReportFigure
+
+#: Numbers of trials at which tables are read.
+MILESTONES = (1, 2, 3, 5, 10, 15, 25, 50, 100, 200)
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """Result of :func:`metahpo.evaluate`.
+
+    Attributes
+    ----------
+    regrets : DataFrame
+        What :meth:`to_frame` returns.
+    costs : DataFrame
+        Columns space, method, learn_seconds (one fold), suggest_milliseconds (one suggestion).
+    settings : Settings
+    notes : tuple of str
+        Tasks that were left out, and why.
+    against_default : DataFrame or None
+        First pick of each method against the library default, one row a task: columns space, task, family, method,
+        verdict, difference, standard_error. None where the meta-dataset holds no losses by fold.
+    """
+
+    regrets: pd.DataFrame
+    costs: pd.DataFrame
+    settings: Settings
+    notes: tuple[str, ...] = ()
+    against_default: pd.DataFrame | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        """Names of the methods, in the order given; the first is the reference of comparisons."""
+        return list(self.settings.n_replays)
+
+    @property
+    def milestones(self) -> list[int]:
+        """Numbers of trials at which tables are read; the last is the last trial."""
+        last = self.settings.n_trials
+        return [*(trial for trial in MILESTONES if trial < last), last]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Regret of the incumbent, one row for each space, task, method and trial.
+
+        Returns
+        -------
+        DataFrame
+            Columns space, task, family, method, trial (1 = the first), regret (normalised, in [0, 1]).
+        """
+        return self.regrets
+
+    def summary(self) -> pd.DataFrame:
+        """Mean normalised regret for each space, method and trial, and over all spaces.
+
+        Returns
+        -------
+        DataFrame
+            Columns space, method, trial, regret, standard_error (over families), n_tasks. See
+            :func:`~metahpo.evaluation.regret.mean_regret`.
+        """
+        return self._summary.copy()
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
+        return mean_regret(self.regrets)
+
+    def ranking(self, trial: int | None = None) -> Ranking:
+        """Average ranks after `trial` trials (None: the last).
+
+        Raises
+        ------
+        DataError
+            There is a single method.
+        """
+        if len(self.methods) < 2:
+            raise DataError(f"a ranking needs at least two methods, but only {self.methods[0]!r} was evaluated.")
+        return rank_methods(self.regrets, self.settings.n_trials if trial is None else trial)
+
+    def comparison(self, reference: str | None = None, trials: Sequence[int] | None = None) -> pd.DataFrame:
+        """Wins, ties, losses and paired tests of one method against each other one.
+
+        Parameters
+        ----------
+        reference : str, default=None
+            A method; None: the first.
+        trials : sequence of int, default=None
+            None: the report's milestones.
+
+        Returns
+        -------
+        DataFrame
+            See :func:`~metahpo.evaluation.ranking.compare_to`.
+        """
+        reference = self.methods[0] if reference is None else reference
+        if reference not in self.methods:
+            raise UnknownNameError("method", reference, self.methods)
+        return compare_to(self.regrets, reference, self.milestones if trials is None else trials)
+
+    def trials_to_match(self, baseline: str) -> pd.DataFrame:
+        """Trials that each method needs to be as good as `baseline` is at the end.
+
+        Returns
+        -------
+        DataFrame
+            See :func:`~metahpo.evaluation.regret.trials_to_match`.
+        """
+        if baseline not in self.methods:
+            raise UnknownNameError("method", baseline, self.methods)
+        return trials_to_match(self._summary, baseline)
+
+    def default_verdicts(self) -> pd.DataFrame | None:
+        """Count for each space and method: first picks better than, equal to and worse than the library default.
+
+        Returns
+        -------
+        DataFrame or None
+            Columns space, method, better, equal, worse; None where the meta-dataset holds no losses by fold. Equal:
+            within one standard error of the default's cross-validation.
+        """
+        if self.against_default is None:
+            return None
+        counts = (
+            self.against_default.groupby(["space", "method"], sort=False)["verdict"]
+            .value_counts()
+            .unstack(fill_value=0)
+        )
+        return (
+            counts.reindex(columns=["better", "equal", "worse"], fill_value=0).rename_axis(columns=None).reset_index()
+        )
+
+    def figures(self) -> dict[str, ReportFigure]:
+        """Draw the figures, each with its table.
+
+        Returns
+        -------
+        dict of str to ReportFigure
+            Keys regret, regret_by_space (several spaces), ranking (several methods).
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib is not installed.
+        """
+        from metahpo.evaluation import figures
+
+        drawn = {"regret": figures.regret_figure(self._summary)}
+        if self.regrets["space"].nunique() > 1:
+            drawn["regret_by_space"] = figures.regret_by_space_figure(self._summary)
+        if len(self.methods) > 1:
+            at = self.milestones
+            drawn["ranking"] = figures.ranking_figure(
+                [self.ranking(t) for t in sorted({at[0], at[len(at) // 2], at[-1]})]
+            )
+        return drawn
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as one HTML file that needs no network.
+
+        Raises
+        ------
+        MissingDependencyError
+            jinja2 or matplotlib is not installed.
+        """
+        from metahpo.evaluation.report import Section, render
+
+        sections = []
+        for name, drawn in self.figures().items():
+            table = drawn.table if name == "ranking" else _curves_in_brief(drawn.table, self.milestones)
+            sections.append(
+                Section(drawn.title, [drawn.caption], drawn.svg(), _readable(table), folded=name != "regret")
+            )
+        if len(self.methods) > 1:
+            text = COMPARISON.format(label_of(self.methods[0]))
+            sections.append(Section("Wins, ties, losses", [text], table=_readable(self._comparison_table())))
+        verdicts = self.default_verdicts()
+        if verdicts is not None:
+            title = "The first configuration against the library's default"
+            sections.append(Section(title, [AGAINST_DEFAULT], table=_readable(verdicts)))
+        sections += [
+            Section("Cost", [COST], table=_readable(self.costs)),
+            Section("How it was measured", [PROTOCOL, self.settings.in_words(self.regrets), *self.notes]),
+        ]
+        title = "Hyperparameter optimisation on held-out tasks"
+        page = render(title, self.findings(), sections, f"metahpo {version('metahpo')}")
+        Path(path).write_text(page, encoding="utf-8")
+
+    def findings(self) -> list[str]:
+        """Say in sentences what was found: regrets early and late, and trials saved."""
+        return findings(self._summary, self.methods)
+
+    def _comparison_table(self) -> pd.DataFrame:
+        last = self.settings.n_trials
+        table = self.comparison(trials=sorted({1, min(5, last), last}))
+        return table[table["space"] == ALL_SPACES] if ALL_SPACES in set(table["space"]) else table
+
+
+def _curves_in_brief(curves: pd.DataFrame, milestones: Sequence[int]) -> pd.DataFrame:
+    """Curves at the milestones: a row a space and method, a column a number of trials."""
+    at = curves[curves["trial"].isin(milestones)]
+    error = at["standard_error"].map(" ± {:.3f}".format).where(at["standard_error"].notna(), "")
+    at = at.assign(value=at["regret"].map("{:.3f}".format) + error)
+    wide = at.set_index(["space", "method", "trial"])["value"].unstack(sort=False)
+    return wide.rename(columns=lambda trial: f"@{trial}").rename_axis(columns=None).reset_index()
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Names as a reader sees them; without the column of spaces where there is one space."""
+    names = {column: table[column].map(label_of) for column in ("space", "method") if column in table}
+    table = table.assign(**names).rename(columns=label_of)
+    return table.drop(columns="space") if "space" in table and table["space"].nunique() == 1 else table
