@@ -1,0 +1,100 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+from metahpo.cli import main
+from metahpo.tasks.cache import read_task
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    frame = load_iris(as_frame=True).frame
+    frame.to_csv(tmp_path / "flowers.csv", index=False)
+    return str(tmp_path / "flowers.csv")
+
+
+def test_flow__build_status_release_train_recommend_tune_evaluate(
+    small_cache: Path, tmp_path: Path, table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, released = str(tmp_path / "build"), str(tmp_path / "mine")
+    tasks = ["--tasks", "s0", "s1", "s2", "s3"]
+    build = ["build", folder, "--cache", str(small_cache), *tasks, "--learners", "linear", "--configurations", "5"]
+    assert main([*build, "--folds", "2", "--jobs", "1"]) == 0
+    assert "20" in capsys.readouterr().out
+    assert main(["status", folder]) == 0
+    assert main(["release", folder, released, "--kind", "classification", "--jobs", "1"]) == 0
+    assert "4 tasks, 20 trials" in capsys.readouterr().out
+    assert main(["train", released]) == 0
+    assert main(["recommend", table, "--learner", "linear", "--experience", released, "-n", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "recommendations for 'flowers'" in printed
+    assert "'C':" in printed
+    tune = ["tune", table, "--learner", "linear", "--trials", "2", "--folds", "2", "--experience", released]
+    assert main(tune) == 0
+    assert "best balanced_accuracy of linear" in capsys.readouterr().out
+    report = tmp_path / "report.html"
+    evaluate = ["evaluate", released, "--trials", "4", "--folds", "2", "--jobs", "1", "--report", str(report)]
+    assert main([*evaluate, "--methods", "random_search", "portfolio"]) == 0
+    assert report.read_text().startswith("<!doctype html>")
+    assert main(["info", released]) == 0
+    assert "small0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["recommend", "nowhere.csv"], "neither a file nor one of the bundled datasets"),
+        (["info", "nowhere"], "unknown meta-dataset 'nowhere'"),
+        (["status", "nowhere-at-all"], "not the folder of a build"),
+        (["build", "x", "--cache", "nowhere"], "is not a folder"),
+    ],
+)
+def test_errors__one_line_and_status_1(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("metahpo: ")
+    assert message in printed
+
+
+def test_unknown_learner__the_message_lists_those_there_are(
+    table: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["recommend", table, "--learner", "xgboost", "--experience", str(trained)]) == 1
+    assert "linear" in capsys.readouterr().err
+
+
+def test_recommend__parquet_with_a_named_target(
+    small_cache: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = read_task(small_cache, "s0")
+    frame = pd.DataFrame({"answer": task.y.astype(str), "a": task.X["a"], "b": task.X["b"]})
+    frame.to_parquet(tmp_path / "small.parquet")
+    arguments = ["recommend", str(tmp_path / "small.parquet"), "--target", "answer", "--experience", str(trained)]
+    assert main(arguments) == 0
+    assert "recommendations for 'small'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", ["build_meta_dataset", "train_surrogate", "recommend", "evaluate", "demo"])
+def test_scripts__answer_help(script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out

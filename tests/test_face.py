@@ -1,0 +1,28 @@
+"""The face of the package: quick and quiet to import, complete, and clear about what it does not offer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import metahpo
+
+
+def test_import__loads_neither_torch_nor_openml_nor_sklearn() -> None:
+    code = "import sys, metahpo; print([m for m in ('torch', 'openml', 'sklearn', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", metahpo.__all__)
+def test_face__everything_promised_is_there(name: str) -> None:
+    assert getattr(metahpo, name) is not None
+    assert name in dir(metahpo)
+
+
+def test_face__an_unknown_name_says_what_there_is() -> None:
+    with pytest.raises(AttributeError, match="recommend"):
+        metahpo.suggest  # noqa: B018 - the access is the test
