@@ -161,14 +161,14 @@ class EvaluationReport:
         MissingDependencyError
             matplotlib is not installed.
         """
-        from metahpo.evaluation import figures
+        from metahpo.evaluation.figures import ranking_figure, regret_by_space_figure, regret_figure
 
-        drawn = {"regret": figures.regret_figure(self._summary)}
+        drawn = {"regret": regret_figure(self._summary)}
         if self.regrets["space"].nunique() > 1:
-            drawn["regret_by_space"] = figures.regret_by_space_figure(self._summary)
+            drawn["regret_by_space"] = regret_by_space_figure(self._summary)
         if len(self.methods) > 1:
             at = self.milestones
-            drawn["ranking"] = figures.ranking_figure(
+            drawn["ranking"] = ranking_figure(
                 [self.ranking(t) for t in sorted({at[0], at[len(at) // 2], at[-1]})]
             )
         return drawn

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from metahpo.evaluation.account import Settings
+from metahpo.evaluation.figures import spread
+from metahpo.evaluation.result import EvaluationReport
+from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
+
+METHODS = {"metahpo": 0.1, "gaussian_process": 0.3, "random_search": 0.4}
+
+
+def made_up(
+    spaces: tuple[str, ...] = ("svm", "forest"), methods: tuple[str, ...] = tuple(METHODS), notes: tuple[str, ...] = ()
+) -> EvaluationReport:
+    """Regrets that fall as 1 / trial, with noise between tasks."""
+    rng = np.random.default_rng(0)
+    regrets = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "space": space, "task": f"t{t}", "family": f"f{t // 2}", "method": method, "trial": range(1, 13),
+                    "regret": METHODS[method] * rng.uniform(0.5, 1.5) / np.arange(1, 13),
+                }
+            )
+            for space in spaces
+            for t in range(10)
+            for method in methods
+        ],
+        ignore_index=True,
+    )  # fmt: skip
+    costs = pd.DataFrame({"space": "svm", "method": list(methods), "learn_seconds": 1.0, "suggest_milliseconds": 2.0})
+    return EvaluationReport(regrets, costs, Settings(12, 5, 0, "accuracy", dict.fromkeys(methods, 1)), notes)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    made_up(notes=("space svm: task <b>monks</b> is left out",)).save(path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_page_needs_nothing_from_elsewhere(page: str) -> None:
+    assert set(re.findall(r'(?:src|href)="([a-z]+):', page)) == {"data"}
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_page_holds_figures_tables_protocol_and_notes(page: str) -> None:
+    assert page.count("<img ") == 3
+    assert page.count("<table>") == 5
+    for text in ("gaussian process", "family are not independent", "5 folds, 12 trials", "Wilcoxon"):
+        assert text in page
+
+
+def test_page_escapes_what_it_is_given(page: str) -> None:
+    assert "&lt;b&gt;monks&lt;/b&gt;" in page
+
+
+def test_same_result_same_page(page: str, tmp_path: Path) -> None:
+    path = tmp_path / "again.html"
+    made_up(notes=("space svm: task <b>monks</b> is left out",)).save(path)
+    assert path.read_text(encoding="utf-8") == page
+
+
+def test_findings_name_regrets_and_trials_saved() -> None:
+    found = made_up().findings()
+    assert found[0].startswith("Mean normalised regret after 1 trial: metahpo 0.1")
+    assert any(re.fullmatch(r"metahpo needs \d trials? to be as good as random search after 12\.", f) for f in found)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "methods", "drawn"),
+    [
+        (("svm", "forest"), ("metahpo", "random_search"), ["regret", "regret_by_space", "ranking"]),
+        (("svm",), ("metahpo", "random_search"), ["regret", "ranking"]),
+        (("svm",), ("metahpo",), ["regret"]),
+    ],
+)
+def test_there_is_a_figure_for_what_can_be_compared(
+    spaces: tuple[str, ...], methods: tuple[str, ...], drawn: list[str], tmp_path: Path
+) -> None:
+    report = made_up(spaces, methods)
+    figures = report.figures()
+    assert list(figures) == drawn
+    assert all(len(figure.table) > 0 for figure in figures.values())
+    report.save(tmp_path / "report.html")
+
+
+def test_lines_are_the_numbers_of_the_table(tmp_path: Path) -> None:
+    figure = made_up().figures()["regret"]
+    (axes,) = figure.figure.axes
+    lines = {str(line.get_label()): line for line in axes.get_lines()}
+    for method, rows in figure.table.groupby("method"):
+        line = lines[str(method).replace("_", " ")]
+        np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), rows["regret"])
+    assert {text.get_text() for text in axes.texts} == set(lines)
+    figure.save(tmp_path / "regret.png")
+    assert (tmp_path / "regret.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_regret_of_zero_is_drawn_on_the_logarithmic_axis() -> None:
+    report = made_up()
+    report.regrets.loc[report.regrets["trial"] > 5, "regret"] = 0.0
+    (axes,) = report.figures()["regret"].figure.axes
+    assert all((np.asarray(line.get_ydata(), dtype=float) > 0).all() for line in axes.get_lines())
+
+
+def test_a_ranking_of_one_method_and_an_unknown_reference_are_refused() -> None:
+    with pytest.raises(DataError, match="at least two"):
+        made_up(methods=("metahpo",)).ranking()
+    with pytest.raises(UnknownNameError, match="gaussian_process"):
+        made_up().comparison(reference="grid")
+    with pytest.raises(UnknownNameError):
+        made_up().trials_to_match("grid")
+
+
+@pytest.mark.parametrize(("package", "module"), [("jinja2", "report"), ("matplotlib", "figures")])
+def test_a_missing_package_is_answered_with_its_extra(
+    package: str, module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"metahpo.evaluation.{module}", raising=False)
+    with pytest.raises(MissingDependencyError, match=r"metahpo\[report\]"):
+        made_up().save(tmp_path / "report.html")
+
+
+@given(arrays(np.float64, st.integers(1, 8), elements=st.floats(0, 1)))
+def test_labels_are_spread_apart_in_order_and_around_where_they_were(positions: np.ndarray) -> None:
+    moved = spread(positions, 0.1)
+    order = np.argsort(positions, kind="stable")
+    assert (np.diff(moved[order]) >= 0.1 - 1e-9).all()
+    assert moved.mean() == pytest.approx(positions.mean())
