@@ -1,8 +1,9 @@
 """Acquisition functions: how much is to be gained by trying a configuration next.
 
-Symbols: k components, m configurations; u = (incumbent - mean) / std, the standardised gap to the best score so far.
+Symbols: k components, m configurations; s the standard deviation of the difference to the best score so far, and
+u = (incumbent - mean) / s that difference, standardised.
 
-    EI(x) = sum_i w_i std_i(x) h(u_i(x)),      h(u) = phi(u) + u Phi(u)        (Jones et al. 1998, equation 15)
+    EI(x) = sum_i w_i s_i(x) h(u_i(x)),        h(u) = phi(u) + u Phi(u)        (Jones et al. 1998, equation 15)
 
 The logarithm is taken without forming h, which underflows for u below -38 (Ament et al., NeurIPS 2023, equation 9).
 """
@@ -31,10 +32,11 @@ def expected_improvement(posterior: Posterior) -> Array:
 
 def log_expected_improvement(posterior: Posterior) -> Array:
     """Logarithm of the expected improvement, shape (m,): finite, and so comparable, however small that is."""
-    gap = (posterior.incumbent[:, None] - posterior.mean) / posterior.std
+    std = posterior.std if posterior.gap_std is None else posterior.gap_std
+    gap = (posterior.incumbent[:, None] - posterior.mean) / std
     with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
         log_weights = np.log(posterior.weights)[:, None]
-    return np.asarray(logsumexp(log_weights + np.log(posterior.std) + log_h(gap), axis=0))
+    return np.asarray(logsumexp(log_weights + np.log(std) + log_h(gap), axis=0))
 
 
 def log_h(u: Array) -> Array:

@@ -7,32 +7,66 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metahpo.meta_dataset import TaskTable
+from metahpo.surrogates.score import failed_as_worse, normal_scores
+
 
 @dataclass(frozen=True)
 class SourceTask:
-    """A task to learn from: configurations X (n, d) and scores z (n,), with the family it belongs to."""
+    """A task to learn from: configurations X (n, d), losses (n,) with failed trials filled in, and scores z (n,)."""
 
     name: str
     family: str
     X: Tensor
+    loss: Tensor
     z: Tensor
+
+    @classmethod
+    def from_table(cls, table: TaskTable) -> SourceTask:
+        """Read a table of which at least two losses differ."""
+        return cls(
+            table.task,
+            table.family,
+            torch.tensor(table.X),
+            torch.tensor(failed_as_worse(table.loss, typical_spread=0.0)),
+            torch.tensor(normal_scores(table.loss)),
+        )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B tasks with n trials each: task numbers (B,), row numbers (B, n), configurations (B, n, d), scores (B, n)."""
+    """B tasks with n trials each: task numbers (B,), row numbers (B, n), configurations, losses and scores (B, n)."""
 
     tasks: Tensor
     rows: Tensor
     X: Tensor
+    loss: Tensor
     z: Tensor
 
 
-def sample_batch(tasks: list[SourceTask], n_tasks: int, n_trials: int, generator: torch.Generator) -> Batch:
-    """Draw tasks, and trials of each, without replacement; both are cut to what there is."""
-    n_trials = min(n_trials, min(len(t.z) for t in tasks))
-    chosen = torch.randperm(len(tasks), generator=generator)[:n_tasks]
-    rows = torch.stack([torch.randperm(len(tasks[i].z), generator=generator)[:n_trials] for i in chosen.tolist()])
-    X = torch.stack([tasks[i].X[r] for i, r in zip(chosen.tolist(), rows, strict=True)])
-    z = torch.stack([tasks[i].z[r] for i, r in zip(chosen.tolist(), rows, strict=True)])
-    return Batch(chosen, rows, X, z)
+def sample_batch(
+    tasks: list[SourceTask], n_tasks: int, n_trials: int, generator: torch.Generator, greed: float = 0.0
+) -> Batch:
+    """Draw tasks, and trials of each, without replacement; both are cut to what half of the tasks can give.
+
+    Every other task, by chance, shows trials drawn in proportion to ``exp(-greed z)``: a search under way has seen more
+    good configurations than bad ones. (Without replacement by the Gumbel-top-k trick: Kool et al., ICML 2019.)
+    """
+    lengths = torch.tensor([len(t.z) for t in tasks])
+    n_trials = min(n_trials, int(lengths.median()))
+    long_enough = torch.nonzero(lengths >= n_trials)[:, 0]
+    chosen = long_enough[torch.randperm(len(long_enough), generator=generator)[:n_tasks]]
+    rows = []
+    for i in chosen.tolist():
+        uniform = torch.rand(len(tasks[i].z), generator=generator).clamp(1e-6, 1.0 - 1e-6)
+        biased = bool(torch.rand((), generator=generator) < 0.5)
+        keys = -torch.log(-torch.log(uniform)) - (greed if biased else 0.0) * tasks[i].z
+        rows.append(torch.topk(keys, n_trials).indices)
+    drawn = [(tasks[i], r) for i, r in zip(chosen.tolist(), rows, strict=True)]
+    return Batch(
+        chosen,
+        torch.stack(rows),
+        torch.stack([task.X[r] for task, r in drawn]),
+        torch.stack([task.loss[r] for task, r in drawn]),
+        torch.stack([task.z[r] for task, r in drawn]),
+    )

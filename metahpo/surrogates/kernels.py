@@ -28,9 +28,9 @@ class Located:
     deep: Tensor
     plain: Tensor
 
-    def rows(self, index: Tensor | slice) -> Located:
-        """Some of the configurations."""
-        return Located(self.deep[..., index, :], self.plain[..., index, :])
+    def with_plain_scaled(self, factor: Tensor) -> Located:
+        """The same with the columns multiplied by a factor, as if their length scales were divided by it."""
+        return Located(self.deep, self.plain * factor)
 
 
 def matern52(a: Tensor, b: Tensor) -> Tensor:

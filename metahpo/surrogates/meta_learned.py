@@ -1,4 +1,4 @@
-"""The surrogate learnt across tasks: kernel, source functions and variances, ready to be asked."""
+"""The surrogate learnt across tasks: kernel, source functions, affinity and regimes, ready to be asked."""
 
 from __future__ import annotations
 
@@ -16,16 +16,30 @@ from torch import Tensor
 from metahpo.exceptions import DataError
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
+from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.kernels import DeepKernel, Located
 from metahpo.surrogates.posterior import Posterior
-from metahpo.surrogates.score import failed_as_worst
+from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.surrogate import Configurations, Observed
-from metahpo.surrogates.transfer import Described, Prediction, Variances, condition, describe, prior
+from metahpo.surrogates.transfer import (
+    Conditioned,
+    Described,
+    Losses,
+    Prediction,
+    Regimes,
+    condition,
+    describe,
+    predict,
+    predict_first,
+    squared_distances,
+)
 
 #: What an artefact of this surrogate is called in its header.
 KIND = "mixture of source tasks with a deep kernel"
 #: Rows whose source functions are remembered from call to call; a pool is asked about again after every trial.
 REMEMBERED_ROWS = 20_000
+#: Hypotheses kept for a prediction, at most, and the least weight of one of them relative to the heaviest.
+MAX_HYPOTHESES, MIN_RELATIVE_WEIGHT = 64, 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,6 @@ class Provenance:
     metric : str
     tasks, families : tuple of str
         Of the T source tasks, in the order of their functions.
-    meta_feature_names : tuple of str
     meta_dataset : str
         Name, version and checksum of the meta-dataset.
     random_state : int
@@ -51,7 +64,6 @@ class Provenance:
     metric: str
     tasks: tuple[str, ...]
     families: tuple[str, ...]
-    meta_feature_names: tuple[str, ...]
     meta_dataset: str
     random_state: int
     settings: Mapping[str, Any]
@@ -68,7 +80,9 @@ class MetaLearnedSurrogate:
     ----------
     space : ConfigurationSpace
     kernel : DeepKernel
-    variances : Variances
+    regimes : Regimes
+    affinity : TaskAffinity
+        What meta-features say of the source tasks.
     reference : Tensor of shape (R, d)
         Reference configurations of the source functions.
     weights : Tensor of shape (R, T)
@@ -78,19 +92,19 @@ class MetaLearnedSurrogate:
 
     space: ConfigurationSpace
     kernel: DeepKernel
-    variances: Variances
+    regimes: Regimes
+    affinity: TaskAffinity
     reference: Tensor
     weights: Tensor
     provenance: Provenance
     _encoder: SpaceEncoder = field(init=False, repr=False)
-    _reference_place: Located = field(init=False, repr=False)
-    _memory: dict[bytes, tuple[Tensor, Tensor, Tensor]] = field(init=False, repr=False, default_factory=dict)
+    _functions: SourceFunctions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for module in (self.kernel, self.variances):
+        for module in (self.kernel, self.regimes):
             module.double().requires_grad_(False)
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
-        object.__setattr__(self, "_reference_place", self.kernel.locate(self.reference))
+        object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
 
     @property
     def space_name(self) -> str | None:
@@ -107,6 +121,7 @@ class MetaLearnedSurrogate:
         """Tasks it has learnt from."""
         return self.provenance.tasks
 
+    @torch.no_grad()
     def posterior(
         self,
         configurations: Configurations,
@@ -114,30 +129,55 @@ class MetaLearnedSurrogate:
         meta_features: Mapping[str, float] | None = None,
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
-        with torch.no_grad():
-            prediction = self._predict(self._describe(self._rows(configurations)), observed)
-            weights = torch.softmax(prediction.log_evidence, 0)
+        alpha = self._alpha(meta_features)
+        at = describe(*self._functions.at(self._rows(configurations)), alpha)
+        trials, losses = self._observed(observed, alpha)
+        log_weights, given = self._weigh(trials, losses, alpha)
+        kept, weights = _heaviest(log_weights)
+        predictions: list[Prediction] = []
+        for j, chosen in enumerate(kept):
+            if trials is None:
+                first = predict_first(self.kernel, self.regimes, j, at)
+                predictions.append(
+                    Prediction(*(part[:, chosen] for part in (first.mean, first.variance, first.gap_variance)))
+                )
+            else:
+                predictions.append(predict(self.kernel, self.regimes, j, trials, given[j], at, chosen))
+        incumbent = [g.incumbent[chosen] for g, chosen in zip(given, kept, strict=True)] if given else []
         return Posterior(
             weights=weights.numpy(),
-            mean=prediction.mean.T.numpy(),
-            std=prediction.variance.sqrt().T.numpy(),
-            incumbent=prediction.incumbent.numpy(),
+            mean=torch.cat([p.mean for p in predictions], dim=1).T.numpy(),
+            std=torch.cat([p.variance for p in predictions], dim=1).sqrt().T.numpy(),
+            incumbent=torch.cat(incumbent).numpy() if given else np.zeros(len(weights)),
+            gap_std=torch.cat([p.gap_variance for p in predictions], dim=1).sqrt().T.numpy(),
         )
 
+    @torch.no_grad()
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
-        """Share of each training task in the prediction, from most to least."""
-        posterior = self.posterior(self.reference[:1].numpy(), observed, meta_features)
-        order = np.argsort(-posterior.weights, kind="stable")
-        return {self.task_names[i]: float(posterior.weights[i]) for i in order}
+        """Share of each training task in the prediction, from most to least; they sum to one."""
+        alpha = self._alpha(meta_features)
+        log_weights, _ = self._weigh(*self._observed(observed, alpha), alpha)
+        shares = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape).sum(0)
+        order = torch.argsort(-shares, stable=True)
+        return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""
-        tensors = {"reference": self.reference.float(), "weights": self.weights.float()}
+        tensors = {
+            "reference": self.reference,
+            "weights": self.weights.float(),
+            "affinity.values": torch.from_numpy(self.affinity.values),
+        }
         tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
-        tensors |= {f"variances.{name}": t.float() for name, t in self.variances.state_dict().items()}
-        header = {"space": self.space.to_serialized_dict(), **asdict(self.provenance)}
+        tensors |= {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
+        header = {
+            "space": self.space.to_serialized_dict(),
+            "meta_feature_names": self.affinity.names,
+            "meta_feature_trust": self.affinity.trust,
+            **asdict(self.provenance),
+        }
         tensor_file.write(Path(path), KIND, tensors, header)
 
     @classmethod
@@ -150,28 +190,41 @@ class MetaLearnedSurrogate:
             A part is missing or has the wrong shape.
         """
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
-        kernel, variances = DeepKernel(reference.shape[1]), Variances()
-        for name, module in (("kernel.", kernel), ("variances.", variances)):
+        kernel, regimes = DeepKernel(reference.shape[1]), Regimes()
+        for name, module in (("kernel.", kernel), ("regimes.", regimes)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
+        names = tuple(header["meta_feature_names"])
+        affinity = TaskAffinity(names, tensors["affinity.values"].numpy(), header["meta_feature_trust"])
         facts = {f.name: header[f.name] for f in fields(Provenance)}
-        facts |= {name: tuple(facts[name]) for name in ("tasks", "families", "meta_feature_names")}
+        facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
         space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))
-        return cls(space, kernel, variances, reference, weights, Provenance(**facts))
+        return cls(space, kernel, regimes, affinity, reference, weights, Provenance(**facts))
 
-    def _predict(self, at: Described, observed: Observed | None) -> Prediction:
+    def _alpha(self, meta_features: Mapping[str, float] | None) -> Tensor:
+        return torch.from_numpy(self.affinity.weights(meta_features))
+
+    def _observed(self, observed: Observed | None, alpha: Tensor) -> tuple[Described | None, Losses | None]:
         if observed is None or len(observed[1]) == 0:
-            return prior(self.kernel, self.variances, at)
+            return None, None
         rows, losses = self._rows(observed[0]), np.asarray(observed[1], dtype=np.float64)
         if losses.shape != (len(rows),) or np.isinf(losses).any():
             raise DataError(
                 f"observed losses must be finite (or NaN for a failed trial) and of shape {(len(rows),)}, one a "
-                f"configuration, but have shape {losses.shape} and values from {losses.min()} to {losses.max()}."
+                f"configuration, but have shape {losses.shape} and values {losses[:10]}."
             )
-        y = failed_as_worst(losses)
-        y = y - y.mean()
-        spread = y.std()
-        y = y / spread if spread > 0.0 else np.zeros_like(y)
-        return condition(self.kernel, self.variances, self._describe(rows), torch.from_numpy(y), at)
+        typical = float(self.regimes.log_spread[0].exp())
+        filled = torch.from_numpy(failed_as_worse(losses, typical))
+        return describe(*self._functions.at(rows), alpha), Losses.standardise(filled)
+
+    def _weigh(
+        self, trials: Described | None, losses: Losses | None, alpha: Tensor
+    ) -> tuple[Tensor, list[Conditioned]]:
+        """Unnormalised log weights of the hypotheses, shape (J, T), and the regimes conditioned on trials, if any."""
+        log_weights = self.regimes.log_prior(squared_distances(self._functions.at_reference, alpha[None]))[0]
+        if trials is None or losses is None:
+            return log_weights, []
+        given = [condition(self.kernel, self.regimes, j, trials, losses) for j in range(self.regimes.n_regimes)]
+        return log_weights + torch.stack([g.log_evidence for g in given]), given
 
     def _rows(self, configurations: Configurations) -> NDArray[np.float64]:
         if not isinstance(configurations, np.ndarray):
@@ -184,17 +237,46 @@ class MetaLearnedSurrogate:
             )
         return rows
 
-    def _describe(self, rows: NDArray[np.float64]) -> Described:
-        """Describe rows, computing only what was not computed for them before."""
+
+class SourceFunctions:
+    """Source functions at any configurations, remembering those it was asked about.
+
+    A pool of configurations is asked about again after every trial, and placing it costs more than conditioning.
+    """
+
+    def __init__(self, kernel: DeepKernel, reference: Tensor, weights: Tensor) -> None:
+        self._kernel, self._weights = kernel, weights
+        with torch.no_grad():
+            self._reference = kernel.locate(reference)
+            self.at_reference = kernel(self._reference, self._reference) @ weights
+        self._index: dict[bytes, int] = {}
+        self._deep, self._plain, self._values = (torch.empty(0, dtype=weights.dtype) for _ in range(3))
+
+    def at(self, rows: NDArray[np.float64]) -> tuple[Located, Tensor]:
+        """Places of rows (n, d), and the source functions there, shape (n, T)."""
         keys = [row.tobytes() for row in rows]
-        new = [i for i, key in enumerate(keys) if key not in self._memory]
-        if len(self._memory) + len(new) > REMEMBERED_ROWS:
-            self._memory.clear()
-            new = list(range(len(rows)))
+        new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
+        if len(self._index) + len(new) > REMEMBERED_ROWS:
+            self._index.clear()
+            new = list({key: i for i, key in enumerate(keys)}.values())
         if new:
-            place = self.kernel.locate(torch.from_numpy(rows[new]))
-            M = self.kernel(place, self._reference_place) @ self.weights
-            for i, deep, plain, m in zip(new, place.deep, place.plain, M, strict=True):
-                self._memory[keys[i]] = (deep, plain, m)
-        deep, plain, M = (torch.stack(parts) for parts in zip(*(self._memory[key] for key in keys), strict=True))
-        return describe(Located(deep, plain), M)
+            place = self._kernel.locate(torch.from_numpy(rows[new]))
+            found: tuple[Tensor, ...] = (place.deep, place.plain, self._kernel(place, self._reference) @ self._weights)
+            if self._index:
+                before = self._deep, self._plain, self._values
+                found = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))
+            self._deep, self._plain, self._values = found
+            first = len(self._index)
+            self._index.update((keys[i], first + position) for position, i in enumerate(new))
+        where = torch.tensor([self._index[key] for key in keys])
+        return Located(self._deep[where], self._plain[where]), self._values[where]
+
+
+def _heaviest(log_weights: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Tasks kept under each regime, and the weights of all kept, in the same order; `log_weights` of shape (J, T)."""
+    flat = log_weights.flatten()
+    n_kept = min(MAX_HYPOTHESES, int((flat > flat.max() + np.log(MIN_RELATIVE_WEIGHT)).sum()))
+    best = torch.sort(torch.topk(flat, n_kept).indices).values
+    n_tasks = log_weights.shape[1]
+    kept = [best[best // n_tasks == j] - j * n_tasks for j in range(len(log_weights))]
+    return kept, torch.softmax(flat[best], 0)

@@ -33,20 +33,25 @@ class Posterior:
     incumbent : ndarray of shape (k,)
         Best (lowest) score observed, as each component places it on the scale; 0, the median configuration, where
         nothing has been observed.
+    gap_std : ndarray of shape (k, m), default=None
+        Standard deviation of the difference to the incumbent, whose own place on the scale may be uncertain; None:
+        that of the score, as if the incumbent's place were known.
     """
 
     weights: Array
     mean: Array
     std: Array
     incumbent: Array
+    gap_std: Array | None = None
 
     def __post_init__(self) -> None:
         k, m = self.mean.shape
-        if self.std.shape != (k, m) or self.weights.shape != (k,) or self.incumbent.shape != (k,):
+        stds = [self.std] if self.gap_std is None else [self.std, self.gap_std]
+        if any(std.shape != (k, m) for std in stds) or self.weights.shape != (k,) or self.incumbent.shape != (k,):
             raise ValueError(
-                f"a posterior of {k} components and {m} configurations needs std of shape {(k, m)}, and weights and "
-                f"incumbent of shape {(k,)}, but they are {self.std.shape}, {self.weights.shape}, "
-                f"{self.incumbent.shape}."
+                f"a posterior of {k} components and {m} configurations needs std and gap_std of shape {(k, m)}, and "
+                f"weights and incumbent of shape {(k,)}, but they are {[s.shape for s in stds]}, "
+                f"{self.weights.shape}, {self.incumbent.shape}."
             )
 
     def mixture_mean(self) -> Array:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.kernels import DeepKernel
 
 #: Candidates among which reference configurations are chosen, where more are recorded.
@@ -39,14 +40,14 @@ def reference_configurations(X: list[NDArray[np.float64]], n: int, rng: np.rando
     return distinct[chosen]
 
 
-def source_weights(kernel: DeepKernel, Z: Tensor, X: list[Tensor], z: list[Tensor]) -> Tensor:
+def source_weights(kernel: DeepKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
     """Weights W, shape (R, T), of the source functions on the reference configurations `Z`, shape (R, d)."""
     noise = kernel.log_noise.exp() + MIN_NOISE
     at_Z = kernel.locate(Z)
     K_ZZ = kernel(at_Z, at_Z) + JITTER * torch.eye(len(Z), dtype=Z.dtype)
     columns = []
-    for X_t, z_t in zip(X, z, strict=True):
-        K_ZX = kernel(at_Z, kernel.locate(X_t))
+    for task in tasks:
+        K_ZX = kernel(at_Z, kernel.locate(task.X))
         factor = torch.linalg.cholesky(K_ZX @ K_ZX.T / noise + K_ZZ)
-        columns.append(torch.cholesky_solve(K_ZX @ z_t[:, None] / noise, factor))
+        columns.append(torch.cholesky_solve(K_ZX @ task.z[:, None] / noise, factor))
     return torch.cat(columns, dim=1)

@@ -1,9 +1,9 @@
 """Training of the surrogate, from recorded trials to a file: one page, from top to bottom.
 
-Two stages, both by exact marginal likelihood on random subsets of the trials of each task, as a new task would show
-them. First the kernel: what does the score of one task look like? (As FSBO: Wistuba and Grabocka, ICLR 2021.) Then the
-variances of the mixture: how much of a task do the others explain? Each task is there predicted from the tasks of
-other families only.
+Three steps. The kernel, by exact marginal likelihood on random subsets of each task's trials: what does the score of
+one task look like? (As FSBO: Wistuba and Grabocka, ICLR 2021.) The affinity of tasks, in closed form: what do
+meta-features say of a task's function? The regimes, by marginal likelihood again, of losses as a new task would show
+them: how much of a task do the others explain? In the last two, each task is predicted from other families only.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import Tensor
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset, TaskTable
 from metahpo.space.encoding import unit_cube_space
+from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask, sample_batch
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernels import DeepKernel, Located
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
-from metahpo.surrogates.score import normal_scores
 from metahpo.surrogates.sources import reference_configurations, source_weights
-from metahpo.surrogates.transfer import Variances, describe, log_evidence
+from metahpo.surrogates.transfer import Losses, Regimes, condition, describe, squared_distances
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class TrainingSettings:
     """Steps of the optimiser for the kernel."""
     kernel_rate: float = 3e-3
     """Highest learning rate of these steps (one cycle)."""
-    variance_steps: int = 250
-    """Steps of the optimiser for the variances of the mixture."""
-    variance_rate: float = 0.05
-    """Learning rate of these steps."""
+    regime_steps: int = 150
+    """Steps of the optimiser for the regimes of the mixture."""
+    regime_rate: float = 0.05
+    """Learning rate of these steps; a third of it in the last third of them."""
     batch_tasks: int = 10
     """Tasks a batch."""
     batch_trials: int = 40
-    """Trials a task in the batches of the kernel; those of the variances draw from 4 to 32."""
+    """Trials a task in the batches of the kernel, and at most in those of the regimes."""
 
 
 def train_surrogate(
@@ -110,24 +110,24 @@ def train_on_tables(
             f"a surrogate learns from at least two tasks with two distinct losses each, but of {len(tables)} tasks "
             f"{len(usable)} are such."
         )
-    tasks = [
-        SourceTask(t.task, t.family, torch.tensor(t.X).float(), torch.tensor(normal_scores(t.loss)).float())
-        for t in usable
-    ]
+    tasks = [SourceTask.from_table(t) for t in usable]
     generator = torch.Generator().manual_seed(random_state)
 
     kernel = learn_kernel(tasks, settings, generator)
     rng = np.random.default_rng(random_state)
     Z = torch.tensor(reference_configurations([t.X for t in usable], settings.n_reference, rng))
-    tasks = [SourceTask(t.name, t.family, t.X.double(), t.z.double()) for t in tasks]
     with torch.no_grad():
-        W = source_weights(kernel, Z, [t.X for t in tasks], [t.z for t in tasks])
-    variances = learn_variances(kernel, Z, W, tasks, settings, generator)
+        W = source_weights(kernel, Z, tasks)
+    at_Z = kernel.locate(Z)
+    families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
+    affinity = TaskAffinity.learn([t.meta_features for t in usable], families, (kernel(at_Z, at_Z) @ W).numpy())
+    regimes = learn_regimes(kernel, at_Z, W, affinity, tasks, families, settings, generator)
 
     return MetaLearnedSurrogate(
         space or unit_cube_space(Z.shape[1]),
         kernel,
-        variances,
+        regimes,
+        affinity,
         Z,
         W,
         Provenance(
@@ -135,7 +135,6 @@ def train_on_tables(
             metric=metric,
             tasks=tuple(t.name for t in tasks),
             families=tuple(t.family for t in tasks),
-            meta_feature_names=meta_feature_names(usable),
             meta_dataset=meta_dataset,
             random_state=random_state,
             settings=asdict(settings),
@@ -152,12 +151,12 @@ def learn_kernel(tasks: list[SourceTask], settings: TrainingSettings, generator:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.kernel_rate, total_steps=settings.kernel_steps)
     for _ in range(settings.kernel_steps):
         batch = sample_batch(tasks, settings.batch_tasks, settings.batch_trials, generator)
-        place = kernel.locate(batch.X)
+        place, n = kernel.locate(batch.X.float()), batch.X.shape[1]  # single precision is enough to learn, and quicker
         noise = kernel.log_noise.exp() + 1e-4
-        L = torch.linalg.cholesky(kernel(place, place) + noise * torch.eye(batch.X.shape[1]))
-        white = torch.linalg.solve_triangular(L, batch.z[..., None], upper=False)
+        L = torch.linalg.cholesky(kernel(place, place) + noise * torch.eye(n))
+        white = torch.linalg.solve_triangular(L, batch.z.float()[..., None], upper=False)
         log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        loss = (0.5 * white.square().sum((-2, -1)) + log_det).mean() / batch.X.shape[1]
+        loss = (0.5 * white.square().sum((-2, -1)) + log_det).mean() / n
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(kernel.parameters(), 5.0)
@@ -166,35 +165,40 @@ def learn_kernel(tasks: list[SourceTask], settings: TrainingSettings, generator:
     return kernel.double().requires_grad_(False)
 
 
-def learn_variances(
+def learn_regimes(
     kernel: DeepKernel,
-    Z: Tensor,
+    at_Z: Located,
     W: Tensor,
+    affinity: TaskAffinity,
     tasks: list[SourceTask],
+    families: Sequence[str],
     settings: TrainingSettings,
     generator: torch.Generator,
-) -> Variances:
-    """Variances under which each task is most likely, given the functions of the tasks of other families."""
-    families = [t.family for t in tasks]
+) -> Regimes:
+    """Regimes under which the losses of each task are most likely, given the functions of tasks of other families."""
     strangers = torch.tensor([[a != b for b in families] for a in families])
-    at_Z = kernel.locate(Z)
-    functions = [kernel(kernel.locate(t.X), at_Z) @ W for t in tasks]
-    variances = Variances().double()
-    optimizer = torch.optim.Adam(variances.parameters(), lr=settings.variance_rate)
-    for _ in range(settings.variance_steps):
-        n = int(torch.randint(4, 33, (1,), generator=generator))
-        batch = sample_batch(tasks, settings.batch_tasks, n, generator)
+    alpha = torch.from_numpy(affinity.leaving_out(families))
+    with torch.no_grad():
+        functions = [kernel(kernel.locate(t.X), at_Z) @ W for t in tasks]
+        distances = squared_distances(kernel(at_Z, at_Z) @ W, alpha, strangers)
+    regimes = Regimes().double()
+    log_spreads = torch.stack([t.loss.std() for t in tasks]).log()
+    regimes.log_spread = torch.stack([log_spreads.mean(), log_spreads.std()])
+    optimizer = torch.optim.Adam(regimes.parameters(), lr=settings.regime_rate)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * settings.regime_steps // 3), gamma=1 / 3)
+    for _ in range(settings.regime_steps):
+        n = int(torch.randint(2, settings.batch_trials + 1, (1,), generator=generator))
+        batch = sample_batch(tasks, settings.batch_tasks, n, generator, greed=1.0)
         M = torch.stack([functions[i][rows] for i, rows in zip(batch.tasks.tolist(), batch.rows, strict=True)])
-        known = strangers[batch.tasks]
-        trials = describe(kernel.locate(batch.X), M, known)
-        evidence = log_evidence(kernel, variances, trials, batch.z).masked_fill(~known, -torch.inf)
-        loss = -(torch.logsumexp(evidence, 1) - known.sum(1).log()).mean() / batch.X.shape[1]
+        trials = describe(kernel.locate(batch.X), M, alpha[batch.tasks], strangers[batch.tasks])
+        losses = Losses.standardise(batch.loss)
+        evidence = torch.stack(
+            [condition(kernel, regimes, j, trials, losses).log_evidence for j in range(regimes.n_regimes)], dim=1
+        )
+        log_weights = evidence + regimes.log_prior(distances[batch.tasks])
+        loss = -torch.logsumexp(log_weights.flatten(1), 1).mean() / batch.X.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-    return variances.requires_grad_(False)
-
-
-def meta_feature_names(tables: Sequence[TaskTable]) -> tuple[str, ...]:
-    """Meta-features that some task has, in the order of the first to have them."""
-    return tuple(dict.fromkeys(name for t in tables for name in t.meta_features or ()))
+        schedule.step()
+    return regimes.requires_grad_(False)

@@ -1,0 +1,144 @@
+"""What meta-features say about a task before its first trial: which tasks learnt from resemble it.
+
+Symbols: T source tasks, p meta-features, R reference configurations; v (T, p) the meta-features as normal quantiles of
+their ranks among the source tasks; G (T, T) the products <m_s, m_t> / R of the source functions.
+
+    dist(q, t)  = mean_j |v_qj - v_tj|,     kappa_h(q, t) = exp(-(dist / h)^2 / 2)
+    alpha(q)    = rho (w + (1 - sum w) / T) + (1 - rho) / T,     w = mean_h (kappa_h(T, T) + I)^-1 kappa_h(T, q)
+
+The function expected of a task is ``sum_t alpha_t m_t``: kernel ridge regression of functions on meta-features around
+the mean function (a Gaussian process over tasks), averaged over bandwidths h. How far it is to be trusted, rho in [0,
+1], is the least-squares answer of leaving out one family at a time; meta-features that say nothing get rho = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+Array = NDArray[np.float64]
+
+#: Bandwidths h, in units of the median distance between source tasks; and the ridge, in units of the kernel.
+BANDWIDTHS = (0.5, 1.0, 2.0)
+RIDGE = 1.0
+#: A meta-feature known of fewer tasks, or constant over them, cannot tell tasks apart.
+MIN_KNOWN = 3
+
+
+@dataclass(frozen=True)
+class TaskAffinity:
+    """Weights of the source tasks, given meta-features.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the p meta-features that vary over the source tasks.
+    values : ndarray of shape (T, p)
+        Their values; NaN where unknown.
+    trust : float
+        rho, how far the weights depart from equal ones.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    trust: float
+
+    @classmethod
+    def learn(
+        cls,
+        meta_features: Sequence[Mapping[str, float] | None],
+        families: Sequence[str],
+        functions: Array,
+    ) -> TaskAffinity:
+        """Affinity of T tasks, from their meta-features, families, and functions at R configurations, shape (R, T)."""
+        known = [m or {} for m in meta_features]
+        names = [name for name in dict.fromkeys(n for m in known for n in m) if _varies([m.get(name) for m in known])]
+        values = np.array([[_number(m.get(name)) for name in names] for m in known]).reshape(len(known), len(names))
+        affinity = cls(tuple(names), values, 1.0)
+        if not names:
+            return cls((), values, 0.0)
+        G = functions.T @ functions
+        equal = _equal_weights(families)
+        step = affinity.leaving_out(families) - equal
+        error = np.eye(len(families)) - equal
+        trust = np.einsum("it,tu,iu->", step, G, error) / np.einsum("it,tu,iu->", step, G, step)
+        return cls(tuple(names), values, float(np.clip(trust, 0.0, 1.0)))
+
+    def weights(self, meta_features: Mapping[str, float] | None) -> Array:
+        """Weights alpha, shape (T,), summing to one; equal ones where nothing is known."""
+        n_tasks = len(self.values)
+        if not meta_features or self.trust == 0.0:
+            return np.full(n_tasks, 1.0 / n_tasks)
+        query = np.array([_number(meta_features.get(name)) for name in self.names])
+        return self._regress(self._between, self._distances(self._rank(query[None]))[:, 0])
+
+    def leaving_out(self, families: Sequence[str]) -> Array:
+        """Row i: weights for task i, from the tasks of other families; shape (T, T)."""
+        names = np.asarray(families)
+        rows = np.zeros_like(self._between)
+        for i, family in enumerate(names):
+            others = np.flatnonzero(names != family)
+            rows[i, others] = self._regress(self._between[np.ix_(others, others)], self._between[others, i])
+        return rows
+
+    @cached_property
+    def _scores(self) -> Array:
+        """v, shape (T, p)."""
+        return self._rank(self.values)
+
+    @cached_property
+    def _typical(self) -> Array:
+        """Mean difference of two source tasks in each meta-feature, shape (p,)."""
+        return np.asarray(np.nanmean(np.abs(self._scores[:, None] - self._scores[None]), axis=(0, 1)))
+
+    @cached_property
+    def _between(self) -> Array:
+        """Distances between the source tasks, shape (T, T)."""
+        return self._distances(self._scores)
+
+    def _rank(self, values: Array) -> Array:
+        """Normal quantile of each value's rank among the source tasks, shape (n, p); NaN where unknown."""
+        scores = np.full(values.shape, np.nan)
+        for j in range(values.shape[1]):
+            column = np.sort(self.values[:, j][~np.isnan(self.values[:, j])])
+            below = np.searchsorted(column, values[:, j], "left") + np.searchsorted(column, values[:, j], "right")
+            scores[:, j] = np.where(np.isnan(values[:, j]), np.nan, ndtri((0.5 * below + 0.5) / (len(column) + 1)))
+        return scores
+
+    def _distances(self, scores: Array) -> Array:
+        """Distances of the source tasks to others, shape (T, n); an unknown gap counts as that of two random tasks."""
+        gaps = np.abs(self._scores[:, None] - scores[None])
+        return np.asarray(np.where(np.isnan(gaps), self._typical, gaps).mean(axis=2))
+
+    def _regress(self, between: Array, to_query: Array) -> Array:
+        """Weights of n tasks from their distances (n, n) and those to the query (n,)."""
+        n = len(between)
+        median = np.median(between[np.triu_indices(n, 1)]) if n > 1 else 1.0
+        mean = np.zeros(n)
+        for factor in BANDWIDTHS:
+            bandwidth = max(factor * float(median), 1e-9)
+            kernel = np.exp(-0.5 * np.square(between / bandwidth))
+            w = np.linalg.solve(kernel + RIDGE * np.eye(n), np.exp(-0.5 * np.square(to_query / bandwidth)))
+            mean += (w + (1.0 - w.sum()) / n) / len(BANDWIDTHS)
+        return self.trust * mean + (1.0 - self.trust) / n
+
+
+def _equal_weights(families: Sequence[str]) -> Array:
+    """Row i: equal weights over the tasks of other families than that of task i."""
+    names = np.asarray(families)
+    other = (names[:, None] != names[None]).astype(np.float64)
+    return np.asarray(other / other.sum(axis=1, keepdims=True))
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _varies(values: Sequence[float | None]) -> bool:
+    known = [v for v in map(_number, values) if not np.isnan(v)]
+    return len(known) >= MIN_KNOWN and min(known) < max(known)
