@@ -31,6 +31,8 @@ except ImportError as error:  # pragma: no cover
 #: The first method's colour, then the others' in turn.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A7A7A", "#E69F00", "#56B4E9", "#000000")
 INK, MUTED, GRID = "#222222", "#5A5A5A", "#E3E3E3"
+#: Names longer than this are cut in figures; tables have them whole.
+MAX_LABEL = 20
 #: Regrets below this are drawn at it: a logarithmic axis has no zero.
 FLOOR = 1e-4
 TICKS_OF_REGRET = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
@@ -101,51 +103,47 @@ def regret_by_space_figure(summary: pd.DataFrame) -> ReportFigure:
     """Mean normalised regret over trials: one small panel a search space, all on the same axes."""
     table = summary[summary["space"] != ALL_SPACES].reset_index(drop=True)
     spaces = list(table["space"].unique())
-    n_columns = len(spaces) if len(spaces) < 3 else 2 if len(spaces) == 4 else 3
-    n_rows = -(-len(spaces) // n_columns)
-    height = 2.5 * n_rows + 1.1
-    figure = Figure(figsize=(9, height))
-    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
-    figure.subplots_adjust(left=0.08, right=0.98, top=1 - 1.05 / height, bottom=0.55 / height, wspace=0.14, hspace=0.3)
-    for axes, space in zip(grid.flat, spaces, strict=False):
+    figure, panels = _panels(len(spaces), "Mean normalised regret by search space", same_scale=True)
+    for axes, space in zip(panels, spaces, strict=True):
         part = table[table["space"] == space]
         _draw_regret(axes, part)
         _scale(axes, table)
         axes.set_title(f"{label_of(space)}  ({part['n_tasks'].iloc[0]} tasks)", loc="left", fontsize=10, color=INK)
-    for axes in list(grid.flat)[len(spaces) :]:
-        axes.remove()
-    for column in range(n_columns):
-        below = grid[(len(spaces) - 1 - column) // n_columns, column]
-        below.tick_params(labelbottom=True)
-        below.set_xlabel("Trials", color=MUTED)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="upper left",
-        bbox_to_anchor=(0.08, 1 - 0.46 / height),
-        ncol=len(labels),
-        frameon=False,
-        fontsize=9.5,
-        handlelength=1.6,
-        columnspacing=1.6,
-        borderaxespad=0,
-        borderpad=0,
-    )
-    figure.text(
-        0.08,
-        1 - 0.14 / height,
-        "Mean normalised regret by search space",
-        fontsize=13,
-        weight="bold",
-        color=INK,
-        va="top",
-    )
+    _legend(figure, panels[0])
     return ReportFigure(
         "Regret by search space",
         "As above, for each search space on its own; all panels share their axes.",
         figure,
         table,
+    )
+
+
+def search_figure(scores: pd.DataFrame, task: str, metric: str) -> ReportFigure:
+    """Best score of one dataset over trials, with experience (warm) and without (cold): one panel a learner.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Columns learner, search, trial, score (best so far, higher is better); the first search is drawn strongest.
+    task, metric : str
+        Names for the title.
+    """
+    learners = list(scores["learner"].unique())
+    figure, panels = _panels(len(learners), f"Best {label_of(metric)} found on {task}", same_scale=False)
+    for axes, learner in zip(panels, learners, strict=True):
+        part = scores[scores["learner"] == learner]
+        for i, (search, line) in enumerate(part.groupby("search", sort=False)):
+            (drawn,) = axes.step(line["trial"], line["score"], where="post", color=PALETTE[i % len(PALETTE)])
+            drawn.set(label=_short(str(search)), linewidth=1.7 if i else 2.6, zorder=3 - 0.1 * i)
+        _plain(axes)
+        _scale_trials(axes, int(scores["trial"].max()))
+        axes.set_title(label_of(str(learner)), loc="left", fontsize=10, color=INK)
+    _legend(figure, panels[0])
+    return ReportFigure(
+        "Search with and without experience",
+        f"Best cross-validated {label_of(metric)} found so far; higher is better. Each panel has a scale of its own.",
+        figure,
+        scores,
     )
 
 
@@ -192,6 +190,47 @@ def ranking_figure(rankings: Sequence[Ranking]) -> ReportFigure:
     )
 
 
+def _short(method: str) -> str:
+    label = label_of(method)
+    return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1] + "…"
+
+
+def _panels(n: int, title: str, *, same_scale: bool) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `n` small panels over trials, with a title above and room for a legend."""
+    n_columns = n if n < 3 else 2 if n == 4 else 3
+    n_rows = -(-n // n_columns)
+    height = 2.5 * n_rows + 1.1
+    figure = Figure(figsize=(9, height))
+    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=same_scale, squeeze=False)
+    figure.subplots_adjust(left=0.08, right=0.98, top=1 - 1.05 / height, bottom=0.55 / height, hspace=0.3)
+    figure.subplots_adjust(wspace=0.14 if same_scale else 0.3)
+    figure.text(0.08, 1 - 0.14 / height, title, fontsize=13, weight="bold", color=INK, va="top")
+    panels = list(grid.flat)
+    for axes in panels[n:]:
+        axes.remove()
+    for axes in panels[max(n - n_columns, 0) : n]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("Trials", color=MUTED)
+    return figure, panels[:n]
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(0.08, 1 - 0.46 / figure.get_figheight()),
+        ncol=len(labels),
+        frameon=False,
+        fontsize=9.5,
+        handlelength=1.6,
+        columnspacing=1.6,
+        borderaxespad=0,
+        borderpad=0,
+    )
+
+
 def _head(figure: Figure, axes: Axes, title: str, subtitle: str) -> None:
     left = axes.get_position().x0
     figure.text(left, 0.965, title, fontsize=13, weight="bold", color=INK, va="top")
@@ -209,8 +248,13 @@ def _draw_regret(axes: Axes, table: pd.DataFrame) -> None:
         axes.fill_between(trials, _on_axis(mean - error), _on_axis(mean + error), color=colour, alpha=0.15, linewidth=0)
         width = 2.6 if i == 0 else 1.7
         axes.plot(
-            trials, _on_axis(mean), color=colour, linewidth=width, label=label_of(method), zorder=3 - i / len(methods)
+            trials, _on_axis(mean), color=colour, linewidth=width, label=_short(method), zorder=3 - i / len(methods)
         )
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
+    """Light horizontal lines, no frame."""
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -220,17 +264,22 @@ def _draw_regret(axes: Axes, table: pd.DataFrame) -> None:
 
 def _scale(axes: Axes, table: pd.DataFrame) -> None:
     """Logarithmic axes that hold every line of the table."""
-    last = int(table["trial"].max())
     lowest = _on_axis(table["regret"].to_numpy()).min()
-    axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(1, max(last, 2))
     axes.set_ylim(0.8 * lowest, 1.15 * float((table["regret"] + table["standard_error"].fillna(0.0)).max()))
-    axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS_OF_TRIALS if t <= last]))
     axes.yaxis.set_major_locator(FixedLocator(TICKS_OF_REGRET))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    _scale_trials(axes, int(table["trial"].max()))
+
+
+def _scale_trials(axes: Axes, last: int) -> None:
+    """Logarithmic, because the first trials are what experience is about."""
+    axes.set_xscale("log")
+    axes.set_xlim(1, max(last, 2))
+    axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS_OF_TRIALS if t <= last]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _on_axis(regret: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -245,7 +294,7 @@ def _label_lines(axes: Axes, table: pd.DataFrame) -> None:
     ends = (np.log10(_on_axis(last[methods].to_numpy())) - low) / (high - low)
     for i, height in enumerate(spread(ends, gap=0.055)):
         axes.annotate(
-            label_of(methods[i]),
+            _short(methods[i]),
             xy=(1, ends[i]),
             xytext=(1.03, height),
             xycoords="axes fraction",
@@ -315,7 +364,7 @@ def _draw_ranking(axes: Axes, ranking: Ranking, k: int, height: float) -> None:
         axes.text(
             edge + (-0.1 if on_left else 0.1),
             y,
-            f"{label_of(str(method))}  {rank:.2f}" if on_left else f"{rank:.2f}  {label_of(str(method))}",
+            f"{_short(str(method))}  {rank:.2f}" if on_left else f"{rank:.2f}  {_short(str(method))}",
             ha="right" if on_left else "left",
             va="center",
             fontsize=10,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from metahpo.evaluation.account import Settings
-from metahpo.evaluation.figures import spread
+from metahpo.evaluation.figures import search_figure, spread
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
 
@@ -113,6 +113,22 @@ def test_regret_of_zero_is_drawn_on_the_logarithmic_axis() -> None:
     report.regrets.loc[report.regrets["trial"] > 5, "regret"] = 0.0
     (axes,) = report.figures()["regret"].figure.axes
     assert all((np.asarray(line.get_ydata(), dtype=float) > 0).all() for line in axes.get_lines())
+
+
+def test_search_figure_has_a_panel_a_learner_and_a_step_a_search() -> None:
+    scores = pd.DataFrame(
+        [
+            {"learner": learner, "search": search, "trial": trial, "score": trial / 10 + (search == "warm")}
+            for learner in ("svm", "random_forest")
+            for search in ("warm", "cold")
+            for trial in range(1, 6)
+        ]
+    )
+    drawn = search_figure(scores, "iris", "balanced_accuracy")
+    assert [axes.get_title(loc="left") for axes in drawn.figure.axes] == ["svm", "random forest"]
+    for axes in drawn.figure.axes:
+        warm, cold = axes.get_lines()
+        np.testing.assert_allclose(np.asarray(warm.get_ydata()), np.asarray(cold.get_ydata()) + 1)
 
 
 def test_a_ranking_of_one_method_and_an_unknown_reference_are_refused() -> None:

@@ -28,8 +28,8 @@ class MetaLearned:
 
     @property
     def name(self) -> str:
-        """`metahpo`, or `metahpo_without_meta_features`."""
-        return "metahpo" if self.use_meta_features else "metahpo_without_meta_features"
+        """`metahpo`, or `metahpo_blind`."""
+        return "metahpo" if self.use_meta_features else "metahpo_blind"
 
     @property
     def n_replays(self) -> int:
