@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx, log_ndtr, logsumexp
+from scipy.special import erfcx, logsumexp, ndtr
 
 from metahpo.surrogates.posterior import Posterior
 
@@ -46,11 +46,11 @@ def log_h(u: Array) -> Array:
     |u| sqrt(pi / 2) erfcx(|u| / sqrt 2))``; and, where that difference is lost to rounding, its limit ``1 / u^2``.
     """
     u = np.asarray(u, dtype=np.float64)
-    log_phi = -0.5 * u * u - LOG_SQRT_2PI
-    near = np.maximum(u, -1.0)
-    middle = np.clip(u, ASYMPTOTIC_BELOW, -1.0)
-    far = np.minimum(u, ASYMPTOTIC_BELOW)
-    value_near = np.log(np.exp(-0.5 * near * near - LOG_SQRT_2PI) + near * np.exp(log_ndtr(near)))
-    value_middle = log_phi + np.log1p(middle * SQRT_HALF_PI * erfcx(-middle / np.sqrt(2.0)))
-    value_far = log_phi - 2.0 * np.log(-far)
-    return np.asarray(np.where(u > -1.0, value_near, np.where(u > ASYMPTOTIC_BELOW, value_middle, value_far)))
+    value: Array = -0.5 * u * u - LOG_SQRT_2PI
+    near = u > -1.0
+    far = u < ASYMPTOTIC_BELOW
+    middle = ~(near | far)
+    value[near] = np.log(np.exp(value[near]) + u[near] * ndtr(u[near]))
+    value[middle] += np.log1p(u[middle] * SQRT_HALF_PI * erfcx(-u[middle] / np.sqrt(2.0)))
+    value[far] -= 2.0 * np.log(-u[far])
+    return value

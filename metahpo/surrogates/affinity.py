@@ -87,6 +87,11 @@ class TaskAffinity:
         return rows
 
     @cached_property
+    def _sorted(self) -> list[Array]:
+        """Known values of each meta-feature, ascending."""
+        return [np.sort(column[~np.isnan(column)]) for column in self.values.T]
+
+    @cached_property
     def _scores(self) -> Array:
         """v, shape (T, p)."""
         return self._rank(self.values)
@@ -104,8 +109,7 @@ class TaskAffinity:
     def _rank(self, values: Array) -> Array:
         """Normal quantile of each value's rank among the source tasks, shape (n, p); NaN where unknown."""
         scores = np.full(values.shape, np.nan)
-        for j in range(values.shape[1]):
-            column = np.sort(self.values[:, j][~np.isnan(self.values[:, j])])
+        for j, column in enumerate(self._sorted):
             below = np.searchsorted(column, values[:, j], "left") + np.searchsorted(column, values[:, j], "right")
             scores[:, j] = np.where(np.isnan(values[:, j]), np.nan, ndtri((0.5 * below + 0.5) / (len(column) + 1)))
         return scores

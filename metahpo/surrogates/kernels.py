@@ -28,10 +28,6 @@ class Located:
     deep: Tensor
     plain: Tensor
 
-    def with_plain_scaled(self, factor: Tensor) -> Located:
-        """The same with the columns multiplied by a factor, as if their length scales were divided by it."""
-        return Located(self.deep, self.plain * factor)
-
 
 def matern52(a: Tensor, b: Tensor) -> Tensor:
     """Correlations of shape (B, n, m) between points (B, n, d) and (B, m, d), over unit length scales."""
@@ -65,11 +61,7 @@ class DeepKernel(nn.Module):
         """Place configurations (B, n, d); what depends on one configuration alone is computed once."""
         return Located(self.network(X) / self.log_scale_deep.exp(), X / self.log_scale_plain.exp())
 
-    def correlations(self, a: Located, b: Located) -> tuple[Tensor, Tensor]:
-        """Deep and plain part, each of shape (B, n, m) and one on the diagonal."""
-        return matern52(a.deep, b.deep), matern52(a.plain, b.plain)
-
     def forward(self, a: Located, b: Located) -> Tensor:
         """Covariances of shape (B, n, m), without noise."""
-        deep, plain = self.correlations(a, b)
-        return self.log_variance_deep.exp() * deep + self.log_variance_plain.exp() * plain
+        covariances: Tensor = self.log_variance_deep.exp() * matern52(a.deep, b.deep)
+        return covariances + self.log_variance_plain.exp() * matern52(a.plain, b.plain)

@@ -21,25 +21,14 @@ from metahpo.surrogates.kernels import DeepKernel, Located
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.surrogate import Configurations, Observed
-from metahpo.surrogates.transfer import (
-    Conditioned,
-    Described,
-    Losses,
-    Prediction,
-    Regimes,
-    condition,
-    describe,
-    predict,
-    predict_first,
-    squared_distances,
-)
+from metahpo.surrogates.transfer import Described, Hypotheses, Losses, Mixture, Regimes, describe, squared_distances
 
 #: What an artefact of this surrogate is called in its header.
 KIND = "mixture of source tasks with a deep kernel"
 #: Rows whose source functions are remembered from call to call; a pool is asked about again after every trial.
 REMEMBERED_ROWS = 20_000
-#: Hypotheses kept for a prediction, at most, and the least weight of one of them relative to the heaviest.
-MAX_HYPOTHESES, MIN_RELATIVE_WEIGHT = 64, 1e-4
+#: Share of a prediction that the lightest hypotheses may make up together and be left out.
+NEGLIGIBLE_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -97,12 +86,15 @@ class MetaLearnedSurrogate:
     reference: Tensor
     weights: Tensor
     provenance: Provenance
+    _mixture: Mixture = field(init=False, repr=False)
     _encoder: SpaceEncoder = field(init=False, repr=False)
     _functions: SourceFunctions = field(init=False, repr=False)
+    _memory: dict[tuple[float | None, ...], tuple[Tensor, Tensor]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for module in (self.kernel, self.regimes):
             module.double().requires_grad_(False)
+        object.__setattr__(self, "_mixture", Mixture(self.kernel, self.regimes))
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
         object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
 
@@ -129,27 +121,24 @@ class MetaLearnedSurrogate:
         meta_features: Mapping[str, float] | None = None,
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
-        alpha = self._alpha(meta_features)
+        alpha, log_weights = self._expected(meta_features)
         at = describe(*self._functions.at(self._rows(configurations)), alpha)
-        trials, losses = self._observed(observed, alpha)
-        log_weights, given = self._weigh(trials, losses, alpha)
-        kept, weights = _heaviest(log_weights)
-        predictions: list[Prediction] = []
-        for j, chosen in enumerate(kept):
-            if trials is None:
-                first = predict_first(self.kernel, self.regimes, j, at)
-                predictions.append(
-                    Prediction(*(part[:, chosen] for part in (first.mean, first.variance, first.gap_variance)))
-                )
-            else:
-                predictions.append(predict(self.kernel, self.regimes, j, trials, given[j], at, chosen))
-        incumbent = [g.incumbent[chosen] for g, chosen in zip(given, kept, strict=True)] if given else []
+        if observed is None or len(observed[1]) == 0:
+            incumbent = torch.zeros_like(log_weights)
+            chosen = _heaviest(log_weights)
+            prediction = self._mixture.predict_first(at, chosen)
+        else:
+            trials, losses = self._observed(observed, alpha)
+            given = self._mixture.condition(trials, losses)
+            incumbent, log_weights = given.incumbent, log_weights + given.log_evidence
+            chosen = _heaviest(log_weights)
+            prediction = self._mixture.predict(trials, given, at, chosen)
         return Posterior(
-            weights=weights.numpy(),
-            mean=torch.cat([p.mean for p in predictions], dim=1).T.numpy(),
-            std=torch.cat([p.variance for p in predictions], dim=1).sqrt().T.numpy(),
-            incumbent=torch.cat(incumbent).numpy() if given else np.zeros(len(weights)),
-            gap_std=torch.cat([p.gap_variance for p in predictions], dim=1).sqrt().T.numpy(),
+            weights=torch.softmax(log_weights[chosen], 0).numpy(),
+            mean=prediction.mean.T.numpy(),
+            std=prediction.variance.sqrt().T.numpy(),
+            incumbent=incumbent[chosen].numpy(),
+            gap_std=prediction.gap_variance.sqrt().T.numpy(),
         )
 
     @torch.no_grad()
@@ -157,8 +146,9 @@ class MetaLearnedSurrogate:
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
         """Share of each training task in the prediction, from most to least; they sum to one."""
-        alpha = self._alpha(meta_features)
-        log_weights, _ = self._weigh(*self._observed(observed, alpha), alpha)
+        alpha, log_weights = self._expected(meta_features)
+        if observed is not None and len(observed[1]) > 0:
+            log_weights = log_weights + self._mixture.condition(*self._observed(observed, alpha)).log_evidence
         shares = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape).sum(0)
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
@@ -200,12 +190,20 @@ class MetaLearnedSurrogate:
         space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))
         return cls(space, kernel, regimes, affinity, reference, weights, Provenance(**facts))
 
-    def _alpha(self, meta_features: Mapping[str, float] | None) -> Tensor:
-        return torch.from_numpy(self.affinity.weights(meta_features))
+    def _expected(self, meta_features: Mapping[str, float] | None) -> tuple[Tensor, Tensor]:
+        """Weights alpha (T,) of the expected function, and log weights (J, T) of the hypotheses, before any trial.
 
-    def _observed(self, observed: Observed | None, alpha: Tensor) -> tuple[Described | None, Losses | None]:
-        if observed is None or len(observed[1]) == 0:
-            return None, None
+        Those of the latest meta-features are remembered.
+        """
+        known = tuple((meta_features or {}).get(name) for name in self.affinity.names)
+        if known not in self._memory:
+            alpha = torch.from_numpy(self.affinity.weights(meta_features))
+            distances = squared_distances(self._functions.at_reference, alpha)
+            self._memory.clear()
+            self._memory[known] = alpha, self.regimes.log_prior(distances)
+        return self._memory[known]
+
+    def _observed(self, observed: Observed, alpha: Tensor) -> tuple[Described, Losses]:
         rows, losses = self._rows(observed[0]), np.asarray(observed[1], dtype=np.float64)
         if losses.shape != (len(rows),) or np.isinf(losses).any():
             raise DataError(
@@ -215,16 +213,6 @@ class MetaLearnedSurrogate:
         typical = float(self.regimes.log_spread[0].exp())
         filled = torch.from_numpy(failed_as_worse(losses, typical))
         return describe(*self._functions.at(rows), alpha), Losses.standardise(filled)
-
-    def _weigh(
-        self, trials: Described | None, losses: Losses | None, alpha: Tensor
-    ) -> tuple[Tensor, list[Conditioned]]:
-        """Unnormalised log weights of the hypotheses, shape (J, T), and the regimes conditioned on trials, if any."""
-        log_weights = self.regimes.log_prior(squared_distances(self._functions.at_reference, alpha[None]))[0]
-        if trials is None or losses is None:
-            return log_weights, []
-        given = [condition(self.kernel, self.regimes, j, trials, losses) for j in range(self.regimes.n_regimes)]
-        return log_weights + torch.stack([g.log_evidence for g in given]), given
 
     def _rows(self, configurations: Configurations) -> NDArray[np.float64]:
         if not isinstance(configurations, np.ndarray):
@@ -272,11 +260,9 @@ class SourceFunctions:
         return Located(self._deep[where], self._plain[where]), self._values[where]
 
 
-def _heaviest(log_weights: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Tasks kept under each regime, and the weights of all kept, in the same order; `log_weights` of shape (J, T)."""
-    flat = log_weights.flatten()
-    n_kept = min(MAX_HYPOTHESES, int((flat > flat.max() + np.log(MIN_RELATIVE_WEIGHT)).sum()))
-    best = torch.sort(torch.topk(flat, n_kept).indices).values
-    n_tasks = log_weights.shape[1]
-    kept = [best[best // n_tasks == j] - j * n_tasks for j in range(len(log_weights))]
-    return kept, torch.softmax(flat[best], 0)
+def _heaviest(log_weights: Tensor) -> Hypotheses:
+    """The hypotheses that make up a prediction but for a negligible share, by the log weights of all, shape (J, T)."""
+    weights, order = torch.sort(torch.softmax(log_weights.flatten(), 0), descending=True)
+    n_kept = 1 + int((weights.cumsum(0) < 1.0 - NEGLIGIBLE_SHARE).sum())
+    best = order[:n_kept]
+    return Hypotheses(best // log_weights.shape[1], best % log_weights.shape[1])

@@ -24,7 +24,7 @@ from metahpo.surrogates.batches import SourceTask, sample_batch
 from metahpo.surrogates.kernels import DeepKernel, Located
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.sources import reference_configurations, source_weights
-from metahpo.surrogates.transfer import Losses, Regimes, condition, describe, squared_distances
+from metahpo.surrogates.transfer import Losses, Mixture, Regimes, describe, squared_distances
 
 
 @dataclass(frozen=True)
@@ -184,6 +184,7 @@ def learn_regimes(
     regimes = Regimes().double()
     log_spreads = torch.stack([t.loss.std() for t in tasks]).log()
     regimes.log_spread = torch.stack([log_spreads.mean(), log_spreads.std()])
+    mixture = Mixture(kernel, regimes)
     optimizer = torch.optim.Adam(regimes.parameters(), lr=settings.regime_rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * settings.regime_steps // 3), gamma=1 / 3)
     for _ in range(settings.regime_steps):
@@ -192,10 +193,7 @@ def learn_regimes(
         M = torch.stack([functions[i][rows] for i, rows in zip(batch.tasks.tolist(), batch.rows, strict=True)])
         trials = describe(kernel.locate(batch.X), M, alpha[batch.tasks], strangers[batch.tasks])
         losses = Losses.standardise(batch.loss)
-        evidence = torch.stack(
-            [condition(kernel, regimes, j, trials, losses).log_evidence for j in range(regimes.n_regimes)], dim=1
-        )
-        log_weights = evidence + regimes.log_prior(distances[batch.tasks])
+        log_weights = mixture.condition(trials, losses).log_evidence + regimes.log_prior(distances[batch.tasks])
         loss = -torch.logsumexp(log_weights.flatten(1), 1).mean() / batch.X.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)

@@ -22,11 +22,12 @@ task measured on another scale is soon recognised. p(y | t, j) then weighs the h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metahpo.surrogates.kernels import DeepKernel, Located
+from metahpo.surrogates.kernels import DeepKernel, Located, matern52
 
 #: Grid of log tau for losses standardised to unit variance: few trials may span little of the scale, or most of it.
 LOG_TAU = (-5.5, 1.7, 30)
@@ -100,49 +101,11 @@ def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> 
 
     `alpha` (B, T) are the weights of the expected function; where `known` (B, T) is False, the distance is infinite.
     """
-    squared = (M - (M @ alpha.T).T[..., None]).square().mean(-2)
+    squared = (M - (alpha @ M.T)[..., None]).square().mean(-2)
     if known is None:
         return squared / squared.mean(-1, keepdim=True)
     typical = (squared * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True)
     return (squared / typical).masked_fill(~known, torch.inf)
-
-
-@dataclass(frozen=True)
-class RegimeKernel:
-    """Covariance k_j of one regime."""
-
-    kernel: DeepKernel
-    regimes: Regimes
-    j: int
-
-    def __call__(self, a: Described, b: Described) -> Tensor:
-        """Covariances without noise, shape (B, n, m)."""
-        scale = self.regimes.log_plain_scale[self.j].exp()
-        deep, plain = self.kernel.correlations(
-            a.place.with_plain_scaled(1.0 / scale), b.place.with_plain_scaled(1.0 / scale)
-        )
-        v_span, v_deep, v_plain = self._variances()
-        span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
-        covariance: Tensor = v_span * span + v_deep * deep + v_plain * plain
-        return covariance
-
-    def diagonal(self, a: Described) -> Tensor:
-        """Variances without noise, shape (B, n)."""
-        v_span, v_deep, v_plain = self._variances()
-        variance: Tensor = v_span * a.deviations.square().mean(-1) + v_deep + v_plain
-        return variance
-
-    def noise(self) -> Tensor:
-        """Variance s_j of one trial's score."""
-        return self.regimes.log_noise[self.j].exp() + MIN_NOISE
-
-    def _variances(self) -> tuple[Tensor, Tensor, Tensor]:
-        r, k = self.regimes, self.kernel
-        return (
-            r.log_span_variance[self.j].exp(),
-            (r.log_deep_factor[self.j] + k.log_variance_deep).exp(),
-            (r.log_plain_factor[self.j] + k.log_variance_plain).exp(),
-        )
 
 
 @dataclass(frozen=True)
@@ -163,19 +126,19 @@ class Losses:
 
 @dataclass(frozen=True)
 class Conditioned:
-    """One regime's T hypotheses after n trials; n-vectors are whitened by the Cholesky factor.
+    """The hypotheses after n trials; n-vectors are whitened by the Cholesky factor.
 
     Attributes
     ----------
-    log_evidence : Tensor of shape (B, T)
+    log_evidence : Tensor of shape (B, J, T)
         log p(y | t, j) up to a constant that all hypotheses share.
-    incumbent : Tensor of shape (B, T)
+    incumbent : Tensor of shape (B, J, T)
         Lowest score observed, at the expected tau and c.
-    factor : Tensor of shape (B, n, n)
+    factor : Tensor of shape (B, J, n, n)
         L.
-    one, deviations, residual : Tensors of shape (B, n, 1), (B, n, T), (B, n, T)
+    one, deviations, residual : Tensors of shape (B, J, n, 1), (B, J, n, T), (B, J, n, T)
         A one a trial, D, and what the hypothesis leaves unexplained of the scores.
-    gain, pull, lean, level : Tensors of shape (B, T)
+    gain, pull, lean, level : Tensors of shape (B, J, T)
         v_j / (1 + v_j [dd]); the shift of b; gain times [1d]; and the precision of c.
     """
 
@@ -191,85 +154,122 @@ class Conditioned:
     level: Tensor
 
 
-def condition(kernel: DeepKernel, regimes: Regimes, j: int, trials: Described, losses: Losses) -> Conditioned:
-    """Condition regime `j` on the losses of `trials`."""
-    k, y = RegimeKernel(kernel, regimes, j), losses.y
-    n, T = trials.deviations.shape[-2:]
-    factor = torch.linalg.cholesky(k(trials, trials) + k.noise() * torch.eye(n, dtype=y.dtype))
-    right = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean, trials.deviations], dim=-1)
-    one, y_, mean, D = torch.linalg.solve_triangular(factor, right, upper=False).split([1, 1, 1, T], dim=-1)
-    m = mean + regimes.slope[j] * D
-    v = regimes.log_slope_variance[j].exp()
-    spread = 1.0 + v * D.square().sum(-2)
-    gain = v / spread
-    oD, yD, mD = (one * D).sum(-2), (y_ * D).sum(-2), (m * D).sum(-2)
-    oo = one.square().sum(-2) - gain * oD.square()
-    oy = (one * y_).sum(-2) - gain * oD * yD
-    om = (one * m).sum(-2) - gain * oD * mD
-    yy = (y_.square().sum(-2) - gain * yD.square() - oy.square() / oo).clamp_min(TINY)
-    ym = (y_ * m).sum(-2) - gain * yD * mD - oy * om / oo
-    mm = m.square().sum(-2) - gain * mD.square() - om.square() / oo
+class Hypotheses(NamedTuple):
+    """S chosen hypotheses: their regimes and their source tasks, each of shape (S,)."""
 
-    tau, log_integral = _integrate_scale(yy, ym, mm, losses, regimes.log_spread)
-    half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None] + 0.5 * (spread.log() + oo.log())
-    c = (tau * oy - om) / oo
-    residual = tau[..., None, :] * y_ - m - c[..., None, :] * one
-    return Conditioned(
-        log_evidence=log_integral - half_log_det,
-        incumbent=tau * y.amin(-1, keepdim=True) - c,
-        factor=factor,
-        one=one,
-        deviations=D,
-        residual=residual,
-        gain=gain,
-        pull=gain * (residual * D).sum(-2),
-        lean=gain * oD,
-        level=oo,
-    )
-
-
-def _integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, T)."""
-    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype).reshape(-1, *[1] * yy.dim())
-    tau = log_tau.exp()
-    differ = losses.spread > 0.0
-    # tau = spread of these trials / spread of the task, were scores of the task exactly standard.
-    expected = torch.where(differ, losses.spread, 1.0).log() - log_spread[0]
-    off = (log_tau - expected) / log_spread[1].clamp_min(MIN_SCALE_SPREAD)
-    log_p = torch.where(differ, losses.y.shape[-1] - 1.0, 0.0) * log_tau - 0.5 * (tau * tau * yy - 2.0 * tau * ym + mm)
-    log_p = log_p - 0.5 * (SCALE_FREEDOM + 1.0) * torch.log1p(off.square() / SCALE_FREEDOM)
-    log_p = log_p - 0.5 * ((log_tau - LOG_TAU_MEAN) / LOG_TAU_STD).square()
-    return (torch.softmax(log_p, 0) * tau).sum(0), torch.logsumexp(log_p, 0)
+    regimes: Tensor
+    tasks: Tensor
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Means, variances, and variances of the difference to the incumbent, at m configurations; each of shape (m, T)."""
+    """Means, variances, and variances of the difference to the incumbent, of S hypotheses; each of shape (m, S)."""
 
     mean: Tensor
     variance: Tensor
     gap_variance: Tensor
 
 
-def predict_first(kernel: DeepKernel, regimes: Regimes, j: int, at: Described) -> Prediction:
-    """What the hypotheses of regime `j` say before any trial."""
-    mean = at.mean + regimes.slope[j] * at.deviations
-    variance = RegimeKernel(kernel, regimes, j).diagonal(at)[:, None]
-    variance = variance + regimes.log_slope_variance[j].exp() * at.deviations.square()
-    return Prediction(mean, variance, variance)
+@dataclass(frozen=True)
+class Mixture:
+    """The model: covariances k_j of all regimes at once, and what their hypotheses say before and after trials."""
+
+    kernel: DeepKernel
+    regimes: Regimes
+
+    def covariances(self, a: Described, b: Described) -> Tensor:
+        """Without noise, shape (B, J, n, m)."""
+        span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
+        shared = torch.stack([span, matern52(a.place.deep, b.place.deep)], dim=-3)
+        inverse_scale = (-self.regimes.log_plain_scale).exp()[:, None, None]
+        plain = matern52(a.place.plain[..., None, :, :] * inverse_scale, b.place.plain[..., None, :, :] * inverse_scale)
+        v_span, v_deep, v_plain = (v[:, None, None] for v in self._variances())
+        covariances: Tensor = v_span * shared[..., :1, :, :] + v_deep * shared[..., 1:, :, :] + v_plain * plain
+        return covariances
+
+    def diagonals(self, a: Described) -> Tensor:
+        """Variances k_j(x, x) without noise, shape (B, J, n)."""
+        v_span, v_deep, v_plain = (v[:, None] for v in self._variances())
+        variances: Tensor = v_span * a.deviations.square().mean(-1)[..., None, :] + v_deep + v_plain
+        return variances
+
+    def condition(self, trials: Described, losses: Losses) -> Conditioned:
+        """Condition all hypotheses on the losses of `trials`."""
+        n, T = trials.deviations.shape[-2:]
+        noise = (self.regimes.log_noise.exp() + MIN_NOISE)[:, None, None] * torch.eye(n, dtype=losses.y.dtype)
+        factor = torch.linalg.cholesky(self.covariances(trials, trials) + noise)
+        y = losses.y[..., None]
+        right = torch.cat([torch.ones_like(y), y, trials.mean, trials.deviations], dim=-1)[..., None, :, :]
+        white = torch.linalg.solve_triangular(factor, right.expand(*factor.shape[:-1], T + 3), upper=False)
+        one, y_, mean, D = white.split([1, 1, 1, T], dim=-1)
+        m = mean + self.regimes.slope[:, None, None] * D
+        v = self.regimes.log_slope_variance.exp()[:, None]
+        spread = 1.0 + v * D.square().sum(-2)
+        gain = v / spread
+        oD, yD, mD = (one * D).sum(-2), (y_ * D).sum(-2), (m * D).sum(-2)
+        oo = one.square().sum(-2) - gain * oD.square()
+        oy = (one * y_).sum(-2) - gain * oD * yD
+        om = (one * m).sum(-2) - gain * oD * mD
+        yy = (y_.square().sum(-2) - gain * yD.square() - oy.square() / oo).clamp_min(TINY)
+        ym = (y_ * m).sum(-2) - gain * yD * mD - oy * om / oo
+        mm = m.square().sum(-2) - gain * mD.square() - om.square() / oo
+
+        tau, log_integral = _integrate_scale(yy, ym, mm, losses, self.regimes.log_spread)
+        half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None] + 0.5 * (spread.log() + oo.log())
+        c = (tau * oy - om) / oo
+        residual = tau[..., None, :] * y_ - m - c[..., None, :] * one
+        return Conditioned(
+            log_evidence=log_integral - half_log_det,
+            incumbent=tau * losses.y.amin(-1)[..., None, None] - c,
+            factor=factor,
+            one=one,
+            deviations=D,
+            residual=residual,
+            gain=gain,
+            pull=gain * (residual * D).sum(-2),
+            lean=gain * oD,
+            level=oo,
+        )
+
+    def predict_first(self, at: Described, chosen: Hypotheses) -> Prediction:
+        """What hypotheses say of `at`, (m) without leading dimensions, before any trial."""
+        j, d = chosen.regimes, at.deviations[:, chosen.tasks]
+        mean = at.mean + self.regimes.slope[j] * d
+        variance = self.diagonals(at)[j].T + self.regimes.log_slope_variance[j].exp() * d.square()
+        return Prediction(mean, variance, variance)
+
+    def predict(self, trials: Described, given: Conditioned, at: Described, chosen: Hypotheses) -> Prediction:
+        """What hypotheses say of `at`, (m) without leading dimensions, after the `trials` they were conditioned on."""
+        j, t = chosen.regimes, chosen.tasks
+        Q = torch.linalg.solve_triangular(given.factor, self.covariances(trials, at), upper=False)
+        T, d = given.deviations.shape[-1], at.deviations[:, t]
+        explained = Q.transpose(-1, -2) @ torch.cat([given.deviations, given.residual, given.one], dim=-1)
+        ahead = d - explained[j, :, t].T
+        gain, pull, lean, level = (part[j, t] for part in (given.gain, given.pull, given.lean, given.level))
+        mean = at.mean + self.regimes.slope[j] * d + explained[j, :, T + t].T + ahead * pull
+        known_c = (self.diagonals(at) - Q.square().sum(-2))[j].T + ahead.square() * gain
+        share_of_c = explained[j, :, 2 * T].T + ahead * lean
+        variance = (known_c + share_of_c.square() / level).clamp_min(TINY)
+        gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
+        return Prediction(mean, variance, gap_variance)
+
+    def _variances(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the span, the deep and the plain part; each of shape (J,)."""
+        r, k = self.regimes, self.kernel
+        deep, plain = r.log_deep_factor + k.log_variance_deep, r.log_plain_factor + k.log_variance_plain
+        return r.log_span_variance.exp(), deep.exp(), plain.exp()
 
 
-def predict(
-    kernel: DeepKernel, regimes: Regimes, j: int, trials: Described, given: Conditioned, at: Described, chosen: Tensor
-) -> Prediction:
-    """What the `chosen` hypotheses of regime `j`, shape (S,), say after the trials that they were conditioned on."""
-    k = RegimeKernel(kernel, regimes, j)
-    Q = torch.linalg.solve_triangular(given.factor, k(trials, at), upper=False)
-    d = at.deviations[:, chosen]
-    ahead = d - Q.T @ given.deviations[:, chosen]
-    mean = at.mean + regimes.slope[j] * d + Q.T @ given.residual[:, chosen] + ahead * given.pull[chosen]
-    known_c = (k.diagonal(at) - Q.square().sum(0))[:, None] + ahead.square() * given.gain[chosen]
-    share_of_c = Q.T @ given.one + ahead * given.lean[chosen]
-    variance = known_c + share_of_c.square() / given.level[chosen]
-    gap_variance = known_c + (1.0 - share_of_c).square() / given.level[chosen]
-    return Prediction(mean, variance.clamp_min(TINY), gap_variance.clamp_min(TINY))
+def _integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J, T)."""
+    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype).reshape(-1, *[1] * yy.dim())
+    tau = log_tau.exp()
+    spread = losses.spread[..., None]
+    differ = spread > 0.0
+    # tau = spread of these trials / spread of the task, were scores of the task exactly standard.
+    expected = torch.where(differ, spread, 1.0).log() - log_spread[0]
+    off = (log_tau - expected) / log_spread[1].clamp_min(MIN_SCALE_SPREAD)
+    log_p = torch.where(differ, losses.y.shape[-1] - 1.0, 0.0) * log_tau - 0.5 * (tau * tau * yy - 2.0 * tau * ym + mm)
+    log_p = log_p - 0.5 * (SCALE_FREEDOM + 1.0) * torch.log1p(off.square() / SCALE_FREEDOM)
+    log_p = log_p - 0.5 * ((log_tau - LOG_TAU_MEAN) / LOG_TAU_STD).square()
+    return (torch.softmax(log_p, 0) * tau).sum(0), torch.logsumexp(log_p, 0)
