@@ -168,9 +168,7 @@ class EvaluationReport:
             drawn["regret_by_space"] = regret_by_space_figure(self._summary)
         if len(self.methods) > 1:
             at = self.milestones
-            drawn["ranking"] = ranking_figure(
-                [self.ranking(t) for t in sorted({at[0], at[len(at) // 2], at[-1]})]
-            )
+            drawn["ranking"] = ranking_figure([self.ranking(t) for t in sorted({at[0], at[len(at) // 2], at[-1]})])
         return drawn
 
     def save(self, path: str | Path) -> None:
@@ -203,6 +201,15 @@ class EvaluationReport:
         title = "Hyperparameter optimisation on held-out tasks"
         page = render(title, self.findings(), sections, f"metahpo {version('metahpo')}")
         Path(path).write_text(page, encoding="utf-8")
+
+    def __str__(self) -> str:
+        curves = self._summary.drop(columns="n_tasks")
+        tables = [("Mean normalised regret after n trials", _curves_in_brief(curves, self.milestones))]
+        verdicts = self.default_verdicts()
+        if verdicts is not None:
+            tables.append(("First configuration against the library default (tasks)", verdicts))
+        printed = [f"{title}:\n{_readable(table).to_string(index=False)}" for title, table in tables]
+        return "\n\n".join([*printed, "\n".join([*self.findings(), *self.notes])])
 
     def findings(self) -> list[str]:
         """Say in sentences what was found: regrets early and late, and trials saved."""

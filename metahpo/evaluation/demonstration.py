@@ -1,0 +1,236 @@
+"""What experience is worth on one dataset: recommendation against library default, warm-started against cold search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metahpo.building.measurement import Measuring, Protocol
+from metahpo.learners.learner import Learner
+from metahpo.learners.registry import learner_named
+from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.recommendation.recommendations import Recommendations
+from metahpo.recommendation.recommender import Recommender
+from metahpo.space.configuration import Configuration, default_configuration
+from metahpo.tasks.metric import Metric, metric_named
+from metahpo.tasks.task import Task
+
+if TYPE_CHECKING:
+    from metahpo.evaluation.figures import ReportFigure
+
+#: Trials at which the printed table is read.
+MILESTONES = (1, 2, 3, 5, 10, 15, 25, 50)
+
+
+@dataclass(frozen=True)
+class LearnerDemonstration:
+    """One learner on the dataset; scores are on the metric's own scale, higher is better.
+
+    Attributes
+    ----------
+    learner : str
+    recommendations : Recommendations
+    recommended, default : ndarray of shape (n_folds,)
+        Cross-validated scores of the first recommendation, and of the library's default configuration.
+    warm, cold : ndarray of shape (n_trials,)
+        Best mean score after each trial of the search that started from experience, and of the one that did not.
+    """
+
+    learner: str
+    recommendations: Recommendations
+    recommended: NDArray[np.float64]
+    default: NDArray[np.float64]
+    warm: NDArray[np.float64]
+    cold: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What :func:`demonstrate` found; print it, or save it as a picture and a page."""
+
+    task: Task
+    metric: Metric
+    parts: tuple[LearnerDemonstration, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Best score so far: columns learner, search (warm, cold), trial (1 = the first), score."""
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {"learner": p.learner, "search": search, "trial": np.arange(1, len(best) + 1), "score": best}
+                )
+                for p in self.parts
+                for search, best in (("warm", p.warm), ("cold", p.cold))
+            ],
+            ignore_index=True,
+        )
+
+    def comparison(self) -> pd.DataFrame:
+        """Mean score and its standard error, of recommendation and library default: one row a learner."""
+        return pd.DataFrame(
+            [
+                {
+                    "learner": p.learner,
+                    "recommended": p.recommended.mean(),
+                    "library default": p.default.mean(),
+                    "gain": p.recommended.mean() - p.default.mean(),
+                    "standard error": p.default.std(ddof=1) / np.sqrt(len(p.default)),
+                }
+                for p in self.parts
+            ]
+        )
+
+    def best_so_far(self) -> pd.DataFrame:
+        """The curves at some numbers of trials: one row a learner and search."""
+        frame = self.to_frame()
+        at = frame[frame["trial"].isin([*MILESTONES, frame["trial"].max()])]
+        wide = at.pivot_table(index=["learner", "search"], columns="trial", values="score", sort=False)
+        return wide.rename(columns=lambda trial: f"@{trial}").rename_axis(columns=None).reset_index()
+
+    def __str__(self) -> str:
+        task, kind = self.task, f"{len(self.task.classes)} classes" if self.task.classes else "regression"
+        lines = [f"{task.name}: {task.n_rows} rows, {task.X.shape[1]} columns, {kind}; score: {self.metric.name}"]
+        for p in self.parts:
+            lines += ["", str(p.recommendations)]
+        lines += ["", "Cross-validated score of the first recommendation and of the library default:"]
+        lines.append(self.comparison().to_string(index=False, float_format=lambda v: f"{v:.4f}"))
+        lines += ["", "Best cross-validated score after n trials, started from experience (warm) and without (cold):"]
+        lines.append(self.best_so_far().to_string(index=False, float_format=lambda v: f"{v:.4f}"))
+        return "\n".join(lines)
+
+    def figure(self) -> ReportFigure:
+        """Best score over trials, warm against cold, one panel a learner.
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib is not installed.
+        """
+        from metahpo.evaluation.figures import search_figure
+
+        return search_figure(self.to_frame(), self.task.name, self.metric.name)
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write ``curves.png`` and ``index.html`` to a folder and return their paths.
+
+        Raises
+        ------
+        MissingDependencyError
+            jinja2 or matplotlib is not installed.
+        """
+        from metahpo.evaluation.report import Section, render
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = self.figure()
+        drawn.save(folder / "curves.png")
+        sections = [
+            Section(drawn.title, [drawn.caption], drawn.svg(), self.best_so_far()),
+            Section("The first recommendation against the library's default", [_COMPARISON], table=self.comparison()),
+        ]
+        for p in self.parts:
+            near = ", ".join(f"{name} ({w:.0%})" for name, w in list(p.recommendations.nearest_tasks.items())[:5])
+            table = p.recommendations.to_frame().assign(configuration=lambda f: f["configuration"].map(_in_words))
+            sections.append(Section(f"Recommended for {p.learner}", [f"Leans on the tasks {near}."], table=table))
+        page = render(f"metahpo on {self.task.name}", self.findings(), sections, "metahpo")
+        (folder / "index.html").write_text(page, encoding="utf-8")
+        return [folder / "curves.png", folder / "index.html"]
+
+    def findings(self) -> list[str]:
+        """One sentence a learner: what the recommendation gained, and when the warm search was where the cold one ended."""
+        sentences = []
+        for p in self.parts:
+            gain = p.recommended.mean() - p.default.mean()
+            reached = np.flatnonzero(p.warm >= p.cold[-1])
+            when = f"after {reached[0] + 1} trial(s)" if len(reached) else "not"
+            sentences.append(
+                f"{p.learner}: the first recommendation scores {gain:+.4f} against the library default; the warm-started "
+                f"search is {when} where the cold one is after {len(p.cold)}."
+            )
+        return sentences
+
+
+def demonstrate(
+    task: Task,
+    learners: Sequence[str],
+    *,
+    n_trials: int = 15,
+    n_folds: int = 5,
+    metric: str | None = None,
+    recommender: Recommender | None = None,
+    random_state: int = 0,
+) -> Demonstration:
+    """Recommend, cross-validate and search on one dataset, with and without experience.
+
+    Parameters
+    ----------
+    task : Task
+    learners : sequence of str
+    n_trials : int, default=15
+        Trials of each search; the cold one begins with the library default.
+    n_folds : int, default=5
+        Folds of the cross-validation that both are scored by.
+    metric : str, default=None
+        scikit-learn scorer name; None takes balanced accuracy, or R2.
+    recommender : Recommender, default=None
+        None takes what ships with the package.
+    random_state : int, default=0
+        Seed of folds, learners and searches.
+    """
+    recommender = recommender or Recommender.shipped(task.kind)
+    judged_by = metric_named(metric, task.kind)
+    protocol = Protocol(n_folds=n_folds, max_rows=task.n_rows, seed=random_state)
+    measuring = Measuring(protocol.prepare(task), protocol)
+    parts = []
+    for name in learners:
+        learner = learner_named(name, task.kind)
+        warm = recommender.warm_start(task, name, judged_by.name)
+        informed = BayesianOptimizer(
+            learner.space, warm.surrogate, warm.meta_features, warm.initial, random_state=random_state
+        )
+        parts.append(
+            LearnerDemonstration(
+                name,
+                recommender.recommend(task, name, metric=judged_by.name),
+                _scores(measuring, learner, warm.initial[0], judged_by),
+                _scores(measuring, learner, default_configuration(learner.space), judged_by),
+                _search(measuring, learner, informed, judged_by, n_trials),
+                _search(
+                    measuring, learner, BayesianOptimizer(learner.space, random_state=random_state), judged_by, n_trials
+                ),
+            )
+        )
+    return Demonstration(task, judged_by, tuple(parts))
+
+
+def _scores(
+    measuring: Measuring, learner: Learner, configuration: Configuration, metric: Metric
+) -> NDArray[np.float64]:
+    losses = measuring.measure(learner, configuration).fold_losses[metric.name]
+    return np.array([metric.score_from_loss(loss) for loss in losses])
+
+
+def _search(
+    measuring: Measuring, learner: Learner, optimizer: BayesianOptimizer, metric: Metric, n_trials: int
+) -> NDArray[np.float64]:
+    for _ in range(n_trials):
+        configuration = optimizer.ask()
+        losses = measuring.measure(learner, configuration).fold_losses[metric.name]
+        optimizer.tell(configuration, float(np.mean(losses)))
+    return np.array([metric.score_from_loss(loss) for loss in optimizer.history.best_so_far()])
+
+
+def _in_words(configuration: Configuration) -> str:
+    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in configuration.items())
+
+
+_COMPARISON = (
+    "Mean cross-validated scores; the standard error is that of the default's mean over the folds. The recommendation was "
+    "made before anything was trained on this dataset."
+)
