@@ -35,12 +35,12 @@ def mixed_dataset(n_rows: int = 10_000, n_columns: int = 50) -> tuple[pd.DataFra
 
 
 if __name__ == "__main__":
-    bare = least_seconds([sys.executable, "-c", "pass"])
-    print(f"python itself                          {bare:6.3f} s")
-    print(f"import metahpo                         {least_seconds([sys.executable, '-c', 'import metahpo']):6.3f} s")
-    print(
-        f"metahpo --help                         {least_seconds([sys.executable, '-m', 'metahpo.cli', '--help']):6.3f} s"
-    )
+    for name, arguments in (
+        ("python itself", ["-c", "pass"]),
+        ("import metahpo", ["-c", "import metahpo"]),
+        ("metahpo --help", ["-m", "metahpo.cli", "--help"]),
+    ):
+        print(f"{name:38s} {least_seconds([sys.executable, *arguments]):6.3f} s")
 
     import metahpo
 

@@ -15,7 +15,7 @@ from metahpo.building.measurement import Measuring, Protocol
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.recommendation.recommendations import Recommendations
+from metahpo.recommendation.recommendations import Recommendations, in_words
 from metahpo.recommendation.recommender import Recommender
 from metahpo.space.configuration import Configuration, default_configuration
 from metahpo.tasks.metric import Metric, metric_named
@@ -136,22 +136,22 @@ class Demonstration:
         ]
         for p in self.parts:
             near = ", ".join(f"{name} ({w:.0%})" for name, w in list(p.recommendations.nearest_tasks.items())[:5])
-            table = p.recommendations.to_frame().assign(configuration=lambda f: f["configuration"].map(_in_words))
+            table = p.recommendations.to_frame().assign(configuration=lambda f: f["configuration"].map(in_words))
             sections.append(Section(f"Recommended for {p.learner}", [f"Leans on the tasks {near}."], table=table))
         page = render(f"metahpo on {self.task.name}", self.findings(), sections, "metahpo")
         (folder / "index.html").write_text(page, encoding="utf-8")
         return [folder / "curves.png", folder / "index.html"]
 
     def findings(self) -> list[str]:
-        """One sentence a learner: what the recommendation gained, and when the warm search was where the cold one ended."""
+        """One sentence a learner: what was gained, and when the warm search was where the cold one ended."""
         sentences = []
         for p in self.parts:
             gain = p.recommended.mean() - p.default.mean()
             reached = np.flatnonzero(p.warm >= p.cold[-1])
             when = f"after {reached[0] + 1} trial(s)" if len(reached) else "not"
             sentences.append(
-                f"{p.learner}: the first recommendation scores {gain:+.4f} against the library default; the warm-started "
-                f"search is {when} where the cold one is after {len(p.cold)}."
+                f"{p.learner}: the first recommendation scores {gain:+.4f} against the library default; the "
+                f"warm-started search is {when} where the cold one is after {len(p.cold)}."
             )
         return sentences
 
@@ -226,11 +226,7 @@ def _search(
     return np.array([metric.score_from_loss(loss) for loss in optimizer.history.best_so_far()])
 
 
-def _in_words(configuration: Configuration) -> str:
-    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in configuration.items())
-
-
 _COMPARISON = (
-    "Mean cross-validated scores; the standard error is that of the default's mean over the folds. The recommendation was "
-    "made before anything was trained on this dataset."
+    "Mean cross-validated scores; the standard error is that of the default's mean over the folds. The recommendation "
+    "was made before anything was trained on this dataset."
 )

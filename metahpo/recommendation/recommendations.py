@@ -124,9 +124,8 @@ class Recommendations:
     def __str__(self) -> str:
         lines = [f"{len(self)} recommendations for {self.task.name!r} by {self.metric}"]
         for rank, item in enumerate(self.items, 1):
-            values = ", ".join(f"{k}={_short(v)}" for k, v in item.configuration.items())
             low, high = item.interval
-            lines.append(f"{rank:>3}. {item.learner}: {values}")
+            lines.append(f"{rank:>3}. {item.learner}: {in_words(item.configuration)}")
             lines.append(f"     better than {item.expected_percentile:.0f} % ({low:.0f}-{high:.0f}); {item.reason}")
         near = ", ".join(f"{task} ({share:.0%})" for task, share in list(self.nearest_tasks.items())[:5])
         lines.append(f"nearest tasks: {near or 'none known'}; novelty {self.novelty:.2f}")
@@ -134,5 +133,6 @@ class Recommendations:
         return "\n".join(lines)
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def in_words(configuration: Configuration) -> str:
+    """A configuration as a person reads it: four digits of a number."""
+    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in configuration.items())

@@ -10,7 +10,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-
 from metahpo import release
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
