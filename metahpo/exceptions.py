@@ -16,6 +16,10 @@ class UnknownNameError(MetaHPOError, ValueError):
         super().__init__(
             f"unknown {what} {name!r}; known are: {', '.join(known) or '(none)'}.{' ' + hint if hint else ''}"
         )
+        self._parts = (what, name, known, hint)
+
+    def __reduce__(self) -> tuple[type["UnknownNameError"], tuple[object, ...]]:
+        return type(self), self._parts  # so that it comes home from a worker process
 
 
 class SpaceError(MetaHPOError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,18 @@ def read(source: Path | str | Tables) -> tuple[pd.DataFrame, dict[str, Configura
 
     The metric is called ``y``; its loss is ``-y``, because HPO-B maximises.
 
+    A value of y that is not finite is a failed trial.
+
     Raises
     ------
     DataError
         Another layout, X outside the unit cube, X and y of different lengths, or no task at all.
     """
     parts, spaces = [], {}
-    for space, tables in (source if isinstance(source, Mapping) else _parse(Path(source))).items():
+    benchmark = source if isinstance(source, Mapping) else _parse(Path(source))
+    if not isinstance(benchmark, Mapping) or not all(isinstance(tables, Mapping) for tables in benchmark.values()):
+        raise DataError('a benchmark must be {space: {task: {"X": [[...]], "y": [[...]]}}}, but is laid out otherwise.')
+    for space, tables in benchmark.items():
         width = None
         for task, table in tables.items():
             X, y = _arrays(space, task, table)
@@ -58,7 +64,7 @@ def _parse(path: Path) -> Tables:
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
             tables: Tables = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{str(path)!r} cannot be read as (gzipped) JSON: {error}.") from error
     return tables
 
@@ -73,4 +79,4 @@ def _arrays(space: str, task: str, table: Mapping[str, Any]) -> tuple[NDArray[np
         raise DataError(f"{where}: X must be of shape (n, d) and y (n,), but they are {X.shape} and {y.shape}.")
     if not (X >= -TOLERANCE).all() or not (X <= 1 + TOLERANCE).all():
         raise DataError(f"{where}: X must lie in the unit cube, but spans {X.min()}..{X.max()}.")
-    return X.clip(0.0, 1.0), y
+    return X.clip(0.0, 1.0), np.where(np.isfinite(y), y, np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from metahpo import hpob, release
-from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.space.configuration import join_spaces, to_joint
 from metahpo.space.encoding import SpaceEncoder
 
@@ -69,7 +69,7 @@ class MetaDataset:
     Raises
     ------
     DataError
-        A missing column, a task or space that trials name and nobody knows, or a trial recorded twice.
+        A missing column, a task listed twice, or a task or space that trials name and nobody knows.
     """
 
     def __init__(
@@ -95,6 +95,10 @@ class MetaDataset:
                 raise DataError(f"the {what} table lacks the columns {missing}; it has {list(frame.columns)}.")
         if not self.metrics:
             raise DataError("the trials table has no column loss.METRIC, so there is nothing to learn from.")
+        for what, index in (("tasks", self.tasks.index), ("meta-features", getattr(self.meta_features, "index", ()))):
+            twice = sorted({str(name) for name in pd.Index(index)[pd.Index(index).duplicated()]})
+            if twice:
+                raise DataError(f"the {what} table lists tasks twice: {twice[:10]}.")
         unknown = sorted(set(self.trials["task"]) - set(self.tasks.index))
         if unknown:
             raise DataError(f"trials name tasks that the tasks table does not have: {unknown[:10]}.")
@@ -185,8 +189,10 @@ class MetaDataset:
             raise DataError(f"{self.name!r} records no losses per fold, only means.")
         folds = {}
         for name, rows, _ in self._by_task(space):
-            width = max((len(f) for f in rows[column]), default=0)
-            padded = [list(f) + [np.nan] * (width - len(f)) for f in rows[column]]
+            # A trial that came without folds, by a merge, has no list but a missing value.
+            lists = [list(f) if isinstance(f, Iterable) else [] for f in rows[column]]
+            width = max(map(len, lists), default=0)
+            padded = [f + [np.nan] * (width - len(f)) for f in lists]
             folds[name] = np.array(padded, dtype=np.float64)
         return folds
 
@@ -284,8 +290,16 @@ class MetaDataset:
         return self._only(self.tasks.index[~np.asarray(gone, dtype=bool)])
 
     def folds(self, n_folds: int = 5, random_state: int = 0) -> Iterator[tuple[MetaDataset, MetaDataset]]:
-        """Pairs (training, held-out) such that every task is held out once and families are never torn apart."""
+        """Pairs (training, held-out) such that every task is held out once and families are never torn apart.
+
+        Raises
+        ------
+        DataError
+            Fewer than two folds, or fewer families than folds.
+        """
         families = self.tasks["family"]
+        if n_folds < 2:
+            raise DataError(f"cross-validation needs at least 2 folds, but n_folds = {n_folds}.")
         if families.nunique() < n_folds:
             raise DataError(f"{n_folds} folds need as many task families, but there are {families.nunique()}.")
         splitter = GroupKFold(n_folds, shuffle=True, random_state=random_state)
@@ -293,10 +307,23 @@ class MetaDataset:
             yield self._only(self.tasks.index[train]), self._only(self.tasks.index[test])
 
     def split(self, test_share: float = 0.2, random_state: int = 0) -> tuple[MetaDataset, MetaDataset]:
-        """One pair (training, held-out), split by family, with about `test_share` of the tasks held out."""
+        """One pair (training, held-out), split by family, with `test_share` of the families (rounded up) held out.
+
+        Raises
+        ------
+        DataError
+            A share outside (0, 1), or too few families for both sides.
+        """
         if not 0.0 < test_share < 1.0:
             raise DataError(f"test_share must be between 0 and 1, but is {test_share}.")
-        return next(self.folds(max(2, round(1.0 / test_share)), random_state))
+        families = self.tasks["family"]
+        if families.nunique() <= np.ceil(test_share * families.nunique()):
+            raise DataError(
+                f"test_share = {test_share} leaves no family to train on: there are {families.nunique()} families."
+            )
+        splitter = GroupShuffleSplit(1, test_size=test_share, random_state=random_state)
+        train, test = next(splitter.split(self.tasks, groups=families))
+        return self._only(self.tasks.index[train]), self._only(self.tasks.index[test])
 
     def _only(self, names: pd.Index) -> MetaDataset:
         features = self.meta_features
@@ -343,10 +370,15 @@ class MetaDataset:
 
         Raises
         ------
+        UnknownNameError
+            Neither a folder with a meta-dataset nor the name of one that ships.
         ArtefactError
-            Not there, damaged (checksum), or of a format this version does not read.
+            Damaged (checksum), or of a format this version does not read.
         """
         header, parts = release.read(release.locate(folder))
+        lacking = [name for name in ("tasks", "trials") if name not in parts]
+        if lacking:
+            raise ArtefactError(f"the manifest of {str(folder)!r} is damaged: it lists no table {lacking}.")
         spaces = {name: ConfigurationSpace.from_serialized_dict(s) for name, s in header["spaces"].items()}
         return cls(
             parts["tasks"],

@@ -16,6 +16,8 @@ from metahpo.exceptions import ArtefactError, StoreError, UnknownNameError
 FORMAT = "metahpo meta-dataset"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+#: What a reader needs of a manifest.
+MANIFEST_KEYS = ("name", "version", "protocol", "spaces", "files")
 
 _PACKAGE = Path(__file__).resolve().parent
 #: Where shipped meta-datasets lie: inside an installed wheel, or beside the package in a checkout.
@@ -78,7 +80,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     ArtefactError
-        Missing, unreadable, foreign, or of a newer format.
+        Missing, unreadable, foreign, incomplete, or of a newer format.
     """
     path = folder / MANIFEST
     try:
@@ -92,6 +94,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{str(path)!r} has format version {manifest.get('format_version')}, this package reads {FORMAT_VERSION}; "
             "install the version of metahpo that wrote it, or build the meta-dataset again."
         )
+    missing = [key for key in MANIFEST_KEYS if key not in manifest]
+    if missing:
+        raise ArtefactError(f"{str(path)!r} is damaged: it lacks {missing}; install or copy the meta-dataset again.")
     return manifest
 
 

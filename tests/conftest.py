@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
+from threadpoolctl import threadpool_limits
 
 from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
@@ -98,6 +100,13 @@ def write_small_cache(folder: Path) -> None:
             "categorical": ["colour"],
         }
         write_task(folder, f"s{i}", frame, "target", about)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run on one thread each: many threads on small arrays wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
+from functools import cache
 from pathlib import Path
 
 import joblib
 import pandas as pd
 from tqdm import tqdm
 
+from metahpo.building.measurement import Protocol
 from metahpo.building.plan import Plan
 from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.trials.store import TrialStore
@@ -42,17 +47,26 @@ def run_plan(plan: Plan, folder: Path | str, *, n_jobs: int = -1, limits: Limits
     plan.save(folder / PLAN_FILE)
     batches = plan.owed(store.identities())
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    work = (joblib.delayed(run_batch)(batch, plan, folder, limits or Limits()) for batch in batches)
+    work = (joblib.delayed(run_batch)(batch, plan, folder, limits or Limits(), os.getpid()) for batch in batches)
     total = sum(len(batch) for batch in batches)
-    with tqdm(total=total, unit="trial", disable=not sys.stderr.isatty(), desc="build") as progress:
-        for n_failed, n_done in parallel(work):
-            progress.update(n_done)
-            if n_failed:
-                progress.set_postfix(failed=n_failed)
+    try:
+        with tqdm(total=total, unit="trial", disable=not sys.stderr.isatty(), desc="build") as progress:
+            for n_failed, n_done in parallel(work):
+                progress.update(n_done)
+                if n_failed:
+                    progress.set_postfix(failed=n_failed)
+    finally:
+        while _tools:  # where this process itself was the worker
+            _tools.popitem()[1][0].close()
 
 
-def run_batch(batch: list[TrialKey], plan: Plan, folder: Path, limits: Limits) -> tuple[int, int]:
-    """Run a batch in this worker and append every trial as soon as it is finished; number failed, number done."""
+def run_batch(batch: list[TrialKey], plan: Plan, folder: Path, limits: Limits, driver: int) -> tuple[int, int]:
+    """Run a batch in this worker and append every trial as soon as it is finished; number failed, number done.
+
+    `driver` is the process id of the one that runs the plan.
+    """
+    if os.getppid() == driver:
+        _end_with(driver)
     process, store = _tools_of_this_worker(plan, folder, limits)
     n_failed = 0
     for key in batch:
@@ -62,12 +76,24 @@ def run_batch(batch: list[TrialKey], plan: Plan, folder: Path, limits: Limits) -
     return n_failed, len(batch)
 
 
-_tools: dict[tuple[str, str, Limits], tuple[TrialProcess, TrialStore]] = {}
+@cache
+def _end_with(driver: int) -> None:
+    """End this worker when its parent is gone: loky's would wait for work, and hold memory, for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(1.0)
+        os._exit(1)  # the trial process sees its pipe closed and ends as well
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+_tools: dict[tuple[str, str, Protocol, Limits], tuple[TrialProcess, TrialStore]] = {}
 
 
 def _tools_of_this_worker(plan: Plan, folder: Path, limits: Limits) -> tuple[TrialProcess, TrialStore]:
     # joblib keeps its workers: one trial process and one store file each, for as long as the worker lives.
-    key = (str(folder), plan.protocol.name, limits)
+    key = (str(folder), plan.cache, plan.protocol, limits)
     if key not in _tools:
         _tools[key] = (TrialProcess(Path(plan.cache), plan.protocol, limits), TrialStore(folder))
     return _tools[key]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from metahpo.building.measurement import Protocol
-from metahpo.exceptions import StoreError
+from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import cached_keys, read_sidecar
@@ -74,8 +75,19 @@ class Plan:
         return batches
 
     def save(self, path: Path) -> None:
-        """Write the plan as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        """Write the plan as JSON, under a temporary name first.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written.
+        """
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise StoreError(f"the plan cannot be written to {str(path)!r}: {error}.") from error
 
     @classmethod
     def load(cls, path: Path) -> Plan:
@@ -84,17 +96,21 @@ class Plan:
         Raises
         ------
         StoreError
-            No plan there.
+            No plan there, or a damaged one.
         """
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
+            tasks = tuple(PlannedTask(**t) for t in record["tasks"])
+            protocol = Protocol(**record["protocol"])
+            return cls(record["cache"], tasks, tuple(record["learners"]), record["n_configurations"], protocol)
         except OSError as error:
             raise StoreError(
                 f"{str(path.parent)!r} is not the folder of a build ({error}); start one with `metahpo build`."
             ) from None
-        tasks = tuple(PlannedTask(**t) for t in record["tasks"])
-        protocol = Protocol(**record["protocol"])
-        return cls(record["cache"], tasks, tuple(record["learners"]), record["n_configurations"], protocol)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the plan {str(path)!r} is damaged ({error!r}); start the same `metahpo build` again to write it anew."
+            ) from error
 
 
 def make_plan(
@@ -135,6 +151,8 @@ def make_plan(
         An unknown learner.
     StoreError
         An unknown key or folder.
+    DataError
+        No dataset of the cache is within the limits.
     """
     names = tuple(learners or learner_names("classification"))
     chosen: list[PlannedTask] = []
@@ -156,6 +174,11 @@ def make_plan(
             continue
         of_family[family] = of_family.get(family, 0) + 1
         chosen.append(PlannedTask(key, sidecar["kind"], _cost(sidecar)))
+    if not chosen:
+        raise DataError(
+            f"none of the {len(sidecars)} datasets in {str(cache)!r} is tabular and within the limits "
+            f"({min_rows} rows and more, at most {max_features} features and {max_classes} classes)."
+        )
     for task in chosen:
         for name in names:
             learner_named(name, task.kind)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from metahpo.building.measurement import Protocol
-from metahpo.exceptions import MetaHPOError
+from metahpo.exceptions import MetaHPOError, StoreError
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 #: Seconds that a new process may take to import its libraries; not counted against the first trial.
@@ -49,26 +49,32 @@ class TrialProcess:
         self._pipe: Connection | None = None
 
     def run(self, key: TrialKey) -> Trial:
-        """Run one trial; whatever it does, a trial comes back.
+        """Run one trial; whatever the learner does, a trial comes back.
 
         Raises
         ------
+        StoreError
+            The dataset cannot be read.
         MetaHPOError
             The child process cannot be started at all.
         """
         process, pipe = self._started()
         start = time.perf_counter()
+        answer: Trial | StoreError | None = None
+        status, message = TrialStatus.TIMEOUT, f"stopped after {self.limits.seconds:g} s"
         try:
             pipe.send(key)
             if pipe.poll(self.limits.seconds):
-                trial: Trial = pipe.recv()
-                return trial
-            status, message = TrialStatus.TIMEOUT, f"stopped after {self.limits.seconds:g} s"
+                answer = pipe.recv()
         except (EOFError, OSError):
             code = process.wait()
             # Without a word of its own, SIGKILL is the kernel's answer to a machine out of memory.
             status = TrialStatus.OUT_OF_MEMORY if code == -signal.SIGKILL else TrialStatus.CRASHED
             message = f"the process ended with exit code {code}"
+        if isinstance(answer, Trial):
+            return answer
+        if answer is not None:
+            raise answer
         self.close()
         return Trial(key, status, message=message, seconds=time.perf_counter() - start)
 

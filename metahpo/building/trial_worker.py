@@ -21,20 +21,27 @@ from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
 from metahpo.building.measurement import DivergedError, Measuring, Protocol
+from metahpo.exceptions import StoreError
 from metahpo.learners.registry import learner_named
 from metahpo.tasks.cache import read_task
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 
 def serve(pipe: Connection) -> None:
-    """Receive cache, protocol and memory limit once, then run trials as they come."""
+    """Receive cache, protocol and memory limit once, then run trials as they come.
+
+    The answer to a key is its trial, or the StoreError that kept its dataset from being read.
+    """
     warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
     cache, protocol, memory_bytes = pipe.recv()
     _limit_memory(memory_bytes)
     with threadpool_limits(1), contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send("ready")
         while True:
-            pipe.send(_run(pipe.recv(), cache, protocol))
+            try:
+                pipe.send(_run(pipe.recv(), cache, protocol))
+            except StoreError as error:
+                pipe.send(error)
 
 
 def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial:
@@ -49,6 +56,8 @@ def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial:
         losses, fit_seconds, predict_seconds = measured.fold_losses, measured.fit_seconds, measured.predict_seconds
         if not all(math.isfinite(x) for fold in losses.values() for x in fold):
             status, message = TrialStatus.DIVERGED, "a loss is not finite"
+    except StoreError:
+        raise  # a dataset that cannot be read is no fault of the learner: nothing has been measured
     except MemoryError as error:
         status, message = TrialStatus.OUT_OF_MEMORY, str(error) or "out of memory"
     except DivergedError as error:

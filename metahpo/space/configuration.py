@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
-from ConfigSpace.conditions import Condition, ConditionLike
+from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, OrConjunction
+from ConfigSpace.conditions import ConditionLike, Conjunction
 
 from metahpo.exceptions import SpaceError
 
@@ -53,9 +53,11 @@ def is_active(space: ConfigurationSpace, name: str, active: Mapping[str, Any]) -
 
 
 def _holds(condition: ConditionLike, active: Mapping[str, Any]) -> bool:
-    # An inactive parent makes its children inactive, whatever the condition says of its value.
-    parents = [condition.parent] if isinstance(condition, Condition) else condition.get_parents()
-    return all(p.name in active for p in parents) and bool(condition.satisfied_by_value(dict(active)))
+    if isinstance(condition, Conjunction):
+        parts = [_holds(part, active) for part in condition.components]
+        return any(parts) if isinstance(condition, OrConjunction) else all(parts)
+    # An inactive parent makes its child inactive, whatever the condition says of its value.
+    return condition.parent.name in active and bool(condition.satisfied_by_value(dict(active)))
 
 
 def builtin(value: Any) -> Any:

@@ -17,7 +17,7 @@ MAX_DRAWS = 64
 def sobol_design(
     space: ConfigurationSpace, n: int, random_state: int = 0, default_first: bool = True
 ) -> list[Configuration]:
-    """Distinct configurations from a scrambled Sobol sequence, the same for the same space and `random_state`.
+    """Distinct, allowed configurations from a scrambled Sobol sequence, the same for the same space and `random_state`.
 
     The first `k` of a design of `n` are the design of `k`, so that a design can be extended.
 
@@ -45,6 +45,8 @@ def sobol_design(
     block = 1 << max(3, (n - 1).bit_length())
     for _ in range(MAX_DRAWS):
         for configuration in encoder.decode(sequence.random(block)[:, : encoder.n_columns]):
+            if any(clause.is_forbidden_value(configuration) for clause in space.forbidden_clauses):
+                continue
             chosen.setdefault(to_json(configuration), configuration)
         if len(chosen) >= n:
             break

@@ -33,7 +33,9 @@ def cached_keys(folder: Path | str) -> list[str]:
         raise StoreError(
             f"the dataset cache {str(folder)!r} is not a folder; expected KEY.parquet and KEY.json files in it."
         )
-    return sorted(p.stem for p in folder.glob("*.json") if p.with_suffix(".parquet").exists())
+    # A name that begins with a dot is what a killed writer left.
+    found = (p for p in folder.glob("*.json") if not p.name.startswith(".") and p.with_suffix(".parquet").exists())
+    return sorted(p.stem for p in found)
 
 
 def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"no dataset {key!r} in {str(folder)!r}; there are {cached_keys(folder)[:10]} ...") from None
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise StoreError(
             f"the sidecar {str(path)!r} cannot be read ({error}); delete it and fetch the dataset again."
         ) from error
@@ -77,12 +79,16 @@ def read_task(folder: Path | str, key: str) -> Task:
         raise DataError(f"dataset {key!r} is of kind {sidecar['kind']!r}; tabular learners take {list(KINDS)}.")
     if not path.exists():
         raise StoreError(f"the data file {str(path)!r} is missing; fetch the dataset again.")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise StoreError(f"the data file {str(path)!r} cannot be read: {error}.") from error
     if found != sidecar["sha256"]:
         raise StoreError(
             f"{str(path)!r} is damaged: expected SHA-256 {sidecar['sha256']}, found {found}; fetch it again."
         )
-    frame = pd.read_parquet(path)
+    # One thread: a trial process runs under a memory limit, where Arrow's threads cannot start and take it down.
+    frame = pd.read_parquet(path, use_threads=False, pre_buffer=False)
     target = sidecar["target"]
     if target not in frame.columns:
         raise DataError(f"dataset {key!r} has no target column {target!r}; its columns are {list(frame.columns)[:20]}.")

@@ -76,8 +76,8 @@ class Task:
         ----------
         X : DataFrame or array-like of shape (n_rows, n_features)
             Columns of strings, booleans and categories are categorical, numbers numeric. Dates become days since
-            1970-01-01; all-missing columns, and text columns with too many distinct values, are dropped. Each such
-            treatment is listed in ``Task.treatments``.
+            1970-01-01, durations days; all-missing columns, and text columns with too many distinct values, are
+            dropped. Each such treatment is listed in ``Task.treatments``.
         y : array-like of shape (n_rows,)
             The target. Rows with a missing target are dropped.
         kind : {"classification", "regression"}, default=None
@@ -91,8 +91,8 @@ class Task:
         Raises
         ------
         DataError
-            No rows or columns, wrong length of `y`, infinite values, duplicate column names, one class, constant
-            target, or no usable column; the message says which.
+            No rows or columns, wrong length of `y`, no target at all, infinite or complex values, duplicate column
+            names, one class, constant target, or no usable column; the message says which.
         """
         frame = _as_frame(X)
         target = _as_target(y)
@@ -102,9 +102,13 @@ class Task:
             raise DataError(f"X and y must be of equal length, but X has {len(frame)} rows and y has {len(target)}.")
         known = ~target.isna().to_numpy()
         treatments = []
+        if not known.any():
+            raise DataError("y holds no value: every row's target is missing.")
         if not known.all():
             treatments.append(f"{int((~known).sum())} rows without a target were dropped")
-            frame, target = frame[known], target[known]
+            frame, target = frame[known], target[known].infer_objects()
+        if pd.api.types.is_float_dtype(target) and np.isinf(target.to_numpy(np.float64)).any():
+            raise DataError("y holds infinite values; drop those rows or replace the values.")
         if kind is None:
             kind = infer_kind(target)
         if kind not in KINDS:
@@ -151,8 +155,10 @@ class Task:
         Raises
         ------
         DataError
-            Fewer rows than folds, or a class with fewer members than 2.
+            Fewer than two folds, fewer rows than folds, or a class with fewer members than folds.
         """
+        if n_folds < 2:
+            raise DataError(f"cross-validation needs at least 2 folds, but n_folds = {n_folds}.")
         if self.n_rows < n_folds:
             raise DataError(f"{n_folds} folds need at least {n_folds} rows, but task {self.name!r} has {self.n_rows}.")
         if self.kind == "regression":
@@ -161,8 +167,7 @@ class Task:
         if smallest < n_folds:
             raise DataError(
                 f"{n_folds} stratified folds need at least {n_folds} rows of each class, but the smallest class of "
-                f"task "
-                f"{self.name!r} has {smallest}; use fewer folds, or `without_rare_classes({n_folds})`."
+                f"task {self.name!r} has {smallest}; use fewer folds, or `without_rare_classes({n_folds})`."
             )
         return list(StratifiedKFold(n_folds, shuffle=True, random_state=random_state).split(self.X, self.y))
 
@@ -205,7 +210,11 @@ class Task:
         )
 
     def subsample(self, max_rows: int, random_state: int = 0) -> Task:
-        """At most `max_rows` rows, drawn without replacement (stratified: every class keeps at least two rows)."""
+        """About `max_rows` rows, drawn without replacement.
+
+        Stratified: every class keeps its share, rounded, and at least two rows (a class of one keeps that), so that
+        many small classes can make it a few rows more.
+        """
         if self.n_rows <= max_rows:
             return self
         rng = np.random.default_rng(random_state)
@@ -233,10 +242,11 @@ def _as_frame(X: Any) -> pd.DataFrame:
     else:
         if hasattr(X, "toarray"):  # scipy sparse
             X = X.toarray()
-        array = np.asarray(X)
+        array = _as_array(X, "X")
         if array.ndim != 2:
             raise DataError(f"X must be of shape (n_rows, n_features), but has {array.ndim} dimension(s).")
-        frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])]).infer_objects()
+        frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+    frame = frame.infer_objects()
     frame.columns = pd.Index([str(c) for c in frame.columns])
     if frame.columns.has_duplicates:
         raise DataError(
@@ -245,14 +255,28 @@ def _as_frame(X: Any) -> pd.DataFrame:
     return frame
 
 
+def _as_array(values: Any, what: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
+            # numpy makes strings of the numbers and the NaN that stand in one list with strings.
+            array = np.asarray(values, dtype=object)
+    except ValueError as error:
+        raise DataError(f"{what} must be rectangular, but: {error}") from None
+    return array
+
+
 def _as_target(y: Any) -> pd.Series:
     if isinstance(y, pd.DataFrame):
         if y.shape[1] != 1:
             raise DataError(f"y must be one column, but has {y.shape[1]}; multi-output targets are not supported.")
         y = y.iloc[:, 0]
-    array = y.to_numpy() if isinstance(y, pd.Series) and not isinstance(y.dtype, pd.CategoricalDtype) else np.asarray(y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
+    if isinstance(y, pd.Series) and not isinstance(y.dtype, pd.CategoricalDtype):
+        array = y.to_numpy()
+    else:
+        array = _as_array(y, "y")
+    if array.ndim == 2 and array.size == len(array):
+        array = array.ravel()
     if array.ndim != 1:
         raise DataError(f"y must be of shape (n_rows,), but its shape is {array.shape}.")
     return pd.Series(array).infer_objects()
@@ -272,7 +296,12 @@ def _clean(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[pd.DataFra
             naive = series.dt.tz_localize(None) if series.dt.tz is not None else series
             columns[name] = (naive - pd.Timestamp(0)) / pd.Timedelta(days=1)
             notes.append(f"column {name!r} holds dates and became days since 1970-01-01")
-        elif pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_complex_dtype(series):
+        elif pd.api.types.is_timedelta64_dtype(series):
+            columns[name] = series.dt.total_seconds() / 86400.0
+            notes.append(f"column {name!r} holds durations and became days")
+        elif pd.api.types.is_complex_dtype(series):
+            raise DataError(f"column {name!r} holds complex numbers; give their parts as two columns.")
+        elif pd.api.types.is_numeric_dtype(series):
             values = series.astype("float64")
             if np.isinf(values.to_numpy()).any():
                 raise DataError(
@@ -301,9 +330,7 @@ def _encode_target(target: pd.Series, kind: TaskKind) -> tuple[NDArray[Any], tup
             values = target.to_numpy(np.float64)
         except (TypeError, ValueError):
             raise DataError(f"a regression target must be numeric, but y holds {target.iloc[0]!r}.") from None
-        if not np.isfinite(values).all():
-            raise DataError("y holds infinite values; drop those rows or replace the values.")
-        if len(values) == 0 or np.ptp(values) == 0:
+        if np.ptp(values) == 0:
             raise DataError("a regression target must vary, but y is constant.")
         return values, ()
     classes, codes = np.unique(

@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from metahpo.exceptions import DataError
 from metahpo.space.configuration import Configuration, to_json
@@ -111,7 +110,9 @@ class Trial:
             A line that is no trial, or whose identity is not that of its content.
         """
         try:
-            record: dict[str, Any] = json.loads(line)
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise TypeError(f"a JSON object was expected, not {type(record).__name__}")
             identity = record.pop("identity")
             trial = cls(**{**record, "key": TrialKey(**record["key"]), "status": TrialStatus(record["status"])})
         except (KeyError, TypeError, ValueError) as error:

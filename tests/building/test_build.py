@@ -1,0 +1,315 @@
+"""A build: what it owes, how it goes on after a kill, what it says of itself, and the meta-dataset it makes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import cross_validate
+
+from metahpo.building.assembly import assemble
+from metahpo.building.builder import PLAN_FILE, run_plan, status
+from metahpo.building.measurement import Measuring, Protocol
+from metahpo.building.plan import BATCH, Plan, make_plan
+from metahpo.exceptions import DataError, SpaceError, StoreError, UnknownNameError
+from metahpo.learners.registry import learner_named
+from metahpo.space.configuration import default_configuration, to_json
+from metahpo.space.design import sobol_design
+from metahpo.tasks.cache import read_task, write_task
+from metahpo.tasks.metric import METRICS, metric_names
+from metahpo.tasks.task import Task, TaskKind
+from metahpo.trials.store import TrialStore
+from metahpo.trials.trial import Trial, TrialKey, TrialStatus
+
+KEYS = [f"s{i}" for i in range(6)]
+
+
+def small_plan(cache: Path, n_configurations: int = 6) -> Plan:
+    """The plan of the fixture `built`."""
+    return make_plan(
+        cache,
+        keys=KEYS,
+        learners=["linear", "svm"],
+        n_configurations=n_configurations,
+        protocol=Protocol(n_folds=2, max_rows=100),
+    )
+
+
+def record(key: TrialKey, status: TrialStatus = TrialStatus.SUCCESS) -> Trial:
+    """A finished trial of that key, without the work."""
+    kind: TaskKind = "regression" if key.task in ("s4", "s5") else "classification"
+    losses = {m: [0.25, 0.75] for m in metric_names(kind)} if status is TrialStatus.SUCCESS else {}
+    seconds = [1.0, 2.0] if losses else []
+    return Trial(key, status, fold_losses=losses, fit_seconds=seconds, message="" if losses else "why")
+
+
+# --- plan -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_task_of_a_kind_gets_the_same_design_default_first(small_cache: Path) -> None:
+    keys = list(small_plan(small_cache).trials())
+    assert len(keys) == 6 * 2 * 6
+    assert len({k.identity for k in keys}) == len(keys)
+    kinds: dict[str, TaskKind] = {"s0": "classification", "s3": "classification", "s5": "regression"}
+    for task, kind in kinds.items():
+        for learner in ("linear", "svm"):
+            space = learner_named(learner, kind).space
+            made = [k.configuration for k in keys if (k.task, k.learner) == (task, learner)]
+            assert made == sobol_design(space, 6)
+            assert made[0] == default_configuration(space)
+
+
+def test_owed_is_the_design_minus_the_store_in_batches_of_one_task_and_learner(small_cache: Path) -> None:
+    plan = small_plan(small_cache, n_configurations=BATCH + 3)
+    keys = list(plan.trials())
+    done = {k.identity for k in keys[::3]}
+    batches = plan.owed(done)
+    assert [k.identity for batch in batches for k in batch] == [k.identity for k in keys if k.identity not in done]
+    for batch in batches:
+        assert 1 <= len(batch) <= BATCH
+        assert len({(k.task, k.learner) for k in batch}) == 1
+    assert plan.owed({k.identity for k in keys}) == []
+
+
+def test_more_configurations_keep_the_trials_that_are_made(small_cache: Path) -> None:
+    few = {k.identity for k in small_plan(small_cache, 4).trials()}
+    many = {k.identity for k in small_plan(small_cache, 9).trials()}
+    assert few < many
+
+
+def test_a_plan_comes_back_from_its_file_and_damage_is_named(small_cache: Path, tmp_path: Path) -> None:
+    plan = small_plan(small_cache)
+    path = tmp_path / PLAN_FILE
+    plan.save(path)
+    assert Plan.load(path) == plan
+    assert [p.name for p in tmp_path.iterdir()] == [PLAN_FILE]
+    for damage in ("{", "[]", "{}", json.dumps({"cache": "c", "tasks": [{"key": 1}]})):
+        path.write_text(damage)
+        with pytest.raises(StoreError, match=r"plan.json' is damaged"):
+            Plan.load(path)
+    with pytest.raises(StoreError, match=r"is not the folder of a build .*; start one with `metahpo build`"):
+        status(tmp_path / "nowhere")
+
+
+def test_limits_choose_the_datasets(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(8.0), "target": [0, 1] * 4})
+    usual: dict[str, Any] = {"kind": "classification", "n_rows": 200, "n_features": 5, "n_classes": 2}
+    unusual: dict[str, dict[str, Any]] = {
+        "few": {"n_rows": 119},
+        "wide": {"n_features": 101},
+        "classy": {"n_classes": 11},
+        "image": {"kind": "image"},
+        "held": {"family": "held out"},
+        "f1": {"family": "f", "n_rows": 400},
+        "f2": {"family": "f", "n_rows": 300},
+        "f3": {"family": "f", "n_rows": 500},
+        "f4": {"family": "f", "n_rows": 600},
+        "plain": {},
+    }
+    for key, about in unusual.items():
+        write_task(tmp_path, key, frame, "target", {"name": key, **usual, **about})
+    plan = make_plan(tmp_path, exclude_families=["held out"])
+    assert [t.key for t in plan.tasks] == ["plain", "f2", "f1", "f3"]  # cheap first, three of a family
+    assert [t.key for t in make_plan(tmp_path, keys=["few", "wide"]).tasks] == ["few", "wide"]
+    with pytest.raises(DataError, match="none of the 10 datasets"):
+        make_plan(tmp_path, min_rows=10**6)
+
+
+def test_wrong_names_are_refused_before_anything_runs(small_cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown classification learner 'xgboost'; known are: linear"):
+        make_plan(small_cache, keys=KEYS, learners=["xgboost"])
+    with pytest.raises(StoreError, match="no dataset 's9'"):
+        make_plan(small_cache, keys=["s9"])
+    with pytest.raises(StoreError, match="is not a folder"):
+        make_plan(tmp_path / "nowhere")
+    with pytest.raises(SpaceError, match="n = 0"):
+        list(make_plan(small_cache, keys=KEYS, n_configurations=0).trials())
+
+
+# --- measurement ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "learner"), [("s1", "random_forest"), ("s1", "svm"), ("s4", "linear"), ("s5", "boosting")]
+)
+def test_losses_are_those_of_scikit_learns_cross_validation(small_cache: Path, key: str, learner: str) -> None:
+    protocol = Protocol(n_folds=3, max_rows=10**6, seed=4)
+    task = protocol.prepare(read_task(small_cache, key))
+    chosen = learner_named(learner, task.kind)
+    configuration = sobol_design(chosen.space, 3)[-1]
+    measured = Measuring(task, protocol).measure(chosen, configuration)
+    of_probabilities = {"neg_log_loss", "roc_auc_ovr"} if learner == "svm" else set()  # which it does not have
+    metrics = [m for m in metric_names(task.kind) if m not in of_probabilities]
+    model = chosen.pipeline(configuration, task, protocol.seed)
+    scores = cross_validate(model, task.X, task.y, cv=task.splits(3, protocol.seed), scoring=metrics)
+    for metric in metrics:
+        expected = METRICS[metric].best_score - scores[f"test_{metric}"]
+        assert measured.fold_losses[metric] == pytest.approx(list(expected), abs=1e-9), metric
+
+
+def test_protocol_bounds_the_rows_and_drops_rare_classes() -> None:
+    task = Task.from_arrays(np.arange(300.0)[:, None], ["a"] * 150 + ["b"] * 148 + ["c"] * 2)
+    prepared = Protocol(n_folds=3, max_rows=100).prepare(task)
+    assert prepared.classes == ("a", "b")
+    assert 95 <= prepared.n_rows <= 103
+    assert Protocol(n_folds=5, max_rows=70).name == "v1-cv5-rows70"
+
+
+# --- run, kill, go on -----------------------------------------------------------------------------------------------
+
+
+def losses_by_identity(folder: Path) -> dict[str, dict[str, list[float]]]:
+    return {t.key.identity: {m: list(f) for m, f in t.fold_losses.items()} for t in TrialStore(folder)}
+
+
+def descendants(pid: int) -> set[int]:
+    try:
+        direct = {int(p) for t in Path(f"/proc/{pid}/task").iterdir() for p in (t / "children").read_text().split()}
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    return direct.union(*(descendants(p) for p in direct))
+
+
+@pytest.mark.slow
+def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(
+    built: Path, small_cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "build"
+    arguments = ["build", str(folder), "--cache", str(small_cache), "--tasks", *KEYS, "--learners", "linear", "svm"]
+    arguments += ["--configurations", "6", "--folds", "2", "--max-rows", "100"]
+    driver = subprocess.Popen([sys.executable, "-m", "metahpo.cli", *arguments, "--jobs", "2"])
+    started: set[int] = set()
+    try:
+        deadline = time.monotonic() + 100.0
+        while not sum(p.read_bytes().count(b"\n") for p in folder.glob("trials-*.jsonl")) >= 3:
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        started = descendants(driver.pid)
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    deadline = time.monotonic() + 30.0
+    while any(Path(f"/proc/{pid}").exists() for pid in started):  # nobody works on for a dead driver
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    before = losses_by_identity(folder)
+    whole = losses_by_identity(built)
+    assert 3 <= len(before) < len(whole)
+    # Another number of workers, so that nothing can depend on who runs what.
+    run_plan(small_plan(small_cache), folder, n_jobs=1)
+    assert losses_by_identity(folder) == whole
+    lines = sum(p.read_bytes().count(b"\n") for p in folder.glob("trials-*.jsonl"))
+    assert lines == len(whole)  # nothing ran twice
+
+
+def test_a_finished_build_has_nothing_left_to_do(built: Path, small_cache: Path) -> None:
+    before = sorted((p.name, p.stat().st_size) for p in built.glob("trials-*"))
+    run_plan(small_plan(small_cache), built, n_jobs=1)
+    assert sorted((p.name, p.stat().st_size) for p in built.glob("trials-*")) == before
+    table = status(built)
+    assert list(table.loc["all", ["planned", "done", "owed", "success"]]) == [72, 72, 0, 72]
+
+
+def test_a_build_stops_with_an_error_where_a_dataset_is_damaged(tmp_path: Path, small_cache: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for suffix in (".json", ".parquet"):
+        (cache / f"s0{suffix}").write_bytes((small_cache / f"s0{suffix}").read_bytes())
+    plan = make_plan(cache, keys=["s0"], learners=["linear"], n_configurations=2, protocol=Protocol(n_folds=2))
+    (cache / "s0.parquet").write_bytes(b"damaged")
+    with pytest.raises(StoreError, match=r"s0.parquet' is damaged"):
+        run_plan(plan, tmp_path / "build", n_jobs=1)
+    assert status(tmp_path / "build").loc["all", "owed"] == 2  # not recorded as the learner's failure
+
+
+def test_a_folder_that_cannot_be_written_is_named(small_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be created"):
+        run_plan(small_plan(small_cache), tmp_path / "file", n_jobs=1)
+
+
+def recorded_build(folder: Path, cache: Path, keep: float = 1.0) -> list[TrialKey]:
+    """A build whose trials were not measured but written; every fifth failed; the last ones are owed."""
+    plan = small_plan(cache)
+    store = TrialStore(folder)
+    plan.save(folder / PLAN_FILE)
+    keys = list(plan.trials())
+    keys = keys[: round(keep * len(keys))]
+    store.append(record(k, TrialStatus.TIMEOUT if i % 5 == 4 else TrialStatus.SUCCESS) for i, k in enumerate(keys))
+    return keys
+
+
+def test_status_counts_what_is_planned_done_owed_and_failed(tmp_path: Path, small_cache: Path) -> None:
+    folder = tmp_path / "build"
+    recorded_build(folder, small_cache, keep=0.0)
+    nothing = status(folder)
+    assert list(nothing.loc["all", ["planned", "done", "owed"]]) == [72, 0, 72]
+    keys = recorded_build(folder, small_cache, keep=0.5)
+    TrialStore(folder).append([record(TrialKey("else", "svm", {}, "v1"))])  # of another plan: not counted
+    table = status(folder)
+    assert list(table.index) == ["linear", "svm", "all"]
+    assert list(table.loc["all", ["planned", "done", "owed", "success", "timeout"]]) == [72, 36, 36, 29, 7]
+    assert table.loc["svm", "done"] == sum(k.learner == "svm" for k in keys)
+
+
+# --- assembly -------------------------------------------------------------------------------------------------------
+
+
+def test_a_meta_dataset_holds_every_trial_of_the_complete_tasks(tmp_path: Path, small_cache: Path) -> None:
+    keys = recorded_build(tmp_path, small_cache, keep=0.9)  # the tasks come cheap first: the last is not complete
+    planned = [t for t in small_plan(small_cache).tasks if t.kind == "classification"]
+    complete = [t.key for t in planned if sum(k.task == t.key for k in keys) == 12]
+    md = assemble(tmp_path, "classification", name="small", n_jobs=1)
+    assert md.tasks["key"].tolist() == complete
+    assert len(md.trials) == 12 * len(complete)
+    assert md.metrics == metric_names("classification")
+    counts = md.trials.groupby(["task", "space"]).size()
+    assert (counts == 6).all()
+    failed = md.trials["status"] == "timeout"
+    assert failed.sum() == sum(i % 5 == 4 and k.task in complete for i, k in enumerate(keys))
+    assert md.trials.loc[failed, "loss.accuracy"].isna().all()
+    assert (md.trials.loc[failed, "message"] == "why").all()
+    assert md.trials.loc[~failed, "loss.accuracy"].tolist() == [0.5] * int((~failed).sum())
+    assert md.trials.loc[~failed, "seconds"].tolist() == [1.5] * int((~failed).sum())  # of a fit, in the mean
+    assert md.meta_features is not None
+    assert md.meta_features.index.tolist() == md.tasks.index.tolist()
+
+
+def test_measured_trials_reach_the_tables(built: Path) -> None:
+    md = assemble(built, "regression", name="small", n_jobs=1)
+    stored = {(t.key.task, t.key.learner, to_json(t.key.configuration)): t for t in TrialStore(built)}
+    for name, table, folds in ((t.task, t, md.fold_losses("svm", "r2")[t.task]) for t in md.tables("svm", "r2")):
+        rows = md.trials[(md.trials["task"] == name) & (md.trials["space"] == "svm")]
+        for i, configuration in enumerate(rows["configuration"]):
+            trial = stored[str(md.tasks.at[name, "key"]), "svm", configuration]
+            assert table.loss[i] == trial.loss("r2")
+            assert folds[i].tolist() == trial.fold_losses["r2"]
+    assert md.tasks["n_classes"].tolist() == [0, 0]
+    assert md.tasks["n_rows"].tolist() == [100, 100]
+    assert sorted(md.tasks["n_rows_of_dataset"]) == [130, 140]
+    assert md.protocol == "v1-cv2-rows100"
+
+
+def test_tasks_of_one_name_are_told_apart_by_their_keys(tmp_path: Path, small_cache: Path) -> None:
+    cache = tmp_path / "cache"
+    for key in ("k1", "k2", "k3"):
+        frame = pd.read_parquet(small_cache / "s0.parquet")
+        about = {"name": "single" if key == "k3" else "twin", "kind": "classification", "categorical": ["colour"]}
+        write_task(cache, key, frame, "target", about)
+    plan = make_plan(cache, keys=["k1", "k2", "k3"], learners=["linear"], n_configurations=2, protocol=Protocol(2))
+    store = TrialStore(tmp_path / "build")
+    plan.save(tmp_path / "build" / PLAN_FILE)
+    store.append(record(k) for k in plan.trials())
+    md = assemble(tmp_path / "build", "classification", name="twins", n_jobs=1)
+    assert sorted(md.tasks.index) == ["single", "twin_k1", "twin_k2"]
+    with pytest.raises(DataError, match=r"no regression task of the build .* `metahpo status` shows what is owed"):
+        assemble(tmp_path / "build", "regression", name="none", n_jobs=1)

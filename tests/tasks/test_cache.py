@@ -1,0 +1,127 @@
+"""The dataset cache: what was written comes back; damage, gaps and foreign files are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metahpo.exceptions import DataError, StoreError
+from metahpo.tasks.cache import cached_keys, read_sidecar, read_task, read_tasks, write_task
+from metahpo.tasks.task import Task
+
+FRAME = pd.DataFrame(
+    {
+        "size": [1.5, np.nan, 3.0, 4.0],
+        "colour": pd.Categorical(["red", None, "blue", "red"]),
+        "zip": [8001, 8002, 8001, 8002],
+        "class": ["yes", "no", "yes", "no"],
+    }
+)
+ABOUT: dict[str, Any] = {
+    "name": "toys",
+    "kind": "classification",
+    "family": "play",
+    "data_id": 7,
+    "categorical": ["zip"],
+    "licence": "CC0",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_task(tmp_path, "toys", FRAME, "class", ABOUT)
+    return tmp_path
+
+
+def test_a_dataset_comes_back_as_the_task_it_was(folder: Path) -> None:
+    task = read_task(folder, "toys")
+    direct = Task.from_arrays(FRAME.drop(columns="class"), FRAME["class"], categorical=["zip"])
+    pd.testing.assert_frame_equal(task.X, direct.X)
+    assert (task.name, task.family, task.data_id, task.kind) == ("toys", "play", 7, "classification")
+    assert (task.fingerprint, task.classes) == (direct.fingerprint, ("no", "yes"))
+    assert read_sidecar(folder, "toys")["licence"] == "CC0"
+    assert read_sidecar(folder, "toys")["target"] == "class"
+
+
+def test_writing_leaves_nothing_else_and_writing_again_replaces(folder: Path) -> None:
+    write_task(folder, "toys", FRAME.iloc[:3], "class", ABOUT)
+    assert read_task(folder, "toys").n_rows == 3
+    assert sorted(p.name for p in folder.iterdir()) == ["toys.json", "toys.parquet"]
+
+
+def test_what_a_killed_writer_left_is_no_dataset(folder: Path) -> None:
+    (folder / ".other.123.parquet").write_bytes(b"half")
+    (folder / ".other.123.json").write_text("{}")
+    (folder / "lonely.parquet").write_bytes((folder / "toys.parquet").read_bytes())
+    (folder / "lost.json").write_text("{}")
+    (folder / "notes.txt").write_text("x")
+    assert cached_keys(folder) == ["toys"]
+    assert [t.name for t in read_tasks(folder)] == ["toys"]
+
+
+def test_images_and_texts_are_passed_over_unless_asked_for(folder: Path) -> None:
+    write_task(folder, "pictures", FRAME, "class", {"name": "pictures", "kind": "image"})
+    assert [t.name for t in read_tasks(folder)] == ["toys"]
+    with pytest.raises(DataError, match="'pictures' is of kind 'image'; tabular learners take"):
+        read_task(folder, "pictures")
+    with pytest.raises(DataError, match="'image'"):
+        list(read_tasks(folder, ["toys", "pictures"]))
+
+
+def change_sidecar(folder: Path, **changes: Any) -> None:
+    path = folder / "toys.json"
+    path.write_text(json.dumps({k: v for k, v in (json.loads(path.read_text()) | changes).items() if v is not ...}))
+
+
+def test_damaged_data_are_refused_by_checksum(folder: Path) -> None:
+    data = bytearray((folder / "toys.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "toys.parquet").write_bytes(data)
+    with pytest.raises(StoreError, match=r"toys.parquet' is damaged: expected SHA-256 [0-9a-f]{64}, found"):
+        read_task(folder, "toys")
+
+
+def test_missing_files_are_named(folder: Path) -> None:
+    (folder / "toys.parquet").unlink()
+    with pytest.raises(StoreError, match=r"toys.parquet' is missing; fetch the dataset again"):
+        read_task(folder, "toys")
+    with pytest.raises(StoreError, match=r"no dataset 'trains' in .*; there are"):
+        read_task(folder, "trains")
+    with pytest.raises(StoreError, match=r"is not a folder; expected KEY\.parquet and KEY\.json"):
+        cached_keys(folder / "nowhere")
+    (folder / "toys.parquet").mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_task(folder, "toys")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"3", b"\xff\xfe\x00", b'{"name": "toys"}', b""])
+def test_a_foreign_sidecar_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "toys.json").write_bytes(content)
+    with pytest.raises(StoreError, match=r"toys.json'.*delete it and fetch the dataset again"):
+        read_task(folder, "toys")
+
+
+def test_a_sidecar_that_does_not_fit_its_data_is_refused(folder: Path) -> None:
+    change_sidecar(folder, target="price")
+    with pytest.raises(DataError, match="'toys' has no target column 'price'; its columns are"):
+        read_task(folder, "toys")
+    change_sidecar(folder, target="class", categorical=["weight"])
+    with pytest.raises(DataError, match=r"\['weight'\] are not in X"):
+        read_task(folder, "toys")
+
+
+def test_what_is_not_known_has_a_default(folder: Path) -> None:
+    change_sidecar(folder, family=..., data_id=..., categorical=None)
+    task = read_task(folder, "toys")
+    assert (task.family, task.data_id, task.categorical) == ("toys", None, ("colour",))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"dataset 'toys' cannot be written to .*file"):
+        write_task(tmp_path / "file", "toys", FRAME, "class", ABOUT)

@@ -1,0 +1,76 @@
+"""The floors of the house: a file imports only from floors below its own; a big dependency has one address."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import metahpo
+
+PACKAGE = Path(metahpo.__file__).parent
+
+FLOORS = (
+    {"exceptions"},
+    {"space", "tasks", "trials"},
+    {"metafeatures", "learners", "meta_dataset"},
+    {"building", "surrogates"},
+    {"optimization"},
+    {"recommendation"},
+    {"search", "integrations", "evaluation"},
+    {"cli", "__init__"},
+)
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
+#: Files that belong to the room of another.
+SAME_ROOM = {"release": "meta_dataset", "hpob": "meta_dataset"}
+#: Rooms of the second floor lean on each other in this order only: a trial holds a configuration.
+WITHIN_FLOOR = {("trials", "space")}
+#: Dependency -> the files that may import it.
+ADDRESSES = {
+    "openml": {"tasks/openml.py"},
+    "matplotlib": {"evaluation/figures.py"},
+    "jinja2": {"evaluation/report.py"},
+    "safetensors": {"surrogates/tensor_file.py"},
+}
+
+
+def files() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*.py") if "_meta_datasets" not in p.parts)
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Modules that a file imports, wherever in it, and the level of relative imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, 0) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield module, node.level
+            if module == "metahpo":
+                yield from ((f"metahpo.{alias.name}", node.level) for alias in node.names)
+
+
+def room_of(module: str) -> str:
+    name = module.split(".")[1]
+    return SAME_ROOM.get(name, name)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    room = room_of(f"metahpo.{path.relative_to(PACKAGE).parts[0].removesuffix('.py')}")
+    for module, level in imports(path):
+        assert level == 0, f"relative import of {module}"
+        if module.startswith("metahpo."):
+            other = room_of(module)
+            if other in FLOOR_OF and other != room:
+                below = FLOOR_OF[other] < FLOOR_OF[room] or (room, other) in WITHIN_FLOOR
+                assert below, f"{room} (floor {FLOOR_OF[room]}) imports {module} (floor {FLOOR_OF[other]})"
+        address = ADDRESSES.get(module.split(".")[0])
+        assert address is None or path.relative_to(PACKAGE).as_posix() in address, f"{module} is imported here"
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room_of(f"metahpo.{p.relative_to(PACKAGE).parts[0].removesuffix('.py')}") for p in files()}
+    assert rooms <= FLOOR_OF.keys()
