@@ -51,4 +51,12 @@ def forest_regressor() -> Learner:
         Float("max_features", (0.05, 1.0), default=1.0),
         Categorical("criterion", ["squared_error", "friedman_mse"], default="squared_error"),
     )
-    return Learner("random_forest", "regression", space, RandomForestRegressor, "ordinal")
+    return Learner(
+        "random_forest",
+        "regression",
+        space,
+        RandomForestRegressor,
+        "ordinal",
+        # scikit-learn 1.9 takes them for the same, warns in the constructor, and refuses the old word in `set_params`.
+        words={"criterion": {"friedman_mse": "squared_error"}},
+    )

@@ -32,8 +32,6 @@ def small_task(kind: TaskKind, n_rows: int = 60) -> Task:
 
 
 @pytest.mark.filterwarnings(f"ignore::{ConvergenceWarning.__module__}.{ConvergenceWarning.__name__}")
-# scikit-learn 1.9 announces the end of this criterion.
-@pytest.mark.filterwarnings('ignore:Value `"friedman_mse"`:FutureWarning')
 class LearnerContract:
     """Contract of :class:`metahpo.learners.learner.Learner`."""
 
@@ -57,8 +55,7 @@ class LearnerContract:
             parameters = learner.parameters(configuration)
             estimator = learner.estimator_class().set_params(**parameters)
             assert learner.estimator(configuration).get_params() == estimator.get_params()
-            if parameters.get("criterion") != "friedman_mse":  # a word that is on its way out, but still understood
-                estimator._validate_params()  # scikit-learn's own check of ranges and words, without a fit
+            estimator._validate_params()  # scikit-learn's own check of ranges and words, without a fit
 
     def test_rules_never_reach_the_estimator(self, learner: Learner) -> None:
         for configuration in sobol_design(learner.space, 32):
