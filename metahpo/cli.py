@@ -30,6 +30,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"metahpo {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    prefetch = commands.add_parser("prefetch", help="fetch datasets from OpenML; started again, it goes on")
+    prefetch.add_argument("--cache", type=Path, required=True, help="dataset cache to fill")
+    wanted = prefetch.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--suite", help="name or id of a benchmark suite, such as OpenML-CC18")
+    wanted.add_argument("--data-ids", nargs="+", type=int, default=[], metavar="ID")
+    wanted.add_argument("--task-ids", nargs="+", type=int, default=[], metavar="ID")
+    prefetch.add_argument("--server", help="URL of the XML API (default: that of the OpenML client)")
+    prefetch.set_defaults(run=_prefetch)
+
     build = commands.add_parser("build", help="tune learners over many datasets; started again, it goes on")
     build.add_argument("folder", type=Path, help="folder of the build: plan and trial store")
     build.add_argument("--cache", type=Path, required=True, help="dataset cache: KEY.parquet and KEY.json files")
@@ -78,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="measure methods on task families held out of training")
     evaluate.add_argument("folder", help="folder or name of a meta-dataset, or an HPO-B file (.json, .json.gz)")
     evaluate.add_argument("--methods", nargs="+", help="default: all")
-    evaluate.add_argument("--spaces", nargs="+", help="default: each learner")
+    evaluate.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
     evaluate.add_argument("--metric", help="default: the meta-dataset's first")
     evaluate.add_argument("--trials", type=int, default=25, help="default: 25")
     evaluate.add_argument("--folds", type=int, default=5, help="default: 5")
@@ -99,6 +108,19 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learner", help="linear, svm, random_forest or boosting (default: all together)")
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
+
+
+def _prefetch(options: argparse.Namespace) -> None:
+    from metahpo.tasks.openml import prefetch
+
+    for fetched in prefetch(
+        options.cache,
+        suite=options.suite,
+        data_ids=options.data_ids,
+        task_ids=options.task_ids,
+        server=options.server,
+    ):
+        print(f"{fetched.data_id}: {fetched.outcome}", flush=True)
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -202,13 +224,13 @@ def _evaluate(options: argparse.Namespace) -> None:
         md,
         methods=options.methods,
         n_trials=options.trials,
-        spaces=options.spaces,
+        spaces=options.spaces and [None if space == "all" else space for space in options.spaces],
         metric=options.metric,
         n_folds=options.folds,
         random_state=options.random_state,
         n_jobs=options.jobs,
     )
-    print(report.summary().to_string(float_format=lambda v: f"{v:.4f}"))
+    print(report)
     if options.report:
         report.save(options.report)
         print(f"report: {options.report}")
