@@ -79,6 +79,8 @@ class TaskAffinity:
 
     def leaving_out(self, families: Sequence[str]) -> Array:
         """Row i: weights for task i, from the tasks of other families; shape (T, T)."""
+        if self.trust == 0.0:
+            return _equal_weights(families)
         names = np.asarray(families)
         rows = np.zeros_like(self._between)
         for i, family in enumerate(names):

@@ -17,6 +17,7 @@ from metahpo.exceptions import DataError
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
+from metahpo.surrogates.calibration import sharpness_at
 from metahpo.surrogates.kernels import DeepKernel, Located
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.score import failed_as_worse
@@ -27,8 +28,6 @@ from metahpo.surrogates.transfer import Described, Hypotheses, Losses, Mixture, 
 KIND = "mixture of source tasks with a deep kernel"
 #: Rows whose source functions are remembered from call to call; a pool is asked about again after every trial.
 REMEMBERED_ROWS = 20_000
-#: Share of a prediction that the lightest hypotheses may make up together and be left out.
-NEGLIGIBLE_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ class MetaLearnedSurrogate:
     regimes : Regimes
     affinity : TaskAffinity
         What meta-features say of the source tasks.
+    sharpness : tuple of float
+        How sure its intervals may be: see :mod:`metahpo.surrogates.calibration`.
     reference : Tensor of shape (R, d)
         Reference configurations of the source functions.
     weights : Tensor of shape (R, T)
@@ -83,6 +84,7 @@ class MetaLearnedSurrogate:
     kernel: DeepKernel
     regimes: Regimes
     affinity: TaskAffinity
+    sharpness: tuple[float, ...]
     reference: Tensor
     weights: Tensor
     provenance: Provenance
@@ -123,15 +125,16 @@ class MetaLearnedSurrogate:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
         alpha, log_weights = self._expected(meta_features)
         at = describe(*self._functions.at(self._rows(configurations)), alpha)
-        if observed is None or len(observed[1]) == 0:
+        n_trials = 0 if observed is None else len(observed[1])
+        if observed is None or n_trials == 0:
             incumbent = torch.zeros_like(log_weights)
-            chosen = _heaviest(log_weights)
+            chosen = Hypotheses.heaviest(log_weights)
             prediction = self._mixture.predict_first(at, chosen)
         else:
             trials, losses = self._observed(observed, alpha)
             given = self._mixture.condition(trials, losses)
             incumbent, log_weights = given.incumbent, log_weights + given.log_evidence
-            chosen = _heaviest(log_weights)
+            chosen = Hypotheses.heaviest(log_weights)
             prediction = self._mixture.predict(trials, given, at, chosen)
         return Posterior(
             weights=torch.softmax(log_weights[chosen], 0).numpy(),
@@ -139,6 +142,7 @@ class MetaLearnedSurrogate:
             std=prediction.variance.sqrt().T.numpy(),
             incumbent=incumbent[chosen].numpy(),
             gap_std=prediction.gap_variance.sqrt().T.numpy(),
+            sharpness=sharpness_at(n_trials, self.sharpness),
         )
 
     @torch.no_grad()
@@ -166,6 +170,7 @@ class MetaLearnedSurrogate:
             "space": self.space.to_serialized_dict(),
             "meta_feature_names": self.affinity.names,
             "meta_feature_trust": self.affinity.trust,
+            "sharpness": self.sharpness,
             **asdict(self.provenance),
         }
         tensor_file.write(Path(path), KIND, tensors, header)
@@ -188,7 +193,9 @@ class MetaLearnedSurrogate:
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
         space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))
-        return cls(space, kernel, regimes, affinity, reference, weights, Provenance(**facts))
+        return cls(
+            space, kernel, regimes, affinity, tuple(header["sharpness"]), reference, weights, Provenance(**facts)
+        )
 
     def _expected(self, meta_features: Mapping[str, float] | None) -> tuple[Tensor, Tensor]:
         """Weights alpha (T,) of the expected function, and log weights (J, T) of the hypotheses, before any trial.
@@ -258,11 +265,3 @@ class SourceFunctions:
             self._index.update((keys[i], first + position) for position, i in enumerate(new))
         where = torch.tensor([self._index[key] for key in keys])
         return Located(self._deep[where], self._plain[where]), self._values[where]
-
-
-def _heaviest(log_weights: Tensor) -> Hypotheses:
-    """The hypotheses that make up a prediction but for a negligible share, by the log weights of all, shape (J, T)."""
-    weights, order = torch.sort(torch.softmax(log_weights.flatten(), 0), descending=True)
-    n_kept = 1 + int((weights.cumsum(0) < 1.0 - NEGLIGIBLE_SHARE).sum())
-    best = order[:n_kept]
-    return Hypotheses(best // log_weights.shape[1], best % log_weights.shape[1])

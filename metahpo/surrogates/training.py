@@ -21,10 +21,11 @@ from metahpo.meta_dataset import MetaDataset, TaskTable
 from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask, sample_batch
-from metahpo.surrogates.kernels import DeepKernel, Located
+from metahpo.surrogates.calibration import learn_sharpness
+from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.sources import reference_configurations, source_weights
-from metahpo.surrogates.transfer import Losses, Mixture, Regimes, describe, squared_distances
+from metahpo.surrogates.transfer import Described, Losses, Mixture, Regimes, describe, squared_distances, stack
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,27 @@ def train_on_tables(
     with torch.no_grad():
         W = source_weights(kernel, Z, tasks)
     at_Z = kernel.locate(Z)
+    functions = kernel(at_Z, at_Z) @ W
     families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
-    affinity = TaskAffinity.learn([t.meta_features for t in usable], families, (kernel(at_Z, at_Z) @ W).numpy())
-    regimes = learn_regimes(kernel, at_Z, W, affinity, tasks, families, settings, generator)
+    affinity = TaskAffinity.learn([t.meta_features for t in usable], families, functions.numpy())
+
+    # From here on, each task is seen as a new one: described by the functions of tasks of other families only.
+    strangers = torch.tensor([[a != b for b in families] for a in families])
+    alpha = torch.from_numpy(affinity.leaving_out(families))
+    distances = squared_distances(functions, alpha, strangers)
+    described = []
+    for i, task in enumerate(tasks):
+        place = kernel.locate(task.X)
+        described.append(describe(place, kernel(place, at_Z) @ W, alpha[i], strangers[i]))
+    regimes = learn_regimes(kernel, tasks, described, distances, settings, generator)
+    sharpness = learn_sharpness(Mixture(kernel, regimes), tasks, described, regimes.log_prior(distances), generator)
 
     return MetaLearnedSurrogate(
         space or unit_cube_space(Z.shape[1]),
         kernel,
         regimes,
         affinity,
+        sharpness,
         Z,
         W,
         Provenance(
@@ -167,20 +180,17 @@ def learn_kernel(tasks: list[SourceTask], settings: TrainingSettings, generator:
 
 def learn_regimes(
     kernel: DeepKernel,
-    at_Z: Located,
-    W: Tensor,
-    affinity: TaskAffinity,
     tasks: list[SourceTask],
-    families: Sequence[str],
+    described: list[Described],
+    distances: Tensor,
     settings: TrainingSettings,
     generator: torch.Generator,
 ) -> Regimes:
-    """Regimes under which the losses of each task are most likely, given the functions of tasks of other families."""
-    strangers = torch.tensor([[a != b for b in families] for a in families])
-    alpha = torch.from_numpy(affinity.leaving_out(families))
-    with torch.no_grad():
-        functions = [kernel(kernel.locate(t.X), at_Z) @ W for t in tasks]
-        distances = squared_distances(kernel(at_Z, at_Z) @ W, alpha, strangers)
+    """Regimes under which what is recorded of each task is most likely, given the functions of other families.
+
+    Two views of the same trials count alike: their losses, as a search would see them, of unknown shift and factor; and
+    their scores, which are to be predicted.
+    """
     regimes = Regimes().double()
     log_spreads = torch.stack([t.loss.std() for t in tasks]).log()
     regimes.log_spread = torch.stack([log_spreads.mean(), log_spreads.std()])
@@ -190,11 +200,14 @@ def learn_regimes(
     for _ in range(settings.regime_steps):
         n = int(torch.randint(2, settings.batch_trials + 1, (1,), generator=generator))
         batch = sample_batch(tasks, settings.batch_tasks, n, generator, greed=1.0)
-        M = torch.stack([functions[i][rows] for i, rows in zip(batch.tasks.tolist(), batch.rows, strict=True)])
-        trials = describe(kernel.locate(batch.X), M, alpha[batch.tasks], strangers[batch.tasks])
-        losses = Losses.standardise(batch.loss)
-        log_weights = mixture.condition(trials, losses).log_evidence + regimes.log_prior(distances[batch.tasks])
-        loss = -torch.logsumexp(log_weights.flatten(1), 1).mean() / batch.X.shape[1]
+        trials = stack([described[i].rows(rows) for i, rows in zip(batch.tasks.tolist(), batch.rows, strict=True)])
+        log_prior = regimes.log_prior(distances[batch.tasks])
+        views = (
+            mixture.condition(trials, Losses.standardise(batch.loss)).log_evidence,
+            mixture.log_density(trials, batch.z),
+        )
+        log_likelihood = torch.stack([torch.logsumexp((view + log_prior).flatten(1), 1) for view in views])
+        loss = -log_likelihood.sum(0).mean() / batch.X.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

@@ -4,13 +4,14 @@ Symbols: B leading batch dimensions, n trials, m configurations, T source tasks,
 functions at configurations, mu = M alpha the function expected of the task, D = M - mu the deviations from it. Every
 source task t, under every regime j, is one hypothesis of how the scores z of the new task depend on a configuration x:
 
-    z(x) = mu(x) + b d_t(x) + g(x) + e,      b ~ N(b_j, v_j),    g ~ GP(0, k_j),    e ~ N(0, s_j)
-    k_j  = v_span <d(x), d(x')> / T + f_deep k_deep(x, x') + f_plain k_plain(x, x')
+    z(x) = a_j mu(x) + b d_t(x) + g(x) + e,      b ~ N(b_j, v_j),    g ~ GP(0, k_j),    e ~ N(0, s_j)
+    k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + f_deep k_deep(x, x') + f_plain k_plain(x, x')
 
-so the task resembles task t as far as b says, lies in the span of all tasks as far as v_span says, and may differ from
-both as far as g says. A regime is one setting of these variances: one for tasks that are like others, one for tasks
-that are not. k_j is the same under every t, so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all
-whitened by L^-1, the term v_j d_t d_t' is a correction of rank one (Sherman-Morrison).
+so the task resembles what is expected of it as far as v_mean leaves that standing, resembles task t as far as b says,
+lies in the span of all tasks as far as v_span says, and may differ from all that as far as g says. A regime is one
+setting of these variances: one for tasks that are like others, one for tasks that are not. k_j is the same under every
+t, so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all whitened by L^-1, the term v_j d_t d_t' is a
+correction of rank one (Sherman-Morrison).
 
 Losses y are related to scores by an unknown shift and factor, z = tau y - c. With a flat prior on c its integral is
 closed; then log p(y | t, j, tau) = (n - 1) log tau - (tau^2 [yy] - 2 tau [ym] + [mm]) / 2 + const, for quadratic forms
@@ -21,6 +22,7 @@ task measured on another scale is soon recognised. p(y | t, j) then weighs the h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +39,8 @@ LOG_TAU_MEAN, LOG_TAU_STD = -0.3, 1.5
 SCALE_FREEDOM, MIN_SCALE_SPREAD = 3.0, 0.5
 #: Least variance of one trial's score: ties, exact in the records, must not make any hypothesis infinitely likely.
 MIN_NOISE = 0.01
+#: Share of a prediction that the lightest hypotheses may make up together and be left out.
+NEGLIGIBLE_SHARE = 1e-3
 #: Smallest variance and quadratic form: below it lies rounding.
 TINY = 1e-9
 
@@ -54,6 +58,8 @@ class Regimes(nn.Module):
         super().__init__()
         self.register_buffer("log_spread", torch.tensor([0.0, 1.0]))
         self.log_share = nn.Parameter(torch.zeros(2))
+        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7]))
+        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0]))
         self.slope = nn.Parameter(torch.tensor([0.4, 0.2]))
         self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5]))
         self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0]))
@@ -88,12 +94,24 @@ class Described:
     mean: Tensor
     deviations: Tensor
 
+    def rows(self, index: Tensor) -> Described:
+        """Some of the configurations of one task."""
+        return Described(
+            Located(self.place.deep[index], self.place.plain[index]), self.mean[index], self.deviations[index]
+        )
+
 
 def describe(place: Located, M: Tensor, alpha: Tensor, known: Tensor | None = None) -> Described:
     """Split source functions (B, n, T) by weights alpha (B, T); `known` (B, T) leaves tasks out where False."""
     mean = M @ alpha[..., None]
     deviations = M - mean
     return Described(place, mean, deviations if known is None else deviations * known[..., None, :])
+
+
+def stack(parts: Sequence[Described]) -> Described:
+    """Put B tasks of n configurations each into one batch."""
+    place = Located(torch.stack([p.place.deep for p in parts]), torch.stack([p.place.plain for p in parts]))
+    return Described(place, torch.stack([p.mean for p in parts]), torch.stack([p.deviations for p in parts]))
 
 
 def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> Tensor:
@@ -160,6 +178,14 @@ class Hypotheses(NamedTuple):
     regimes: Tensor
     tasks: Tensor
 
+    @classmethod
+    def heaviest(cls, log_weights: Tensor) -> Hypotheses:
+        """Those that make up a prediction but for a negligible share, by the log weights of all, shape (J, T)."""
+        weights, order = torch.sort(torch.softmax(log_weights.flatten(), 0), descending=True)
+        n_kept = 1 + int((weights.cumsum(0) < 1.0 - NEGLIGIBLE_SHARE).sum())
+        best = order[:n_kept]
+        return cls(best // log_weights.shape[1], best % log_weights.shape[1])
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -183,41 +209,40 @@ class Mixture:
         shared = torch.stack([span, matern52(a.place.deep, b.place.deep)], dim=-3)
         inverse_scale = (-self.regimes.log_plain_scale).exp()[:, None, None]
         plain = matern52(a.place.plain[..., None, :, :] * inverse_scale, b.place.plain[..., None, :, :] * inverse_scale)
-        v_span, v_deep, v_plain = (v[:, None, None] for v in self._variances())
+        mean = (a.mean @ b.mean.transpose(-1, -2))[..., None, :, :]
+        v_mean, v_span, v_deep, v_plain = (v[:, None, None] for v in self._variances())
         covariances: Tensor = v_span * shared[..., :1, :, :] + v_deep * shared[..., 1:, :, :] + v_plain * plain
-        return covariances
+        return covariances + v_mean * mean
 
     def diagonals(self, a: Described) -> Tensor:
         """Variances k_j(x, x) without noise, shape (B, J, n)."""
-        v_span, v_deep, v_plain = (v[:, None] for v in self._variances())
-        variances: Tensor = v_span * a.deviations.square().mean(-1)[..., None, :] + v_deep + v_plain
+        v_mean, v_span, v_deep, v_plain = (v[:, None] for v in self._variances())
+        variances: Tensor = (
+            v_mean * a.mean[..., None, :, 0].square()
+            + v_span * a.deviations.square().mean(-1)[..., None, :]
+            + v_deep
+            + v_plain
+        )
         return variances
 
     def condition(self, trials: Described, losses: Losses) -> Conditioned:
         """Condition all hypotheses on the losses of `trials`."""
-        n, T = trials.deviations.shape[-2:]
-        noise = (self.regimes.log_noise.exp() + MIN_NOISE)[:, None, None] * torch.eye(n, dtype=losses.y.dtype)
-        factor = torch.linalg.cholesky(self.covariances(trials, trials) + noise)
-        y = losses.y[..., None]
-        right = torch.cat([torch.ones_like(y), y, trials.mean, trials.deviations], dim=-1)[..., None, :, :]
-        white = torch.linalg.solve_triangular(factor, right.expand(*factor.shape[:-1], T + 3), upper=False)
-        one, y_, mean, D = white.split([1, 1, 1, T], dim=-1)
-        m = mean + self.regimes.slope[:, None, None] * D
+        factor, one, y, m, D = self._whiten(trials, losses.y)
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
         gain = v / spread
-        oD, yD, mD = (one * D).sum(-2), (y_ * D).sum(-2), (m * D).sum(-2)
+        oD, yD, mD = (one * D).sum(-2), (y * D).sum(-2), (m * D).sum(-2)
         oo = one.square().sum(-2) - gain * oD.square()
-        oy = (one * y_).sum(-2) - gain * oD * yD
+        oy = (one * y).sum(-2) - gain * oD * yD
         om = (one * m).sum(-2) - gain * oD * mD
-        yy = (y_.square().sum(-2) - gain * yD.square() - oy.square() / oo).clamp_min(TINY)
-        ym = (y_ * m).sum(-2) - gain * yD * mD - oy * om / oo
+        yy = (y.square().sum(-2) - gain * yD.square() - oy.square() / oo).clamp_min(TINY)
+        ym = (y * m).sum(-2) - gain * yD * mD - oy * om / oo
         mm = m.square().sum(-2) - gain * mD.square() - om.square() / oo
 
         tau, log_integral = _integrate_scale(yy, ym, mm, losses, self.regimes.log_spread)
         half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None] + 0.5 * (spread.log() + oo.log())
         c = (tau * oy - om) / oo
-        residual = tau[..., None, :] * y_ - m - c[..., None, :] * one
+        residual = tau[..., None, :] * y - m - c[..., None, :] * one
         return Conditioned(
             log_evidence=log_integral - half_log_det,
             incumbent=tau * losses.y.amin(-1)[..., None, None] - c,
@@ -231,10 +256,18 @@ class Mixture:
             level=oo,
         )
 
+    def log_density(self, trials: Described, z: Tensor) -> Tensor:
+        """Logarithm of p(z | t, j), up to a constant, for the scores (B, n) themselves; shape (B, J, T)."""
+        factor, _, y, m, D = self._whiten(trials, z)
+        v = self.regimes.log_slope_variance.exp()[:, None]
+        spread = 1.0 + v * D.square().sum(-2)
+        unexplained = (y - m).square().sum(-2) - v / spread * ((y - m) * D).sum(-2).square()
+        return -0.5 * (unexplained + spread.log()) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None]
+
     def predict_first(self, at: Described, chosen: Hypotheses) -> Prediction:
         """What hypotheses say of `at`, (m) without leading dimensions, before any trial."""
         j, d = chosen.regimes, at.deviations[:, chosen.tasks]
-        mean = at.mean + self.regimes.slope[j] * d
+        mean = self.regimes.mean_slope[j] * at.mean + self.regimes.slope[j] * d
         variance = self.diagonals(at)[j].T + self.regimes.log_slope_variance[j].exp() * d.square()
         return Prediction(mean, variance, variance)
 
@@ -246,18 +279,31 @@ class Mixture:
         explained = Q.transpose(-1, -2) @ torch.cat([given.deviations, given.residual, given.one], dim=-1)
         ahead = d - explained[j, :, t].T
         gain, pull, lean, level = (part[j, t] for part in (given.gain, given.pull, given.lean, given.level))
-        mean = at.mean + self.regimes.slope[j] * d + explained[j, :, T + t].T + ahead * pull
+        mean = (
+            self.regimes.mean_slope[j] * at.mean + self.regimes.slope[j] * d + explained[j, :, T + t].T + ahead * pull
+        )
         known_c = (self.diagonals(at) - Q.square().sum(-2))[j].T + ahead.square() * gain
         share_of_c = explained[j, :, 2 * T].T + ahead * lean
         variance = (known_c + share_of_c.square() / level).clamp_min(TINY)
         gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
         return Prediction(mean, variance, gap_variance)
 
-    def _variances(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the span, the deep and the plain part; each of shape (J,)."""
+    def _whiten(self, trials: Described, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """L (B, J, n, n), and L^-1 times: ones and y, (B, J, n, 1); means of the hypotheses and D, (B, J, n, T)."""
+        n, T = trials.deviations.shape[-2:]
+        noise = (self.regimes.log_noise.exp() + MIN_NOISE)[:, None, None] * torch.eye(n, dtype=y.dtype)
+        factor = torch.linalg.cholesky(self.covariances(trials, trials) + noise)
+        columns = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean, trials.deviations], dim=-1)
+        right = columns[..., None, :, :].expand(*factor.shape[:-1], T + 3)
+        one, y, mean, D = torch.linalg.solve_triangular(factor, right, upper=False).split([1, 1, 1, T], dim=-1)
+        m = self.regimes.mean_slope[:, None, None] * mean + self.regimes.slope[:, None, None] * D
+        return factor, one, y, m, D
+
+    def _variances(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of the mean, the span, the deep and the plain part; each of shape (J,)."""
         r, k = self.regimes, self.kernel
         deep, plain = r.log_deep_factor + k.log_variance_deep, r.log_plain_factor + k.log_variance_plain
-        return r.log_span_variance.exp(), deep.exp(), plain.exp()
+        return r.log_mean_slope_variance.exp(), r.log_span_variance.exp(), deep.exp(), plain.exp()
 
 
 def _integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:

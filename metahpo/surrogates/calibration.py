@@ -1,0 +1,82 @@
+"""How sure the posterior may be: calibration of its intervals on tasks of which it knew nothing.
+
+Symbols: u = F(z), the mixture's cumulative distribution at a score that came true (probability integral transform).
+Where intervals hold what they promise, u is uniform. It is modelled as Beta(a, a) with one sharpness a for a number of
+trials: a > 1 where intervals were too wide, a < 1 where they were too narrow; the calibrated distribution is I_F(a, a),
+the regularised incomplete beta function (recalibration after Kuleshov et al., ICML 2018, with a parametric map).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from torch import Tensor
+
+from metahpo.surrogates.batches import SourceTask
+from metahpo.surrogates.transfer import Described, Hypotheses, Losses, Mixture
+
+#: Numbers of trials for which the sharpness is learnt; in between, it is interpolated in log(1 + n).
+TRIAL_COUNTS = (0, 5, 20)
+#: Scores predicted a task and number of trials, at most.
+MAX_PREDICTED = 50
+#: Bounds of the sharpness: beyond them something else is wrong.
+BOUNDS = (0.3, 3.0)
+
+
+def sharpness_at(n_trials: int, sharpness: Sequence[float]) -> float:
+    """Sharpness for a number of trials, from that for `TRIAL_COUNTS`."""
+    return float(np.exp(np.interp(np.log1p(n_trials), np.log1p(TRIAL_COUNTS), np.log(sharpness))))
+
+
+def learn_sharpness(
+    mixture: Mixture,
+    tasks: Sequence[SourceTask],
+    described: Sequence[Described],
+    log_prior: Tensor,
+    generator: torch.Generator,
+) -> tuple[float, ...]:
+    """Sharpness for `TRIAL_COUNTS`, from tasks of which neither they nor their families are among the hypotheses.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    tasks : sequence of SourceTask
+    described : sequence of Described
+        All trials of each task, described by the functions of tasks of other families.
+    log_prior : Tensor of shape (n_tasks, J, T)
+    generator : torch.Generator
+    """
+    sharpness = []
+    for n in TRIAL_COUNTS:
+        transforms = []
+        for task, trials, prior in zip(tasks, described, log_prior, strict=True):
+            if len(task.z) < 2 * n or len(task.z) < 2:
+                continue
+            order = torch.randperm(len(task.z), generator=generator)
+            seen, unseen = order[:n], order[n : n + MAX_PREDICTED]
+            transforms.append(_transform(mixture, trials, task, prior, seen, unseen))
+        variance = float(np.concatenate(transforms).var()) if transforms else 1.0 / 12.0
+        # Beta(a, a) has variance 1 / (4 (2 a + 1)): 1 / 12 for the uniform, a = 1.
+        sharpness.append(float(np.clip(0.5 * (0.25 / variance - 1.0), *BOUNDS)))
+    return tuple(sharpness)
+
+
+def _transform(
+    mixture: Mixture, trials: Described, task: SourceTask, log_weights: Tensor, seen: Tensor, unseen: Tensor
+) -> NDArray[np.float64]:
+    """F(z) of the unseen scores of one task, given the losses seen."""
+    at = trials.rows(unseen)
+    if len(seen) == 0:
+        chosen = Hypotheses.heaviest(log_weights)
+        prediction = mixture.predict_first(at, chosen)
+    else:
+        given = mixture.condition(trials.rows(seen), Losses.standardise(task.loss[seen]))
+        log_weights = log_weights + given.log_evidence
+        chosen = Hypotheses.heaviest(log_weights)
+        prediction = mixture.predict(trials.rows(seen), given, at, chosen)
+    gap = (task.z[unseen, None] - prediction.mean) / prediction.variance.sqrt()
+    return np.asarray(ndtr(gap.numpy()) @ torch.softmax(log_weights[chosen], 0).numpy())
