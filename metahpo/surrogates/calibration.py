@@ -17,7 +17,8 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from metahpo.surrogates.batches import SourceTask
-from metahpo.surrogates.transfer import Described, Hypotheses, Losses, Mixture
+from metahpo.surrogates.scale import Losses
+from metahpo.surrogates.transfer import Described, Hypotheses, Mixture
 
 #: Numbers of trials for which the sharpness is learnt; in between, it is interpolated in log(1 + n).
 TRIAL_COUNTS = (0, 5, 20)

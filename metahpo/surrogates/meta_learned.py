@@ -20,9 +20,11 @@ from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.calibration import sharpness_at
 from metahpo.surrogates.kernels import DeepKernel, Located
 from metahpo.surrogates.posterior import Posterior
+from metahpo.surrogates.regimes import Regimes
+from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.surrogate import Configurations, Observed
-from metahpo.surrogates.transfer import Described, Hypotheses, Losses, Mixture, Regimes, describe, squared_distances
+from metahpo.surrogates.transfer import Described, Hypotheses, Mixture, describe, squared_distances
 
 #: What an artefact of this surrogate is called in its header.
 KIND = "mixture of source tasks with a deep kernel"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -38,17 +37,13 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[
     }
     metadata = {"metahpo": json.dumps(described, sort_keys=True)}
     content = save({name: t.contiguous() for name, t in tensors.items()}, metadata=metadata)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise StoreError(f"{str(path)!r} cannot be written: {error}.") from error
 
 

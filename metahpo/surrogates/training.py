@@ -24,8 +24,10 @@ from metahpo.surrogates.batches import SourceTask, sample_batch
 from metahpo.surrogates.calibration import learn_sharpness
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
+from metahpo.surrogates.regimes import Regimes
+from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.sources import reference_configurations, source_weights
-from metahpo.surrogates.transfer import Described, Losses, Mixture, Regimes, describe, squared_distances, stack
+from metahpo.surrogates.transfer import Described, Mixture, describe, squared_distances, stack
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,8 @@ setting of these variances: one for tasks that are like others, one for tasks th
 t, so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all whitened by L^-1, the term v_j d_t d_t' is a
 correction of rank one (Sherman-Morrison).
 
-Losses y are related to scores by an unknown shift and factor, z = tau y - c. With a flat prior on c its integral is
-closed; then log p(y | t, j, tau) = (n - 1) log tau - (tau^2 [yy] - 2 tau [ym] + [mm]) / 2 + const, for quadratic forms
-[..] that do not depend on tau, so tau is integrated on a grid at no cost. How widely losses spread on the source tasks
-is the prior of tau, with the tails of Student's t: two losses that hardly differ are likely close in score, too, but a
-task measured on another scale is soon recognised. p(y | t, j) then weighs the hypotheses.
+Losses y are related to scores by an unknown shift and factor, both integrated: see :mod:`metahpo.surrogates.scale`.
+The evidence p(y | t, j) then weighs the hypotheses.
 """
 
 from __future__ import annotations
@@ -27,63 +24,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metahpo.surrogates.kernels import DeepKernel, Located, matern52
+from metahpo.surrogates.regimes import Regimes
+from metahpo.surrogates.scale import TINY, Losses, integrate_scale
 
-#: Grid of log tau for losses standardised to unit variance: few trials may span little of the scale, or most of it.
-LOG_TAU = (-5.5, 1.7, 30)
-#: Normal factor of its prior: whatever the task, trials span neither nothing of it nor far more than it does.
-LOG_TAU_MEAN, LOG_TAU_STD = -0.3, 1.5
-#: Degrees of freedom of the prior of log tau from the source tasks, and the least standard deviation it is given.
-SCALE_FREEDOM, MIN_SCALE_SPREAD = 3.0, 0.5
 #: Least variance of one trial's score: ties, exact in the records, must not make any hypothesis infinitely likely.
 MIN_NOISE = 0.01
 #: Share of a prediction that the lightest hypotheses may make up together and be left out.
 NEGLIGIBLE_SHARE = 1e-3
-#: Smallest variance and quadratic form: below it lies rounding.
-TINY = 1e-9
-
-
-class Regimes(nn.Module):
-    """Parameters of the hypotheses, learnt across tasks: vectors with an entry a regime, and one concentration.
-
-    They start at a regime for tasks that are like others, and one for tasks that are not. `log_spread`, counted and not
-    learnt, is the mean and standard deviation over tasks of the logarithm of the standard deviation of losses.
-    """
-
-    log_spread: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("log_spread", torch.tensor([0.0, 1.0]))
-        self.log_share = nn.Parameter(torch.zeros(2))
-        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7]))
-        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0]))
-        self.slope = nn.Parameter(torch.tensor([0.4, 0.2]))
-        self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5]))
-        self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0]))
-        self.log_deep_factor = nn.Parameter(torch.tensor([-1.0, 0.0]))
-        self.log_plain_factor = nn.Parameter(torch.tensor([-1.0, 0.0]))
-        self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5]))
-        self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0]))
-        self.log_concentration = nn.Parameter(torch.tensor(-1.0))
-
-    @property
-    def n_regimes(self) -> int:
-        """J."""
-        return len(self.log_share)
-
-    def log_prior(self, squared_distance: Tensor) -> Tensor:
-        """Log prior weight of every source task under every regime, shape (B, J, T).
-
-        A task is the more likely to resemble the new one, the nearer its function is to the function expected of it;
-        `squared_distance`, shape (B, T), is in units of its typical value, and infinite for tasks left out.
-        """
-        left_out = squared_distance.isinf()  # kept out of the product, whose gradient they would turn into NaN
-        nearness = -self.log_concentration.exp() * squared_distance.masked_fill(left_out, 0.0)
-        over_tasks = torch.log_softmax(nearness.masked_fill(left_out, -torch.inf), -1)
-        return torch.log_softmax(self.log_share, 0)[:, None] + over_tasks[..., None, :]
 
 
 @dataclass(frozen=True)
@@ -124,22 +74,6 @@ def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> 
         return squared / squared.mean(-1, keepdim=True)
     typical = (squared * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True)
     return (squared / typical).masked_fill(~known, torch.inf)
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Losses of n trials of B tasks: standardised values y (B, n), and the spread that was divided out (B, 1)."""
-
-    y: Tensor
-    spread: Tensor
-
-    @classmethod
-    def standardise(cls, losses: Tensor) -> Losses:
-        """Losses of shape (B, n), to mean 0 and variance 1; all 0, with spread 0, where they do not differ."""
-        centred = losses - losses.mean(-1, keepdim=True)
-        spread = centred.square().mean(-1, keepdim=True).sqrt()
-        differ = spread > TINY * losses.abs().amax(-1, keepdim=True)
-        return cls(torch.where(differ, centred / spread.clamp_min(1e-300), 0.0), torch.where(differ, spread, 0.0))
 
 
 @dataclass(frozen=True)
@@ -239,7 +173,7 @@ class Mixture:
         ym = (y * m).sum(-2) - gain * yD * mD - oy * om / oo
         mm = m.square().sum(-2) - gain * mD.square() - om.square() / oo
 
-        tau, log_integral = _integrate_scale(yy, ym, mm, losses, self.regimes.log_spread)
+        tau, log_integral = integrate_scale(yy, ym, mm, losses, self.regimes.log_spread)
         half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None] + 0.5 * (spread.log() + oo.log())
         c = (tau * oy - om) / oo
         residual = tau[..., None, :] * y - m - c[..., None, :] * one
@@ -304,18 +238,3 @@ class Mixture:
         r, k = self.regimes, self.kernel
         deep, plain = r.log_deep_factor + k.log_variance_deep, r.log_plain_factor + k.log_variance_plain
         return r.log_mean_slope_variance.exp(), r.log_span_variance.exp(), deep.exp(), plain.exp()
-
-
-def _integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J, T)."""
-    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype).reshape(-1, *[1] * yy.dim())
-    tau = log_tau.exp()
-    spread = losses.spread[..., None]
-    differ = spread > 0.0
-    # tau = spread of these trials / spread of the task, were scores of the task exactly standard.
-    expected = torch.where(differ, spread, 1.0).log() - log_spread[0]
-    off = (log_tau - expected) / log_spread[1].clamp_min(MIN_SCALE_SPREAD)
-    log_p = torch.where(differ, losses.y.shape[-1] - 1.0, 0.0) * log_tau - 0.5 * (tau * tau * yy - 2.0 * tau * ym + mm)
-    log_p = log_p - 0.5 * (SCALE_FREEDOM + 1.0) * torch.log1p(off.square() / SCALE_FREEDOM)
-    log_p = log_p - 0.5 * ((log_tau - LOG_TAU_MEAN) / LOG_TAU_STD).square()
-    return (torch.softmax(log_p, 0) * tau).sum(0), torch.logsumexp(log_p, 0)

@@ -1,0 +1,51 @@
+"""Regimes: settings of how far a task resembles the tasks learnt from; the parameters of the mixture.
+
+Symbols: B leading batch dimensions, T source tasks, J regimes. What each parameter does is told by the model's formula,
+in :mod:`metahpo.surrogates.transfer`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Regimes(nn.Module):
+    """Parameters of the hypotheses, learnt across tasks: vectors with an entry a regime, and one concentration.
+
+    They start at a regime for tasks that are like others, and one for tasks that are not. `log_spread`, counted and not
+    learnt, is the mean and standard deviation over tasks of the logarithm of the standard deviation of losses.
+    """
+
+    log_spread: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("log_spread", torch.tensor([0.0, 1.0]))
+        self.log_share = nn.Parameter(torch.zeros(2))
+        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7]))
+        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0]))
+        self.slope = nn.Parameter(torch.tensor([0.4, 0.2]))
+        self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5]))
+        self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0]))
+        self.log_deep_factor = nn.Parameter(torch.tensor([-1.0, 0.0]))
+        self.log_plain_factor = nn.Parameter(torch.tensor([-1.0, 0.0]))
+        self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5]))
+        self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0]))
+        self.log_concentration = nn.Parameter(torch.tensor(-1.0))
+
+    @property
+    def n_regimes(self) -> int:
+        """J."""
+        return len(self.log_share)
+
+    def log_prior(self, squared_distance: Tensor) -> Tensor:
+        """Log prior weight of every source task under every regime, shape (B, J, T).
+
+        A task is the more likely to resemble the new one, the nearer its function is to the function expected of it;
+        `squared_distance`, shape (B, T), is in units of its typical value, and infinite for tasks left out.
+        """
+        left_out = squared_distance.isinf()  # kept out of the product, whose gradient they would turn into NaN
+        nearness = -self.log_concentration.exp() * squared_distance.masked_fill(left_out, 0.0)
+        over_tasks = torch.log_softmax(nearness.masked_fill(left_out, -torch.inf), -1)
+        return torch.log_softmax(self.log_share, 0)[:, None] + over_tasks[..., None, :]

@@ -1,0 +1,60 @@
+"""Placing losses on the scale of scores: z = tau y - c, with the factor tau and the shift c unknown.
+
+Symbols: B leading batch dimensions, n trials, T source tasks, J regimes; y losses of n trials, standardised; m the
+scores that a hypothesis expects of them.
+
+With a flat prior on c its integral is closed, and the logarithm of what is left is
+
+    log p(y | t, j, tau) = (n - 1) log tau - (tau^2 [yy] - 2 tau [ym] + [mm]) / 2 + const
+
+for quadratic forms [..] that do not depend on tau, so tau is integrated on a grid at no cost. How widely losses spread
+on the source tasks is the prior of tau, with the tails of Student's t: two losses that hardly differ are likely close
+in score, too, but a task measured on another scale is soon recognised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: Grid of log tau for losses standardised to unit variance: few trials may span little of the scale, or most of it.
+LOG_TAU = (-5.5, 1.7, 30)
+#: Normal factor of its prior: whatever the task, trials span neither nothing of it nor far more than it does.
+LOG_TAU_MEAN, LOG_TAU_STD = -0.3, 1.5
+#: Degrees of freedom of the prior of log tau from the source tasks, and the least standard deviation it is given.
+SCALE_FREEDOM, MIN_SCALE_SPREAD = 3.0, 0.5
+#: Smallest variance and quadratic form: below it lies rounding.
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of n trials of B tasks: standardised values y (B, n), and the spread that was divided out (B, 1)."""
+
+    y: Tensor
+    spread: Tensor
+
+    @classmethod
+    def standardise(cls, losses: Tensor) -> Losses:
+        """Losses of shape (B, n), to mean 0 and variance 1; all 0, with spread 0, where they do not differ."""
+        centred = losses - losses.mean(-1, keepdim=True)
+        spread = centred.square().mean(-1, keepdim=True).sqrt()
+        differ = spread > TINY * losses.abs().amax(-1, keepdim=True)
+        return cls(torch.where(differ, centred / spread.clamp_min(1e-300), 0.0), torch.where(differ, spread, 0.0))
+
+
+def integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J, T)."""
+    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype).reshape(-1, *[1] * yy.dim())
+    tau = log_tau.exp()
+    spread = losses.spread[..., None]
+    differ = spread > 0.0
+    # tau = spread of these trials / spread of the task, were scores of the task exactly standard.
+    expected = torch.where(differ, spread, 1.0).log() - log_spread[0]
+    off = (log_tau - expected) / log_spread[1].clamp_min(MIN_SCALE_SPREAD)
+    log_p = torch.where(differ, losses.y.shape[-1] - 1.0, 0.0) * log_tau - 0.5 * (tau * tau * yy - 2.0 * tau * ym + mm)
+    log_p = log_p - 0.5 * (SCALE_FREEDOM + 1.0) * torch.log1p(off.square() / SCALE_FREEDOM)
+    log_p = log_p - 0.5 * ((log_tau - LOG_TAU_MEAN) / LOG_TAU_STD).square()
+    return (torch.softmax(log_p, 0) * tau).sum(0), torch.logsumexp(log_p, 0)
