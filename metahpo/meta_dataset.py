@@ -19,6 +19,7 @@ from metahpo import hpob, release
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.space.configuration import join_spaces, to_joint
 from metahpo.space.encoding import SpaceEncoder
+from metahpo.tasks.metric import METRICS
 
 #: Columns that every trials table has; metrics come as ``loss.METRIC``, and per fold as ``folds.METRIC``.
 TRIAL_COLUMNS = ("task", "space", "configuration", "status", "seconds")
@@ -162,7 +163,7 @@ class MetaDataset:
         space : str or None, default=None
             None takes the trials of all spaces together, in the joint space.
         metric : str or None, default=None
-            None takes the default metric.
+            None takes the default metric. R2 below 0 counts as 0: see :class:`metahpo.tasks.metric.Metric`.
         """
         column = f"loss.{self.metric(metric)}"
         return [
@@ -170,7 +171,7 @@ class MetaDataset:
                 task=name,
                 family=str(self.tasks.at[name, "family"]),
                 X=X,
-                loss=rows[column].to_numpy(np.float64),
+                loss=self._capped(metric, rows[column].to_numpy(np.float64)),
                 meta_features=self._meta_features_of(name),
             )
             for name, rows, X in self._by_task(space)
@@ -193,8 +194,12 @@ class MetaDataset:
             lists = [list(f) if isinstance(f, Iterable) else [] for f in rows[column]]
             width = max(map(len, lists), default=0)
             padded = [f + [np.nan] * (width - len(f)) for f in lists]
-            folds[name] = np.array(padded, dtype=np.float64)
+            folds[name] = self._capped(metric, np.array(padded, dtype=np.float64))
         return folds
+
+    def _capped(self, metric: str | None, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = METRICS.get(self.metric(metric))
+        return losses if known is None else known.capped(losses)
 
     def seconds(self, space: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`."""

@@ -65,9 +65,9 @@ def test_losses_folds_and_seconds_belong_to_the_row_beside_them(space: str | Non
                 for key, r in by_key.items()
                 if key[:2] == (table.task, name) and json.loads(key[2]) == pytest.approx(own)
             )
-            assert table.loss[i] == pytest.approx(row["loss.r2"], nan_ok=True)
+            assert table.loss[i] == pytest.approx(np.minimum(row["loss.r2"], 1.0), nan_ok=True)
             assert seconds[table.task][i] == row["seconds"]
-            assert [f for f in folds[table.task][i] if np.isfinite(f)] == list(row["folds.r2"])
+            assert [f for f in folds[table.task][i] if np.isfinite(f)] == [min(f, 1.0) for f in row["folds.r2"]]
     assert sum(len(t.loss) for t in tables) == len(TWO.trials if space is None else TWO.trials.query("space == @space"))
 
 
@@ -280,3 +280,9 @@ def test_the_joint_space_holds_every_space(toy: MetaDataset) -> None:
     assert set(TWO.space(None)) == {"learner", *(f"toy:{n}" for n in toy_space()), "other:x"}
     assert TWO.encoder("other").columns == ("x",)
     assert toy.space("toy") == toy_space()
+
+
+def test_tables_and_folds__r2_below_zero_counts_as_zero(toy: MetaDataset) -> None:
+    assert max(np.nanmax(table.loss) for table in toy.tables("toy")) == 1.0
+    assert max(np.nanmax(folds) for folds in toy.fold_losses("toy").values()) == 1.0
+    assert toy.trials["loss.r2"].max() > 1.0

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.optimization.acquisition import expected_improvement
@@ -18,6 +19,9 @@ from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.trials.history import TrialHistory
 
+#: Losses further from the best than this many times the median's distance are outliers.
+OUTLIER = 5.0
+
 
 class HasConfigurations(Protocol):
     """Anything that holds configurations, best first: the recommendations of :func:`metahpo.recommend`, say."""
@@ -26,6 +30,18 @@ class HasConfigurations(Protocol):
     def configurations(self) -> Sequence[Mapping[str, Any]]:
         """Configurations, best first."""
         ...
+
+
+def without_outliers(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Losses of shape (n,), the very bad ones brought nearer, so that one diverged trial cannot hide all differences.
+
+    Nothing is taken as worse than `OUTLIER` times as far from the best as the median is; order and NaN are kept.
+    """
+    finite = losses[np.isfinite(losses)]
+    if len(finite) == 0:
+        return losses
+    best, middle = float(finite.min()), float(np.median(finite))
+    return np.minimum(losses, best + OUTLIER * (middle - best)) if middle > best else losses
 
 
 class BayesianOptimizer:
@@ -143,7 +159,7 @@ class BayesianOptimizer:
         return None
 
     def _most_promising(self, known: set[str]) -> Configuration:
-        tried, losses = [*self.history.configurations, *self._pending.values()], self.history.losses
+        tried, losses = [*self.history.configurations, *self._pending.values()], without_outliers(self.history.losses)
         if self._pending:
             # A trial still running counts as an average one, so that the next suggestion goes elsewhere.
             middle = float(np.nanmedian(losses)) if np.isfinite(losses).any() else 0.0

@@ -7,6 +7,7 @@ Past this module every number is a loss to be minimised.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,15 +31,24 @@ class Metric:
     kind : {"classification", "regression"}
     best_score : float
         The score of a perfect model: ``loss = best_score - score``.
+    useless_loss : float, default=inf
+        Loss of a model that knows nothing, where it is the same on every task: R2 of the mean is 0. Below it R2 has no
+        bound, and one diverged kernel would shrink all other differences on its task to nothing; so losses are
+        learnt and compared as if none were worse (:meth:`capped`).
     """
 
     name: str
     kind: TaskKind
     best_score: float
+    useless_loss: float = math.inf
 
     def loss_from_score(self, score: float) -> float:
         """Loss (0 is perfect, lower is better) of a scikit-learn score (higher is better)."""
         return self.best_score - score
+
+    def capped(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Losses with those worse than a useless model's brought down to it; NaN stays NaN."""
+        return np.minimum(losses, self.useless_loss)
 
     def score_from_loss(self, loss: float) -> float:
         """Inverse of :meth:`loss_from_score`."""
@@ -53,7 +63,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("f1_macro", "classification", 1.0),
         Metric("roc_auc_ovr", "classification", 1.0),
         Metric("neg_log_loss", "classification", 0.0),
-        Metric("r2", "regression", 1.0),
+        Metric("r2", "regression", 1.0, useless_loss=1.0),
         Metric("neg_root_mean_squared_error", "regression", 0.0),
         Metric("neg_mean_absolute_error", "regression", 0.0),
     )

@@ -8,7 +8,7 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.meta_dataset import MetaDataset
-from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.optimization.optimizer import BayesianOptimizer, without_outliers
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.surrogate import Surrogate
 from tests.conftest import toy_space
@@ -120,3 +120,25 @@ def test_history__to_frame_has_a_row_a_trial() -> None:
     frame = run(BayesianOptimizer(toy_space(), random_state=0), 6).history.to_frame()
     assert len(frame) == 6
     assert frame["best_so_far"].is_monotonic_decreasing
+
+
+def test_one_diverged_trial__does_not_hide_the_differences_among_the_others() -> None:
+    losses = np.array([0.1, 0.2, 0.3, 1e6, np.nan])
+    tamed = without_outliers(losses)
+    np.testing.assert_allclose(tamed[:3], losses[:3])
+    assert 0.3 < tamed[3] < 1.0
+    assert np.isnan(tamed[4])
+
+
+def test_outliers__among_failures_and_equal_losses_nothing_changes() -> None:
+    for losses in ([np.nan, np.nan], [0.5, 0.5, 0.7], [0.5]):
+        np.testing.assert_array_equal(without_outliers(np.array(losses)), losses)
+
+
+def test_cold_search__finds_the_bowl_although_some_trials_diverge() -> None:
+    optimizer = BayesianOptimizer(toy_space(), random_state=0)
+    for _ in range(20):
+        configuration = optimizer.ask()
+        optimizer.tell(configuration, 1e9 if configuration["mode"] == "wild" else bowl(configuration))
+    assert optimizer.incumbent is not None
+    assert optimizer.incumbent[1] < 0.1

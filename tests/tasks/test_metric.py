@@ -60,3 +60,9 @@ def test_defaults_and_unknown_names() -> None:
         metric_named("acc", "classification")
     with pytest.raises(UnknownNameError, match="unknown regression metric 'accuracy'; known are: r2, "):
         metric_named("accuracy", "regression")
+
+
+def test_capped__r2_worse_than_the_mean_counts_as_the_mean() -> None:
+    losses = np.array([0.2, 1.0, 1e5, np.nan])
+    np.testing.assert_array_equal(METRICS["r2"].capped(losses), [0.2, 1.0, 1.0, np.nan])
+    np.testing.assert_array_equal(METRICS["accuracy"].capped(losses), losses)
