@@ -169,4 +169,5 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 warnings.warn(f"a trial failed on every fold and is not in cv_results_: {configuration}", stacklevel=2)
                 self.optimizer_.tell(configuration, np.nan)
             else:
-                self.optimizer_.tell(configuration, -float(results["mean_test_score"][-1]))
+                score = float(results["mean_test_score"][-1])  # a scorer's: higher is better
+                self.optimizer_.tell(configuration, -score)

@@ -155,7 +155,14 @@ class MetaLearnedSurrogate:
         alpha, log_weights = self._expected(meta_features)
         if observed is not None and len(observed[1]) > 0:
             log_weights = log_weights + self._mixture.condition(*self._observed(observed, alpha)).log_evidence
-        shares = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape).sum(0)
+        weights = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape)
+        # Of the signal of regime j, a_j mu with mu = sum_t alpha_t m_t, and b d_t; by their mean squares.
+        r = self.regimes
+        of_task = r.slope.square() + r.log_slope_variance.exp()
+        of_mean = r.mean_slope.square() + r.log_mean_slope_variance.exp()
+        of_hypotheses = (of_task / (of_task + of_mean))[:, None]
+        expected = alpha.clamp_min(0.0) / alpha.clamp_min(0.0).sum()
+        shares = (of_hypotheses * weights + (1.0 - of_hypotheses) * weights.sum(1, keepdim=True) * expected).sum(0)
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
 

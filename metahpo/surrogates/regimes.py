@@ -13,31 +13,38 @@ from torch import Tensor, nn
 class Regimes(nn.Module):
     """Parameters of the hypotheses, learnt across tasks: vectors with an entry a regime, and one concentration.
 
-    They start at a regime for tasks that are like others, and one for tasks that are not. `log_spread`, counted and not
-    learnt, is the mean and standard deviation over tasks of the logarithm of the standard deviation of losses.
+    The first two are learnt from a start at tasks that are like others, and tasks that are less so. The last is fixed:
+    a task unlike any other, of which even the length scales learnt elsewhere may say nothing. Meta-datasets, in which
+    every task has its like, would learn to rule it out; its prior share of some per cent lets trials call on it.
+
+    `log_spread`, counted and not learnt, is the mean and standard deviation over tasks of the logarithm of the standard
+    deviation of losses.
     """
 
     log_spread: Tensor
+    learnt: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("log_spread", torch.tensor([0.0, 1.0]))
-        self.log_share = nn.Parameter(torch.zeros(2))
-        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7]))
-        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0]))
-        self.slope = nn.Parameter(torch.tensor([0.4, 0.2]))
-        self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5]))
-        self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0]))
-        self.log_deep_factor = nn.Parameter(torch.tensor([-1.0, 0.0]))
-        self.log_plain_factor = nn.Parameter(torch.tensor([-1.0, 0.0]))
-        self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5]))
-        self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0]))
+        self.register_buffer("learnt", torch.tensor([True, True, False]))
+        self.log_share = nn.Parameter(torch.tensor([0.0, 0.0, -2.0]))
+        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7, 0.0]))
+        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0, -1.0]))
+        self.slope = nn.Parameter(torch.tensor([0.4, 0.2, 0.0]))
+        self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5, -3.0]))
+        self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0, -3.0]))
+        self.log_deep_variance = nn.Parameter(torch.tensor([-1.5, -0.5, -6.0]))
+        self.log_plain_variance = nn.Parameter(torch.tensor([-2.0, -1.0, 0.0]))
+        self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5, 0.0]))
+        self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0, -5.0]))
         self.log_concentration = nn.Parameter(torch.tensor(-1.0))
 
-    @property
-    def n_regimes(self) -> int:
-        """J."""
-        return len(self.log_share)
+    def keep_fixed(self) -> None:
+        """Take from the gradients what belongs to the regime that is not learnt."""
+        for parameter in self.parameters():
+            if parameter.dim() and parameter.grad is not None:
+                parameter.grad *= self.learnt
 
     def log_prior(self, squared_distance: Tensor) -> Tensor:
         """Log prior weight of every source task under every regime, shape (B, J, T).

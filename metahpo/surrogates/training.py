@@ -212,6 +212,7 @@ def learn_regimes(
         loss = -log_likelihood.sum(0).mean() / batch.X.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)
+        regimes.keep_fixed()
         optimizer.step()
         schedule.step()
     return regimes.requires_grad_(False)

@@ -5,12 +5,12 @@ functions at configurations, mu = M alpha the function expected of the task, D =
 source task t, under every regime j, is one hypothesis of how the scores z of the new task depend on a configuration x:
 
     z(x) = a_j mu(x) + b d_t(x) + g(x) + e,      b ~ N(b_j, v_j),    g ~ GP(0, k_j),    e ~ N(0, s_j)
-    k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + f_deep k_deep(x, x') + f_plain k_plain(x, x')
+    k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + v_deep M_deep(x, x') + v_plain M_plain(x, x')
 
 so the task resembles what is expected of it as far as v_mean leaves that standing, resembles task t as far as b says,
 lies in the span of all tasks as far as v_span says, and may differ from all that as far as g says. A regime is one
-setting of these variances: one for tasks that are like others, one for tasks that are not. k_j is the same under every
-t, so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all whitened by L^-1, the term v_j d_t d_t' is a
+setting of these variances: from tasks that are like others to tasks that are like none. k_j is the same under every t,
+so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all whitened by L^-1, the term v_j d_t d_t' is a
 correction of rank one (Sherman-Morrison).
 
 Losses y are related to scores by an unknown shift and factor, both integrated: see :mod:`metahpo.surrogates.scale`.
@@ -19,6 +19,7 @@ The evidence p(y | t, j) then weighs the hypotheses.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,6 +33,8 @@ from metahpo.surrogates.scale import TINY, Losses, integrate_scale
 
 #: Least variance of one trial's score: ties, exact in the records, must not make any hypothesis infinitely likely.
 MIN_NOISE = 0.01
+#: Length scale of the plain part where nothing is learnt, in units of the diagonal of the unit cube.
+COLD_SCALE = 0.5
 #: Share of a prediction that the lightest hypotheses may make up together and be left out.
 NEGLIGIBLE_SHARE = 1e-3
 
@@ -141,8 +144,10 @@ class Mixture:
         """Without noise, shape (B, J, n, m)."""
         span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
         shared = torch.stack([span, matern52(a.place.deep, b.place.deep)], dim=-3)
-        inverse_scale = (-self.regimes.log_plain_scale).exp()[:, None, None]
-        plain = matern52(a.place.plain[..., None, :, :] * inverse_scale, b.place.plain[..., None, :, :] * inverse_scale)
+        inverse_scales = self._inverse_scales()
+        plain = matern52(
+            a.place.plain[..., None, :, :] * inverse_scales, b.place.plain[..., None, :, :] * inverse_scales
+        )
         mean = (a.mean @ b.mean.transpose(-1, -2))[..., None, :, :]
         v_mean, v_span, v_deep, v_plain = (v[:, None, None] for v in self._variances())
         covariances: Tensor = v_span * shared[..., :1, :, :] + v_deep * shared[..., 1:, :, :] + v_plain * plain
@@ -233,8 +238,19 @@ class Mixture:
         m = self.regimes.mean_slope[:, None, None] * mean + self.regimes.slope[:, None, None] * D
         return factor, one, y, m, D
 
+    def _inverse_scales(self) -> Tensor:
+        """What regimes multiply the places of the plain part by, shape (J, 1, d): where nothing is learnt, undo it."""
+        learnt = (-self.regimes.log_plain_scale).exp()[:, None]
+        own = self.kernel.log_scale_plain.exp()
+        cold = own / (COLD_SCALE * math.sqrt(len(own)))
+        return torch.where(self.regimes.learnt[:, None], learnt, cold)[:, None, :]
+
     def _variances(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of the mean, the span, the deep and the plain part; each of shape (J,)."""
-        r, k = self.regimes, self.kernel
-        deep, plain = r.log_deep_factor + k.log_variance_deep, r.log_plain_factor + k.log_variance_plain
-        return r.log_mean_slope_variance.exp(), r.log_span_variance.exp(), deep.exp(), plain.exp()
+        r = self.regimes
+        return (
+            r.log_mean_slope_variance.exp(),
+            r.log_span_variance.exp(),
+            r.log_deep_variance.exp(),
+            r.log_plain_variance.exp(),
+        )
