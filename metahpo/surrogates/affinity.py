@@ -75,6 +75,8 @@ class TaskAffinity:
         if not meta_features or self.trust == 0.0:
             return np.full(n_tasks, 1.0 / n_tasks)
         query = np.array([_number(meta_features.get(name)) for name in self.names])
+        if np.isnan(query).all():
+            return np.full(n_tasks, 1.0 / n_tasks)
         return self._regress(self._between, self._distances(self._rank(query[None]))[:, 0])
 
     def leaving_out(self, families: Sequence[str]) -> Array:

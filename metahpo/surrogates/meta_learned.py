@@ -21,7 +21,7 @@ from metahpo.surrogates.calibration import sharpness_at
 from metahpo.surrogates.kernels import DeepKernel, Located
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.regimes import Regimes
-from metahpo.surrogates.scale import Losses
+from metahpo.surrogates.scale import TINY, Losses
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.surrogate import Configurations, Observed
 from metahpo.surrogates.transfer import Described, Hypotheses, Mixture, describe, squared_distances
@@ -151,18 +151,14 @@ class MetaLearnedSurrogate:
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
-        """Share of each training task in the prediction, from most to least; they sum to one."""
+        """Share of each training task in the expected score, from most to least: see the contract."""
         alpha, log_weights = self._expected(meta_features)
+        given = None
         if observed is not None and len(observed[1]) > 0:
-            log_weights = log_weights + self._mixture.condition(*self._observed(observed, alpha)).log_evidence
-        weights = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape)
-        # Of the signal of regime j, a_j mu with mu = sum_t alpha_t m_t, and b d_t; by their mean squares.
-        r = self.regimes
-        of_task = r.slope.square() + r.log_slope_variance.exp()
-        of_mean = r.mean_slope.square() + r.log_mean_slope_variance.exp()
-        of_hypotheses = (of_task / (of_task + of_mean))[:, None]
-        expected = alpha.clamp_min(0.0) / alpha.clamp_min(0.0).sum()
-        shares = (of_hypotheses * weights + (1.0 - of_hypotheses) * weights.sum(1, keepdim=True) * expected).sum(0)
+            given = self._mixture.condition(*self._observed(observed, alpha))
+            log_weights = log_weights + given.log_evidence
+        coefficients = self._mixture.source_coefficients(log_weights, given, alpha).clamp_min(0.0)
+        shares = coefficients / coefficients.sum().clamp_min(TINY)
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
 

@@ -29,13 +29,13 @@ class Posterior:
     weights : ndarray of shape (k,)
         Positive, sum to one.
     mean, std : ndarray of shape (k, m)
-        Of the noise-free score under each component.
+        Of the score that a trial would measure, under each component.
     incumbent : ndarray of shape (k,)
         Best (lowest) score observed, as each component places it on the scale; 0, the median configuration, where
         nothing has been observed.
     gap_std : ndarray of shape (k, m), default=None
-        Standard deviation of the difference to the incumbent, whose own place on the scale may be uncertain; None:
-        that of the score, as if the incumbent's place were known.
+        Standard deviation of the difference to the incumbent, without the noise of a trial, but with what is unknown
+        of the incumbent's own place on the scale; None: that of the score.
     sharpness : float, default=1
         Calibration of cdf, quantiles and intervals, for tasks of which nothing was known when it was learnt: above 1
         they are narrower than the mixture's, below 1 wider. See :mod:`metahpo.surrogates.calibration`.
@@ -80,8 +80,7 @@ class Posterior:
         for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
             below = self._mixture_cdf(middle) < share
-            share = betaincinv(self.sharpness, self.sharpness, q)
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
         return np.asarray(0.5 * (low + high))
 
     def expected_percentile(self) -> Array:

@@ -15,7 +15,7 @@ class Regimes(nn.Module):
 
     The first two are learnt from a start at tasks that are like others, and tasks that are less so. The last is fixed:
     a task unlike any other, of which even the length scales learnt elsewhere may say nothing. Meta-datasets, in which
-    every task has its like, would learn to rule it out; its prior share of some per cent lets trials call on it.
+    every task has its like, would learn to rule it out; its prior share of about a hundredth lets trials call on it.
 
     `log_spread`, counted and not learnt, is the mean and standard deviation over tasks of the logarithm of the standard
     deviation of losses.
@@ -28,7 +28,7 @@ class Regimes(nn.Module):
         super().__init__()
         self.register_buffer("log_spread", torch.tensor([0.0, 1.0]))
         self.register_buffer("learnt", torch.tensor([True, True, False]))
-        self.log_share = nn.Parameter(torch.tensor([0.0, 0.0, -2.0]))
+        self.log_share = nn.Parameter(torch.tensor([0.0, 0.0, -3.5]))
         self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7, 0.0]))
         self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0, -1.0]))
         self.slope = nn.Parameter(torch.tensor([0.4, 0.2, 0.0]))

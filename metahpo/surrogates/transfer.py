@@ -91,8 +91,8 @@ class Conditioned:
         Lowest score observed, at the expected tau and c.
     factor : Tensor of shape (B, J, n, n)
         L.
-    one, deviations, residual : Tensors of shape (B, J, n, 1), (B, J, n, T), (B, J, n, T)
-        A one a trial, D, and what the hypothesis leaves unexplained of the scores.
+    one, expected, deviations, residual : Tensors of shape (B, J, n, 1), (B, J, n, 1), (B, J, n, T), (B, J, n, T)
+        A one a trial, mu, D, and what the hypothesis leaves unexplained of the scores.
     gain, pull, lean, level : Tensors of shape (B, J, T)
         v_j / (1 + v_j [dd]); the shift of b; gain times [1d]; and the precision of c.
     """
@@ -101,6 +101,7 @@ class Conditioned:
     incumbent: Tensor
     factor: Tensor
     one: Tensor
+    expected: Tensor
     deviations: Tensor
     residual: Tensor
     gain: Tensor
@@ -126,7 +127,14 @@ class Hypotheses(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Means, variances, and variances of the difference to the incumbent, of S hypotheses; each of shape (m, S)."""
+    """What S hypotheses say of the score that a trial would measure; each of shape (m, S).
+
+    Attributes
+    ----------
+    mean, variance : Tensor
+    gap_variance : Tensor
+        Of the difference to the incumbent, without the noise of a trial.
+    """
 
     mean: Tensor
     variance: Tensor
@@ -166,7 +174,8 @@ class Mixture:
 
     def condition(self, trials: Described, losses: Losses) -> Conditioned:
         """Condition all hypotheses on the losses of `trials`."""
-        factor, one, y, m, D = self._whiten(trials, losses.y)
+        factor, one, y, mean, D = self._whiten(trials, losses.y)
+        m = self._expected(mean, D)
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
         gain = v / spread
@@ -187,6 +196,7 @@ class Mixture:
             incumbent=tau * losses.y.amin(-1)[..., None, None] - c,
             factor=factor,
             one=one,
+            expected=mean,
             deviations=D,
             residual=residual,
             gain=gain,
@@ -197,7 +207,8 @@ class Mixture:
 
     def log_density(self, trials: Described, z: Tensor) -> Tensor:
         """Logarithm of p(z | t, j), up to a constant, for the scores (B, n) themselves; shape (B, J, T)."""
-        factor, _, y, m, D = self._whiten(trials, z)
+        factor, _, y, mean, D = self._whiten(trials, z)
+        m = self._expected(mean, D)
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
         unexplained = (y - m).square().sum(-2) - v / spread * ((y - m) * D).sum(-2).square()
@@ -208,7 +219,7 @@ class Mixture:
         j, d = chosen.regimes, at.deviations[:, chosen.tasks]
         mean = self.regimes.mean_slope[j] * at.mean + self.regimes.slope[j] * d
         variance = self.diagonals(at)[j].T + self.regimes.log_slope_variance[j].exp() * d.square()
-        return Prediction(mean, variance, variance)
+        return Prediction(mean, variance + self._noise()[j], variance)
 
     def predict(self, trials: Described, given: Conditioned, at: Described, chosen: Hypotheses) -> Prediction:
         """What hypotheses say of `at`, (m) without leading dimensions, after the `trials` they were conditioned on."""
@@ -223,20 +234,45 @@ class Mixture:
         )
         known_c = (self.diagonals(at) - Q.square().sum(-2))[j].T + ahead.square() * gain
         share_of_c = explained[j, :, 2 * T].T + ahead * lean
-        variance = (known_c + share_of_c.square() / level).clamp_min(TINY)
+        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + self._noise()[j]
         gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
         return Prediction(mean, variance, gap_variance)
 
+    def source_coefficients(self, log_weights: Tensor, given: Conditioned | None, alpha: Tensor) -> Tensor:
+        """Coefficient of every source function m_t in the expected score, shape (T,), by the weights of hypotheses.
+
+        A function enters through its own hypotheses (the expected b), through the span, and through mu.
+        """
+        weights = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape)
+        own, of_mean = self.regimes.slope[:, None].expand_as(weights), self.regimes.mean_slope
+        coefficients = (weights * own).sum(0)
+        total = (weights.sum(1) * of_mean).sum()
+        if given is not None:
+            v_mean, v_span, _, _ = self._variances()
+            residual = given.residual - given.deviations * given.pull[:, None, :]
+            residual = (residual * weights[:, None, :]).sum(-1, keepdim=True)
+            span = v_span[:, None] * (given.deviations * residual).sum(1) / len(alpha)
+            coefficients = coefficients + (weights * given.pull).sum(0) + span.sum(0)
+            total = total + (v_mean * (given.expected * residual).sum((1, 2))).sum()
+        return coefficients + (total - coefficients.sum()) * alpha
+
     def _whiten(self, trials: Described, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """L (B, J, n, n), and L^-1 times: ones and y, (B, J, n, 1); means of the hypotheses and D, (B, J, n, T)."""
+        """L (B, J, n, n), and L^-1 times: ones, y and mu, (B, J, n, 1), and D, (B, J, n, T)."""
         n, T = trials.deviations.shape[-2:]
-        noise = (self.regimes.log_noise.exp() + MIN_NOISE)[:, None, None] * torch.eye(n, dtype=y.dtype)
+        noise = self._noise()[:, None, None] * torch.eye(n, dtype=y.dtype)
         factor = torch.linalg.cholesky(self.covariances(trials, trials) + noise)
         columns = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean, trials.deviations], dim=-1)
         right = columns[..., None, :, :].expand(*factor.shape[:-1], T + 3)
         one, y, mean, D = torch.linalg.solve_triangular(factor, right, upper=False).split([1, 1, 1, T], dim=-1)
-        m = self.regimes.mean_slope[:, None, None] * mean + self.regimes.slope[:, None, None] * D
-        return factor, one, y, m, D
+        return factor, one, y, mean, D
+
+    def _expected(self, mean: Tensor, D: Tensor) -> Tensor:
+        """Scores that the hypotheses expect, shape (B, J, n, T)."""
+        return self.regimes.mean_slope[:, None, None] * mean + self.regimes.slope[:, None, None] * D
+
+    def _noise(self) -> Tensor:
+        """Variance s_j of one trial, shape (J,)."""
+        return self.regimes.log_noise.exp() + MIN_NOISE
 
     def _inverse_scales(self) -> Tensor:
         """What regimes multiply the places of the plain part by, shape (J, 1, d): where nothing is learnt, undo it."""
