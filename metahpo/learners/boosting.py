@@ -1,6 +1,7 @@
 """Histogram gradient boosting.
 
-Ranges: learning rate, leaves and leaf sizes as FLAML and AutoGluon tune LightGBM, in scikit-learn's names.
+Ranges: learning rate, iterations, leaves and leaf sizes as FLAML and auto-sklearn tune boosted trees, in scikit-learn's
+names; at most 200 iterations, for the cost of recording them.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from metahpo.tasks.task import Task
 def _boosting_space() -> ConfigurationSpace:
     space = ConfigurationSpace()
     space.add(
-        Float("learning_rate", (0.01, 0.5), log=True, default=0.1),
-        Integer("max_iter", (20, 200), log=True, default=100),
-        Integer("max_leaf_nodes", (4, 64), log=True, default=31),
-        Integer("min_samples_leaf", (2, 60), log=True, default=20),
+        Float("learning_rate", (1e-3, 1.0), log=True, default=0.1),
+        Integer("max_iter", (5, 200), log=True, default=100),
+        Integer("max_leaf_nodes", (3, 127), log=True, default=31),
+        Integer("min_samples_leaf", (1, 200), log=True, default=20),
         Float("l2_regularization", (0.0, 10.0), default=0.0),
-        Float("max_features", (0.2, 1.0), default=1.0),
+        Float("max_features", (0.1, 1.0), default=1.0),
     )
     return space
 

@@ -1,7 +1,8 @@
 """Random forests.
 
-Ranges: leaf and split sizes, feature share and bootstrapping as in van Rijn and Hutter (KDD 2018), where
-min_samples_leaf and max_features matter most.
+Ranges: leaf and split sizes, feature share and bootstrapping as in van Rijn and Hutter (KDD 2018), trees and their
+depth as in FLAML's default space, a little wider: min_samples_leaf and max_features matter most, and too few or too
+shallow trees are what a search must learn to avoid.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ from metahpo.learners.learner import BY_VALUE, Learner
 
 def _tree_space() -> ConfigurationSpace:
     space = ConfigurationSpace()
+    depth_rule = Categorical("max_depth_rule", [None, BY_VALUE], default=None)
+    depth = Integer("max_depth", (1, 20), log=True, default=10)
     space.add(
-        Integer("min_samples_leaf", (1, 30), log=True, default=1),
-        Integer("min_samples_split", (2, 20), log=True, default=2),
+        Integer("n_estimators", (4, 128), log=True, default=100),
+        depth_rule,
+        depth,
+        Integer("min_samples_leaf", (1, 64), log=True, default=1),
+        Integer("min_samples_split", (2, 64), log=True, default=2),
         Categorical("bootstrap", [True, False], default=True),
+        EqualsCondition(depth, depth_rule, BY_VALUE),
     )
     return space
 
 
 def forest_classifier() -> Learner:
-    """Random forest of 100 trees with class weighting."""
+    """Random forest with class weighting."""
     space = _tree_space()
     rule = Categorical("max_features_rule", ["sqrt", "log2", BY_VALUE], default="sqrt")
     share = Float("max_features", (0.05, 1.0), default=0.5)
@@ -40,23 +47,19 @@ def forest_classifier() -> Learner:
         space,
         RandomForestClassifier,
         "ordinal",
-        rules={"max_features_rule": "max_features"},
+        rules={"max_features_rule": "max_features", "max_depth_rule": "max_depth"},
     )
 
 
 def forest_regressor() -> Learner:
-    """Random forest of 100 trees."""
+    """Random forest on squared error."""
     space = _tree_space()
-    space.add(
-        Float("max_features", (0.05, 1.0), default=1.0),
-        Categorical("criterion", ["squared_error", "friedman_mse"], default="squared_error"),
-    )
+    space.add(Float("max_features", (0.05, 1.0), default=1.0))
     return Learner(
         "random_forest",
         "regression",
         space,
         RandomForestRegressor,
         "ordinal",
-        # scikit-learn 1.9 takes them for the same, warns in the constructor, and refuses the old word in `set_params`.
-        words={"criterion": {"friedman_mse": "squared_error"}},
+        rules={"max_depth_rule": "max_depth"},
     )

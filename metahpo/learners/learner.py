@@ -36,8 +36,6 @@ class Learner:
     rules : dict of str to str
         Rule hyperparameter -> the parameter it speaks for. A parameter that is either a word or a number
         (``gamma="scale"`` or ``gamma=0.1``) is two hyperparameters: the rule, and, where it is "value", the number.
-    words : dict of str to dict
-        Parameter -> {word of the space: what the library calls it now}; keeps recorded configurations usable.
     fixed : callable
         Task -> parameters that are not tuned (those that follow from the data, and limits).
     scale_target : bool
@@ -50,7 +48,6 @@ class Learner:
     estimator_class: Callable[..., BaseEstimator]
     encoding: Encoding
     rules: Mapping[str, str] = field(default_factory=dict)
-    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
     scale_target: bool = False
 
@@ -60,9 +57,6 @@ class Learner:
         for rule, parameter in self.rules.items():
             if configuration.get(rule, BY_VALUE) != BY_VALUE:
                 parameters[parameter] = configuration[rule]
-        for parameter, now in self.words.items():
-            if parameters.get(parameter) in now:
-                parameters[parameter] = now[parameters[parameter]]
         return parameters
 
     def estimator(self, configuration: Mapping[str, Any], random_state: int | None = None) -> BaseEstimator:
