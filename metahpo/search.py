@@ -151,10 +151,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         recommender = self.recommender or Recommender.shipped(kind)
         metric = self.scoring if isinstance(self.scoring, str) and self.scoring in METRICS else None
         warm = recommender.warm_start(Task.from_arrays(X, y, kind=kind), self.space, metric)
-        optimizer = BayesianOptimizer(
-            learner.space, warm.surrogate, warm.meta_features, warm.initial, random_state=self.random_state
-        )
-        return optimizer, to_parameters
+        return warm.optimizer(self.random_state), to_parameters
 
     def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]]) -> None:
         """Template method of scikit-learn: one candidate after the other, each chosen by what came before."""

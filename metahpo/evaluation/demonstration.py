@@ -191,16 +191,13 @@ def demonstrate(
     for name in learners:
         learner = learner_named(name, task.kind)
         warm = recommender.warm_start(task, name, judged_by.name)
-        informed = BayesianOptimizer(
-            learner.space, warm.surrogate, warm.meta_features, warm.initial, random_state=random_state
-        )
         parts.append(
             LearnerDemonstration(
                 name,
                 recommender.recommend(task, name, metric=judged_by.name),
                 _scores(measuring, learner, warm.initial[0], judged_by),
                 _scores(measuring, learner, default_configuration(learner.space), judged_by),
-                _search(measuring, learner, informed, judged_by, n_trials),
+                _search(measuring, learner, warm.optimizer(random_state), judged_by, n_trials),
                 _search(
                     measuring, learner, BayesianOptimizer(learner.space, random_state=random_state), judged_by, n_trials
                 ),

@@ -10,7 +10,7 @@ from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError, SpaceError
-from metahpo.optimization.acquisition import expected_improvement
+from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.optimization.maximiser import maximise
 from metahpo.space.configuration import Configuration, canonical, to_json
 from metahpo.space.design import sobol_design
@@ -58,15 +58,18 @@ class BayesianOptimizer:
         Meta-features of the task, for a surrogate that uses them.
     initial : sequence of configurations, or recommendations, default=None
         Suggested first, in this order, each once.
+    candidates : sequence of configurations, default=None
+        Warm start only: configurations that the surrogate has seen measured on other tasks. The first `n_initial`
+        trials choose among them, where experience is certain; later ones choose anywhere.
     n_initial : int, default=5
-        Cold start only: trials before the Gaussian process takes over (`initial` counts).
+        Trials (`initial` counts) before the whole space is open: a cold start makes them by design.
     random_state : int, default=None
         Seed; None takes a fresh one.
 
     Raises
     ------
     SpaceError
-        `initial` holds a configuration that is not of the space, or `surrogate` is of another space.
+        `initial` or `candidates` holds a configuration that is not of the space, or `surrogate` is of another space.
 
     Examples
     --------
@@ -85,6 +88,7 @@ class BayesianOptimizer:
         surrogate: Surrogate | None = None,
         meta_features: Mapping[str, float] | None = None,
         initial: Sequence[Mapping[str, Any]] | HasConfigurations | None = None,
+        candidates: Sequence[Mapping[str, Any]] | None = None,
         n_initial: int = 5,
         random_state: int | None = None,
     ) -> None:
@@ -105,6 +109,8 @@ class BayesianOptimizer:
         if surrogate is None:
             design = sobol_design(space, max(1, n_initial), random_state=int(self._rng.integers(2**31)))
             self._queue += design[: max(0, n_initial - len(self._queue))]
+        self._candidates = {to_json(c): c for c in (canonical(space, given) for given in candidates or ())}
+        self._n_initial = n_initial
         self._pending: dict[str, Configuration] = {}
         self.history = TrialHistory()
 
@@ -167,11 +173,13 @@ class BayesianOptimizer:
         observed = (self._encoder.encode(tried), losses) if tried else None
         finite = np.flatnonzero(np.isfinite(self.history.losses))
         best = finite[np.argsort(self.history.losses[finite])[:3]]
-        return maximise(
-            lambda rows: expected_improvement(self._surrogate.posterior(rows, observed, self._meta_features)),
-            self.space,
-            self._encoder,
-            also=[self.history.configurations[i] for i in best],
-            exclude=known,
-            rng=self._rng,
-        )
+
+        def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+            posterior = self._surrogate.posterior(rows, observed, self._meta_features)
+            return log_expected_improvement(posterior)
+
+        seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
+        if len(tried) < self._n_initial and seen_elsewhere:
+            return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
+        also = [self.history.configurations[i] for i in best]
+        return maximise(gain, self.space, self._encoder, also=also, exclude=known, rng=self._rng)

@@ -14,6 +14,7 @@ from metahpo import release
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
+from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.cost import CostModel
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
@@ -44,6 +45,18 @@ class WarmStart:
     surrogate: Surrogate
     meta_features: Mapping[str, float]
     initial: list[Configuration]
+    candidates: list[Configuration]
+
+    def optimizer(self, random_state: int | None = None) -> BayesianOptimizer:
+        """Ask-and-tell optimiser that starts from it."""
+        return BayesianOptimizer(
+            self.surrogate.space,
+            self.surrogate,
+            self.meta_features,
+            self.initial,
+            self.candidates,
+            random_state=random_state,
+        )
 
 
 class Recommender:
@@ -147,10 +160,11 @@ class Recommender:
         )
 
     def warm_start(self, task: Task, learner: str, metric: str | None = None) -> WarmStart:
-        """What :class:`~metahpo.optimization.optimizer.BayesianOptimizer` takes to start a search from experience."""
+        """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``."""
         recommended = self.recommend(task, learner, n=1, metric=metric)
         surrogate = self.surrogate(learner, recommended.metric)
-        return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations))
+        candidates, _ = self._candidates(learner)
+        return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates)
 
     def _candidates(self, learner: str | None) -> tuple[list[Configuration], set[int]]:
         """Recorded configurations, and the indices of library defaults among them."""

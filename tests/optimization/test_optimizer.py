@@ -142,3 +142,11 @@ def test_cold_search__finds_the_bowl_although_some_trials_diverge() -> None:
         optimizer.tell(configuration, 1e9 if configuration["mode"] == "wild" else bowl(configuration))
     assert optimizer.incumbent is not None
     assert optimizer.incumbent[1] < 0.1
+
+
+def test_candidates__the_first_trials_choose_among_them(toy: MetaDataset, toy_surrogate: Surrogate) -> None:
+    candidates = [{"mode": "plain", "rate": rate} for rate in (0.01, 0.05, 0.1, 0.5, 1.0, 5.0)]
+    warm = BayesianOptimizer(toy.spaces["toy"], toy_surrogate, candidates=candidates, n_initial=4, random_state=0)
+    tried = run(warm, 6).history.configurations
+    assert all(configuration in candidates for configuration in tried[:4])
+    assert len({to_json(configuration) for configuration in tried}) == 6
