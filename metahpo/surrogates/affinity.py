@@ -8,7 +8,8 @@ their ranks among the source tasks; G (T, T) the products <m_s, m_t> / R of the 
 
 The function expected of a task is ``sum_t alpha_t m_t``: kernel ridge regression of functions on meta-features around
 the mean function (a Gaussian process over tasks), averaged over bandwidths h. How far it is to be trusted, rho in [0,
-1], is the least-squares answer of leaving out one family at a time; meta-features that say nothing get rho = 0.
+1], is the least-squares answer of leaving out one family at a time, less its standard error: meta-features that say
+nothing, or little of few tasks, get rho = 0.
 """
 
 from __future__ import annotations
@@ -66,8 +67,10 @@ class TaskAffinity:
         equal = _equal_weights(families)
         step = affinity.leaving_out(families) - equal
         error = np.eye(len(families)) - equal
-        trust = np.einsum("it,tu,iu->", step, G, error) / np.einsum("it,tu,iu->", step, G, step)
-        return cls(tuple(names), values, float(np.clip(trust, 0.0, 1.0)))
+        gain, cost = np.einsum("it,tu,iu->i", step, G, error), np.einsum("it,tu,iu->i", step, G, step)
+        trust = gain.sum() / cost.sum()
+        standard_error = np.sqrt(np.square(gain - trust * cost).sum()) / cost.sum()
+        return cls(tuple(names), values, float(np.clip(trust - standard_error, 0.0, 1.0)))
 
     def weights(self, meta_features: Mapping[str, float] | None) -> Array:
         """Weights alpha, shape (T,), summing to one; equal ones where nothing is known."""
