@@ -47,8 +47,16 @@ def test_numeric_task_has_no_categorical_features_and_the_reverse() -> None:
     named = extract(Task.from_arrays(letters, letters[0] == "a")).values
     of_categories = {"log_cardinality_mean", "log_cardinality_max"}
     of_numbers = {
-        "distinct_ratio_mean", "skewness_mean", "skewness_max", "kurtosis_mean", "outlier_share", "correlation_mean",
-        "correlation_max", "correlation_strong_share", "explained_mean", "explained_max",
+        "distinct_ratio_mean",
+        "skewness_mean",
+        "skewness_max",
+        "kurtosis_mean",
+        "outlier_share",
+        "correlation_mean",
+        "correlation_max",
+        "correlation_strong_share",
+        "explained_mean",
+        "explained_max",
     }
     regression_only = {feature.name for feature in META_FEATURES if feature.kind == "regression"}
     assert {name for name, value in numeric.items() if np.isnan(value)} - regression_only == of_categories

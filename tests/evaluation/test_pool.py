@@ -1,0 +1,66 @@
+"""HPO-B's protocol: lists in, an index out, values maximised."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from metahpo.evaluation.pool import PoolOptimizer
+from metahpo.exceptions import DataError
+from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.training import train_on_tables
+from tests.surrogates.recorded_world import QUICK, bowl, centre, world
+
+
+@pytest.fixture(scope="module")
+def surrogate() -> MetaLearnedSurrogate:
+    return train_on_tables(world(), settings=QUICK)
+
+
+def replay(optimizer: PoolOptimizer, n_trials: int) -> float:
+    """Normalised regret after some trials on a bowl never seen, in lists as the benchmark's handler gives them."""
+    table = bowl("new", 0.8, scale=30.0, n=80, seed=77, shared=False)
+    pool, seen = list(range(80)), list[int]()
+    for _ in range(n_trials):
+        X_obs, y_obs = table.X[seen].tolist(), [[-loss] for loss in table.loss[seen]]
+        seen.append(pool.pop(optimizer.observe_and_suggest(X_obs, y_obs, table.X[pool].tolist())))
+    return float((table.loss[seen].min() - table.loss.min()) / np.ptp(table.loss))
+
+
+def test_it_finds_good_configurations_of_a_new_task(surrogate: MetaLearnedSurrogate) -> None:
+    assert replay(PoolOptimizer(surrogate), 12) < 0.03
+
+
+def test_meta_features_help_the_first_pick(surrogate: MetaLearnedSurrogate) -> None:
+    X = np.random.default_rng(0).random((100, 3))
+    told = X[PoolOptimizer(surrogate, {"where": 0.9, "sometimes": 0.9}).observe_and_suggest([], [], X)]
+    assert np.linalg.norm(told - centre(0.9)) < np.linalg.norm(told - centre(0.1))
+
+
+def test_values_are_maximised(surrogate: MetaLearnedSurrogate) -> None:
+    X = np.random.default_rng(1).random((30, 3))
+    near, far = np.array([[0.2, 0.2, 0.2]]), np.array([[0.9, 0.9, 0.9]])
+    y = -np.square(X - near).sum(axis=1)
+    assert PoolOptimizer(surrogate).observe_and_suggest(X, y, np.concatenate([near, far])) == 0
+    assert PoolOptimizer(surrogate).observe_and_suggest(X, -y, np.concatenate([near, far])) == 1
+
+
+def test_it_is_deterministic_and_remembers_nothing_between_tasks(surrogate: MetaLearnedSurrogate) -> None:
+    optimizer = PoolOptimizer(surrogate)
+    X = np.random.default_rng(2).random((20, 3))
+    first = optimizer.observe_and_suggest(X[:5], np.arange(5.0), X[5:])
+    optimizer.observe_and_suggest(X[10:], np.arange(10.0), X[:10])
+    assert optimizer.observe_and_suggest(X[:5], np.arange(5.0), X[5:]) == first
+
+
+def test_a_failed_trial_is_a_trial(surrogate: MetaLearnedSurrogate) -> None:
+    X = np.random.default_rng(3).random((20, 3))
+    assert 0 <= PoolOptimizer(surrogate).observe_and_suggest(X[:3], [np.nan, 0.5, np.nan], X[3:]) < 17
+
+
+def test_an_empty_pool_and_unequal_lengths_are_refused(surrogate: MetaLearnedSurrogate) -> None:
+    X = np.random.default_rng(4).random((5, 3))
+    with pytest.raises(DataError, match="at least one"):
+        PoolOptimizer(surrogate).observe_and_suggest(X, np.ones(5), [])
+    with pytest.raises(DataError, match="equal length"):
+        PoolOptimizer(surrogate).observe_and_suggest(X, np.ones(4), X)

@@ -1,0 +1,83 @@
+"""What meta-features may say of tasks, and what they must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from metahpo.surrogates.affinity import TaskAffinity
+
+N_TASKS = 24
+NAMES = [f"task{i}" for i in range(N_TASKS)]
+
+
+def functions_of(where: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Functions at 50 configurations that turn with `where`."""
+    x = np.linspace(0, 1, 50)[:, None]
+    return np.cos(3 * (x - where[None]))
+
+
+def affinity(informative: bool = True) -> tuple[TaskAffinity, NDArray[np.float64]]:
+    rng = np.random.default_rng(0)
+    where = rng.random(N_TASKS)
+    told = where if informative else rng.random(N_TASKS)
+    features = [{"where": float(w), "constant": 1.0, "rare": np.nan} for w in told]
+    return TaskAffinity.learn(features, NAMES, functions_of(where)), where
+
+
+def test_informative_meta_features_are_trusted_and_point_to_like_tasks() -> None:
+    learnt, where = affinity()
+    assert learnt.trust > 0.8
+    assert learnt.names == ("where",)  # what does not vary, or is not known, is no meta-feature
+    for query in (0.1, 0.9):
+        weights = learnt.weights({"where": query})
+        assert weights.sum() == pytest.approx(1)
+        near = np.abs(where - query) < 0.3
+        assert weights[near].mean() > weights[~near].mean()
+
+
+def test_the_expected_function_is_nearer_than_the_mean_function() -> None:
+    learnt, where = affinity()
+    error_told = error_mean = 0.0
+    for query in (0.15, 0.4, 0.85):
+        truth = functions_of(np.array([query]))[:, 0]
+        error_told += np.abs(functions_of(where) @ learnt.weights({"where": query}) - truth).mean()
+        error_mean += np.abs(functions_of(where).mean(axis=1) - truth).mean()
+    assert error_told < 0.5 * error_mean
+
+
+def test_meta_features_that_say_nothing_are_not_trusted() -> None:
+    learnt, _ = affinity(informative=False)
+    assert learnt.trust < 0.3
+
+
+@pytest.mark.parametrize("query", [None, {}, {"other": 3.0}, {"where": np.nan}])
+def test_unknown_meta_features_give_equal_weights(query: dict[str, float] | None) -> None:
+    learnt, _ = affinity()
+    np.testing.assert_allclose(learnt.weights(query), 1 / N_TASKS, atol=1e-12)
+
+
+@pytest.mark.parametrize("features", [[None] * 4, [{}] * 4, [{"a": 1.0}] * 4])
+def test_without_meta_features_all_tasks_are_alike(features: list[dict[str, float] | None]) -> None:
+    learnt = TaskAffinity.learn(features, NAMES[:4], np.eye(4))
+    assert learnt.trust == 0.0
+    np.testing.assert_allclose(learnt.weights({"a": 2.0}), 0.25)
+    np.testing.assert_allclose(learnt.leaving_out(NAMES[:4]), (1 - np.eye(4)) / 3)
+
+
+def test_a_change_of_units_changes_nothing() -> None:
+    rng = np.random.default_rng(1)
+    where = rng.random(N_TASKS)
+    one = TaskAffinity.learn([{"w": float(w)} for w in where], NAMES, functions_of(where))
+    other = TaskAffinity.learn([{"w": float(np.exp(9 * w))} for w in where], NAMES, functions_of(where))
+    np.testing.assert_allclose(one.weights({"w": 0.3}), other.weights({"w": float(np.exp(2.7))}))
+
+
+def test_a_family_is_left_out_whole() -> None:
+    learnt, _ = affinity()
+    families = [f"family{i // 3}" for i in range(N_TASKS)]
+    rows = learnt.leaving_out(families)
+    same = np.array([[a == b for b in families] for a in families])
+    assert (rows[same] == 0).all()
+    np.testing.assert_allclose(rows.sum(axis=1), 1)

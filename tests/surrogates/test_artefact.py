@@ -1,0 +1,107 @@
+"""Stored surrogates: self-describing, small, and refused when anything is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from metahpo.exceptions import ArtefactError, StoreError
+from metahpo.surrogates.artefact import load_surrogate
+from metahpo.surrogates.training import train_on_tables
+from tests.surrogates.recorded_world import QUICK, world
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("surrogates") / "bowls.safetensors"
+    surrogate = train_on_tables(
+        world(6), space_name="bowls", metric="r2", meta_dataset="world 1", random_state=7, settings=QUICK
+    )
+    surrogate.save(path)
+    return path
+
+
+def header_of(path: Path) -> dict[str, object]:
+    with safe_open(path, framework="pt") as file:
+        header: dict[str, object] = json.loads(file.metadata()["metahpo"])
+    return header
+
+
+def rewrite(source: Path, target: Path, changes: dict[str, object], drop: str = "") -> None:
+    tensors = load_file(source)
+    tensors.pop(drop, None)
+    save_file(tensors, target, metadata={"metahpo": json.dumps(header_of(source) | changes)})
+
+
+def test_the_header_tells_what_it_is(stored: Path) -> None:
+    header = header_of(stored)
+    assert header["space_name"] == "bowls"
+    assert header["metric"] == "r2"
+    assert header["tasks"] == [f"task{i}" for i in range(6)]
+    assert header["families"] == [f"task{i}" for i in range(6)]
+    assert header["meta_feature_names"] == ["where", "noise", "sometimes"]
+    assert header["meta_dataset"] == "world 1"
+    assert header["random_state"] == 7
+    assert header["format_version"] == 1
+    for part in ("kind", "space", "versions", "settings", "sharpness"):
+        assert header[part]
+
+
+def test_it_is_small_and_readable_by_others(stored: Path) -> None:
+    assert stored.stat().st_size < 100_000
+    assert list(stored.parent.iterdir()) == [stored]  # nothing temporary is left
+
+
+def test_loading_gives_back_what_was_saved(stored: Path) -> None:
+    loaded = load_surrogate(stored)
+    weights = loaded.task_weights(meta_features={"where": 0.2})
+    assert set(weights) == {f"task{i}" for i in range(6)}
+    assert np.isfinite(loaded.posterior(np.full((2, 3), 0.5)).mean).all()
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -10])
+def test_a_file_cut_short_is_refused(stored: Path, tmp_path: Path, keep: int) -> None:
+    (tmp_path / "cut").write_bytes(stored.read_bytes()[:keep])
+    with pytest.raises(ArtefactError, match="cut"):
+        load_surrogate(tmp_path / "cut")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="no such"):
+        load_surrogate(tmp_path / "no such")
+
+
+def test_tensors_of_someone_else_are_refused(tmp_path: Path) -> None:
+    save_file({"weights": torch.ones(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ArtefactError, match="not written by metahpo"):
+        load_surrogate(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"format_version": 99}, "layout version 99"), ({"kind": "oracle"}, "'oracle'")]
+)
+def test_another_layout_or_kind_is_refused(
+    stored: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    rewrite(stored, tmp_path / "changed", change)
+    with pytest.raises(ArtefactError, match=message):
+        load_surrogate(tmp_path / "changed")
+
+
+@pytest.mark.parametrize("part", ["weights", "kernel.log_noise", "regimes.slope", "affinity.values"])
+def test_a_missing_part_is_refused(stored: Path, tmp_path: Path, part: str) -> None:
+    rewrite(stored, tmp_path / "partial", {}, drop=part)
+    with pytest.raises(ArtefactError, match="incomplete"):
+        load_surrogate(tmp_path / "partial")
+
+
+def test_a_place_that_cannot_be_written_is_an_error(stored: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be written"):
+        load_surrogate(stored).save(tmp_path / "file" / "surrogate.safetensors")

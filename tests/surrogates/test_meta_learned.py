@@ -1,0 +1,139 @@
+"""The surrogate learnt across tasks keeps the contract, and uses what tasks have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
+from numpy.typing import NDArray
+
+from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.optimization.acquisition import expected_improvement
+from metahpo.space.configuration import to_json
+from metahpo.space.design import sobol_design
+from metahpo.space.encoding import SpaceEncoder
+from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.training import train_on_tables, train_surrogate
+from tests.contracts.surrogate_contract import SurrogateContract
+from tests.surrogates.recorded_world import QUICK, bowl, centre, world
+
+Array = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def bowls() -> MetaLearnedSurrogate:
+    return train_on_tables(world(), space_name="bowls", settings=QUICK)
+
+
+class TestOnBowls(SurrogateContract):
+    @pytest.fixture
+    def surrogate(self, bowls: MetaLearnedSurrogate) -> Surrogate:
+        return bowls
+
+    @pytest.fixture
+    def trials(self) -> tuple[Array, Array]:
+        return best_first(bowl("new", 0.35, n=9, seed=99, shared=False))
+
+
+@pytest.fixture(scope="module")
+def joint() -> MetaLearnedSurrogate:
+    return train_surrogate(two_learners(), space=None, settings=QUICK)
+
+
+class TestOnConditionalSpaces(SurrogateContract):
+    """All learners together: a joint space with inactive columns."""
+
+    @pytest.fixture
+    def surrogate(self, joint: MetaLearnedSurrogate) -> Surrogate:
+        return joint
+
+    @pytest.fixture
+    def trials(self) -> tuple[Array, Array]:
+        return best_first(two_learners(seed=3).tables(None)[0])
+
+
+def best_first(table: TaskTable) -> tuple[Array, Array]:
+    order = np.argsort(table.loss)
+    return table.X[order], table.loss[order]
+
+
+def two_learners(seed: int = 0) -> MetaDataset:
+    linear = ConfigurationSpace({"C": Float("C", (1e-3, 1e3), log=True)})
+    forest = ConfigurationSpace()
+    kind, depth = Categorical("kind", ["free", "bound"]), Float("depth", (0.0, 1.0))
+    forest.add(kind, depth, EqualsCondition(depth, kind, "bound"))
+    spaces = {"linear": linear, "forest": forest}
+    rng, rows = np.random.default_rng(seed), []
+    for t in range(8):
+        best_c, forest_is_good = rng.uniform(-1, 1), t % 2
+        for name, space in spaces.items():
+            for c in sobol_design(space, 10, random_state=1):
+                loss = (
+                    abs(np.log10(c["C"]) - best_c)
+                    if name == "linear"
+                    else 3.0 - 3.0 * forest_is_good + c.get("depth", 0.7)
+                )
+                rows.append({"task": f"t{t}", "space": name, "configuration": to_json(c), "loss.r2": loss})
+    trials = pd.DataFrame(rows).assign(status="success", seconds=1.0)
+    names = [f"t{t}" for t in range(8)]
+    tasks = pd.DataFrame({"family": names, "kind": "regression"}, index=names)
+    return MetaDataset(tasks, trials, None, spaces, name="two")
+
+
+def test_meta_features_place_the_first_pick(bowls: MetaLearnedSurrogate) -> None:
+    candidates = np.random.default_rng(1).random((200, 3))
+    for where in (0.1, 0.9):
+        told = bowls.posterior(candidates, meta_features={"where": where, "sometimes": where})
+        pick = candidates[np.argmax(expected_improvement(told))]
+        assert np.linalg.norm(pick - centre(where)) < np.linalg.norm(pick - centre(1.0 - where))
+
+
+def test_nearest_tasks_are_named_before_and_after_trials(bowls: MetaLearnedSurrogate) -> None:
+    where = {t.task: (t.meta_features or {})["where"] for t in world()}
+    told = bowls.task_weights(meta_features={"where": 0.05, "sometimes": 0.05})
+    shown = bowls.task_weights(trials_of(0.95))
+    assert mean_where(told, where) < 0.45
+    assert mean_where(shown, where) > 0.55
+
+
+def trials_of(where: float) -> tuple[Array, Array]:
+    table = bowl("new", where, n=12, seed=50, shared=False)
+    return table.X, table.loss
+
+
+def mean_where(weights: dict[str, float], where: dict[str, float]) -> float:
+    return sum(w * where[t] for t, w in weights.items())
+
+
+def test_the_first_five_trials_beat_random_search(bowls: MetaLearnedSurrogate) -> None:
+    regrets, at_random = [], []
+    for i, where in enumerate((0.05, 0.33, 0.61, 0.97)):
+        pool = bowl("new", where, n=150, seed=200 + i, shared=False)
+        seen: list[int] = []
+        while len(seen) < 5:
+            gain = expected_improvement(bowls.posterior(pool.X, (pool.X[seen], pool.loss[seen])))
+            gain[seen] = -1.0
+            seen.append(int(gain.argmax()))
+        spread = pool.loss.max() - pool.loss.min()
+        regrets.append((pool.loss[seen].min() - pool.loss.min()) / spread)
+        drawn = np.random.default_rng(i).random((200, len(pool.loss))).argsort(axis=1)[:, :5]
+        at_random.append((pool.loss[drawn].min(axis=1).mean() - pool.loss.min()) / spread)
+    assert np.mean(regrets) < 0.6 * np.mean(at_random)
+
+
+def test_trials_overrule_what_other_tasks_say() -> None:
+    surrogate = train_on_tables(world(), settings=QUICK)
+    X = np.random.default_rng(7).random((60, 3))
+    contrary = -np.square(X - centre(0.5)).sum(axis=1)  # best where every task learnt from is worst
+    seen, unseen = slice(0, 40), slice(40, 60)
+    predicted = surrogate.posterior(X[unseen], (X[seen], contrary[seen])).mixture_mean()
+    assert np.corrcoef(predicted, contrary[unseen])[0, 1] > 0.7
+
+
+def test_an_unseen_space_of_rows_answers_between_recorded_configurations(bowls: MetaLearnedSurrogate) -> None:
+    space = bowls.space
+    assert SpaceEncoder(space).n_columns == 3
+    line = np.linspace(0, 1, 50)[:, None] * np.ones((1, 3))
+    assert np.abs(np.diff(bowls.posterior(line).mixture_mean())).max() < 0.5  # no cliffs

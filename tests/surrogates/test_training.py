@@ -1,0 +1,119 @@
+"""Training: from any honest records to a surrogate, the same one every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.surrogates.batches import SourceTask, sample_batch
+from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.sources import reference_configurations, source_weights
+from metahpo.surrogates.training import train_on_tables, train_surrogate
+from tests.surrogates.recorded_world import QUICK, bowl, world
+
+TINY = replace(QUICK, kernel_steps=10, regime_steps=5)
+
+
+def test_the_same_records_and_seed_give_the_same_surrogate() -> None:
+    X = np.random.default_rng(0).random((5, 3))
+    state = torch.random.get_rng_state()
+    first, again = (train_on_tables(world(6), settings=TINY, random_state=3).posterior(X) for _ in range(2))
+    other = train_on_tables(world(6), settings=TINY, random_state=4).posterior(X)
+    np.testing.assert_array_equal(first.mean, again.mean)
+    assert not np.array_equal(first.mixture_mean(), other.mixture_mean())
+    assert torch.equal(state, torch.random.get_rng_state())  # the global generator is none of its business
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_designs_may_be_shared_or_each_task_s_own(shared: bool) -> None:
+    tables = world(8, shared=shared)
+    posterior = train_on_tables(tables, settings=QUICK).posterior(tables[0].X)
+    assert np.isfinite(posterior.mean).all()
+
+
+def test_records_with_gaps_are_learnt_from() -> None:
+    tables = world(6)
+    few = [replace(t, X=t.X[: 3 + 4 * i], loss=t.loss[: 3 + 4 * i]) for i, t in enumerate(tables)]
+    failed = replace(tables[0], task="failed", loss=np.where(np.arange(30) % 3 == 0, np.nan, tables[0].loss))
+    blind = replace(tables[1], task="blind", meta_features=None)
+    surrogate = train_on_tables([*few, failed, blind], settings=TINY)
+    assert set(surrogate.task_names) == {*(t.task for t in few), "failed", "blind"}
+    assert np.isfinite(surrogate.posterior(tables[0].X).mean).all()
+
+
+def test_tasks_that_tell_nothing_are_left_out() -> None:
+    flat = TaskTable("flat", "flat", np.random.default_rng(0).random((5, 3)), np.ones(5), None)
+    crashed = replace(flat, task="crashed", loss=np.full(5, np.nan))
+    surrogate = train_on_tables([*world(4), flat, crashed], settings=TINY)
+    assert set(surrogate.task_names) == {f"task{i}" for i in range(4)}
+
+
+def test_tasks_of_one_family_stand_for_themselves() -> None:
+    tables = [replace(t, family="all") for t in world(5)]
+    assert np.isfinite(train_on_tables(tables, settings=TINY).posterior(tables[0].X).mean).all()
+
+
+@pytest.mark.parametrize("n_tasks", [0, 1])
+def test_one_task_is_too_few(n_tasks: int) -> None:
+    with pytest.raises(DataError, match="at least two tasks"):
+        train_on_tables(world(2)[:n_tasks], settings=TINY)
+
+
+def test_a_meta_dataset_is_learnt_from_by_space_and_metric() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((12, 2))
+    tables = {f"t{i}": {"X": X.tolist(), "y": (X @ rng.random(2)).tolist()} for i in range(5)}
+    md = MetaDataset.from_hpob({"plane": tables})
+    surrogate = train_surrogate(md, "plane", settings=TINY)
+    assert (surrogate.space_name, surrogate.metric) == ("plane", "y")
+    assert surrogate.space == md.space("plane")
+    with pytest.raises(UnknownNameError, match="plane"):
+        train_surrogate(md, "sphere", settings=TINY)
+    with pytest.raises(UnknownNameError, match="y"):
+        train_surrogate(md, "plane", metric="accuracy", settings=TINY)
+
+
+def test_source_functions_follow_their_records_where_the_design_is_shared() -> None:
+    tables = [SourceTask.from_table(t) for t in world(4)]
+    kernel = DeepKernel(3).double().requires_grad_(False)
+    kernel.log_noise.fill_(-9.0)
+    Z = torch.tensor(reference_configurations([t.X.numpy() for t in tables], 100, np.random.default_rng(0)))
+    assert len(Z) == 30
+    at_Z = kernel.locate(Z)
+    W = source_weights(kernel, Z, tables)
+    for i, task in enumerate(tables):
+        recovered = (kernel(kernel.locate(task.X), at_Z) @ W)[:, i]
+        assert np.corrcoef(recovered, task.z)[0, 1] > 0.99
+
+
+def test_reference_configurations_are_recorded_ones_spread_out() -> None:
+    X = np.random.default_rng(0).random((500, 2))
+    chosen = reference_configurations([X[:250], X[250:], X[:10]], 25, np.random.default_rng(1))
+    assert len(np.unique(chosen, axis=0)) == 25
+    assert all((c == X).all(axis=1).any() for c in chosen)
+    gaps = np.linalg.norm(chosen[:, None] - chosen[None], axis=2) + 9 * np.eye(25)
+    assert gaps.min() > 0.05
+
+
+def test_greedy_batches_hold_better_trials() -> None:
+    tasks = [SourceTask.from_table(t) for t in world(8)]
+    generator = torch.Generator().manual_seed(0)
+    plain, greedy = (
+        torch.stack([sample_batch(tasks, 8, 5, generator, greed).z.mean() for _ in range(40)]).mean()
+        for greed in (0.0, 2.0)
+    )
+    assert abs(float(plain)) < 0.1
+    assert float(greedy) < -0.3
+
+
+def test_a_batch_has_distinct_trials_and_only_tasks_that_are_long_enough() -> None:
+    tasks = [SourceTask.from_table(t) for t in [*world(5), bowl("short", 0.5, n=4)]]
+    batch = sample_batch(tasks, 6, 20, torch.Generator().manual_seed(0))
+    assert batch.X.shape == (5, 20, 3)
+    assert sorted(batch.tasks.tolist()) == list(range(5))
+    assert all(len(set(rows.tolist())) == 20 for rows in batch.rows)
