@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from metahpo.building.measurement import Measuring, Protocol
 from metahpo.learners.learner import Learner
@@ -156,6 +157,7 @@ class Demonstration:
         return sentences
 
 
+@threadpool_limits.wrap(limits=1)  # on data this small, threads that wait for each other cost more than they give
 def demonstrate(
     task: Task,
     learners: Sequence[str],
