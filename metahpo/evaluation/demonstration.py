@@ -157,7 +157,6 @@ class Demonstration:
         return sentences
 
 
-@threadpool_limits.wrap(limits=1)  # on data this small, threads that wait for each other cost more than they give
 def demonstrate(
     task: Task,
     learners: Sequence[str],
@@ -190,21 +189,27 @@ def demonstrate(
     protocol = Protocol(n_folds=n_folds, max_rows=task.n_rows, seed=random_state)
     measuring = Measuring(protocol.prepare(task), protocol)
     parts = []
-    for name in learners:
-        learner = learner_named(name, task.kind)
-        warm = recommender.warm_start(task, name, judged_by.name)
-        parts.append(
-            LearnerDemonstration(
-                name,
-                recommender.recommend(task, name, metric=judged_by.name),
-                _scores(measuring, learner, warm.initial[0], judged_by),
-                _scores(measuring, learner, default_configuration(learner.space), judged_by),
-                _search(measuring, learner, warm.optimizer(random_state), judged_by, n_trials),
-                _search(
-                    measuring, learner, BayesianOptimizer(learner.space, random_state=random_state), judged_by, n_trials
-                ),
+    # On data this small, threads that wait for each other cost more than they give.
+    with threadpool_limits(limits=1):
+        for name in learners:
+            learner = learner_named(name, task.kind)
+            warm = recommender.warm_start(task, name, judged_by.name)
+            parts.append(
+                LearnerDemonstration(
+                    name,
+                    recommender.recommend(task, name, metric=judged_by.name),
+                    _scores(measuring, learner, warm.initial[0], judged_by),
+                    _scores(measuring, learner, default_configuration(learner.space), judged_by),
+                    _search(measuring, learner, warm.optimizer(random_state), judged_by, n_trials),
+                    _search(
+                        measuring,
+                        learner,
+                        BayesianOptimizer(learner.space, random_state=random_state),
+                        judged_by,
+                        n_trials,
+                    ),
+                )
             )
-        )
     return Demonstration(task, judged_by, tuple(parts))
 
 
