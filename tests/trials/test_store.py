@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -109,22 +110,30 @@ def test_kill_in_the_middle_of_appending_leaves_every_finished_trial(tmp_path: P
     assert len(survived) > max(reported, default=30)  # all that the writer reported, and perhaps one more
 
 
-@pytest.fixture
-def small_disk() -> Iterator[int]:
-    """No file may grow beyond so many bytes: writes there fail half-way, as on a full disk."""
-    size, before = 4000, resource.getrlimit(resource.RLIMIT_FSIZE)
+@contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes: writes there fail half-way, as on a full disk.
+
+    It spans one call alone: the test runner's own output may be a longer file.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal_before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    yield size
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, signal_before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, signal_before)
 
 
-def test_a_full_disk_is_an_error_and_what_was_written_stays_whole(tmp_path: Path, small_disk: int) -> None:
+def test_a_full_disk_is_an_error_and_what_was_written_stays_whole(tmp_path: Path) -> None:
     store = TrialStore(tmp_path)
     store.append([trial(0)])
-    with pytest.raises(StoreError, match=r"cannot be appended to .* Nothing finished before is lost; make room"):
-        store.append([trial(1, "x" * small_disk)])
+    with (
+        small_disk(4000),
+        pytest.raises(StoreError, match=r"cannot be appended to .* Nothing finished before is lost; make room"),
+    ):
+        store.append([trial(1, "x" * 4000)])
     assert numbers(tmp_path) == [0]
     store.append([trial(2)])  # half of trial 1 must not stand before it
     assert numbers(tmp_path) == [0, 2]
