@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -137,10 +137,10 @@ def _as_numbers_or_dates(series: pd.Series, name: str) -> pd.Series:
     return series
 
 
-def _as_utc(date: datetime.date) -> datetime.datetime:
+def _as_utc(day: date) -> datetime:
     """A date, or a time with or without a zone, as time in UTC without one."""
-    moment = date if isinstance(date, datetime.datetime) else datetime.datetime(date.year, date.month, date.day)
-    return moment if moment.tzinfo is None else moment.astimezone(datetime.UTC).replace(tzinfo=None)
+    moment = day if isinstance(day, datetime) else datetime(day.year, day.month, day.day)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _as_category(series: pd.Series) -> pd.Series:
