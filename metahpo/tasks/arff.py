@@ -17,6 +17,9 @@ import pandas as pd
 
 from metahpo.exceptions import DataError
 
+#: What the parser raises, in the client's hands too.
+ArffError = arff.ArffException
+
 #: Rows that stand in memory as Python objects at one time.
 CHUNK = 5000
 
@@ -65,7 +68,7 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
             attributes: list[tuple[str, Any]] = decoded["attributes"]
             limit = None if max_cells is None else max_cells // len(attributes)
             frame = _table(decoded["data"], attributes, limit)
-        except (arff.ArffException, ValueError, TypeError) as error:
+        except (ArffError, ValueError, TypeError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{Path(path).name} is no ARFF file that can be read: {error or type(error)}") from error

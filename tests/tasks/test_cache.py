@@ -123,5 +123,5 @@ def test_what_is_not_known_has_a_default(folder: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"dataset 'toys' cannot be written to .*file"):
+    with pytest.raises(StoreError, match=r"'toys.parquet' cannot be written to .*file"):
         write_task(tmp_path / "file", "toys", FRAME, "class", ABOUT)
