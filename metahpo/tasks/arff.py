@@ -17,9 +17,6 @@ import pandas as pd
 
 from metahpo.exceptions import DataError
 
-#: What the parser raises, in the client's hands too.
-ArffError = arff.ArffException
-
 #: Rows that stand in memory as Python objects at one time.
 CHUNK = 5000
 
@@ -68,7 +65,7 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
             attributes: list[tuple[str, Any]] = decoded["attributes"]
             limit = None if max_cells is None else max_cells // len(attributes)
             frame = _table(decoded["data"], attributes, limit)
-        except (ArffError, ValueError, TypeError) as error:
+        except (arff.ArffException, ValueError, TypeError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{Path(path).name} is no ARFF file that can be read: {error or type(error)}") from error
@@ -115,11 +112,11 @@ def _timestamps(column: pd.Series, pattern: str) -> pd.Series:
     """Dates written in a pattern of Java's SimpleDateFormat."""
 
     def directive(token: re.Match[str]) -> str:
-        quoted = token[1]
-        return _DIRECTIVES[token[0]] if quoted is None else quoted or "'"
+        quoted = token[1]  # a doubled quote is a quote, within quotes and without
+        return _DIRECTIVES[token[0]] if quoted is None else quoted.replace("''", "'") or "'"
 
     try:
-        strptime = re.sub(r"'([^']*)'|([A-Za-z])\2*", directive, pattern)
+        strptime = re.sub(r"'((?:[^']|'')*)'|([A-Za-z])\2*", directive, pattern)
         return pd.Series(pd.to_datetime(column, format=strptime))
     except (KeyError, ValueError) as error:
         raise DataError(f"attribute {column.name!r} declares dates as {pattern!r}, but: {error}") from None

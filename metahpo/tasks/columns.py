@@ -18,6 +18,9 @@ T = TypeVar("T")
 TEXT_SHARE = 0.5
 MAX_CATEGORIES = 50
 
+#: Larger numbers are refused: learners and metrics add up squares, and those of 1e155 are beyond float64.
+MAX_MAGNITUDE = 1e100
+
 #: What pandas infers of object columns that hold nothing but numbers, though some of them fit no integer type.
 _NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal"}
 
@@ -64,7 +67,7 @@ def encodable(make: Callable[[], T], what: str) -> T:
     """What `make` returns; pandas keeps text as UTF-8, and text that is none is refused."""
     try:
         return make()
-    except UnicodeEncodeError as error:
+    except UnicodeError as error:
         raise DataError(f"{what} holds text that cannot be stored as UTF-8 ({error}); mend its encoding.") from None
 
 
@@ -74,7 +77,7 @@ def clean_columns(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[pd.
     Raises
     ------
     DataError
-        Infinite or complex values, numbers beyond float64, or no usable column.
+        Infinite, huge (beyond 1e100) or complex values, or no usable column.
     """
     columns: dict[str, pd.Series] = {}
     notes: list[str] = []
@@ -97,7 +100,7 @@ def clean_columns(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[pd.
         elif pd.api.types.is_numeric_dtype(series):
             columns[name] = as_finite(series, f"column {name!r}")
         else:
-            distinct = series.dropna().astype(str).nunique()
+            distinct = series.dropna().map(str).nunique()
             if distinct > max(MAX_CATEGORIES, TEXT_SHARE * len(series)):
                 notes.append(f"column {name!r} looks like text ({distinct} distinct values) and was dropped")
             else:
@@ -108,15 +111,18 @@ def clean_columns(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[pd.
 
 
 def as_finite(series: pd.Series, what: str) -> pd.Series:
-    """Numbers as float64 (missing = NaN; integers beyond 2**53 are rounded); what is not finite is refused."""
+    """Numbers as float64 (missing = NaN; integers beyond 2**53 are rounded); infinite and huge ones are refused."""
     try:
         with np.errstate(over="ignore"):  # long doubles beyond float64 become infinite, and are refused as such
-            values = pd.Series(series.to_numpy(np.float64, na_value=np.nan), series.index, name=series.name)
+            values = series.to_numpy(np.float64, na_value=np.nan)
+        largest = np.abs(values).max(initial=0.0, where=~np.isnan(values))
     except OverflowError:
-        raise DataError(f"{what} holds integers beyond the range of float64; give their logarithms.") from None
-    if np.isinf(values.to_numpy()).any():
+        largest = 10 * MAX_MAGNITUDE
+    if np.isinf(largest):
         raise DataError(f"{what} holds infinite values; replace them by NaN (missing) or finite numbers.")
-    return values
+    if largest > MAX_MAGNITUDE:
+        raise DataError(f"{what} holds numbers beyond {MAX_MAGNITUDE:g}; rescale them, or give their logarithms.")
+    return pd.Series(values, series.index, name=series.name)
 
 
 def holds_numbers(series: pd.Series) -> bool:

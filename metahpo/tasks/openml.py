@@ -27,7 +27,7 @@ from openml.tasks import OpenMLSupervisedTask, OpenMLTask, TaskType
 from urllib3.exceptions import HTTPError
 
 from metahpo.exceptions import DataError, StoreError
-from metahpo.tasks.arff import ArffError, read_arff
+from metahpo.tasks.arff import read_arff
 from metahpo.tasks.description import Description
 from metahpo.tasks.splits import check_splits
 from metahpo.tasks.target import TaskKind
@@ -40,7 +40,7 @@ TRIES = 4
 #: Code of OpenML's error "database connection error, usually due to high server load".
 _BUSY = 107
 #: Failures that may pass. The client parses what it gets: a cut or foreign answer can make it stumble anywhere.
-_STUMBLES = (LookupError, TypeError, ValueError, AttributeError, AssertionError, ExpatError, EOFError, ArffError)
+_STUMBLES = (LookupError, TypeError, ValueError, AttributeError, AssertionError, ExpatError)
 _PASSING = (OpenMLServerError, OpenMLHashException, MinioException, HTTPError, OSError, *_STUMBLES)
 _KINDS: dict[TaskType, TaskKind] = {
     TaskType.SUPERVISED_CLASSIFICATION: "classification",
@@ -137,7 +137,7 @@ class OpenMLClient:
 
     def splits(self, task_id: int, n_rows: int) -> pd.DataFrame:
         """Official splits of a task over a dataset of `n_rows` rows, as :func:`write_splits` takes them."""
-        return self._ask(f"the official splits of task {task_id}", partial(_splits, task_id, n_rows))
+        return self._ask(f"the official splits of task {task_id}", partial(_splits, task_id, n_rows, self._folder))
 
     def _ask(self, what: str, call: Callable[[], T]) -> T:
         """What `call` returns, called again with growing pauses where its failure may pass."""
@@ -221,17 +221,23 @@ def _table(about: Description, max_cells: int) -> pd.DataFrame:
     return frame
 
 
-def _splits(task_id: int, n_rows: int) -> pd.DataFrame:
+def _splits(task_id: int, n_rows: int, folder: Path) -> pd.DataFrame:
     task = openml.tasks.get_task(task_id, download_splits=False, download_data=False, download_qualities=False)
     assert isinstance(task, OpenMLSupervisedTask)
-    splits = pd.concat(
-        [
-            pd.DataFrame({"repeat": repeat, "fold": fold, "row": rows, "test": is_test}).astype({"row": "int32"})
-            for repeat, folds in task.download_split().split.items()
-            for fold, samples in folds.items()
-            for is_test, rows in zip((False, True), samples[0], strict=True)
-        ],
-        ignore_index=True,
+    path = folder / f"splits-{task_id}.arff"
+    # The client's own reader leaves the file open, and pickles it.
+    task._download_split(path)
+    try:
+        lines = read_arff(path)
+    except DataError as error:
+        raise OpenMLHashException(f"its splits cannot be read: {error}") from error
+    splits = pd.DataFrame(
+        {
+            "repeat": lines["repeat"].astype("int32"),
+            "fold": lines["fold"].astype("int32"),
+            "row": lines["rowid"].astype("int32"),
+            "test": lines["type"] == "TEST",
+        }
     )
     declared = task.estimation_procedure["parameters"]
     assert isinstance(declared, dict)

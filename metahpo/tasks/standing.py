@@ -93,7 +93,7 @@ class Inventory:
             if key.isdecimal():
                 self._keys[Wanted("dataset", int(key))] = key
             if isinstance(sidecar, dict) and isinstance(sidecar.get("tasks"), dict):
-                self._keys |= {Wanted("task", int(number)): key for number in sidecar["tasks"]}
+                self._keys |= {Wanted("task", int(i)): key for i in sidecar["tasks"] if i.isdecimal()}
 
     def standing(self, wanted: Wanted) -> Standing:
         """How things stand with `wanted`; the files of its dataset are compared with their checksums."""

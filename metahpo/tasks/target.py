@@ -28,7 +28,7 @@ def as_target(y: Any) -> pd.Series:
     Raises
     ------
     DataError
-        Not one column, not rectangular, or dates, durations, complex or infinite values in it.
+        Not one column, not rectangular, or dates, durations, complex, infinite or huge values in it.
     """
     if isinstance(y, pd.DataFrame):
         if y.shape[1] != 1:
@@ -78,7 +78,7 @@ def encode_target(target: pd.Series, kind: TaskKind) -> tuple[NDArray[Any], tupl
             raise DataError("a regression target must vary, but y is constant.")
         return values, ()
     classes, codes = np.unique(
-        target.to_numpy() if pd.api.types.is_numeric_dtype(target) else target.astype(str), return_inverse=True
+        target.to_numpy() if pd.api.types.is_numeric_dtype(target) else target.map(str), return_inverse=True
     )
     if len(classes) < 2:
         raise DataError(f"classification needs at least two classes, but y holds only {classes.tolist()}.")
