@@ -59,16 +59,19 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
         The file cannot be opened.
     """
     dates: dict[str, str] = {}
+    decoder = arff.ArffDecoder()
     with open(path, encoding="utf-8") as lines:
         try:
-            decoded = arff.ArffDecoder().decode(_dates_as_strings(lines, dates), return_type=arff.DENSE_GEN)
+            decoded = decoder.decode(_dates_as_strings(lines, dates), return_type=arff.DENSE_GEN)
             attributes: list[tuple[str, Any]] = decoded["attributes"]
             limit = None if max_cells is None else max_cells // len(attributes)
             frame = _table(decoded["data"], attributes, limit)
+        except DataError:
+            raise
         except (arff.ArffException, ValueError, TypeError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{Path(path).name} is no ARFF file that can be read: {error or type(error)}") from error
+            # The parser's errors format themselves with what they quote from the file, and fall over a "%" in it.
+            said = str(getattr(error, "message", error)).replace("%d", str(decoder._current_line))
+            raise DataError(f"{Path(path).name} is no ARFF file that can be read: {said}") from error
     for name, pattern in dates.items():
         frame[name] = _timestamps(frame[name], pattern)
     return frame

@@ -18,9 +18,6 @@ T = TypeVar("T")
 TEXT_SHARE = 0.5
 MAX_CATEGORIES = 50
 
-#: Larger numbers are refused: learners and metrics add up squares, and those of 1e155 are beyond float64.
-MAX_MAGNITUDE = 1e100
-
 #: What pandas infers of object columns that hold nothing but numbers, though some of them fit no integer type.
 _NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal"}
 
@@ -77,7 +74,7 @@ def clean_columns(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[pd.
     Raises
     ------
     DataError
-        Infinite, huge (beyond 1e100) or complex values, or no usable column.
+        Infinite or complex values, integers beyond float64, or no usable column.
     """
     columns: dict[str, pd.Series] = {}
     notes: list[str] = []
@@ -111,17 +108,14 @@ def clean_columns(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[pd.
 
 
 def as_finite(series: pd.Series, what: str) -> pd.Series:
-    """Numbers as float64 (missing = NaN; integers beyond 2**53 are rounded); infinite and huge ones are refused."""
+    """Numbers as float64 (missing = NaN; integers beyond 2**53 are rounded); what is not finite is refused."""
     try:
         with np.errstate(over="ignore"):  # long doubles beyond float64 become infinite, and are refused as such
             values = series.to_numpy(np.float64, na_value=np.nan)
-        largest = np.abs(values).max(initial=0.0, where=~np.isnan(values))
     except OverflowError:
-        largest = 10 * MAX_MAGNITUDE
-    if np.isinf(largest):
+        raise DataError(f"{what} holds integers beyond the range of float64; give their logarithms.") from None
+    if np.isinf(values).any():
         raise DataError(f"{what} holds infinite values; replace them by NaN (missing) or finite numbers.")
-    if largest > MAX_MAGNITUDE:
-        raise DataError(f"{what} holds numbers beyond {MAX_MAGNITUDE:g}; rescale them, or give their logarithms.")
     return pd.Series(values, series.index, name=series.name)
 
 

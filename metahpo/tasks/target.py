@@ -28,7 +28,7 @@ def as_target(y: Any) -> pd.Series:
     Raises
     ------
     DataError
-        Not one column, not rectangular, or dates, durations, complex, infinite or huge values in it.
+        Not one column, not rectangular, or dates, durations, complex or infinite values in it.
     """
     if isinstance(y, pd.DataFrame):
         if y.shape[1] != 1:

@@ -88,8 +88,8 @@ class Task:
         Raises
         ------
         DataError
-            No rows or columns, wrong length of `y`, no target at all, infinite, huge (beyond 1e100) or complex
-            values, dates for a target, duplicate column names, one class, constant target, or no usable column; the
+            No rows or columns, wrong length of `y`, no target at all, infinite or complex values, integers beyond
+            float64, dates for a target, duplicate column names, one class, constant target, or no usable column; the
             message says which.
         """
         frame = as_frame(X)

@@ -77,12 +77,17 @@ HEAD = "@relation x\n@attribute a numeric\n@attribute b {x,y}\n@data\n"
         HEAD + "one,x\n", HEAD + "{7 1}\n", HEAD + "'1,x\n", HEAD.replace(" b ", " a "),
         HEAD.replace("numeric", "relational"), HEAD.replace("numeric", "date 'QQ'") + "2024,x\n",
         HEAD.replace("numeric", "date") + "yesterday,x\n", "@relation x\n@data\n1\n", "@relation\n@data\n",
-        "\x00\x01\x02",
+        "\x00\x01\x02", HEAD + "100%\n",
     ],
 )  # fmt: skip
 def test_what_is_no_arff_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"is no ARFF file that can be read|declares dates as"):
         read(tmp_path, text)
+
+
+def test_the_line_at_fault_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Data value z not found in nominal declaration, at line 6"):
+        read(tmp_path, HEAD + "1,x\n2,z\n3,y\n")
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

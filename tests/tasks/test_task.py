@@ -48,8 +48,7 @@ def with_column(values: Any) -> pd.DataFrame:
         (X, ["low", "high"] * 20, {"kind": "regression"}, "must be numeric, but y holds 'low'"),
         (X, ["1", "inf"] * 20, {"kind": "regression"}, "must be finite, but y holds text such as 'inf'"),
         (X, pd.Series([np.inf, None] * 20, dtype=object), {}, "y holds infinite values"),
-        (X, [10**400, 1] * 20, {}, r"y holds numbers beyond 1e\+100"),
-        (X, np.linspace(-1.0, 1.0, N) * 1e308, {}, r"y holds numbers beyond 1e\+100; rescale them"),
+        (X, [10**400, 1] * 20, {}, "y holds integers beyond the range of float64"),
         (X, pd.date_range("2024-01-01", periods=N), {}, "y holds values of type datetime64; give numbers"),
         (X, pd.date_range("2024-01-01", periods=N).date, {}, "y holds values of type date; give numbers"),
         (X, pd.timedelta_range("0s", periods=N), {}, "y holds values of type timedelta64; give numbers"),
@@ -124,7 +123,7 @@ def test_the_index_of_y_does_not_matter_and_input_is_not_changed() -> None:
         (np.linspace(0, 1, N), "regression"),
         (np.arange(N), "regression"),  # more than 20 distinct numbers, more than 5 % of the rows
         (np.arange(N) * 3.0, "regression"),
-        (np.linspace(-1.0, 1.0, N) * 1e100, "regression"),
+        (np.linspace(-1.0, 1.0, N) * 1e308, "regression"),  # their span is beyond float64
         (np.where(Y, 2**62, 2**62 + 1024), "classification"),
         (np.arange(1000) % 30, "classification"),  # 30 values, 3 % of the rows
         (pd.Series([1.5, None, 2.5, 3.0] * 10, dtype="Float64"), "regression"),
