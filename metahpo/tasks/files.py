@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,12 @@ def write_table_file(path: Path, frame: pd.DataFrame) -> str:
             sha256 = hashlib.file_digest(data, "sha256").hexdigest()
         temporary.replace(path)
     except (TypeError, ValueError) as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise DataError(
             f"{path.name!r} cannot be written as Parquet: {error}; give columns of one type each, of different names."
         ) from error
     except OSError as error:
+        _discard(temporary)
         raise StoreError(f"{path.name!r} cannot be written to {str(path.parent)!r}: {error}.") from error
     return sha256
 
@@ -92,7 +94,14 @@ def write_json_file(path: Path, record: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
+        _discard(temporary)
         raise StoreError(f"{path.name!r} cannot be written to {str(path.parent)!r}: {error}.") from error
+
+
+def _discard(temporary: Path) -> None:
+    """Remove a file that was not written to its end, so that a full disk is not filled further."""
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def read_json_file(path: Path) -> Any:

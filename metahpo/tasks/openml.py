@@ -114,10 +114,10 @@ class OpenMLClient:
 
     def suite(self, name: str | int) -> list[int]:
         """Ids of the tasks of a benchmark suite."""
-        found = self._ask(f"suite {name!r}", partial(openml.study.get_suite, name))
-        if not found.tasks:
+        found = self._ask(f"suite {name!r}", partial(_suite, name))
+        if not found:
             raise DataError(f"suite {name!r} lists no tasks; expected a suite of tasks.")
-        return list(found.tasks)
+        return found
 
     def task(self, task_id: int) -> tuple[int, str, TaskKind]:
         """Data id, target and kind of a task."""
@@ -164,6 +164,15 @@ class OpenMLClient:
             f"{what} could not be fetched in {TRIES} tries: {said[:500]}. What was fetched before is kept; check the "
             "connection, then start the same command again."
         ) from failure
+
+
+def _suite(name: str | int) -> list[int]:
+    try:
+        return list(openml.study.get_suite(name).tasks or ())
+    except ValueError as error:
+        if "entity type" in str(error):
+            raise DataError(f"{name!r} is a study of runs; expected a suite of tasks.") from error
+        raise
 
 
 def _task(task_id: int) -> OpenMLTask:

@@ -83,7 +83,7 @@ def prefetch(
     wanted = list(dict.fromkeys(wanted))
     inventory = Inventory(cache, max_cells)
     errors: list[DataError | StoreError] = []
-    silent = 0
+    silent = number = 0
     for number, one in enumerate(wanted, 1):
         standing = inventory.standing(one)
         data_id = one.number if one.sort == "dataset" else None
@@ -112,8 +112,9 @@ def prefetch(
             break
     if errors:
         first = next((e for e in errors if isinstance(e, StoreError)), errors[0])
-        more = f" The others are in the cache, but for {len(errors) - 1} more." if len(errors) > 1 else ""
-        raise type(first)(f"{first}{more}") from first
+        more = f" So it is with {len(errors) - 1} more." if len(errors) > 1 else ""
+        untried = f" {len(wanted) - number} were not tried." if number < len(wanted) else ""
+        raise type(first)(f"{first}{more}{untried}") from first
 
 
 def _fetch(client: OpenMLClient, cache: Path, wanted: Wanted, max_cells: int) -> tuple[str, int, str]:

@@ -11,7 +11,7 @@ from tests.tasks.openml_server import OpenMLServer, fruit_server
 
 @pytest.fixture
 def server() -> Iterator[OpenMLServer]:
-    """Three small datasets, a task on each, and suites "fruits" and "99" of these; "empty" has none."""
+    """Three small datasets, a task on each, and suites "fruits" and "99" of these; "empty" and "runs" have none."""
     server = fruit_server()
     thread = server.start()
     yield server

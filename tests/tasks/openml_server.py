@@ -194,7 +194,8 @@ class OpenMLServer(ThreadingHTTPServer):
         tasks = "".join(f"<oml:task_id>{i}</oml:task_id>" for i in self.suites[name])
         return (
             f"<oml:study {XMLNS}><oml:id>99</oml:id><oml:alias>{name}</oml:alias>"
-            "<oml:main_entity_type>task</oml:main_entity_type><oml:name>Fruits</oml:name>"
+            f"<oml:main_entity_type>{'run' if name == 'runs' else 'task'}</oml:main_entity_type>"
+            "<oml:name>Fruits</oml:name>"
             "<oml:description>All fruit.</oml:description><oml:status>active</oml:status>"
             "<oml:creation_date>2026-01-01</oml:creation_date><oml:creator>1</oml:creator>"
             + (f"<oml:tasks>{tasks}</oml:tasks>" if tasks else "")
@@ -289,7 +290,7 @@ def fruit_server() -> OpenMLServer:
         12: HostedTask(2, "price", 2, splits=splits_of(HALVES, 12)),
         13: HostedTask(3, splits=splits_of(HALVES, 12)),
     }
-    server.suites = {"fruits": [11, 12, 13], "99": [11, 12, 13], "empty": []}
+    server.suites = {"fruits": [11, 12, 13], "99": [11, 12, 13], "empty": [], "runs": []}
     return server
 
 

@@ -106,7 +106,9 @@ def test_a_lasting_fault_fails_its_dataset_and_no_other(server: OpenMLServer, tm
 
 def test_a_server_that_is_gone_is_not_asked_for_everything(server: OpenMLServer, tmp_path: Path) -> None:
     server.faults = [("", "hang up")] * 100
-    seen = fetch_in_part(server, tmp_path, "dataset 1 could not be fetched in 4 tries", data_ids=range(1, 50))
+    seen = fetch_in_part(
+        server, tmp_path, "dataset 1 could not .* with 2 more. 46 were not tried", data_ids=range(1, 50)
+    )
     assert len(seen) == 3
 
 
@@ -147,6 +149,7 @@ def test_a_damaged_entry_of_two_tasks_is_mended_for_both(server: OpenMLServer, t
         ({"task_ids": [77]}, "OpenML does not give task 77"),
         ({"suite": "vegetables"}, "OpenML does not give suite 'vegetables'"),
         ({"suite": "empty"}, "suite 'empty' lists no tasks"),
+        ({"suite": "runs"}, "'runs' is a study of runs; expected a suite of tasks"),
         ({}, "nothing to fetch: give the name of a suite"),
     ],
 )
