@@ -18,8 +18,8 @@ class Throttle:
     pause_seconds : float
         From the end of one request to the start of the next.
     timeout_seconds : float
-        Without a byte from the server; then the request fails. None was known to the OpenML client, which could hang
-        for days on one dead connection.
+        Without a byte from the server; then the request fails. The OpenML client sets no limit of its own, and would
+        wait on one dead connection for ever.
     """
 
     def __init__(self, pause_seconds: float, timeout_seconds: float) -> None:

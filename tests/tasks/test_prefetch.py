@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,25 @@ def test_a_server_that_is_gone_is_not_asked_for_everything(server: OpenMLServer,
         server, tmp_path, "dataset 1 could not .* with 2 more. 46 were not tried", data_ids=range(1, 50)
     )
     assert len(seen) == 3
+
+
+def test_a_killed_run_goes_on_where_it_stopped(server: OpenMLServer, tmp_path: Path) -> None:
+    server.faults = [("/download/2", "silent")]
+    code = (
+        "import sys; from metahpo.tasks.prefetch import prefetch; "
+        "list(prefetch(sys.argv[1], data_ids=[1, 2], server=sys.argv[2]))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), server.api])
+    try:
+        deadline = time.monotonic() + 60
+        while server.faults and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        child.kill()
+        child.wait()
+    assert cached_keys(tmp_path) == ["1"]
+    assert fetch(server, tmp_path, data_ids=[1, 2]) == {"dataset 1": "cached", "dataset 2": "fetched"}
+    assert read_task(tmp_path, "2").n_rows == 12
 
 
 @pytest.mark.parametrize("victim", ["1.parquet", "1.splits-11.parquet", "1.json"])
