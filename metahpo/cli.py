@@ -112,7 +112,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _prefetch(options: argparse.Namespace) -> None:
-    from metahpo.tasks.openml import prefetch
+    from metahpo.tasks.prefetch import prefetch
 
     for fetched in prefetch(
         options.cache,
@@ -121,7 +121,7 @@ def _prefetch(options: argparse.Namespace) -> None:
         task_ids=options.task_ids,
         server=options.server,
     ):
-        print(f"{fetched.data_id}: {fetched.outcome}", flush=True)
+        print(fetched, flush=True)
 
 
 def _build(options: argparse.Namespace) -> None:
