@@ -6,7 +6,7 @@ best predicts configurations kept out: a network needs to have seen more of them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -37,10 +37,11 @@ class KernelSettings:
 def choose_features(
     tasks: list[SourceTask], settings: KernelSettings, generator: torch.Generator, rng: np.random.Generator
 ) -> FeatureMap:
-    """The kind of features whose kernel, learnt from part of the configurations, best predicts the others."""
+    """The kind of features whose kernel, learnt briefly from part of the configurations, best predicts the others."""
     shown, hidden = hide_configurations(tasks, rng)
+    brief = replace(settings, kernel_steps=max(1, settings.kernel_steps // 3))
     densities = {
-        features: predictive_density(learn_kernel(shown, features, settings, generator), shown, hidden)
+        features: predictive_density(learn_kernel(shown, features, brief, generator), shown, hidden)
         for features in FEATURE_MAPS
     }
     return max(densities, key=densities.__getitem__)
