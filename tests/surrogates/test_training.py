@@ -80,7 +80,7 @@ def test_a_meta_dataset_is_learnt_from_by_space_and_metric() -> None:
 
 def test_source_functions_follow_their_records_where_the_design_is_shared() -> None:
     tables = [SourceTask.from_table(t) for t in world(4)]
-    kernel = DeepKernel(3).double().requires_grad_(False)
+    kernel = DeepKernel(3, "network").double().requires_grad_(False)
     kernel.log_noise.fill_(-9.0)
     Z = torch.tensor(reference_configurations([t.X.numpy() for t in tables], 100, np.random.default_rng(0)))
     assert len(Z) == 30
