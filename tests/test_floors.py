@@ -32,7 +32,9 @@ ADDRESSES = {
     "openml": {"tasks/openml.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
+    "orjson": {"trials/schema.py"},
     "psutil": {"building/process_tree.py"},
+    "pyarrow": {"trials/parts.py"},
     "safetensors": {"surrogates/tensor_file.py"},
 }
 
