@@ -30,6 +30,10 @@ WITHIN_FLOOR = {("trials", "space")}
 #: Dependency -> the files that may import it.
 ADDRESSES = {
     "openml": {"tasks/openml.py"},
+    "minio": {"tasks/openml.py"},
+    "urllib3": {"tasks/openml.py"},
+    "requests": {"tasks/throttle.py"},
+    "arff": {"tasks/arff.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
     "orjson": {"trials/schema.py"},
