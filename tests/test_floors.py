@@ -36,6 +36,9 @@ ADDRESSES = {
     "arff": {"tasks/arff.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
+    "orjson": {"trials/schema.py"},
+    "psutil": {"building/process_tree.py"},
+    "pyarrow": {"trials/parts.py"},
     "safetensors": {"surrogates/tensor_file.py"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -10,12 +11,12 @@ from functools import cache
 from pathlib import Path
 
 import joblib
-import pandas as pd
 from tqdm import tqdm
 
 from metahpo.building.measurement import Protocol
 from metahpo.building.plan import Plan
 from metahpo.building.trial_process import Limits, TrialProcess
+from metahpo.trials.records import TaskRefusal
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialKey
 
@@ -63,17 +64,25 @@ def run_plan(plan: Plan, folder: Path | str, *, n_jobs: int = -1, limits: Limits
 def run_batch(batch: list[TrialKey], plan: Plan, folder: Path, limits: Limits, driver: int) -> tuple[int, int]:
     """Run a batch in this worker and append every trial as soon as it is finished; number failed, number done.
 
-    `driver` is the process id of the one that runs the plan.
+    Trials that another driver has recorded by now are passed over. A task that cannot be measured is recorded with its
+    reason, and left. `driver` is the process id of the one that runs the plan.
     """
     if os.getppid() == driver:
         _end_with(driver)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     process, store = _tools_of_this_worker(plan, folder, limits)
-    n_failed = 0
+    n_failed = n_done = 0
+    recorded = store.identities()
     for key in batch:
-        trial = process.run(key)
-        n_failed += not trial.fold_losses
-        store.append([trial])
-    return n_failed, len(batch)
+        if key.identity in recorded:
+            continue
+        outcome = process.run(key)
+        store.append([outcome])
+        if isinstance(outcome, TaskRefusal):
+            break
+        n_failed += not outcome.fold_losses
+        n_done += 1
+    return n_failed, n_done
 
 
 @cache
@@ -97,25 +106,3 @@ def _tools_of_this_worker(plan: Plan, folder: Path, limits: Limits) -> tuple[Tri
     if key not in _tools:
         _tools[key] = (TrialProcess(Path(plan.cache), plan.protocol, limits), TrialStore(folder))
     return _tools[key]
-
-
-def status(folder: Path | str) -> pd.DataFrame:
-    """Trials of a build: one row a learner, columns planned, done, owed, success and each kind of failure.
-
-    Raises
-    ------
-    StoreError
-        No build in that folder.
-    """
-    folder = Path(folder)
-    plan = Plan.load(folder / PLAN_FILE)
-    planned = pd.DataFrame([(k.identity, k.learner) for k in plan.trials()], columns=["identity", "learner"])
-    done = pd.DataFrame([(t.key.identity, str(t.status)) for t in TrialStore(folder)], columns=["identity", "status"])
-    joined = planned.merge(done, on="identity", how="left")
-    counts = joined.groupby("learner", sort=False)["identity"].count().to_frame("planned")
-    counts["done"] = joined[joined["status"].notna()].groupby("learner")["identity"].count()
-    by_status = joined.pivot_table(index="learner", columns="status", values="identity", aggfunc="count")
-    table = counts.join(by_status).fillna(0).astype(int)
-    table.insert(2, "owed", table["planned"] - table["done"])
-    table.loc["all"] = table.sum()
-    return table

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from metahpo.building.measurement import Protocol
 from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named, learner_names
+from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import cached_keys, read_sidecar
 from metahpo.tasks.task import KINDS, TaskKind
@@ -52,16 +54,16 @@ class Plan:
 
     def trials(self) -> Iterator[TrialKey]:
         """All trials of the design, task by task."""
-        designs: dict[tuple[str, TaskKind], list[dict[str, object]]] = {}
         for task in self.tasks:
             for learner in self.learners:
-                if (learner, task.kind) not in designs:
-                    space = learner_named(learner, task.kind).space
-                    designs[learner, task.kind] = sobol_design(space, self.n_configurations, self.protocol.seed)
-                for configuration in designs[learner, task.kind]:
+                for configuration in self.design(learner, task):
                     yield TrialKey(task.key, learner, configuration, self.protocol.name, self.protocol.seed)
 
-    def owed(self, recorded: set[str]) -> list[list[TrialKey]]:
+    def design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
+        """Configurations of a learner on a task; one object for all tasks that share them."""
+        return _shared_design(learner, task.kind, self.n_configurations, self.protocol.seed)
+
+    def owed(self, recorded: Container[str]) -> list[list[TrialKey]]:
         """Batches of trials that are not recorded yet, each of one learner on one task."""
         batches: list[list[TrialKey]] = []
         for key in self.trials():
@@ -183,6 +185,11 @@ def make_plan(
         for name in names:
             learner_named(name, task.kind)
     return Plan(str(cache), tuple(chosen), names, n_configurations, protocol or Protocol())
+
+
+@lru_cache(maxsize=64)
+def _shared_design(learner: str, kind: TaskKind, n_configurations: int, seed: int) -> tuple[Configuration, ...]:
+    return tuple(sobol_design(learner_named(learner, kind).space, n_configurations, seed))
 
 
 def _cost(sidecar: dict[str, object]) -> float:
