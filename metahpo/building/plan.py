@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from metahpo.building.measurement import Protocol
+from metahpo.building.shard import WHOLE, Shard
 from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named, learner_names
+from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import cached_keys, read_sidecar
 from metahpo.tasks.task import KINDS, TaskKind
 from metahpo.trials.trial import TrialKey
-
-#: Trials of one learner on one task that a worker runs in one go: the task is read once for them.
-BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -50,29 +50,27 @@ class Plan:
     n_configurations: int
     protocol: Protocol
 
+    @property
+    def n_trials(self) -> int:
+        """Number of trials of the design."""
+        return sum(len(self._design(learner, task)) for task in self.tasks for learner in self.learners)
+
     def trials(self) -> Iterator[TrialKey]:
-        """All trials of the design, task by task."""
-        designs: dict[tuple[str, TaskKind], list[dict[str, object]]] = {}
+        """All trials of the design, task by task, learner by learner."""
         for task in self.tasks:
             for learner in self.learners:
-                if (learner, task.kind) not in designs:
-                    space = learner_named(learner, task.kind).space
-                    designs[learner, task.kind] = sobol_design(space, self.n_configurations, self.protocol.seed)
-                for configuration in designs[learner, task.kind]:
+                for configuration in self._design(learner, task):
                     yield TrialKey(task.key, learner, configuration, self.protocol.name, self.protocol.seed)
 
-    def owed(self, recorded: set[str]) -> list[list[TrialKey]]:
-        """Batches of trials that are not recorded yet, each of one learner on one task."""
-        batches: list[list[TrialKey]] = []
+    def owed(self, recorded: Container[str], shard: Shard = WHOLE) -> Iterator[TrialKey]:
+        """Trials of a share of the design that are not recorded yet, one after the other: a plan may have millions."""
         for key in self.trials():
-            if key.identity in recorded:
-                continue
-            last = batches[-1] if batches else []
-            if last and len(last) < BATCH and (last[0].task, last[0].learner) == (key.task, key.learner):
-                last.append(key)
-            else:
-                batches.append([key])
-        return batches
+            identity = key.identity
+            if identity not in recorded and shard.owns(identity):
+                yield key
+
+    def _design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
+        return _shared_design(learner, task.kind, self.n_configurations, self.protocol.seed)
 
     def save(self, path: Path) -> None:
         """Write the plan as JSON, under a temporary name first.
@@ -182,7 +180,12 @@ def make_plan(
     for task in chosen:
         for name in names:
             learner_named(name, task.kind)
-    return Plan(str(cache), tuple(chosen), names, n_configurations, protocol or Protocol())
+    return Plan(str(Path(cache).absolute()), tuple(chosen), names, n_configurations, protocol or Protocol())
+
+
+@lru_cache(maxsize=64)
+def _shared_design(learner: str, kind: TaskKind, n_configurations: int, seed: int) -> tuple[Configuration, ...]:
+    return tuple(sobol_design(learner_named(learner, kind).space, n_configurations, seed))
 
 
 def _cost(sidecar: dict[str, object]) -> float:

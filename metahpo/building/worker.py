@@ -1,0 +1,147 @@
+"""The unit of work: a batch of trials of one learner on one task, run in this process's trial process, one by one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from metahpo.building.claims import claims_of
+from metahpo.building.measurement import Protocol
+from metahpo.building.trial_process import Limits, TrialProcess
+from metahpo.trials.store import TrialStore
+from metahpo.trials.trial import TrialKey
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a worker must know besides its trials.
+
+    Attributes
+    ----------
+    folder : path
+        Folder of the build, which every worker sees under this path.
+    cache : path
+        Dataset cache, likewise.
+    protocol : Protocol
+    limits : Limits
+    drain : path
+        Flag file: where it exists, no further trial begins.
+    driver : (str, int)
+        Host and process id of the driver.
+    """
+
+    folder: Path
+    cache: Path
+    protocol: Protocol
+    limits: Limits
+    drain: Path
+    driver: tuple[str, int] = field(default_factory=lambda: (socket.gethostname(), os.getpid()))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    learner : str
+    n_done, n_failed : int
+        Trials run, and those of them that failed.
+    n_elsewhere : int
+        Trials left alone because another worker was running them.
+    seconds : float
+        Wall-clock seconds of the batch.
+    """
+
+    learner: str
+    n_done: int
+    n_failed: int
+    n_elsewhere: int
+    seconds: float
+
+
+def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
+    """Run a batch and append every trial as soon as it is finished.
+
+    A trial that another driver's worker runs or has recorded is left alone. The store is looked into only once the
+    trials are claimed: what another worker held until then, it has recorded by now.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be read or written, or a dataset cannot be read.
+    """
+    start = time.perf_counter()
+    if (socket.gethostname(), os.getpid()) != place.driver:
+        ignore_interrupts()
+    if (socket.gethostname(), os.getppid()) == place.driver:
+        _end_with(os.getppid())
+    process, store = _tools_of_this_worker(place)
+    claims = claims_of(place.folder)
+    n_done = n_failed = 0
+    claimed = {key.identity: key for key in batch if claims.take(key.identity)}
+    n_elsewhere = len(batch) - len(claimed)
+    try:
+        recorded = store.identities() if claimed else set()
+        while claimed:
+            identity = next(iter(claimed))
+            key = claimed[identity]
+            if identity not in recorded and not place.drain.exists():
+                trial = process.run(key)
+                store.append([trial])
+                n_done += 1
+                n_failed += not trial.fold_losses
+            claims.release(identity)
+            del claimed[identity]
+    finally:
+        for identity in claimed:
+            claims.release(identity)
+    return Outcome(batch[0].learner, n_done, n_failed, n_elsewhere, time.perf_counter() - start)
+
+
+def close_tools() -> None:
+    """End the trial process of this thread, if it has been a worker itself."""
+    while _tools.of_place:
+        _tools.of_place.popitem()[1][0].close()
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to the driver's children as well, to the driver."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@cache
+def _end_with(driver: int) -> None:
+    """End this worker when its parent is gone: loky's would wait for work, and hold memory, for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(1.0)
+        os._exit(1)  # the trial process sees its pipe closed and ends as well
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _Tools(threading.local):
+    """Trial process and store file of this thread: an engine keeps its workers, and Dask may give a process several."""
+
+    def __init__(self) -> None:
+        self.of_place: dict[tuple[Path, Path, Protocol, Limits], tuple[TrialProcess, TrialStore]] = {}
+
+
+_tools = _Tools()
+
+
+def _tools_of_this_worker(place: Workplace) -> tuple[TrialProcess, TrialStore]:
+    key = (place.folder, place.cache, place.protocol, place.limits)
+    if key not in _tools.of_place:
+        _tools.of_place[key] = (TrialProcess(place.cache, place.protocol, place.limits), TrialStore(place.folder))
+    return _tools.of_place[key]
