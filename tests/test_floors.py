@@ -32,6 +32,7 @@ ADDRESSES = {
     "openml": {"tasks/openml.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
+    "psutil": {"building/process_tree.py"},
     "safetensors": {"surrogates/tensor_file.py"},
 }
 
