@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metahpo import __version__
+from metahpo.building.engines.options import add_engine_arguments
 from metahpo.exceptions import MetaHPOError
 
 
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--exclude-families", nargs="*", default=[], help="task families to hold out")
     build.add_argument("--seconds", type=float, default=60.0, help="limit of one trial (default: 60)")
     build.add_argument("--memory-gb", type=float, default=4.0, help="limit of one trial (default: 4)")
-    build.add_argument("--jobs", type=int, default=-1, help="worker processes (default: one a core)")
+    add_engine_arguments(build)
     build.set_defaults(run=_build)
 
     status = commands.add_parser("status", help="what a build has done, owes, and why trials failed")
@@ -125,6 +126,7 @@ def _prefetch(options: argparse.Namespace) -> None:
 
 def _build(options: argparse.Namespace) -> None:
     from metahpo.building.builder import run_plan
+    from metahpo.building.engines.options import engine_from, shard_from
     from metahpo.building.measurement import Protocol
     from metahpo.building.plan import make_plan
     from metahpo.building.trial_process import Limits
@@ -138,7 +140,7 @@ def _build(options: argparse.Namespace) -> None:
         exclude_families=options.exclude_families,
     )
     limits = Limits(options.seconds, int(options.memory_gb * 2**30))
-    run_plan(plan, options.folder, n_jobs=options.jobs, limits=limits)
+    run_plan(plan, options.folder, engine=engine_from(options), limits=limits, shard=shard_from(options))
     _status(options)
 
 
