@@ -37,8 +37,8 @@ from metahpo.trials.trial import TrialKey
 if TYPE_CHECKING:
     from submitit.core.utils import DelayedSubmission
 
-#: Seconds between two looks at the queue and the store.
-POLL_SECONDS = 5.0
+#: Seconds between two looks at the queue and the store: at first, and at most; each wait is twice the one before.
+FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.5, 8.0
 #: How long Slurm may give no answer before the driver gives up; the array itself goes on.
 SILENCE_SECONDS = 600.0
 #: Folder of the arrays' logs and scripts, within that of the build.
@@ -109,26 +109,29 @@ class SlurmEngine:
 
     def run(self, batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
         """See :class:`metahpo.building.engines.engine.Engine`; elements find by themselves what is owed."""
-        if next(batches, None) is None:
-            return
+        n_owed = sum(map(len, batches))
         name, flag, store = _job_name(place.folder), _flag(place.folder), TrialStore(place.folder)
-        at_first = n_recorded = len(store.identities())
+        before = len(store.identities())
         if not _in_queue(name):
             flag.unlink(missing_ok=True)
             self._submit(name, place)
         try:
-            while _in_queue(name):
+            n_done, pause = 0, FIRST_POLL_SECONDS
+            while n_done < n_owed and _in_queue(name):
                 if place.drain.exists() and not flag.exists():
                     flag.touch()
                     _cancel(name, "--state=PENDING")
-                time.sleep(POLL_SECONDS)
-                n_new = len(store.identities()) - n_recorded
-                n_recorded += n_new
+                time.sleep(pause)
+                pause = min(2.0 * pause, LAST_POLL_SECONDS)
+                n_new = len(store.identities()) - before - n_done
+                n_done += n_new
                 yield Outcome(name, n_new, 0, 0, 0.0)
         except KeyboardInterrupt:
             _cancel(name)
             raise
-        if len(store.identities()) == at_first and not flag.exists():
+        if n_done >= n_owed:
+            _cancel(name, "--state=PENDING")  # such as requeued ones, which Slurm makes wait for two minutes
+        elif not n_done and not flag.exists():
             raise WorkersLostError(
                 f"the job array ended and left no trial; its logs in {str(place.folder / LOGS)!r} say why."
             )
@@ -183,7 +186,7 @@ def _in_queue(name: str) -> bool:
                     f"Slurm has not answered for {SILENCE_SECONDS:g} s ({error}); the job array {name!r} goes on by "
                     "itself. Start the same command again to go on watching it."
                 ) from error
-            time.sleep(POLL_SECONDS)
+            time.sleep(LAST_POLL_SECONDS)
 
 
 def _cancel(name: str, *options: str) -> None:
