@@ -53,13 +53,13 @@ class Plan:
     @property
     def n_trials(self) -> int:
         """Number of trials of the design."""
-        return sum(len(self._design(learner, task)) for task in self.tasks for learner in self.learners)
+        return sum(len(self.design(learner, task)) for task in self.tasks for learner in self.learners)
 
     def trials(self) -> Iterator[TrialKey]:
         """All trials of the design, task by task, learner by learner."""
         for task in self.tasks:
             for learner in self.learners:
-                for configuration in self._design(learner, task):
+                for configuration in self.design(learner, task):
                     yield TrialKey(task.key, learner, configuration, self.protocol.name, self.protocol.seed)
 
     def owed(self, recorded: Container[str], shard: Shard = WHOLE) -> Iterator[TrialKey]:
@@ -69,7 +69,8 @@ class Plan:
             if identity not in recorded and shard.owns(identity):
                 yield key
 
-    def _design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
+    def design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
+        """Configurations of a learner on a task; one object for all tasks that share them."""
         return _shared_design(learner, task.kind, self.n_configurations, self.protocol.seed)
 
     def save(self, path: Path) -> None:
