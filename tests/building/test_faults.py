@@ -40,9 +40,7 @@ def undisturbed(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """What a build finds that nobody disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed")
     protocol = Protocol(n_folds=2, max_rows=100)
-    plan = make_plan(
-        small_cache, keys=TASKS, learners=["linear"], n_configurations=N_CONFIGURATIONS, protocol=protocol
-    )
+    plan = make_plan(small_cache, keys=TASKS, learners=["linear"], n_configurations=N_CONFIGURATIONS, protocol=protocol)
     run_plan(plan, folder, n_jobs=1)
     found = losses(folder)
     assert len(found) == len(TASKS) * N_CONFIGURATIONS
@@ -65,6 +63,10 @@ class Driver:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
 
     def descendants(self) -> list[psutil.Process]:
         try:
@@ -123,8 +125,7 @@ def test_killed_workers_and_drivers_lose_and_repeat_nothing(
     n_killed = n_drivers = 0
     while (n_killed < 30 or n_drivers < 5) and build.wait_for_trials(int(rng.integers(1, 12))):
         if n_drivers < 5 and rng.random() < 1 / 3:
-            build.kill()
-            build.start()
+            build.restart()
             n_drivers += 1
         else:
             victims = build.descendants()

@@ -41,8 +41,10 @@ def engine_from(options: argparse.Namespace) -> Engine:
     Raises
     ------
     DataError
-        An option of `sbatch` that is no KEY=VALUE.
+        An option of `sbatch` that is no KEY=VALUE, or a shard for a job array.
     """
+    if options.engine == "slurm" and options.shard is not None:
+        raise DataError("the elements of a job array share the plan out by themselves: leave out --shard.")
     workers = options.jobs if options.jobs > 0 else None
     if options.engine == "dask":
         from metahpo.building.engines.dask import DaskEngine

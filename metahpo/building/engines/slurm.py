@@ -8,8 +8,8 @@ started again finds its array in the queue and goes on watching it::
 
 The folder of the build, the dataset cache and the Python environment must be visible to all nodes under the same paths.
 An element that reaches its time limit, is preempted or loses its node is requeued and goes on where the store ends;
-what is owed when the array has ended, because elements were cancelled or failed, goes to another array. What a job
-returns is never read: the store is the truth.
+one that is cancelled or fails is replaced while trials are owed. What a job returns is never read: the store is the
+truth.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the queue and the store: at first, and at most; each wait is twice the one before.
 FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.5, 8.0
+#: Seconds between two submissions of elements in the place of lost ones.
+REPLACE_SECONDS = 30.0
 #: How long Slurm may give no answer before the driver gives up; the array itself goes on.
 SILENCE_SECONDS = 600.0
 #: Folder of the arrays' logs and scripts, within that of the build.
@@ -110,17 +112,22 @@ class SlurmEngine:
     def run(self, batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
         """See :class:`metahpo.building.engines.engine.Engine`; elements find by themselves what is owed."""
         n_owed = sum(map(len, batches))
-        name, flag, store = _job_name(place.folder), _flag(place.folder), TrialStore(place.folder)
+        name, flag, store = job_name(place.folder), _flag(place.folder), TrialStore(place.folder)
         before = len(store.identities())
-        if not _in_queue(name):
+        n_done, pause, submitted = 0, FIRST_POLL_SECONDS, 0.0
+        if not _queued(name):
             flag.unlink(missing_ok=True)
-            self._submit(name, place)
+            self._submit(self.n_elements, name, place)
+            submitted = time.monotonic()
         try:
-            n_done, pause = 0, FIRST_POLL_SECONDS
-            while n_done < n_owed and _in_queue(name):
+            while n_done < n_owed and (n_queued := _queued(name)):
                 if place.drain.exists() and not flag.exists():
                     flag.touch()
                     _cancel(name, "--state=PENDING")
+                n_lost = min(self.n_elements - n_queued, n_owed - n_done - n_queued)
+                if n_lost > 0 and time.monotonic() > submitted + REPLACE_SECONDS and not flag.exists():
+                    self._submit(n_lost, name, place)
+                    submitted = time.monotonic()
                 time.sleep(pause)
                 pause = min(2.0 * pause, LAST_POLL_SECONDS)
                 n_new = len(store.identities()) - before - n_done
@@ -136,7 +143,7 @@ class SlurmEngine:
                 f"the job array ended and left no trial; its logs in {str(place.folder / LOGS)!r} say why."
             )
 
-    def _submit(self, name: str, place: Workplace) -> None:
+    def _submit(self, n_elements: int, name: str, place: Workplace) -> None:
         try:
             from submitit import SlurmExecutor
             from submitit.core.utils import FailedSubmissionError
@@ -155,13 +162,13 @@ class SlurmEngine:
         )
         try:
             with executor.batch():
-                for i in range(1, self.n_elements + 1):
-                    executor.submit(ArrayElement(place.folder, place.limits, Shard(i, self.n_elements), self.cpus))
+                for i in range(1, n_elements + 1):
+                    executor.submit(ArrayElement(place.folder, place.limits, Shard(i, n_elements), self.cpus))
         except FailedSubmissionError as error:
             raise MetaHPOError(f"sbatch refused the job array: {error}") from error
 
 
-def _job_name(folder: Path) -> str:
+def job_name(folder: Path) -> str:
     """One name a build, by which a driver that is started again finds its array."""
     return f"metahpo-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
 
@@ -170,14 +177,14 @@ def _flag(folder: Path) -> Path:
     return folder / ".drain-slurm"
 
 
-def _in_queue(name: str) -> bool:
-    """Whether any job of that name is pending or running; asks again while Slurm is silent."""
-    command = ["squeue", "--noheader", f"--user={getpass.getuser()}", f"--name={name}", "--format=%i"]
+def _queued(name: str) -> int:
+    """Number of elements that are pending or running; asks again while Slurm is silent."""
+    command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--name={name}", "--format=%i"]
     end = time.monotonic() + SILENCE_SECONDS
     while True:
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=60.0, check=True)
-            return bool(answer.stdout.strip())
+            return len(answer.stdout.split())
         except FileNotFoundError as error:
             raise MetaHPOError("there is no `squeue` here: start this on a node that submits to Slurm.") from error
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
