@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
-import pandas as pd
 from tqdm import tqdm
 
 from metahpo.building.batches import Pace, in_batches
@@ -96,10 +95,11 @@ def run_owed(
     draining, pace = Draining(folder, drain), Pace()
     place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag)
     n_fruitless = n_failed = 0
+    refused: set[str] = set()
     with draining.on_interrupt(), _progress(plan, store, shard) as progress:
         while not draining.asked:
             recorded = set(store.identities())
-            owed = plan.owed(recorded, shard)
+            owed = (key for key in plan.owed(recorded, shard) if key.task not in refused)
             first = next(owed, None)
             if first is None:
                 break
@@ -107,6 +107,7 @@ def run_owed(
             try:
                 for outcome in engine.run(_until(draining, in_batches(chain([first], owed), pace)), place):
                     pace.observe(outcome.learner, outcome.n_done, outcome.seconds)
+                    refused |= outcome.refused
                     n_elsewhere += outcome.n_elsewhere
                     n_failed += outcome.n_failed
                     progress.set_postfix({"failed": n_failed} if n_failed else None, refresh=False)
@@ -137,25 +138,3 @@ def _until(draining: Draining, batches: Iterator[list[TrialKey]]) -> Iterator[li
         if draining.asked:
             return
         yield batch
-
-
-def status(folder: Path | str) -> pd.DataFrame:
-    """Trials of a build: one row a learner, columns planned, done, owed, success and each kind of failure.
-
-    Raises
-    ------
-    StoreError
-        No build in that folder.
-    """
-    folder = Path(folder)
-    plan = Plan.load(folder / PLAN_FILE)
-    planned = pd.DataFrame([(k.identity, k.learner) for k in plan.trials()], columns=["identity", "learner"])
-    done = pd.DataFrame([(t.key.identity, str(t.status)) for t in TrialStore(folder)], columns=["identity", "status"])
-    joined = planned.merge(done, on="identity", how="left")
-    counts = joined.groupby("learner", sort=False)["identity"].count().to_frame("planned")
-    counts["done"] = joined[joined["status"].notna()].groupby("learner")["identity"].count()
-    by_status = joined.pivot_table(index="learner", columns="status", values="identity", aggfunc="count")
-    table = counts.join(by_status).fillna(0).astype(int)
-    table.insert(2, "owed", table["planned"] - table["done"])
-    table.loc["all"] = table.sum()
-    return table

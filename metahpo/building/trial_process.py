@@ -26,7 +26,8 @@ from pathlib import Path
 
 from metahpo.building.measurement import Protocol
 from metahpo.building.process_tree import ProcessTree
-from metahpo.exceptions import MetaHPOError, StoreError
+from metahpo.exceptions import MetaHPOError
+from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 #: Seconds that a new process may take to import its libraries; not counted against the first trial.
@@ -95,23 +96,23 @@ class TrialProcess:
         self.environment = dict(environment or {})
         self._child: _Child | None = None
 
-    def run(self, key: TrialKey) -> Trial:
-        """Run one trial; whatever the learner does, a trial comes back.
+    def run(self, key: TrialKey) -> Trial | TaskRefusal:
+        """Run one trial; whatever the learner does, a trial comes back, or why nothing can be measured on its task.
 
         Raises
         ------
-        StoreError
-            The dataset cannot be read.
         MetaHPOError
             The child process cannot be started at all, or holds more than the memory limit before any trial.
         """
         message = ""
         for _ in range(MAX_STARTS):
             try:
-                return self._run_once(key)
+                outcome = self._run_once(key)
             except _KilledFromOutsideError as killed:
                 message = f"{killed} {MAX_STARTS} times, from outside"
-        return Trial(key, TrialStatus.CRASHED, message=message)
+            else:
+                return replace(outcome, finished=time.time()) if isinstance(outcome, Trial) else outcome
+        return Trial(key, TrialStatus.CRASHED, message=message, finished=time.time())
 
     def close(self) -> None:
         """End the child process and what it forked, if there is one."""
@@ -121,7 +122,7 @@ class TrialProcess:
             self._child.process.wait()
         self._child = None
 
-    def _run_once(self, key: TrialKey) -> Trial:
+    def _run_once(self, key: TrialKey) -> Trial | TaskRefusal:
         child = self._started()
         start, peak = time.perf_counter(), 0
 
@@ -142,7 +143,8 @@ class TrialProcess:
                 # What it forked may hold the pipe open, so its end is no sure sign of a death.
                 if child.process.poll() is not None and not child.pipe.poll():
                     raise EOFError
-            trial, retire = child.pipe.recv()
+            outcome: Trial | TaskRefusal
+            outcome, retire = child.pipe.recv()
         except (EOFError, OSError):
             code = self._exit_code(child)
             if -code in FROM_OUTSIDE:
@@ -153,10 +155,9 @@ class TrialProcess:
         held = child.tree.resident_bytes()
         if retire or held > (child.idle_bytes + self.limits.memory_bytes) / 2:
             self.close()
-        if isinstance(trial, StoreError):
-            raise trial
-        assert isinstance(trial, Trial)
-        return replace(trial, peak_memory_bytes=max(peak, trial.peak_memory_bytes))
+        if isinstance(outcome, Trial):
+            outcome = replace(outcome, peak_memory_bytes=max(peak, held, outcome.peak_memory_bytes))
+        return outcome
 
     @staticmethod
     def _exit_code(child: _Child) -> int:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,9 +25,10 @@ from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
 from metahpo.building.measurement import DivergedError, Measuring, Protocol
-from metahpo.exceptions import StoreError
+from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
 from metahpo.tasks.cache import read_task
+from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 #: Seconds beyond its limit after which the kernel ends a trial whose parent is gone and cannot do it.
@@ -39,8 +40,8 @@ PR_SET_CHILD_SUBREAPER = 36
 def serve(pipe: Connection) -> None:
     """Receive cache and protocol once, then run trials as they come.
 
-    The answer to a key and its limit in seconds is a pair: the trial, or the StoreError that kept its dataset from
-    being read; and whether the process should be replaced before the next trial.
+    The answer to a key and its limit in seconds is a pair: the trial, or why its task cannot be measured; and whether
+    the process should be replaced before the next trial.
     """
     warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business: it lets running trials finish
@@ -53,11 +54,7 @@ def serve(pipe: Connection) -> None:
         while True:
             key, seconds = pipe.recv()
             signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
-            answer: Trial | StoreError
-            try:
-                answer = _run(key, cache, protocol)
-            except StoreError as error:
-                answer = error
+            answer = _run(key, cache, protocol)
             if os.getpid() != pid:
                 os._exit(0)  # a fork that a learner left running comes by here; only the original may answer
             signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -65,7 +62,7 @@ def serve(pipe: Connection) -> None:
             pipe.send((answer, out_of_memory or _has_children()))
 
 
-def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial:
+def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial | TaskRefusal:
     start = time.perf_counter()
     losses: Mapping[str, list[float]] = {}
     fit_seconds: list[float] = []
@@ -73,13 +70,17 @@ def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial:
     status, message = TrialStatus.SUCCESS, ""
     _forget_peak_memory()
     try:
-        measuring = _measuring(cache, key.task, protocol)
-        measured = measuring.measure(learner_named(key.learner, measuring.task.kind), key.configuration)
+        with _faults_of_the_task():
+            measuring = _measuring(cache, key.task, protocol)
+        learner = learner_named(key.learner, measuring.task.kind)
+        with _faults_of_the_task():
+            measuring.prepared(learner.encoding)
+        measured = measuring.measure(learner, key.configuration)
         losses, fit_seconds, predict_seconds = measured.fold_losses, measured.fit_seconds, measured.predict_seconds
         if not all(math.isfinite(x) for fold in losses.values() for x in fold):
             status, message = TrialStatus.DIVERGED, "a loss is not finite"
-    except StoreError:
-        raise  # a dataset that cannot be read is no fault of the learner: nothing has been measured
+    except _UnmeasurableError as error:
+        return TaskRefusal(key.task, str(error)[:500], time.time())
     except MemoryError as error:
         status, message = TrialStatus.OUT_OF_MEMORY, str(error) or "out of memory"
     except DivergedError as error:
@@ -99,6 +100,23 @@ def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial:
         peak_memory_bytes=_peak_memory_bytes(),
         versions=library_versions(),
     )
+
+
+class _UnmeasurableError(Exception):
+    pass
+
+
+@contextlib.contextmanager
+def _faults_of_the_task() -> Iterator[None]:
+    """What goes wrong before any learner has a part in it (a damaged file, a constant target) is the task's fault."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except MetaHPOError as error:
+        raise _UnmeasurableError(str(error)) from error
+    except Exception as error:
+        raise _UnmeasurableError(f"it cannot be prepared: {type(error).__name__}: {error}") from error
 
 
 @lru_cache(maxsize=2)

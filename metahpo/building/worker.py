@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from metahpo.building.claims import claims_of
 from metahpo.building.measurement import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
+from metahpo.trials.records import TaskRefusal
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialKey
 
@@ -58,6 +59,8 @@ class Outcome:
         Trials left alone because another worker was running them.
     seconds : float
         Wall-clock seconds of the batch.
+    refused : set of str
+        The batch's task, where it cannot be measured; the reason is in the store.
     """
 
     learner: str
@@ -65,18 +68,20 @@ class Outcome:
     n_failed: int
     n_elsewhere: int
     seconds: float
+    refused: frozenset[str] = frozenset()
 
 
 def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
     """Run a batch and append every trial as soon as it is finished.
 
     A trial that another driver's worker runs or has recorded is left alone. The store is looked into only once the
-    trials are claimed: what another worker held until then, it has recorded by now.
+    trials are claimed: what another worker held until then, it has recorded by now. A task that cannot be measured is
+    recorded with its reason, and left.
 
     Raises
     ------
     StoreError
-        The store cannot be read or written, or a dataset cannot be read.
+        The store cannot be read or written.
     """
     start = time.perf_counter()
     if (socket.gethostname(), os.getpid()) != place.driver:
@@ -85,25 +90,28 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
         _end_with(os.getppid())
     process, store = _tools_of_this_worker(place)
     claims = claims_of(place.folder)
-    n_done = n_failed = 0
+    n_done, n_failed, refused = 0, 0, frozenset[str]()
     claimed = {key.identity: key for key in batch if claims.take(key.identity)}
     n_elsewhere = len(batch) - len(claimed)
     try:
-        recorded = store.identities() if claimed else set()
+        recorded: Container[str] = store.identities() if claimed else ()
         while claimed:
             identity = next(iter(claimed))
             key = claimed[identity]
             if identity not in recorded and not place.drain.exists():
-                trial = process.run(key)
-                store.append([trial])
+                record = process.run(key)
+                store.append([record])
+                if isinstance(record, TaskRefusal):
+                    refused = frozenset([key.task])
+                    break
                 n_done += 1
-                n_failed += not trial.fold_losses
+                n_failed += not record.fold_losses
             claims.release(identity)
             del claimed[identity]
     finally:
         for identity in claimed:
             claims.release(identity)
-    return Outcome(batch[0].learner, n_done, n_failed, n_elsewhere, time.perf_counter() - start)
+    return Outcome(batch[0].learner, n_done, n_failed, n_elsewhere, time.perf_counter() - start, refused)
 
 
 def close_tools() -> None:

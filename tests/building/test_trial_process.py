@@ -20,12 +20,13 @@ import pytest
 from metahpo.building.measurement import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.building.trial_worker import GRACE_SECONDS
-from metahpo.exceptions import MetaHPOError, StoreError
+from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
 from metahpo.space.configuration import default_configuration
 from metahpo.tasks.cache import write_task
 from metahpo.tasks.metric import metric_names
-from metahpo.trials.trial import TrialKey, TrialStatus
+from metahpo.trials.records import TaskRefusal
+from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 PROTOCOL = Protocol(n_folds=2, max_rows=4000)
 GENEROUS = Limits(seconds=120.0)
@@ -44,6 +45,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if key != "overflow":
             kind, frame["target"] = "classification", frame["target"] > 0
         write_task(folder, key, frame, "target", {"name": key, "kind": kind})
+    for key, target in (("constant", ["a"] * 60), ("missing", [None] * 60)):
+        frame = pd.DataFrame({"a": rng.standard_normal(60), "target": target})
+        write_task(folder, key, frame, "target", {"name": key, "kind": "classification"})
     (folder / "damaged.parquet").write_bytes(b"no longer what it was")
     return folder
 
@@ -57,6 +61,12 @@ def process(cache: Path) -> Iterator[TrialProcess]:
 
 def key(learner: str = "linear", task: str = "small", **configuration: Any) -> TrialKey:
     return TrialKey(task, learner, configuration, PROTOCOL.name)
+
+
+def measured(process: TrialProcess, key: TrialKey) -> Trial:
+    trial = process.run(key)
+    assert isinstance(trial, Trial)
+    return trial
 
 
 def children() -> list[int]:
@@ -75,7 +85,7 @@ def own_child(process: TrialProcess) -> int:
 
 def test_a_finished_trial_holds_every_metric_fold_and_second(process: TrialProcess) -> None:
     default = default_configuration(learner_named("svm", "classification").space)
-    trial = process.run(key("svm", **default))
+    trial = measured(process, key("svm", **default))
     assert (trial.status, trial.message) == (TrialStatus.SUCCESS, "")
     assert set(trial.fold_losses) == set(metric_names("classification"))
     assert all(len(folds) == 2 for folds in trial.fold_losses.values())
@@ -86,16 +96,16 @@ def test_a_finished_trial_holds_every_metric_fold_and_second(process: TrialProce
 
 
 def test_the_process_is_reused_and_a_trial_repeats_exactly(process: TrialProcess) -> None:
-    first = process.run(key("random_forest"))
+    first = measured(process, key("random_forest"))
     before = children()
-    assert process.run(key("random_forest")).fold_losses == first.fold_losses
+    assert measured(process, key("random_forest")).fold_losses == first.fold_losses
     assert children() == before
 
 
 def test_what_a_learner_prints_does_not_break_the_pipe(process: TrialProcess) -> None:
-    trial = process.run(key("svm", verbose=True))  # libsvm prints to standard output from C
+    trial = measured(process, key("svm", verbose=True))  # libsvm prints to standard output from C
     assert trial.status is TrialStatus.SUCCESS
-    assert process.run(key()).status is TrialStatus.SUCCESS
+    assert measured(process, key()).status is TrialStatus.SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -109,30 +119,40 @@ def test_what_a_learner_prints_does_not_break_the_pipe(process: TrialProcess) ->
     ids=lambda value: str(value) if isinstance(value, TrialStatus) else "",
 )
 def test_a_failing_trial_is_data(process: TrialProcess, of: TrialKey, status: TrialStatus, message: str) -> None:
-    trial = process.run(of)
+    trial = measured(process, of)
     assert trial.status is status
     assert trial.fold_losses == {}
     assert np.isnan(trial.loss("r2"))
     assert re.search(message, trial.message)
 
 
-def test_a_dataset_that_cannot_be_read_is_an_error_and_no_trial(process: TrialProcess) -> None:
-    for task, message in (("damaged", "is damaged"), ("nowhere", "no dataset 'nowhere'")):
-        with pytest.raises(StoreError, match=message):
-            process.run(key(task=task))
-    assert process.run(key()).status is TrialStatus.SUCCESS
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        ("damaged", "is damaged: expected SHA-256"),
+        ("nowhere", "no dataset 'nowhere'"),
+        ("constant", "at least two"),
+        ("missing", "missing"),
+    ],
+)
+def test_a_task_that_cannot_be_measured_is_no_trial_but_refused(process: TrialProcess, task: str, reason: str) -> None:
+    refusal = process.run(key(task=task))
+    assert isinstance(refusal, TaskRefusal)
+    assert refusal.task == task
+    assert reason in refusal.reason
+    assert measured(process, key()).status is TrialStatus.SUCCESS
 
 
 def test_a_hanging_trial_is_stopped_and_the_next_one_runs(process: TrialProcess) -> None:
-    process.run(key(task="large"))  # started and warm, so that the limit meets the learner
+    measured(process, key(task="large"))  # started and warm, so that the limit meets the learner
     before = own_child(process)
     process.limits = Limits(seconds=0.3)
     start = time.perf_counter()
-    trial = process.run(key("boosting", "large", **SLOW))
+    trial = measured(process, key("boosting", "large", **SLOW))
     assert time.perf_counter() - start < 10.0
     process.limits = GENEROUS
     assert (trial.status, trial.message, trial.fold_losses) == (TrialStatus.TIMEOUT, "stopped after 0.3 s", {})
-    assert process.run(key()).status is TrialStatus.SUCCESS
+    assert measured(process, key()).status is TrialStatus.SUCCESS
     assert own_child(process) != before
 
 
@@ -155,28 +175,28 @@ def strike(process: TrialProcess, blow: signal.Signals, times: int) -> threading
 
 
 def test_a_fault_of_the_process_is_a_crash_and_it_is_replaced(process: TrialProcess) -> None:
-    process.run(key(task="large"))
+    measured(process, key(task="large"))
     striker = strike(process, signal.SIGSEGV, 1)
-    trial = process.run(key("boosting", "large", **SLOW))
+    trial = measured(process, key("boosting", "large", **SLOW))
     striker.join()
     assert (trial.status, trial.message) == (TrialStatus.CRASHED, "the process died of SIGSEGV")
-    assert process.run(key()).status is TrialStatus.SUCCESS
+    assert measured(process, key()).status is TrialStatus.SUCCESS
 
 
 def test_a_trial_whose_process_is_killed_from_outside_runs_again(process: TrialProcess) -> None:
-    undisturbed = process.run(key("boosting", "large", **SLOW))
+    undisturbed = measured(process, key("boosting", "large", **SLOW))
     striker = strike(process, signal.SIGKILL, 1)
-    trial = process.run(key("boosting", "large", **SLOW))
+    trial = measured(process, key("boosting", "large", **SLOW))
     striker.join()
     assert (trial.status, trial.fold_losses) == (TrialStatus.SUCCESS, undisturbed.fold_losses)
 
 
 def test_a_process_that_died_between_trials_is_replaced(process: TrialProcess) -> None:
-    process.run(key())
+    measured(process, key())
     child = own_child(process)
     os.kill(child, signal.SIGKILL)
     time.sleep(0.1)
-    assert process.run(key()).status is TrialStatus.SUCCESS
+    assert measured(process, key()).status is TrialStatus.SUCCESS
     assert own_child(process) != child
 
 
@@ -222,14 +242,14 @@ def test_a_learner_that_misbehaves__status_in_time_and_nothing_left(
 ) -> None:
     pids = Path(strict.environment["PLANTED_PIDS"])
     pids.unlink(missing_ok=True)
-    assert strict.run(key()).status is TrialStatus.SUCCESS  # started and warm, so that the limits meet the learner
-    trial = strict.run(key(f"planted:{deed}", amount=amount))
+    assert measured(strict, key()).status is TrialStatus.SUCCESS  # warm: the limits meet the learner
+    trial = measured(strict, key(f"planted:{deed}", amount=amount))
     assert trial.status is status
     assert re.search(message, trial.message) if message else trial.message == ""
     assert trial.seconds < strict.limits.seconds + 2.0
     if deed in ("eat", "devour", "fork_and_eat"):
         assert trial.peak_memory_bytes > MEMORY
-    neighbour = strict.run(key())
+    neighbour = measured(strict, key())
     assert neighbour.status is TrialStatus.SUCCESS
     assert neighbour.peak_memory_bytes < MEMORY  # its own, not that of the trial before
     left = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
@@ -238,17 +258,17 @@ def test_a_learner_that_misbehaves__status_in_time_and_nothing_left(
 
 
 def test_a_learner_that_hangs_in_c_and_is_deaf_to_sigterm_ends_at_its_limit(strict: TrialProcess) -> None:
-    strict.run(key())
+    measured(strict, key())
     strict.limits = Limits(2.0, MEMORY)
-    trial = strict.run(key("planted:hang", amount=0.0))
+    trial = measured(strict, key("planted:hang", amount=0.0))
     strict.limits = Limits(60.0, MEMORY)
     assert (trial.status, trial.message) == (TrialStatus.TIMEOUT, "stopped after 2 s")
     assert 2.0 <= trial.seconds <= 4.0
-    assert strict.run(key()).status is TrialStatus.SUCCESS
+    assert measured(strict, key()).status is TrialStatus.SUCCESS
 
 
 def test_no_library_takes_more_than_one_thread(strict: TrialProcess) -> None:
-    trial = strict.run(key("planted:count_threads", amount=0.0))
+    trial = measured(strict, key("planted:count_threads", amount=0.0))
     assert (trial.status, trial.message) == (TrialStatus.SUCCESS, "")
 
 
@@ -269,7 +289,7 @@ def alive(pid: int) -> bool:
 def test_a_limit_below_what_the_libraries_hold_is_an_error(cache: Path) -> None:
     process = TrialProcess(cache, PROTOCOL, Limits(memory_bytes=1 << 20))
     with pytest.raises(MetaHPOError, match=r"holds \d+ MiB of memory before its first trial, .* limit is 1 MiB; allow"):
-        process.run(key())
+        measured(process, key())
     assert process._child is None
 
 
