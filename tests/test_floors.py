@@ -29,11 +29,16 @@ SAME_ROOM = {"release": "meta_dataset", "hpob": "meta_dataset"}
 WITHIN_FLOOR = {("trials", "space")}
 #: Dependency -> the files that may import it.
 ADDRESSES = {
+    "distributed": {"building/engines/dask.py"},
+    "joblib": {"building/assembly.py", "building/engines/local.py"},
     "openml": {"tasks/openml.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
     "psutil": {"building/process_tree.py"},
+    "pynvml": {"building/device_slots.py"},
+    "ray": {"building/engines/ray.py"},
     "safetensors": {"surrogates/tensor_file.py"},
+    "submitit": {"building/engines/slurm.py"},
 }
 
 

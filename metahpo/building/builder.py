@@ -38,6 +38,7 @@ def run_plan(
     n_jobs: int = -1,
     limits: Limits | None = None,
     shard: Shard = WHOLE,
+    workers_per_gpu: int = 1,
 ) -> None:
     """Run every trial of `plan` that is not in the store of `folder` yet.
 
@@ -57,6 +58,8 @@ def run_plan(
         What a trial may use.
     shard : Shard, default=WHOLE
         The share of the plan that this driver runs.
+    workers_per_gpu : int, default=1
+        Workers that share a GPU; those that find none free use the CPU, as all do on machines without.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def run_plan(
     folder = Path(folder).absolute()
     TrialStore(folder)  # makes the folder
     plan.save(folder / PLAN_FILE)
-    run_owed(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard)
+    run_owed(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard, workers_per_gpu)
 
 
 def run_owed(
@@ -78,6 +81,7 @@ def run_owed(
     engine: Engine,
     limits: Limits,
     shard: Shard = WHOLE,
+    workers_per_gpu: int = 1,
     *,
     drain: Path | None = None,
     wait: bool = True,
@@ -93,7 +97,7 @@ def run_owed(
     """
     plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
     draining, pace = Draining(folder, drain), Pace()
-    place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag)
+    place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu)
     n_fruitless = n_failed = 0
     refused: set[str] = set()
     with draining.on_interrupt(), _progress(plan, store, shard) as progress:

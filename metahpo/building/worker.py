@@ -11,8 +11,10 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from metahpo.building.claims import claims_of
+from metahpo.building.device_slots import DeviceSlot, take_slot, visible_devices
 from metahpo.building.measurement import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.trials.records import TaskRefusal
@@ -34,6 +36,8 @@ class Workplace:
     limits : Limits
     drain : path
         Flag file: where it exists, no further trial begins.
+    workers_per_gpu : int
+        Workers that share a GPU, on machines that have one.
     driver : (str, int)
         Host and process id of the driver.
     """
@@ -43,6 +47,7 @@ class Workplace:
     protocol: Protocol
     limits: Limits
     drain: Path
+    workers_per_gpu: int = 1
     driver: tuple[str, int] = field(default_factory=lambda: (socket.gethostname(), os.getpid()))
 
 
@@ -88,7 +93,8 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
         ignore_interrupts()
     if (socket.gethostname(), os.getppid()) == place.driver:
         _end_with(os.getppid())
-    process, store = _tools_of_this_worker(place)
+    tools = _tools_of_this_worker(place)
+    store = tools.store
     claims = claims_of(place.folder)
     n_done, n_failed, refused = 0, 0, frozenset[str]()
     claimed = {key.identity: key for key in batch if claims.take(key.identity)}
@@ -99,7 +105,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
             identity = next(iter(claimed))
             key = claimed[identity]
             if identity not in recorded and not place.drain.exists():
-                record = process.run(key)
+                record = tools.process.run(key)
                 store.append([record])
                 if isinstance(record, TaskRefusal):
                     refused = frozenset([key.task])
@@ -116,8 +122,10 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
 
 def close_tools() -> None:
     """End the trial process of this thread, if it has been a worker itself."""
-    while _tools.of_place:
-        _tools.of_place.popitem()[1][0].close()
+    while _local.tools:
+        _, tools = _local.tools.popitem()
+        tools.process.close()
+        tools.slot.release()
 
 
 def ignore_interrupts() -> None:
@@ -138,18 +146,29 @@ def _end_with(driver: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class _Tools(threading.local):
-    """Trial process and store file of this thread: an engine keeps its workers, and Dask may give a process several."""
+@dataclass(frozen=True)
+class _Tools:
+    slot: DeviceSlot
+    process: TrialProcess
+    store: TrialStore
+
+
+class _Local(threading.local):
+    """Tools of this thread: an engine keeps its workers, and Dask may run several in one process."""
 
     def __init__(self) -> None:
-        self.of_place: dict[tuple[Path, Path, Protocol, Limits], tuple[TrialProcess, TrialStore]] = {}
+        self.tools: dict[tuple[Any, ...], _Tools] = {}
 
 
-_tools = _Tools()
+_local = _Local()
 
 
-def _tools_of_this_worker(place: Workplace) -> tuple[TrialProcess, TrialStore]:
-    key = (place.folder, place.cache, place.protocol, place.limits)
-    if key not in _tools.of_place:
-        _tools.of_place[key] = (TrialProcess(place.cache, place.protocol, place.limits), TrialStore(place.folder))
-    return _tools.of_place[key]
+def _tools_of_this_worker(place: Workplace) -> _Tools:
+    # Not by driver and flag: two drivers of one build may have the same worker in turn.
+    key = (place.folder, place.cache, place.protocol, place.limits, place.workers_per_gpu)
+    if key not in _local.tools:
+        close_tools()  # of an earlier build
+        slot = take_slot(visible_devices(), place.workers_per_gpu)
+        process = TrialProcess(place.cache, place.protocol, place.limits, slot.environment)
+        _local.tools[key] = _Tools(slot, process, TrialStore(place.folder))
+    return _local.tools[key]

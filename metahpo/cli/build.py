@@ -141,7 +141,14 @@ def _run(options: argparse.Namespace) -> None:
 
     limits = Limits(options.seconds, int(options.memory_gb * 2**30))
     engine, shard = engine_from(options), shard_from(options)
-    run_plan(_planned(options), options.folder, engine=engine, limits=limits, shard=shard)
+    run_plan(
+        _planned(options),
+        options.folder,
+        engine=engine,
+        limits=limits,
+        shard=shard,
+        workers_per_gpu=options.workers_per_gpu,
+    )
     print(status(options.folder))
 
 

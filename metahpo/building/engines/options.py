@@ -23,6 +23,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, default=-1, help="workers, or elements of the job array (default: one a core; slurm: 8)"
     )
     group.add_argument("--shard", metavar="I/N", help="run share I of N only, counted from 1: on any scheduler")
+    group.add_argument(
+        "--workers-per-gpu", type=int, default=1, metavar="K", help="workers that share a GPU (default: 1)"
+    )
     group.add_argument("--address", help="dask: of a running scheduler (default: workers on this machine)")
     group.add_argument("--scheduler-file", type=Path, help="dask: file that the scheduler wrote its address to")
     group.add_argument("--partition", help="slurm: default is the cluster's")

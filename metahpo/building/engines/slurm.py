@@ -60,17 +60,20 @@ class ArrayElement:
         Its share of the plan.
     n_jobs : int
         Its workers: one a core.
+    workers_per_gpu : int
     """
 
     folder: Path
     limits: Limits
     shard: Shard
     n_jobs: int
+    workers_per_gpu: int
 
     def __call__(self) -> None:
         """Run its own share, then what nobody has claimed of the others'."""
+        engine, flag = LocalEngine(self.n_jobs), _flag(self.folder)
         for shard in (self.shard, WHOLE):
-            run_owed(self.folder, LocalEngine(self.n_jobs), self.limits, shard, drain=_flag(self.folder), wait=False)
+            run_owed(self.folder, engine, self.limits, shard, self.workers_per_gpu, drain=flag, wait=False)
 
     def checkpoint(self) -> DelayedSubmission:
         """The same again: asked for before a time limit or a preemption ends the element."""
@@ -163,7 +166,9 @@ class SlurmEngine:
         try:
             with executor.batch():
                 for i in range(1, n_elements + 1):
-                    executor.submit(ArrayElement(place.folder, place.limits, Shard(i, n_elements), self.cpus))
+                    shard = Shard(i, n_elements)
+                    element = ArrayElement(place.folder, place.limits, shard, self.cpus, place.workers_per_gpu)
+                    executor.submit(element)
         except FailedSubmissionError as error:
             raise MetaHPOError(f"sbatch refused the job array: {error}") from error
 
