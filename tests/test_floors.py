@@ -30,7 +30,6 @@ WITHIN_FLOOR = {("trials", "space")}
 #: Dependency -> the files that may import it.
 ADDRESSES = {
     "distributed": {"building/engines/dask.py"},
-    "joblib": {"building/assembly.py", "building/engines/local.py"},
     "openml": {"tasks/openml.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
