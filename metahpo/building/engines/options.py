@@ -12,7 +12,7 @@ from metahpo.exceptions import DataError
 if TYPE_CHECKING:
     from metahpo.building.engines.engine import Engine
 
-ENGINES = ("local", "dask", "slurm")
+ENGINES = ("local", "dask", "ray", "slurm")
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--workers-per-gpu", type=int, default=1, metavar="K", help="workers that share a GPU (default: 1)"
     )
-    group.add_argument("--address", help="dask: of a running scheduler (default: workers on this machine)")
+    group.add_argument("--address", help="dask, ray: of a running cluster (default: workers on this machine)")
     group.add_argument("--scheduler-file", type=Path, help="dask: file that the scheduler wrote its address to")
     group.add_argument("--partition", help="slurm: default is the cluster's")
     group.add_argument("--minutes", type=int, default=60, help="slurm: of an element, then requeued (default: 60)")
@@ -53,6 +53,10 @@ def engine_from(options: argparse.Namespace) -> Engine:
         from metahpo.building.engines.dask import DaskEngine
 
         return DaskEngine(options.address, options.scheduler_file, workers)
+    if options.engine == "ray":
+        from metahpo.building.engines.ray import RayEngine
+
+        return RayEngine(options.address, workers)
     if options.engine == "slurm":
         from metahpo.building.engines.slurm import SlurmEngine
 
