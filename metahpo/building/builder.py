@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from metahpo.building.plan import Plan
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace
-from metahpo.exceptions import MetaHPOError
+from metahpo.exceptions import MetaHPOError, StoreError
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialKey
 
@@ -40,7 +41,7 @@ def run_plan(
     shard: Shard = WHOLE,
     workers_per_gpu: int = 1,
 ) -> None:
-    """Run every trial of `plan` that is not in the store of `folder` yet.
+    """Run every trial of `plan` that is not in the store of `folder` yet, and of an adaptive design that was begun.
 
     Killed at any moment and started again, it runs only what is still owed. Several drivers may share a folder: none
     runs what another has finished or is running.
@@ -72,6 +73,8 @@ def run_plan(
     """
     folder = Path(folder).absolute()
     TrialStore(folder)  # makes the folder
+    with contextlib.suppress(StoreError):  # no plan there yet, or a damaged one, which is written anew
+        plan = plan.with_adaptive(Plan.load(folder / PLAN_FILE).adaptive)
     plan.save(folder / PLAN_FILE)
     run_owed(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard, workers_per_gpu)
 

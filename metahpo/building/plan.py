@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from metahpo.building.measurement import Protocol
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named, learner_names
-from metahpo.space.configuration import Configuration
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import cached_keys, read_sidecar
 from metahpo.tasks.task import KINDS, TaskKind
@@ -33,6 +33,8 @@ class PlannedTask:
 class Plan:
     """The design of a build: the same Sobol configurations of a learner on every task, the default first.
 
+    A task may have more of its own: see :mod:`metahpo.recommendation.adaptive_design`.
+
     Attributes
     ----------
     cache : str
@@ -42,6 +44,8 @@ class Plan:
     n_configurations : int
         Of each learner on each task.
     protocol : Protocol
+    adaptive : dict
+        Task -> learner -> configurations beyond the shared ones, which the task's own trials have suggested.
     """
 
     cache: str
@@ -49,6 +53,7 @@ class Plan:
     learners: tuple[str, ...]
     n_configurations: int
     protocol: Protocol
+    adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]] = field(default_factory=dict)
 
     @property
     def n_trials(self) -> int:
@@ -71,7 +76,16 @@ class Plan:
 
     def design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
         """Configurations of a learner on a task; one object for all tasks that share them."""
-        return _shared_design(learner, task.kind, self.n_configurations, self.protocol.seed)
+        shared = _shared_design(learner, task.kind, self.n_configurations, self.protocol.seed)
+        more = self.adaptive.get(task.key, {}).get(learner, ())
+        if not more:
+            return shared
+        # A larger shared design may have come upon the same configuration.
+        return tuple({to_json(configuration): configuration for configuration in (*shared, *more)}.values())
+
+    def with_adaptive(self, adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]]) -> Plan:
+        """The plan with these configurations too; a task that has some keeps them."""
+        return replace(self, adaptive={**adaptive, **self.adaptive})
 
     def save(self, path: Path) -> None:
         """Write the plan as JSON, under a temporary name first.
@@ -101,7 +115,8 @@ class Plan:
             record = json.loads(path.read_text(encoding="utf-8"))
             tasks = tuple(PlannedTask(**t) for t in record["tasks"])
             protocol = Protocol(**record["protocol"])
-            return cls(record["cache"], tasks, tuple(record["learners"]), record["n_configurations"], protocol)
+            learners, adaptive = tuple(record["learners"]), record.get("adaptive", {})
+            return cls(record["cache"], tasks, learners, record["n_configurations"], protocol, adaptive)
         except OSError as error:
             raise StoreError(
                 f"{str(path.parent)!r} is not the folder of a build ({error}); start one with `metahpo build`."

@@ -77,13 +77,14 @@ class Rows:
             )
         )
 
-    def to_table(self) -> pa.Table:
-        """All of them, in the columns of a part."""
+    def take(self) -> pa.Table:
+        """All of them, in the columns of a part; none is left here."""
         columns = list(zip(*self._rows, strict=True)) or [()] * len(_COLUMNS)
         arrays = [
             pa.array(values, pa.string()).dictionary_encode() if field.type == _WORD else pa.array(values, field.type)
             for field, values in zip(_COLUMNS, columns, strict=True)
         ]
+        self._rows = []
         return pa.Table.from_arrays(arrays, schema=_COLUMNS)
 
 
@@ -131,10 +132,9 @@ class PartWriter:
             self._temporary.unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        if self._rows:
+        if len(self._rows):
             self.n_records += len(self._rows)
-            self._parquet.write_table(self._rows.to_table())
-            self._rows = Rows()
+            self._parquet.write_table(self._rows.take())
 
     def describe(self, about: Mapping[str, Any]) -> None:
         """Say in the part's own head what it was made of."""
@@ -192,20 +192,25 @@ def read_lines(path: Path) -> Iterator[bytes]:
         raise _unreadable(path, error) from error
 
 
-def read_kind(path: Path, kind: str) -> list[str]:
-    """Lines of the records of one kind, of which there are few.
+def read_kind(path: Path, kind: str) -> list[bytes]:
+    """Lines of the records of one kind, of which there are few: only the blocks that hold one are read.
 
     Raises
     ------
     StoreError
         No readable part.
     """
+    found: list[bytes] = []
     try:
-        return [
-            str(x) for x in pq.read_table(path, columns=["line"], filters=[("kind", "=", kind)])["line"].to_pylist()
-        ]
+        with pq.ParquetFile(path) as file:
+            for i in range(file.num_row_groups):
+                kinds = file.metadata.row_group(i).column(_COLUMNS.get_field_index("kind")).statistics
+                if kinds.min <= kind <= kinds.max:
+                    block = file.read_row_group(i, columns=["kind", "line"]).to_pylist()
+                    found += [row["line"].encode() for row in block if row["kind"] == kind]
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    return found
 
 
 def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:

@@ -19,6 +19,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from metahpo.exceptions import DataError, StoreError
 
 SCHEMA_VERSION = 2
@@ -40,7 +42,7 @@ def from_line(line: str | bytes) -> tuple[str, dict[str, Any]]:
         A record of a newer version; the message says what to do.
     """
     try:
-        record = json.loads(line)
+        record = _parsed(line)
         if not isinstance(record, dict):
             raise TypeError(f"a JSON object was expected, not {type(record).__name__}")
         version = int(record.pop("schema", 1))
@@ -52,3 +54,12 @@ def from_line(line: str | bytes) -> tuple[str, dict[str, Any]]:
             f"{SCHEMA_VERSION}. Upgrade metahpo to go on with this store."
         )
     return str(record.pop("kind", "trial")), record
+
+
+def _parsed(line: str | bytes) -> Any:
+    # Five times as fast as json, which is most of what reading a million lines takes; but NaN, which a learning curve
+    # may hold, is no number to it.
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return json.loads(line)

@@ -62,13 +62,12 @@ class TrialStore:
         self._reader, self._read_parts = LogReader(self.folder), set[str]()
         self._standings: dict[str, int] = {}
         self._requested: dict[str, int] = {}
-        self._refusals: dict[str, TaskRefusal] = {}
 
     def append(self, records: Iterable[Trial | TaskRefusal]) -> None:
         """Append finished trials and refused tasks to this writer's file; on return they are on disk.
 
         A trial that was asked for again carries the number of that attempt. A task that is known to be refused for the
-        same reason is not written again. Both as far as :meth:`identities` or :meth:`refusals` have looked.
+        same reason is not written again. Requests for trials count as far as :meth:`identities` has looked.
 
         Raises
         ------
@@ -80,9 +79,10 @@ class TrialStore:
             if isinstance(record, Trial):
                 attempt = self._requested.get(record.key.identity, 1)
                 lines.append((replace(record, attempt=attempt) if attempt > record.attempt else record).to_json())
-            elif record.task not in self._refusals or self._refusals[record.task].reason != record.reason:
-                self._refusals[record.task] = record
-                lines.append(record.to_json())
+            else:
+                known = self.refusals().get(record.task)
+                if known is None or known.reason != record.reason:
+                    lines.append(record.to_json())
         self._write(lines)
 
     def retry(self, statuses: Collection[TrialStatus]) -> int:
@@ -153,9 +153,19 @@ class TrialStore:
         return self._standings.get(identity, 0)
 
     def refusals(self) -> dict[str, TaskRefusal]:
-        """Tasks that could not be measured when it was last tried, by key."""
-        self._look()
-        return dict(self._refusals)
+        """Tasks that could not be measured when it was last tried, by key.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read.
+        """
+        found = [line for line, _ in LogReader(self.folder).new_lines() if b'"kind":"refusal"' in line]
+        for path in parts.part_paths(self.folder):
+            found += parts.read_kind(path, "refusal")
+        contents = (content for kind, content in map(from_line, found) if kind == "refusal")
+        refusals = sorted((TaskRefusal(**content) for content in contents), key=lambda refusal: refusal.time)
+        return {refusal.task: refusal for refusal in refusals}
 
     def to_frame(self) -> pd.DataFrame:
         """What stands of every trial, without its losses: one row each; quick where the store is compacted.
@@ -168,11 +178,12 @@ class TrialStore:
         StoreError
             The store cannot be read.
         """
-        rows = parts.Rows()
+        rows, tables = parts.Rows(), []
         for line, path in LogReader(self.folder).new_lines():
-            kind, content = _content(line, path)
-            rows.add(b"", kind, content)
-        tables = [rows.to_table().select(parts.INDEX)]
+            rows.add(b"", *_content(line, path))
+            if len(rows) == parts.BLOCK:
+                tables.append(rows.take().select(parts.INDEX))
+        tables.append(rows.take().select(parts.INDEX))
         tables += [parts.read_columns(path, parts.INDEX) for path in parts.part_paths(self.folder)]
         frame = parts.to_frame(tables)
         requests = frame[frame["kind"] == "retry"].groupby("identity")["attempt"].max()
@@ -189,9 +200,7 @@ class TrialStore:
         for line, path in self._reader.new_lines():
             kind, content = _content(line, path)
             try:
-                if kind == "refusal":
-                    self._note_refusal(TaskRefusal(**content))
-                else:
+                if kind != "refusal":
                     self._note(kind, content["identity"], content.get("status"), content.get("attempt", 1))
             except (KeyError, TypeError) as error:
                 raise _damaged(path, error) from error
@@ -201,8 +210,6 @@ class TrialStore:
                 for batch in table.to_batches(parts.BLOCK):
                     for kind, *values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                         self._note(kind, *values)
-                for refusal in parts.read_kind(path, "refusal"):
-                    self._note_refusal(TaskRefusal(**from_line(refusal)[1]))
                 self._read_parts.add(path.name)
 
     def _note(self, kind: str, identity: str, status: str | None, attempt: int) -> None:
@@ -214,11 +221,6 @@ class TrialStore:
             self._requested[identity] = max(attempt, self._requested.get(identity, 1))
             if self._standings.get(identity, attempt) < attempt:
                 del self._standings[identity]
-
-    def _note_refusal(self, refusal: TaskRefusal) -> None:
-        known = self._refusals.get(refusal.task)
-        if known is None or refusal.time >= known.time:
-            self._refusals[refusal.task] = refusal
 
 
 def _content(line: bytes, path: Path) -> tuple[str, dict[str, Any]]:
