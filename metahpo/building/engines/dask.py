@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -26,10 +27,14 @@ from metahpo.exceptions import MetaHPOError, MissingDependencyError
 from metahpo.trials.trial import TrialKey
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, as_completed
 
 #: Seconds to wait for a scheduler, and for its first worker.
 CONNECT_SECONDS = 60.0
+#: Seconds without any worker after which work in progress is given up: a nanny gives up a worker killed at its birth.
+DESERTED_SECONDS = 15.0
+#: Seconds between two looks at what has ended.
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,10 @@ class DaskEngine:
                         running.add(client.submit(run_batch, batch, place, pure=False))
 
                 send()
-                for future in running:
+                while not running.is_empty():
+                    _wait(running, client)
                     try:
-                        yield future.result()
+                        yield next(running).result()
                     except KilledWorker as error:  # Dask has given the batch to several workers, and all died
                         lost = error
                     send()
@@ -103,10 +109,21 @@ class DaskEngine:
                 n_workers=self.n_workers,
                 threads_per_worker=1,
                 memory_limit=None,
-                dashboard_address=None,
+                dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
             client.run(ignore_interrupts)  # a terminal's Ctrl-C is the driver's to answer
             yield client
+
+
+def _wait(running: as_completed, client: Client) -> None:
+    """Wait until something has ended; a cluster without workers would let us wait for ever."""
+    seen = time.monotonic()
+    while not running.has_ready():
+        time.sleep(POLL_SECONDS)
+        if time.monotonic() > seen + DESERTED_SECONDS:
+            if not client.nthreads():
+                raise WorkersLostError(f"the Dask cluster has had no worker for {DESERTED_SECONDS:g} seconds.")
+            seen = time.monotonic()
