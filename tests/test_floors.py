@@ -31,6 +31,10 @@ WITHIN_FLOOR = {("trials", "space")}
 ADDRESSES = {
     "distributed": {"building/engines/dask.py"},
     "openml": {"tasks/openml.py"},
+    "minio": {"tasks/openml.py"},
+    "urllib3": {"tasks/openml.py"},
+    "requests": {"tasks/throttle.py"},
+    "arff": {"tasks/arff.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
     "orjson": {"trials/schema.py"},

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from metahpo.building.builder import PLAN_FILE
 from metahpo.building.plan import Plan
 from metahpo.space.configuration import Configuration, to_json
+from metahpo.tasks.cache import read_refusals
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
 
@@ -32,12 +33,15 @@ class BuildStatus:
         what a worker needs for the owed trials if they take as long as the recorded ones, NaN where none is recorded.
     refusals : dict of str to str
         Tasks that owe trials and could not be measured -> reason.
+    left_out : dict of str to str
+        Datasets that were asked for and never came to be a task of the cache -> reason.
     trials_per_hour : float
         Of all workers, lately; NaN where no trial was finished within the last quarter of an hour.
     """
 
     table: pd.DataFrame
     refusals: dict[str, str]
+    left_out: dict[str, str]
     trials_per_hour: float
 
     @property
@@ -69,6 +73,7 @@ class BuildStatus:
         lines = [self.by_learner.to_string()]
         for task, reason in self.refusals.items():
             lines.append(f"task {task} cannot be measured, it is tried again at the next start: {reason}")
+        lines += [f"dataset {key} is in no plan: {reason}" for key, reason in self.left_out.items()]
         if not self.owed:
             lines.append("nothing is owed" + (" but the trials of these tasks" if self.refusals else ""))
             return "\n".join(lines)
@@ -131,7 +136,8 @@ def status_of(plan: Plan, store: TrialStore) -> BuildStatus:
     table["hours"] = _hours_of_owed(table, pd.Series(seconds, index=index))
     owing = set(table.index[table["owed"] > 0].get_level_values("task"))
     refusals = {task: refusal.reason for task, refusal in store.refusals().items() if task in owing}
-    return BuildStatus(table, refusals, _rate(done["finished"].to_numpy()))
+    left_out = {key: str(refusal["reason"]) for key, refusal in read_refusals(plan.cache).items()}
+    return BuildStatus(table, refusals, left_out, _rate(done["finished"].to_numpy()))
 
 
 def _cell_numbers(recorded: pd.DataFrame, cells: Sequence[tuple[str, str]]) -> NDArray[np.intp]:

@@ -7,14 +7,14 @@ from pathlib import Path
 from metahpo.building.builder import PLAN_FILE
 from metahpo.building.plan import Plan
 from metahpo.exceptions import MetaHPOError
-from metahpo.tasks.cache import read_task
+from metahpo.tasks import cache
 from metahpo.trials.verification import verify_store
 
 
 def verify(folder: Path | str) -> list[str]:
     """What is wrong with a build, each with what to do about it; empty where nothing is.
 
-    Reads every record (see :func:`metahpo.trials.verification.verify_store`) and every dataset of the plan.
+    Reads every record (see :func:`metahpo.trials.verification.verify_store`), and every file of the plan's datasets.
     """
     folder = Path(folder)
     problems = []
@@ -24,7 +24,7 @@ def verify(folder: Path | str) -> list[str]:
         return [str(error), *verify_store(folder)]
     for task in plan.tasks:
         try:
-            read_task(plan.cache, task.key)
+            cache.verify(plan.cache, task.key)
         except MetaHPOError as error:
             problems.append(f"task {task.key}: {error}")
     return problems + verify_store(folder)

@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("folder", type=Path, help="folder of the build")
     release.add_argument("out", type=Path, help="folder of the meta-dataset; its name is the meta-dataset's")
     release.add_argument("--kind", choices=["classification", "regression"], required=True)
+    release.add_argument("--min-skill", type=float, help="leave out tasks that no learner can learn (default: 0.1)")
     release.add_argument("--jobs", type=int, default=-1)
     release.set_defaults(run=_release)
 
@@ -91,8 +92,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _release(options: argparse.Namespace) -> None:
     from metahpo.building.assembly import assemble
+    from metahpo.building.learnability import MIN_SKILL, task_skills
 
     md = assemble(options.folder, options.kind, name=options.out.name, n_jobs=options.jobs)
+    skills = task_skills(md)
+    unlearnable = skills[skills < (MIN_SKILL if options.min_skill is None else options.min_skill)]
+    for task, skill in unlearnable.items():
+        print(f"left out, because no learner can learn it: {task} (skill {skill:.3f})")
+    md = md.drop(tasks=list(unlearnable.index))
     md.save(options.out)
     print(md)
 

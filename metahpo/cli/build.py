@@ -216,7 +216,7 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _prefetch(options: argparse.Namespace) -> None:
-    from metahpo.tasks.openml import prefetch
+    from metahpo.tasks.prefetch import prefetch
 
     for fetched in prefetch(
         options.cache,
@@ -225,7 +225,7 @@ def _prefetch(options: argparse.Namespace) -> None:
         task_ids=options.task_ids,
         server=options.server,
     ):
-        print(f"{fetched.data_id}: {fetched.outcome}", flush=True)
+        print(fetched, flush=True)
 
 
 def _store(folder: Path) -> TrialStore:

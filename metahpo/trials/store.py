@@ -191,9 +191,10 @@ class TrialStore:
         frame["rank"] = standing(frame["status"] == "success", frame["attempt"])
         if len(requests):
             frame = frame[frame["rank"] >= frame["identity"].map(requests).fillna(1).astype(int)]
-        if frame["identity"].duplicated().any():
-            frame = frame.sort_values("rank", ascending=False, kind="stable").drop_duplicates("identity")
-        return frame.drop(columns="rank")
+        frame["number"] = _numbers(frame)
+        if frame["number"].duplicated().any():
+            frame = frame.sort_values("rank", ascending=False, kind="stable").drop_duplicates("number")
+        return frame.drop(columns=["rank", "number"])
 
     def _look(self) -> None:
         """Read what is new, the logs first: see :meth:`lines`."""
@@ -221,6 +222,18 @@ class TrialStore:
             self._requested[identity] = max(attempt, self._requested.get(identity, 1))
             if self._standings.get(identity, attempt) < attempt:
                 del self._standings[identity]
+
+
+def _numbers(frame: pd.DataFrame) -> pd.Series:
+    """The same number for records of the same trial only: what the identity is, ten times as fast to compare."""
+    numbers = pd.Series(0, index=frame.index)
+    for name in ("task", "learner", "configuration", "protocol"):
+        words = frame[name].cat
+        numbers = numbers * len(words.categories) + words.codes
+    for name in ("seed", "fidelity"):
+        codes, values = pd.factorize(frame[name])
+        numbers = numbers * len(values) + codes
+    return numbers
 
 
 def _content(line: bytes, path: Path) -> tuple[str, dict[str, Any]]:

@@ -116,6 +116,15 @@ def doze(amount: float) -> None:
 
 
 @planted
+def doze_once(amount: float) -> None:
+    """Sleep when called for the first time, and say so in a file; nothing at all from then on."""
+    dozing = Path(os.environ["PLANTED_PIDS"]).with_name("dozing")
+    if not dozing.exists():
+        dozing.write_text(str(os.getpid()))
+        time.sleep(1000)
+
+
+@planted
 def complain(amount: float) -> None:
     raise RuntimeError("I will not")
 

@@ -24,7 +24,7 @@ from metahpo.exceptions import DataError, SpaceError, StoreError, UnknownNameErr
 from metahpo.learners.registry import learner_named
 from metahpo.space.configuration import default_configuration, to_json
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import read_task, write_task
+from metahpo.tasks.cache import read_task, write_refusal, write_task
 from metahpo.tasks.metric import METRICS, metric_names
 from metahpo.tasks.task import Task, TaskKind
 from metahpo.trials.store import TrialStore
@@ -226,6 +226,7 @@ def test_a_task_that_cannot_be_measured_is_named_and_the_build_goes_on_and_tries
         for suffix in (".json", ".parquet"):
             (cache / f"{key}{suffix}").write_bytes((small_cache / f"{key}{suffix}").read_bytes())
     plan = make_plan(cache, keys=["s0", "s1"], learners=["linear"], n_configurations=2, protocol=Protocol(n_folds=2))
+    write_refusal(cache, "404", "unknown to OpenML")
     whole = (cache / "s0.parquet").read_bytes()
     (cache / "s0.parquet").write_bytes(b"damaged")
     for _ in range(2):
@@ -235,6 +236,8 @@ def test_a_task_that_cannot_be_measured_is_named_and_the_build_goes_on_and_tries
         assert list(state.refusals) == ["s0"]
         assert "s0.parquet' is damaged" in state.refusals["s0"]
         assert "task s0 cannot be measured" in str(state)
+        assert state.left_out == {"404": "unknown to OpenML"}
+        assert "dataset 404 is in no plan: unknown to OpenML" in str(state)
     lines = [line for p in (tmp_path / "build").glob("*.jsonl") for line in p.read_text().splitlines()]
     assert len(lines) == 3  # two trials, and one refusal, not one at each start
     (cache / "s0.parquet").write_bytes(whole)

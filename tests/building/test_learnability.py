@@ -1,0 +1,61 @@
+"""Tasks of pure noise are told from tasks that can be learnt, however many configurations were tried on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from ConfigSpace import ConfigurationSpace, Float
+
+from metahpo.building.learnability import MIN_SKILL, honest_best, task_skills
+from metahpo.meta_dataset import MetaDataset
+from metahpo.space.configuration import to_json
+
+
+def test_the_best_of_many_lucky_configurations_earns_nothing() -> None:
+    rng = np.random.default_rng(0)
+    noise = 0.5 + 0.05 * rng.standard_normal((500, 3))
+    assert noise.mean(axis=1).min() < 0.43
+    assert abs(honest_best(noise) - 0.5) < 0.08
+
+
+def test_a_configuration_that_is_better_on_every_fold_is_judged_by_its_own_losses() -> None:
+    losses = np.full((10, 3), 0.5)
+    losses[4] = [0.1, 0.2, 0.3]
+    assert honest_best(losses) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("losses", [np.full((4, 3), np.nan), np.zeros((4, 1)), np.zeros((0, 3))])
+def test_without_folds_or_a_success_it_cannot_be_told(losses: np.ndarray) -> None:
+    assert np.isnan(honest_best(losses))
+
+
+def test_failed_configurations_are_passed_over() -> None:
+    assert honest_best(np.array([[0.3, 0.3], [np.nan, np.nan], [0.4, 0.4]])) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "constant"), [("classification", "balanced_accuracy", 0.75), ("regression", "r2", 1.0)]
+)
+def test_skill_is_measured_from_a_constant_prediction(kind: str, metric: str, constant: float) -> None:
+    space = ConfigurationSpace()
+    space.add(Float("C", (0.0, 1.0)))
+    rng = np.random.default_rng(0)
+    folds = {"signal": constant * np.full((20, 3), 0.4), "noise": constant * rng.uniform(0.98, 1.02, (20, 3))}
+    tasks = pd.DataFrame({"family": ["a", "b"], "kind": kind, "n_classes": 4}, index=pd.Index(folds, name="task"))
+    rows = [
+        {
+            "task": task,
+            "space": "svm",
+            "configuration": to_json({"C": i / 20}),
+            "status": "success",
+            "seconds": 1.0,
+            f"loss.{metric}": losses[i].mean(),
+            f"folds.{metric}": list(losses[i]),
+        }
+        for task, losses in folds.items()
+        for i in range(20)
+    ]
+    skills = task_skills(MetaDataset(tasks, pd.DataFrame(rows), None, {"svm": space}))
+    assert skills["signal"] == pytest.approx(0.6)
+    assert skills["noise"] < MIN_SKILL
