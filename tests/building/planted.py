@@ -193,11 +193,6 @@ def count_threads(amount: float) -> None:
 
 
 @planted
-def behave(amount: float) -> None:
-    """Nothing at all."""
-
-
-@planted
 def tell_devices(amount: float) -> None:
     """Name the devices that CUDA would see."""
     raise RuntimeError(os.environ["CUDA_VISIBLE_DEVICES"])
