@@ -24,6 +24,7 @@ from pathlib import Path
 from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
+from metahpo.building.device_use import device_use, forget_device_use
 from metahpo.building.measurement import DivergedError, Measuring, Protocol
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
@@ -69,6 +70,7 @@ def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial | TaskRefusal:
     predict_seconds: list[float] = []
     status, message = TrialStatus.SUCCESS, ""
     _forget_peak_memory()
+    forget_device_use()
     try:
         with _faults_of_the_task():
             measuring = _measuring(cache, key.task, protocol)
@@ -89,6 +91,7 @@ def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial | TaskRefusal:
         status, message = TrialStatus.INVALID, str(error)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - any failure of a learner is data here
         status, message = TrialStatus.CRASHED, f"{type(error).__name__}: {error}"
+    device, peak_device_memory = device_use()
     return Trial(
         key,
         status,
@@ -98,6 +101,8 @@ def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial | TaskRefusal:
         message=message[:500],
         seconds=time.perf_counter() - start,
         peak_memory_bytes=_peak_memory_bytes(),
+        device=device,
+        peak_device_memory_bytes=peak_device_memory,
         versions=library_versions(),
     )
 

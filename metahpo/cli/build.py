@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metahpo.exceptions import StoreError
+from metahpo.building.engines.options import add_engine_arguments
+from metahpo.building.shard import WHOLE
+from metahpo.exceptions import DataError, StoreError
 
 if TYPE_CHECKING:
     from metahpo.building.plan import Plan
@@ -43,7 +45,14 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _add_design(run)
     run.add_argument("--seconds", type=float, default=60.0, help="limit of one trial (default: 60)")
     run.add_argument("--memory-gb", type=float, default=4.0, help="limit of one trial, libraries included (default: 4)")
-    run.add_argument("--jobs", type=int, default=-1, help="worker processes (default: one a core)")
+    run.add_argument(
+        "--adaptive",
+        type=int,
+        default=0,
+        metavar="K",
+        help="then K more configurations a learner and task, chosen by surrogates of the other tasks",
+    )
+    add_engine_arguments(run)
 
     add_status(verbs.add_parser("status", help="what is done, what is owed, why trials failed, how long it will take"))
 
@@ -134,11 +143,25 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from metahpo.building.builder import run_plan
+    from metahpo.building.engines.options import engine_from, shard_from
     from metahpo.building.status import status
     from metahpo.building.trial_process import Limits
 
     limits = Limits(options.seconds, int(options.memory_gb * 2**30))
-    run_plan(_planned(options), options.folder, n_jobs=options.jobs, limits=limits)
+    engine, shard = engine_from(options), shard_from(options)
+    if options.adaptive and shard != WHOLE:
+        raise DataError("an adaptive design needs all trials of a task: leave out --shard, or --adaptive.")
+
+    def run(plan: Plan) -> None:
+        run_plan(
+            plan, options.folder, engine=engine, limits=limits, shard=shard, workers_per_gpu=options.workers_per_gpu
+        )
+
+    run(_planned(options))
+    if options.adaptive:
+        from metahpo.recommendation.adaptive_design import extend_plan
+
+        run(extend_plan(options.folder, options.adaptive, n_jobs=options.jobs))
     print(status(options.folder))
 
 

@@ -190,3 +190,9 @@ def count_threads(amount: float) -> None:
     found["torch"] = torch.get_num_threads()
     if set(found.values()) != {1}:
         raise RuntimeError(str(found))
+
+
+@planted
+def tell_devices(amount: float) -> None:
+    """Name the devices that CUDA would see."""
+    raise RuntimeError(os.environ["CUDA_VISIBLE_DEVICES"])

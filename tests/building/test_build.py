@@ -18,7 +18,7 @@ from sklearn.model_selection import cross_validate
 from metahpo.building.assembly import assemble
 from metahpo.building.builder import PLAN_FILE, run_plan
 from metahpo.building.measurement import Measuring, Protocol
-from metahpo.building.plan import BATCH, Plan, make_plan
+from metahpo.building.plan import Plan, make_plan
 from metahpo.building.status import status
 from metahpo.exceptions import DataError, SpaceError, StoreError, UnknownNameError
 from metahpo.learners.registry import learner_named
@@ -68,16 +68,13 @@ def test_every_task_of_a_kind_gets_the_same_design_default_first(small_cache: Pa
             assert made[0] == default_configuration(space)
 
 
-def test_owed_is_the_design_minus_the_store_in_batches_of_one_task_and_learner(small_cache: Path) -> None:
-    plan = small_plan(small_cache, n_configurations=BATCH + 3)
+def test_owed_is_the_design_minus_the_store(small_cache: Path) -> None:
+    plan = small_plan(small_cache)
     keys = list(plan.trials())
+    assert plan.n_trials == len(keys) == 72
     done = {k.identity for k in keys[::3]}
-    batches = plan.owed(done)
-    assert [k.identity for batch in batches for k in batch] == [k.identity for k in keys if k.identity not in done]
-    for batch in batches:
-        assert 1 <= len(batch) <= BATCH
-        assert len({(k.task, k.learner) for k in batch}) == 1
-    assert plan.owed({k.identity for k in keys}) == []
+    assert [k.identity for k in plan.owed(done)] == [k.identity for k in keys if k.identity not in done]
+    assert list(plan.owed({k.identity for k in keys})) == []
 
 
 def test_more_configurations_keep_the_trials_that_are_made(small_cache: Path) -> None:
