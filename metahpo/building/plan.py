@@ -15,7 +15,7 @@ from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import cached_keys, read_sidecar
+from metahpo.tasks.cache import read_sidecar, read_sidecars
 from metahpo.tasks.task import KINDS, TaskKind
 from metahpo.trials.trial import TrialKey
 
@@ -147,7 +147,8 @@ def make_plan(
     cache : path
         Folder of the dataset cache.
     keys : sequence of str, default=None
-        Datasets by key, whatever their size; None takes every tabular dataset within the limits below.
+        Datasets by key, whatever their size; None takes every tabular dataset within the limits below, but for those
+        whose sidecar is damaged.
     learners : sequence of str, default=None
         Names of learners; None takes all.
     n_configurations : int, default=32
@@ -171,7 +172,7 @@ def make_plan(
     names = tuple(learners or learner_names("classification"))
     chosen: list[PlannedTask] = []
     of_family: dict[str, int] = {}
-    sidecars = {key: read_sidecar(cache, key) for key in (keys if keys is not None else cached_keys(cache))}
+    sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
     order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
     for key in order:
         sidecar = sidecars[key]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from metahpo.building.builder import PLAN_FILE
 from metahpo.building.plan import Plan
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.tasks.cache import read_refusals
+from metahpo.tasks.cache import read_refusals, read_sidecars
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
 
@@ -34,7 +34,7 @@ class BuildStatus:
     refusals : dict of str to str
         Tasks that owe trials and could not be measured -> reason.
     left_out : dict of str to str
-        Datasets that were asked for and never came to be a task of the cache -> reason.
+        Datasets that were asked for and are not, or not whole, in the cache -> reason.
     trials_per_hour : float
         Of all workers, lately; NaN where no trial was finished within the last quarter of an hour.
     """
@@ -136,8 +136,15 @@ def status_of(plan: Plan, store: TrialStore) -> BuildStatus:
     table["hours"] = _hours_of_owed(table, pd.Series(seconds, index=index))
     owing = set(table.index[table["owed"] > 0].get_level_values("task"))
     refusals = {task: refusal.reason for task, refusal in store.refusals().items() if task in owing}
-    left_out = {key: str(refusal["reason"]) for key, refusal in read_refusals(plan.cache).items()}
-    return BuildStatus(table, refusals, left_out, _rate(done["finished"].to_numpy()))
+    return BuildStatus(table, refusals, _left_out(plan), _rate(done["finished"].to_numpy()))
+
+
+def _left_out(plan: Plan) -> dict[str, str]:
+    if not Path(plan.cache).is_dir():  # gone, or on another machine: the trials are here all the same
+        return {}
+    planned = {task.key for task in plan.tasks}
+    damaged = {key: reason for key, reason in read_sidecars(plan.cache)[1].items() if key not in planned}
+    return damaged | {key: str(refusal["reason"]) for key, refusal in read_refusals(plan.cache).items()}
 
 
 def _cell_numbers(recorded: pd.DataFrame, cells: Sequence[tuple[str, str]]) -> NDArray[np.intp]:

@@ -75,10 +75,10 @@ def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> 
     `alpha` (B, T) are the weights of the expected function; where `known` (B, T) is False, the distance is infinite.
     """
     squared = (M - (alpha @ M.T)[..., None]).square().mean(-2)
-    if known is None:
-        return squared / squared.mean(-1, keepdim=True)
+    known = torch.ones_like(squared, dtype=torch.bool) if known is None else known
     typical = (squared * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True)
-    return (squared / typical).masked_fill(~known, torch.inf)
+    # A single task is itself what is expected: its distance is zero, and so is the typical one.
+    return (squared / typical.clamp_min(TINY)).masked_fill(~known, torch.inf)
 
 
 @dataclass(frozen=True)

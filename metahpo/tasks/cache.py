@@ -78,6 +78,23 @@ def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
     return sidecar
 
 
+def read_sidecars(folder: Path | str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Sidecars of a cache by key; and of those that cannot be read, the reason.
+
+    Raises
+    ------
+    StoreError
+        The folder does not exist.
+    """
+    sidecars, damaged = {}, {}
+    for key in cached_keys(folder):
+        try:
+            sidecars[key] = read_sidecar(folder, key)
+        except StoreError as error:
+            damaged[key] = str(error)
+    return sidecars, damaged
+
+
 def read_task(folder: Path | str, key: str) -> Task:
     """Read one dataset as a task.
 

@@ -227,6 +227,9 @@ def test_a_task_that_cannot_be_measured_is_named_and_the_build_goes_on_and_tries
             (cache / f"{key}{suffix}").write_bytes((small_cache / f"{key}{suffix}").read_bytes())
     plan = make_plan(cache, keys=["s0", "s1"], learners=["linear"], n_configurations=2, protocol=Protocol(n_folds=2))
     write_refusal(cache, "404", "unknown to OpenML")
+    (cache / "s2.json").write_text("{damaged")
+    (cache / "s2.parquet").write_bytes(b"")
+    assert make_plan(cache, min_rows=10, n_configurations=2).tasks == plan.tasks
     whole = (cache / "s0.parquet").read_bytes()
     (cache / "s0.parquet").write_bytes(b"damaged")
     for _ in range(2):
@@ -236,7 +239,8 @@ def test_a_task_that_cannot_be_measured_is_named_and_the_build_goes_on_and_tries
         assert list(state.refusals) == ["s0"]
         assert "s0.parquet' is damaged" in state.refusals["s0"]
         assert "task s0 cannot be measured" in str(state)
-        assert state.left_out == {"404": "unknown to OpenML"}
+        assert state.left_out["404"] == "unknown to OpenML"
+        assert "s2.json' cannot be read" in state.left_out["s2"]
         assert "dataset 404 is in no plan: unknown to OpenML" in str(state)
     lines = [line for p in (tmp_path / "build").glob("*.jsonl") for line in p.read_text().splitlines()]
     assert len(lines) == 3  # two trials, and one refusal, not one at each start
