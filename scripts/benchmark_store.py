@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from metahpo.building.builder import PLAN_FILE
 from metahpo.building.measurement import Protocol
-from metahpo.building.plan import Plan, PlannedTask
+from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
 from metahpo.tasks.metric import metric_names
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus

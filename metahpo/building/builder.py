@@ -16,7 +16,7 @@ from metahpo.building.batches import Pace, in_batches
 from metahpo.building.draining import Draining
 from metahpo.building.engines.engine import Engine, WorkersLostError
 from metahpo.building.engines.local import LocalEngine
-from metahpo.building.plan import Plan
+from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace
@@ -24,7 +24,6 @@ from metahpo.exceptions import MetaHPOError, StoreError
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialKey
 
-PLAN_FILE = "plan.json"
 #: How often in a row workers may be lost without a single trial finished before the build gives up.
 MAX_FRUITLESS = 5
 #: Seconds between two looks at trials that other drivers are running.

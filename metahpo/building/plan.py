@@ -19,6 +19,9 @@ from metahpo.tasks.cache import read_sidecar, read_sidecars
 from metahpo.tasks.task import KINDS, TaskKind
 from metahpo.trials.trial import TrialKey
 
+#: File of a plan in the folder of its build.
+PLAN_FILE = "plan.json"
+
 
 @dataclass(frozen=True)
 class PlannedTask:

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metahpo.building.builder import PLAN_FILE
-from metahpo.building.plan import Plan
+from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.tasks.cache import read_refusals, read_sidecars
 from metahpo.trials.store import TrialStore

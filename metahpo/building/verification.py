@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metahpo.building.builder import PLAN_FILE
-from metahpo.building.plan import Plan
+from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.exceptions import MetaHPOError
 from metahpo.tasks import cache
 from metahpo.trials.verification import verify_store

@@ -115,9 +115,8 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
 
 
 def _planned(options: argparse.Namespace) -> Plan:
-    from metahpo.building.builder import PLAN_FILE
     from metahpo.building.measurement import Protocol
-    from metahpo.building.plan import Plan, make_plan
+    from metahpo.building.plan import PLAN_FILE, Plan, make_plan
 
     if options.cache is None:
         return Plan.load(options.folder / PLAN_FILE)

@@ -11,8 +11,7 @@ import json
 from pathlib import Path
 
 from metahpo.building.assembly import assemble
-from metahpo.building.builder import PLAN_FILE
-from metahpo.building.plan import Plan
+from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.optimization.optimizer import BayesianOptimizer

@@ -16,9 +16,9 @@ import pytest
 from sklearn.model_selection import cross_validate
 
 from metahpo.building.assembly import assemble
-from metahpo.building.builder import PLAN_FILE, run_plan
+from metahpo.building.builder import run_plan
 from metahpo.building.measurement import Measuring, Protocol
-from metahpo.building.plan import Plan, make_plan
+from metahpo.building.plan import PLAN_FILE, Plan, make_plan
 from metahpo.building.status import status
 from metahpo.exceptions import DataError, SpaceError, StoreError, UnknownNameError
 from metahpo.learners.registry import learner_named

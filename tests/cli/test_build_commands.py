@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metahpo.building.builder import PLAN_FILE
-from metahpo.building.plan import Plan
+from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.cli import main
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus

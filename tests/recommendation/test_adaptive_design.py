@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from metahpo.building.assembly import assemble
-from metahpo.building.builder import PLAN_FILE, run_plan
+from metahpo.building.builder import run_plan
 from metahpo.building.measurement import Protocol
-from metahpo.building.plan import Plan, make_plan
+from metahpo.building.plan import PLAN_FILE, Plan, make_plan
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.recommendation.adaptive_design import extend_plan, propose
