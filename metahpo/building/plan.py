@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -16,6 +15,7 @@ from metahpo.learners.registry import learner_named, learner_names
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import read_sidecar, read_sidecars
+from metahpo.tasks.files import write_json_file
 from metahpo.tasks.task import KINDS, TaskKind
 from metahpo.trials.trial import TrialKey
 
@@ -98,12 +98,7 @@ class Plan:
         StoreError
             The folder cannot be written.
         """
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            raise StoreError(f"the plan cannot be written to {str(path)!r}: {error}.") from error
+        write_json_file(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Plan:
