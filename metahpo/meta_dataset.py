@@ -17,8 +17,8 @@ from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from metahpo import hpob, release
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
-from metahpo.space.configuration import join_spaces, to_joint
 from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.joint import join_spaces, to_joint
 from metahpo.tasks.metric import METRICS
 
 #: Columns that every trials table has; metrics come as ``loss.METRIC``, and per fold as ``folds.METRIC``.

@@ -23,8 +23,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from metahpo.building.batches import Pace, in_batches
 from metahpo.building.engines.local import LocalEngine
-from metahpo.building.measurement import Protocol
-from metahpo.building.plan import Plan, make_plan
+from metahpo.building.plan import Plan
+from metahpo.building.planning import make_plan
+from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace, close_tools, run_batch
 from metahpo.learners.learner import Learner

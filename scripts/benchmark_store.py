@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from metahpo.building.measurement import Protocol
 from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
+from metahpo.building.planning import shared_designs
+from metahpo.building.protocol import Protocol
 from metahpo.tasks.metric import metric_names
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
@@ -30,7 +31,8 @@ def synthetic_plan(n_trials: int) -> Plan:
     learners = ("linear", "svm", "random_forest", "boosting")
     n_tasks = -(-n_trials // (N_CONFIGURATIONS * len(learners)))
     tasks = tuple(PlannedTask(f"task{i:04d}", "classification", float(i)) for i in range(n_tasks))
-    return Plan("cache", tasks, learners, N_CONFIGURATIONS, Protocol(n_folds=N_FOLDS))
+    designs = shared_designs(["classification"], learners, N_CONFIGURATIONS, seed=0)
+    return Plan("cache", tasks, learners, designs, Protocol(n_folds=N_FOLDS))
 
 
 def synthetic_trials(plan: Plan, rng: np.random.Generator) -> Iterator[Trial]:

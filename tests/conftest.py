@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
-from metahpo.building.measurement import Protocol
-from metahpo.building.plan import make_plan
+from metahpo.building.planning import make_plan
+from metahpo.building.protocol import Protocol
 from metahpo.cli import main
 from metahpo.meta_dataset import MetaDataset
 from metahpo.space.configuration import to_json

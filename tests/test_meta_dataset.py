@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from metahpo.exceptions import DataError, SpaceError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
-from metahpo.space.configuration import split_joint
+from metahpo.space.joint import split_joint
 from tests.conftest import toy_meta_dataset, toy_space
 
 OTHER = ConfigurationSpace({"x": (0.0, 1.0)})

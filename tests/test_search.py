@@ -19,7 +19,7 @@ from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.learners.registry import learner_named
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search import MetaSearchCV
-from metahpo.space.configuration import default_configuration
+from metahpo.space.activity import default_configuration
 from metahpo.tasks.task import Task
 
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
-from metahpo.building.measurement import Protocol
+from metahpo.building.protocol import Protocol
 from metahpo.building.shard import WHOLE, Shard
-from metahpo.exceptions import DataError, StoreError
-from metahpo.learners.registry import learner_named, learner_names
+from metahpo.exceptions import StoreError
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import read_sidecar, read_sidecars
 from metahpo.tasks.files import write_json_file
-from metahpo.tasks.task import KINDS, TaskKind
+from metahpo.tasks.target import TaskKind
 from metahpo.trials.trial import TrialKey
 
 #: File of a plan in the folder of its build.
@@ -34,9 +30,10 @@ class PlannedTask:
 
 @dataclass(frozen=True)
 class Plan:
-    """The design of a build: the same Sobol configurations of a learner on every task, the default first.
+    """The design of a build: the same configurations of a learner on every task.
 
-    A task may have more of its own: see :mod:`metahpo.recommendation.adaptive_design`.
+    It holds them itself, so that what is owed stays what it was when a later version draws or ranges them otherwise. A
+    task may have more of its own: see :mod:`metahpo.recommendation.adaptive_design`.
 
     Attributes
     ----------
@@ -44,8 +41,8 @@ class Plan:
         Folder of the dataset cache.
     tasks : tuple of PlannedTask
     learners : tuple of str
-    n_configurations : int
-        Of each learner on each task.
+    designs : dict
+        Kind of task -> learner -> configurations that all tasks of the kind share.
     protocol : Protocol
     adaptive : dict
         Task -> learner -> configurations beyond the shared ones, which the task's own trials have suggested.
@@ -54,7 +51,7 @@ class Plan:
     cache: str
     tasks: tuple[PlannedTask, ...]
     learners: tuple[str, ...]
-    n_configurations: int
+    designs: Mapping[TaskKind, Mapping[str, Sequence[Configuration]]]
     protocol: Protocol
     adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]] = field(default_factory=dict)
 
@@ -79,7 +76,7 @@ class Plan:
 
     def design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
         """Configurations of a learner on a task; one object for all tasks that share them."""
-        shared = _shared_design(learner, task.kind, self.n_configurations, self.protocol.seed)
+        shared = self.designs[task.kind][learner]
         more = self.adaptive.get(task.key, {}).get(learner, ())
         if not more:
             return shared
@@ -114,7 +111,7 @@ class Plan:
             tasks = tuple(PlannedTask(**t) for t in record["tasks"])
             protocol = Protocol(**record["protocol"])
             learners, adaptive = tuple(record["learners"]), record.get("adaptive", {})
-            return cls(record["cache"], tasks, learners, record["n_configurations"], protocol, adaptive)
+            return cls(record["cache"], tasks, learners, record["designs"], protocol, adaptive)
         except OSError as error:
             raise StoreError(
                 f"{str(path.parent)!r} is not the folder of a build ({error}); start one with `metahpo build`."
@@ -123,87 +120,3 @@ class Plan:
             raise StoreError(
                 f"the plan {str(path)!r} is damaged ({error!r}); start the same `metahpo build` again to write it anew."
             ) from error
-
-
-def make_plan(
-    cache: Path | str,
-    *,
-    keys: Sequence[str] | None = None,
-    learners: Sequence[str] | None = None,
-    n_configurations: int = 32,
-    protocol: Protocol | None = None,
-    min_rows: int = 120,
-    max_features: int = 100,
-    max_classes: int = 10,
-    max_per_family: int = 3,
-    exclude_families: Sequence[str] = (),
-) -> Plan:
-    """Plan a build over a dataset cache.
-
-    Parameters
-    ----------
-    cache : path
-        Folder of the dataset cache.
-    keys : sequence of str, default=None
-        Datasets by key, whatever their size; None takes every tabular dataset within the limits below, but for those
-        whose sidecar is damaged.
-    learners : sequence of str, default=None
-        Names of learners; None takes all.
-    n_configurations : int, default=32
-        Configurations of each learner on each task.
-    protocol : Protocol, default=None
-        How trials are measured.
-    min_rows, max_features, max_classes, max_per_family : int
-        Limits on the datasets taken; of a family the smallest are kept, so that no origin outweighs the rest.
-    exclude_families : sequence of str, default=()
-        Families to leave out, to judge by later.
-
-    Raises
-    ------
-    UnknownNameError
-        An unknown learner.
-    StoreError
-        An unknown key or folder.
-    DataError
-        No dataset of the cache is within the limits.
-    """
-    names = tuple(learners or learner_names("classification"))
-    chosen: list[PlannedTask] = []
-    of_family: dict[str, int] = {}
-    sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
-    order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
-    for key in order:
-        sidecar = sidecars[key]
-        if sidecar["kind"] not in KINDS or sidecar.get("family") in exclude_families:
-            continue
-        family = str(sidecar.get("family") or key)
-        unfit = (
-            (sidecar.get("n_rows") or min_rows) < min_rows
-            or (sidecar.get("n_features") or 0) > max_features
-            or (sidecar.get("n_classes") or 0) > max_classes
-            or of_family.get(family, 0) >= max_per_family
-        )
-        if keys is None and unfit:
-            continue
-        of_family[family] = of_family.get(family, 0) + 1
-        chosen.append(PlannedTask(key, sidecar["kind"], _cost(sidecar)))
-    if not chosen:
-        raise DataError(
-            f"none of the {len(sidecars)} datasets in {str(cache)!r} is tabular and within the limits "
-            f"({min_rows} rows and more, at most {max_features} features and {max_classes} classes)."
-        )
-    for task in chosen:
-        for name in names:
-            learner_named(name, task.kind)
-    return Plan(str(Path(cache).absolute()), tuple(chosen), names, n_configurations, protocol or Protocol())
-
-
-@lru_cache(maxsize=64)
-def _shared_design(learner: str, kind: TaskKind, n_configurations: int, seed: int) -> tuple[Configuration, ...]:
-    return tuple(sobol_design(learner_named(learner, kind).space, n_configurations, seed))
-
-
-def _cost(sidecar: dict[str, object]) -> float:
-    """Rough size of the work: rows x columns, times classes where there are any."""
-    rows, columns, classes = (float(str(sidecar.get(k) or 1)) for k in ("n_rows", "n_features", "n_classes"))
-    return rows * (columns + 10.0) * max(1.0, classes - 1.0)

@@ -24,8 +24,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from metahpo.building.measurement import Protocol
 from metahpo.building.process_tree import ProcessTree
+from metahpo.building.protocol import Protocol
 from metahpo.exceptions import MetaHPOError
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus

@@ -25,7 +25,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
 from metahpo.building.device_use import device_use, forget_device_use
-from metahpo.building.measurement import DivergedError, Measuring, Protocol
+from metahpo.building.measurement import DivergedError, Measuring
+from metahpo.building.protocol import Protocol
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
 from metahpo.tasks.cache import read_task

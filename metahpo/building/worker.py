@@ -15,7 +15,7 @@ from typing import Any
 
 from metahpo.building.claims import claims_of
 from metahpo.building.device_slots import DeviceSlot, take_slot, visible_devices
-from metahpo.building.measurement import Protocol
+from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.store import TrialStore

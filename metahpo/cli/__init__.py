@@ -138,7 +138,7 @@ def _tune(options: argparse.Namespace) -> None:
     from metahpo.learners.registry import learner_named
     from metahpo.recommendation.recommender import Recommender
     from metahpo.search import MetaSearchCV
-    from metahpo.space.configuration import default_configuration
+    from metahpo.space.activity import default_configuration
     from metahpo.tasks.metric import metric_named
     from metahpo.tasks.table import read_table
 

@@ -115,8 +115,9 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
 
 
 def _planned(options: argparse.Namespace) -> Plan:
-    from metahpo.building.measurement import Protocol
-    from metahpo.building.plan import PLAN_FILE, Plan, make_plan
+    from metahpo.building.plan import PLAN_FILE, Plan
+    from metahpo.building.planning import make_plan
+    from metahpo.building.protocol import Protocol
 
     if options.cache is None:
         return Plan.load(options.folder / PLAN_FILE)

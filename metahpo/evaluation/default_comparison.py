@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
-from metahpo.space.configuration import default_configuration
+from metahpo.space.activity import default_configuration
 
 Verdict = Literal["better", "equal", "worse"]
 

@@ -12,13 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from metahpo.building.measurement import Measuring, Protocol
+from metahpo.building.measurement import Measuring
+from metahpo.building.protocol import Protocol
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommendations import Recommendations, in_words
 from metahpo.recommendation.recommender import Recommender
-from metahpo.space.configuration import Configuration, default_configuration
+from metahpo.space.activity import default_configuration
+from metahpo.space.configuration import Configuration
 from metahpo.tasks.metric import Metric, metric_named
 from metahpo.tasks.task import Task
 

@@ -9,7 +9,8 @@ from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.configuration import Configuration, canonical, to_json
+from metahpo.space.activity import canonical
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 

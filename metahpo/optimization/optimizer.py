@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.optimization.maximiser import maximise
-from metahpo.space.configuration import Configuration, canonical, to_json
+from metahpo.space.activity import canonical
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate

@@ -19,7 +19,9 @@ from metahpo.recommendation.cost import CostModel
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.recommendations import Recommendation, Recommendations
-from metahpo.space.configuration import Configuration, default_configuration, split_joint, to_joint, to_json
+from metahpo.space.activity import default_configuration
+from metahpo.space.configuration import Configuration, to_json
+from metahpo.space.joint import split_joint, to_joint
 from metahpo.surrogates.artefact import load_surrogate
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.tasks.metric import metric_named

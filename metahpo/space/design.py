@@ -7,7 +7,8 @@ from ConfigSpace import ConfigurationSpace
 from scipy.stats import qmc
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.configuration import Configuration, default_configuration, to_json
+from metahpo.space.activity import default_configuration
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.encoding import SpaceEncoder
 
 #: A space with fewer distinct configurations than asked for gives all that this many draws of the sequence find.

@@ -18,7 +18,8 @@ from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 from numpy.typing import NDArray
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.configuration import Configuration, builtin, is_active
+from metahpo.space.activity import is_active
+from metahpo.space.configuration import Configuration, builtin
 
 
 @dataclass(frozen=True)

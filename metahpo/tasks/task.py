@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from metahpo.exceptions import DataError
 from metahpo.tasks.columns import as_frame, clean_columns
@@ -157,6 +156,9 @@ class Task:
         DataError
             Fewer than two folds, fewer rows than folds, or a class with fewer members than folds.
         """
+        # Here, because counting a store's trials needs tasks, too, and should not wait for scikit-learn.
+        from sklearn.model_selection import KFold, StratifiedKFold
+
         if n_folds < 2:
             raise DataError(f"cross-validation needs at least 2 folds, but n_folds = {n_folds}.")
         if self.n_rows < n_folds:

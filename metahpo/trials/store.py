@@ -93,7 +93,7 @@ class TrialStore:
         StoreError
             The store cannot be read or written.
         """
-        known = self.to_frame()
+        known = self.to_frame(identities=True)
         again = known[known["status"].isin([str(s) for s in statuses if s is not TrialStatus.SUCCESS])]
         pairs = zip(again["identity"], again["attempt"], strict=True)
         self._write([RetryRequest(str(identity), int(attempt) + 1).to_json() for identity, attempt in pairs])
@@ -167,34 +167,41 @@ class TrialStore:
         refusals = sorted((TaskRefusal(**content) for content in contents), key=lambda refusal: refusal.time)
         return {refusal.task: refusal for refusal in refusals}
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, *, identities: bool = False) -> pd.DataFrame:
         """What stands of every trial, without its losses: one row each; quick where the store is compacted.
 
-        Columns: identity, task, learner, configuration (JSON), protocol, seed, fidelity, status, attempt, seconds,
-        finished.
+        Columns: task, learner, configuration (JSON), protocol, seed, fidelity, status, attempt, seconds, finished; and
+        identity, by far the longest of them, where `identities` asks for it.
 
         Raises
         ------
         StoreError
             The store cannot be read.
         """
-        rows, tables = parts.Rows(), []
-        for line, path in LogReader(self.folder).new_lines():
-            rows.add(b"", *_content(line, path))
-            if len(rows) == parts.BLOCK:
-                tables.append(rows.take().select(parts.INDEX))
-        tables.append(rows.take().select(parts.INDEX))
-        tables += [parts.read_columns(path, parts.INDEX) for path in parts.part_paths(self.folder)]
-        frame = parts.to_frame(tables)
-        requests = frame[frame["kind"] == "retry"].groupby("identity")["attempt"].max()
+        frame = self._index([name for name in parts.INDEX if identities or name != "identity"])
+        if not identities and (frame["kind"] == "retry").any():  # a request names its trial by identity alone
+            frame = self._index(parts.INDEX)
+        requests = frame[frame["kind"] == "retry"]
         frame = frame[frame["kind"] == "trial"].drop(columns="kind")
         frame["rank"] = standing(frame["status"] == "success", frame["attempt"])
         if len(requests):
-            frame = frame[frame["rank"] >= frame["identity"].map(requests).fillna(1).astype(int)]
+            asked_for = frame["identity"].map(requests.groupby("identity")["attempt"].max())
+            frame = frame[frame["rank"] >= asked_for.fillna(1).astype(int)]
         frame["number"] = _numbers(frame)
         if frame["number"].duplicated().any():
             frame = frame.sort_values("rank", ascending=False, kind="stable").drop_duplicates("number")
         return frame.drop(columns=["rank", "number"])
+
+    def _index(self, columns: list[str]) -> pd.DataFrame:
+        """Columns of all records, those of the logs first: see :meth:`lines`."""
+        rows, tables = parts.Rows(), []
+        for line, path in LogReader(self.folder).new_lines():
+            rows.add(b"", *_content(line, path))
+            if len(rows) == parts.BLOCK:
+                tables.append(rows.take().select(columns))
+        tables.append(rows.take().select(columns))
+        tables += [parts.read_columns(path, columns) for path in parts.part_paths(self.folder)]
+        return parts.to_frame(tables)
 
     def _look(self) -> None:
         """Read what is new, the logs first: see :meth:`lines`."""

@@ -11,7 +11,7 @@ import pytest
 
 from metahpo.building.device_slots import VISIBLE, take_slot, visible_devices
 from metahpo.building.device_use import device_use, forget_device_use
-from metahpo.building.measurement import Protocol
+from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace, close_tools, run_batch
 from metahpo.trials.store import TrialStore

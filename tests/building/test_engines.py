@@ -16,8 +16,9 @@ from metahpo.building.engines.local import LocalEngine
 from metahpo.building.engines.options import add_engine_arguments, engine_from, shard_from
 from metahpo.building.engines.ray import RayEngine
 from metahpo.building.engines.slurm import SlurmEngine
-from metahpo.building.measurement import Protocol
-from metahpo.building.plan import Plan, make_plan
+from metahpo.building.plan import Plan
+from metahpo.building.planning import make_plan
+from metahpo.building.protocol import Protocol
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.exceptions import DataError, MetaHPOError, MissingDependencyError
 from metahpo.trials.store import TrialStore

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from metahpo.building.builder import run_plan
-from metahpo.building.measurement import Protocol
-from metahpo.building.plan import make_plan
+from metahpo.building.planning import make_plan
+from metahpo.building.protocol import Protocol
 from metahpo.trials.store import TrialStore
 
 TASKS = ["s0", "s1"]

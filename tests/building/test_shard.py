@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from metahpo.building.builder import run_plan
-from metahpo.building.measurement import Protocol
-from metahpo.building.plan import make_plan
+from metahpo.building.planning import make_plan
+from metahpo.building.protocol import Protocol
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.exceptions import DataError
 from metahpo.trials.store import TrialStore

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metahpo.building.measurement import Protocol
+from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.building.trial_worker import GRACE_SECONDS
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
-from metahpo.space.configuration import default_configuration
+from metahpo.space.activity import default_configuration
 from metahpo.tasks.cache import write_task
 from metahpo.tasks.metric import metric_names
 from metahpo.trials.records import TaskRefusal
@@ -295,7 +295,7 @@ def test_a_limit_below_what_the_libraries_hold_is_an_error(cache: Path) -> None:
 def test_trial_processes_end_with_a_killed_parent_even_in_a_hanging_trial(strict: TrialProcess) -> None:
     script = (
         "import sys\nfrom pathlib import Path\n"
-        "from metahpo.building.measurement import Protocol\n"
+        "from metahpo.building.protocol import Protocol\n"
         "from metahpo.building.trial_process import Limits, TrialProcess\n"
         "from metahpo.trials.trial import TrialKey\n"
         "protocol = Protocol(n_folds=2, max_rows=4000)\n"

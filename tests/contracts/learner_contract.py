@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from metahpo.building.measurement import class_probabilities
 from metahpo.learners.learner import Learner
-from metahpo.space.configuration import canonical, default_configuration
+from metahpo.space.activity import canonical, default_configuration
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.tasks.task import Task, TaskKind

@@ -10,7 +10,7 @@ import pytest
 from metahpo.exceptions import UnknownNameError
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named, learner_names
-from metahpo.space.configuration import canonical, default_configuration
+from metahpo.space.activity import canonical, default_configuration
 from metahpo.tasks.task import KINDS, Task
 from tests.contracts.learner_contract import LearnerContract, small_task
 

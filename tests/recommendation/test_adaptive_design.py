@@ -9,12 +9,14 @@ import pytest
 
 from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
-from metahpo.building.measurement import Protocol
-from metahpo.building.plan import PLAN_FILE, Plan, make_plan
+from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.building.planning import make_plan
+from metahpo.building.protocol import Protocol
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.recommendation.adaptive_design import extend_plan, propose
-from metahpo.space.configuration import canonical, to_json
+from metahpo.space.activity import canonical
+from metahpo.space.configuration import to_json
 from metahpo.surrogates.training import TrainingSettings
 from metahpo.trials.store import TrialStore
 

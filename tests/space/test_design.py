@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from metahpo.exceptions import SpaceError
 from metahpo.learners.registry import learner_named
-from metahpo.space.configuration import canonical, default_configuration, to_json
+from metahpo.space.activity import canonical, default_configuration
+from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder, unit_cube_space
 

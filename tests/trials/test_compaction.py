@@ -48,7 +48,7 @@ def consistent(folder: Path) -> None:
     stands = state(folder)
     store = TrialStore(folder)
     assert store.identities() == stands.keys()
-    frame = store.to_frame().set_index("identity")
+    frame = store.to_frame(identities=True).set_index("identity")
     assert set(frame.index) == stands.keys()
     for t in TrialStore(folder):
         row = frame.loc[t.key.identity]

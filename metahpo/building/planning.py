@@ -1,0 +1,109 @@
+"""Plans over a dataset cache: which tasks are taken, and which configurations are tried on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from metahpo.building.plan import Plan, PlannedTask
+from metahpo.building.protocol import Protocol
+from metahpo.exceptions import DataError
+from metahpo.learners.registry import learner_named, learner_names
+from metahpo.space.configuration import Configuration
+from metahpo.space.design import sobol_design
+from metahpo.tasks.cache import read_sidecar, read_sidecars
+from metahpo.tasks.target import KINDS, TaskKind
+
+
+def make_plan(
+    cache: Path | str,
+    *,
+    keys: Sequence[str] | None = None,
+    learners: Sequence[str] | None = None,
+    n_configurations: int = 32,
+    protocol: Protocol | None = None,
+    min_rows: int = 120,
+    max_features: int = 100,
+    max_classes: int = 10,
+    max_per_family: int = 3,
+    exclude_families: Sequence[str] = (),
+) -> Plan:
+    """Plan a build over a dataset cache.
+
+    Parameters
+    ----------
+    cache : path
+        Folder of the dataset cache.
+    keys : sequence of str, default=None
+        Datasets by key, whatever their size; None takes every tabular dataset within the limits below, but for those
+        whose sidecar is damaged.
+    learners : sequence of str, default=None
+        Names of learners; None takes all.
+    n_configurations : int, default=32
+        Configurations of each learner on each task.
+    protocol : Protocol, default=None
+        How trials are measured.
+    min_rows, max_features, max_classes, max_per_family : int
+        Limits on the datasets taken; of a family the smallest are kept, so that no origin outweighs the rest.
+    exclude_families : sequence of str, default=()
+        Families to leave out, to judge by later.
+
+    Raises
+    ------
+    UnknownNameError
+        An unknown learner.
+    StoreError
+        An unknown key or folder.
+    DataError
+        No dataset of the cache is within the limits.
+    """
+    names = tuple(learners or learner_names("classification"))
+    chosen: list[PlannedTask] = []
+    of_family: dict[str, int] = {}
+    sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
+    order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
+    for key in order:
+        sidecar = sidecars[key]
+        if sidecar["kind"] not in KINDS or sidecar.get("family") in exclude_families:
+            continue
+        family = str(sidecar.get("family") or key)
+        unfit = (
+            (sidecar.get("n_rows") or min_rows) < min_rows
+            or (sidecar.get("n_features") or 0) > max_features
+            or (sidecar.get("n_classes") or 0) > max_classes
+            or of_family.get(family, 0) >= max_per_family
+        )
+        if keys is None and unfit:
+            continue
+        of_family[family] = of_family.get(family, 0) + 1
+        chosen.append(PlannedTask(key, sidecar["kind"], _cost(sidecar)))
+    if not chosen:
+        raise DataError(
+            f"none of the {len(sidecars)} datasets in {str(cache)!r} is tabular and within the limits "
+            f"({min_rows} rows and more, at most {max_features} features and {max_classes} classes)."
+        )
+    protocol = protocol or Protocol()
+    designs = shared_designs({task.kind for task in chosen}, names, n_configurations, protocol.seed)
+    return Plan(str(Path(cache).absolute()), tuple(chosen), names, designs, protocol)
+
+
+def shared_designs(
+    kinds: Collection[TaskKind], learners: Sequence[str], n_configurations: int, seed: int
+) -> dict[TaskKind, dict[str, list[Configuration]]]:
+    """Sobol configurations of each learner for each kind of task, the default first.
+
+    Raises
+    ------
+    UnknownNameError
+        An unknown learner.
+    """
+    return {
+        kind: {name: sobol_design(learner_named(name, kind).space, n_configurations, seed) for name in learners}
+        for kind in sorted(kinds)
+    }
+
+
+def _cost(sidecar: dict[str, object]) -> float:
+    """Rough size of the work: rows x columns, times classes where there are any."""
+    rows, columns, classes = (float(str(sidecar.get(k) or 1)) for k in ("n_rows", "n_features", "n_classes"))
+    return rows * (columns + 10.0) * max(1.0, classes - 1.0)
