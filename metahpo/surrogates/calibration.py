@@ -79,5 +79,5 @@ def _transform(
         log_weights = log_weights + given.log_evidence
         chosen = Hypotheses.heaviest(log_weights)
         prediction = mixture.predict(trials.rows(seen), given, at, chosen)
-    gap = (task.z[unseen, None] - prediction.mean) / prediction.variance.sqrt()
-    return np.asarray(ndtr(gap.numpy()) @ torch.softmax(log_weights[chosen], 0).numpy())
+    gap = (task.z[unseen] - prediction.mean) / prediction.variance.sqrt()
+    return np.asarray(torch.softmax(log_weights[chosen], 0).numpy() @ ndtr(gap.numpy()))

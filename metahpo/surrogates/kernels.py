@@ -1,27 +1,29 @@
-"""Kernels on configurations: a Matern on the unit cube and a Matern on learnt features of it.
+"""Kernels on configurations: a Matern on the unit cube and Materns on learnt features of it.
 
-Symbols: B leading batch dimensions, n and m configurations, d columns, h hidden units, F learnt features.
+Symbols: B leading batch dimensions, n and m configurations, d columns, E maps of F learnt features each.
 
     M(a, b)  = (1 + r + r^2 / 3) exp(-r),   r = sqrt(5) |a - b|                                (Matern 5/2)
-    k(x, x') = v_deep M(f(x) / l_deep, f(x') / l_deep) + v_plain M(x / l_plain, x' / l_plain)
+    D(x, x') = mean_e M(f_e(x) / l_e, f_e(x') / l_e)
+    k(x, x') = v_deep D(x, x') + v_plain M(x / l_plain, x' / l_plain)
 
-f is a map learnt across tasks, at most a small network (deep kernel: Wilson et al., AISTATS 2016; meta-learnt as in
-FSBO: Wistuba and Grabocka, ICLR 2021). The plain part, with a length scale a column, keeps apart what f confuses.
+f_e are maps learnt across tasks, at most small networks (deep kernel: Wilson et al., AISTATS 2016; meta-learnt as in
+FSBO: Wistuba and Grabocka, ICLR 2021). There are several, from different starts, because one alone takes some
+configurations for alike by chance. The plain part, with a length scale a column, keeps apart what they confuse.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 FeatureMap = Literal["columns", "linear", "network"]
 FEATURE_MAPS: tuple[FeatureMap, ...] = get_args(FeatureMap)
-#: Units of each hidden layer of f, and features it yields.
-HIDDEN, FEATURES = 64, 16
+#: Maps E, units of each hidden layer of one, and features F it yields.
+MAPS, HIDDEN, FEATURES = 4, 64, 16
 #: Length scale of a column before anything is learnt, in units of the cube's diagonal, and how far, as the standard
 #: deviation of its logarithm, it may lie from that.
 TYPICAL_SCALE, SCALE_SPREAD = 0.5, 1.5
@@ -31,7 +33,7 @@ MIN_NOISE = 1e-3
 
 @dataclass(frozen=True)
 class Located:
-    """Configurations as the kernel sees them: learnt features (B, n, F) and columns (B, n, d), over length scales."""
+    """Configurations as the kernel sees them: learnt features (B, n, E, F), columns (B, n, d), over length scales."""
 
     deep: Tensor
     plain: Tensor
@@ -39,10 +41,34 @@ class Located:
 
 def matern52(a: Tensor, b: Tensor) -> Tensor:
     """Correlations of shape (B, n, m) between points (B, n, d) and (B, m, d), over unit length scales."""
-    # |a|^2 + |b|^2 - 2 a.b is quicker than cdist here; the floor keeps the root differentiable where points coincide.
-    squared = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] - 2.0 * a @ b.transpose(-1, -2)
-    r = math.sqrt(5.0) * squared.clamp_min(1e-10).sqrt()
-    return (1.0 + r + r * r / 3.0) * torch.exp(-r)
+    # |a|^2 + |b|^2 - 2 a.b is quicker than cdist here, and quicker still without copies: this is where the time goes.
+    squared = (-2.0 * a) @ b.transpose(-1, -2)
+    squared += a.square().sum(-1)[..., :, None]
+    squared += b.square().sum(-1)[..., None, :]
+    correlations: Tensor = _MaternOfSquare.apply(squared)  # type: ignore[no-untyped-call] # torch leaves it untyped
+    return correlations
+
+
+class _MaternOfSquare(torch.autograd.Function):
+    """M as a function of squared distances, with its derivative in closed form: -5/6 (1 + r) exp(-r), finite at zero."""
+
+    @staticmethod
+    def forward(ctx: Any, squared: Tensor) -> Tensor:
+        r = (5.0 * squared).clamp_(min=0.0).sqrt_()
+        decay = torch.exp(-r)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward((1.0 + r).mul_(decay).mul_(-5.0 / 6.0))
+        return (r / 3.0).add_(1.0).mul_(r).add_(1.0).mul_(decay)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        slope: Tensor = ctx.saved_tensors[0]
+        return gradient * slope
+
+
+def deep_correlations(a: Located, b: Located) -> Tensor:
+    """D, shape (B, n, m): correlations of the learnt features, averaged over the maps."""
+    return matern52(a.deep.movedim(-2, -3), b.deep.movedim(-2, -3)).mean(-3)
 
 
 class DeepKernel(nn.Module):
@@ -53,8 +79,8 @@ class DeepKernel(nn.Module):
     n_columns : int
         Columns d of a configuration.
     features : {"columns", "linear", "network"}
-        What f is: the columns themselves, F linear combinations of them, or a network of two hidden layers. The more
-        it can learn, the more configurations it must have seen.
+        What f_e is: the columns themselves (and no more than one map), F linear combinations of them, or a network of
+        two hidden layers. The more it can learn, the more configurations it must have seen.
     """
 
     def __init__(self, n_columns: int, features: FeatureMap) -> None:
@@ -62,7 +88,8 @@ class DeepKernel(nn.Module):
         self.features = features
         self.network = _feature_map(n_columns, features)
         typical = torch.full((n_columns,), math.log(TYPICAL_SCALE * math.sqrt(n_columns)))
-        self.log_scale_deep = nn.Parameter(typical.clone() if features == "columns" else torch.full((FEATURES,), 0.5))
+        of_features = typical.clone()[None] if features == "columns" else torch.full((MAPS, FEATURES), 0.5)
+        self.log_scale_deep = nn.Parameter(of_features)
         self.log_scale_plain = nn.Parameter(typical)
         self.log_variance_deep = nn.Parameter(torch.tensor(-0.5))
         self.log_variance_plain = nn.Parameter(torch.tensor(-1.0))
@@ -76,7 +103,7 @@ class DeepKernel(nn.Module):
         """Log prior density of the length scales of columns, up to a constant: around half the cube's diagonal."""
         scales: Tensor = self.log_scale_plain
         if self.features == "columns":
-            scales = torch.cat([scales, self.log_scale_deep])
+            scales = torch.cat([scales, self.log_scale_deep[0]])
         typical = math.log(TYPICAL_SCALE * math.sqrt(len(self.log_scale_plain)))
         return -0.5 * ((scales - typical) / SCALE_SPREAD).square().sum()
 
@@ -90,14 +117,31 @@ class DeepKernel(nn.Module):
 
     def forward(self, a: Located, b: Located) -> Tensor:
         """Covariances of shape (B, n, m), without noise."""
-        covariances: Tensor = self.log_variance_deep.exp() * matern52(a.deep, b.deep)
-        return covariances + self.log_variance_plain.exp() * matern52(a.plain, b.plain)
+        return self.add_plain(deep_correlations(a, b), a, b)
+
+    def add_plain(self, deep: Tensor, a: Located, b: Located) -> Tensor:
+        """The same where the :func:`deep_correlations` are at hand."""
+        return self.log_variance_deep.exp() * deep + self.log_variance_plain.exp() * matern52(a.plain, b.plain)
 
 
 def _feature_map(n_columns: int, features: FeatureMap) -> nn.Module:
+    """Maps from (B, n, d) to (B, n, E, F)."""
     if features == "columns":
-        return nn.Identity()
+        return nn.Unflatten(-1, (1, n_columns))
     if features == "linear":
-        return nn.Linear(n_columns, FEATURES, bias=False)
-    first, second = nn.Linear(n_columns, HIDDEN), nn.Linear(HIDDEN, HIDDEN)
-    return nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), nn.Linear(HIDDEN, FEATURES))
+        return nn.Sequential(nn.Linear(n_columns, MAPS * FEATURES, bias=False), nn.Unflatten(-1, (MAPS, FEATURES)))
+    first = nn.Linear(n_columns, MAPS * HIDDEN), nn.Unflatten(-1, (MAPS, HIDDEN)), nn.SiLU()
+    return nn.Sequential(*first, _SideBySide(HIDDEN, HIDDEN), nn.SiLU(), _SideBySide(HIDDEN, FEATURES))
+
+
+class _SideBySide(nn.Module):
+    """A linear layer for each map, from (B, n, E, n_in) to (B, n, E, n_out)."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        bound = n_in**-0.5  # as torch starts a single layer
+        self.weight = nn.Parameter(torch.empty(MAPS, n_in, n_out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(MAPS, n_out).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("...ei,eio->...eo", x, self.weight) + self.bias

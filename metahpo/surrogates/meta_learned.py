@@ -139,10 +139,10 @@ class MetaLearnedSurrogate:
             prediction = self._mixture.predict(trials, given, at, chosen)
         return Posterior(
             weights=torch.softmax(log_weights[chosen], 0).numpy(),
-            mean=prediction.mean.T.numpy(),
-            std=prediction.variance.sqrt().T.numpy(),
+            mean=prediction.mean.numpy(),
+            std=prediction.variance.sqrt().numpy(),
             incumbent=incumbent[chosen].numpy(),
-            gap_std=prediction.gap_variance.sqrt().T.numpy(),
+            gap_std=prediction.gap_variance.sqrt().numpy(),
             sharpness=sharpness_at(n_trials, self.sharpness),
         )
 

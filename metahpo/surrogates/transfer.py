@@ -6,7 +6,7 @@ source task t, under every regime j, is one hypothesis of how the scores z of th
 
     z(x) = a_j mu(x) + b d_t(x) + g(x) + e,      b ~ N(b_j, v_j),    g ~ GP(0, k_j),    e ~ N(0, s_j)
     k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + v_open o(x, x')
-         + v_deep M_deep(x, x') + v_plain M_plain(x, x')
+         + v_deep D(x, x') + v_plain M(x, x')
 
 so the task resembles what is expected of it as far as v_mean leaves that standing, resembles task t as far as b says,
 lies in the span of all tasks as far as v_span says, is unknown where no task was recorded (o, see
@@ -29,7 +29,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metahpo.surrogates.kernels import TYPICAL_SCALE, DeepKernel, Located, matern52
+from metahpo.surrogates.kernels import TYPICAL_SCALE, DeepKernel, Located, deep_correlations, matern52
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import TINY, Losses, integrate_scale
 from metahpo.surrogates.sources import SourceValues
@@ -53,6 +53,11 @@ class Described:
         """Some of the configurations of one task."""
         place = Located(self.place.deep[index], self.place.plain[index])
         return Described(place, self.mean[index], self.deviations[index], self.recorded[index])
+
+    def single(self) -> Described:
+        """The same in single precision."""
+        place = Located(self.place.deep.float(), self.place.plain.float())
+        return Described(place, self.mean.float(), self.deviations.float(), self.recorded.float())
 
 
 def describe(at: SourceValues, alpha: Tensor, known: Tensor | None = None) -> Described:
@@ -129,7 +134,7 @@ class Hypotheses(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What S hypotheses say of the score that a trial would measure; each of shape (m, S).
+    """What S hypotheses say of the score that a trial would measure; each of shape (S, m).
 
     Attributes
     ----------
@@ -154,15 +159,16 @@ class Mixture:
         """Without noise, shape (B, J, n, m)."""
         span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
         mean = a.mean @ b.mean.transpose(-1, -2)
-        deep = matern52(a.place.deep, b.place.deep)
-        left_open = self.kernel(a.place, b.place) - a.recorded @ b.recorded.transpose(-1, -2)
-        shared = torch.stack([mean, span, left_open, deep], dim=-1)
-        inverse_scales = self._inverse_scales()
+        deep = deep_correlations(a.place, b.place)
+        left_open = self.kernel.add_plain(deep, a.place, b.place) - a.recorded @ b.recorded.transpose(-1, -2)
+        shared = torch.stack([mean, span, left_open, deep], dim=-3)
+        inverse_scales = self._inverse_scales().to(deep.dtype)
         plain = matern52(
             a.place.plain[..., None, :, :] * inverse_scales, b.place.plain[..., None, :, :] * inverse_scales
         )
-        of_shared, of_plain = self._variances()
-        return (shared @ of_shared).movedim(-1, -3) + of_plain[:, None, None] * plain
+        of_shared, of_plain = (v.to(deep.dtype) for v in self._variances())
+        sums = (of_shared.T @ shared.flatten(-2)).reshape(plain.shape)
+        return sums + of_plain[:, None, None] * plain
 
     def diagonals(self, a: Described) -> Tensor:
         """Variances k_j(x, x) without noise, shape (B, J, n)."""
@@ -215,25 +221,26 @@ class Mixture:
 
     def predict_first(self, at: Described, chosen: Hypotheses) -> Prediction:
         """What hypotheses say of `at`, (m) without leading dimensions, before any trial."""
-        j, d = chosen.regimes, at.deviations[:, chosen.tasks]
-        mean = self.regimes.mean_slope[j] * at.mean + self.regimes.slope[j] * d
-        variance = self.diagonals(at)[j].T + self.regimes.log_slope_variance[j].exp() * d.square()
-        return Prediction(mean, variance + self._noise()[j], variance)
+        j, d = chosen.regimes, at.deviations.T[chosen.tasks]
+        mean = self.regimes.mean_slope[j, None] * at.mean.T + self.regimes.slope[j, None] * d
+        variance = self.diagonals(at)[j] + self.regimes.log_slope_variance[j, None].exp() * d.square()
+        return Prediction(mean, variance + self._noise()[j, None], variance)
 
     def predict(self, trials: Described, given: Conditioned, at: Described, chosen: Hypotheses) -> Prediction:
         """What hypotheses say of `at`, (m) without leading dimensions, after the `trials` they were conditioned on."""
         j, t = chosen.regimes, chosen.tasks
-        Q = torch.linalg.solve_triangular(given.factor, self.covariances(trials, at), upper=False)
-        T, d = given.deviations.shape[-1], at.deviations[:, t]
-        explained = Q.transpose(-1, -2) @ torch.cat([given.deviations, given.residual, given.one], dim=-1)
-        ahead = d - explained[j, :, t].T
-        gain, pull, lean, level = (part[j, t] for part in (given.gain, given.pull, given.lean, given.level))
-        mean = (
-            self.regimes.mean_slope[j] * at.mean + self.regimes.slope[j] * d + explained[j, :, T + t].T + ahead * pull
-        )
-        known_c = (self.diagonals(at) - Q.square().sum(-2))[j].T + ahead.square() * gain
-        share_of_c = explained[j, :, 2 * T].T + ahead * lean
-        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + self._noise()[j]
+        # n m covariances a regime are most of the work; single precision loses far less than the noise of a trial.
+        covariances = self.covariances(trials.single(), at.single())
+        Q = torch.linalg.solve_triangular(given.factor.float(), covariances, upper=False)
+        columns = torch.cat([given.deviations, given.residual, given.one], dim=-1).float()
+        T, d, explained = given.deviations.shape[-1], at.deviations.T[t], columns.transpose(-1, -2) @ Q
+        ahead = d - explained[j, t]
+        gain, pull, lean, level = (part[j, t, None] for part in (given.gain, given.pull, given.lean, given.level))
+        expected = self.regimes.mean_slope[j, None] * at.mean.T + self.regimes.slope[j, None] * d
+        mean = expected + explained[j, T + t] + ahead * pull
+        known_c = (self.diagonals(at) - Q.square().sum(-2))[j] + ahead.square() * gain
+        share_of_c = explained[j, 2 * T] + ahead * lean
+        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + self._noise()[j, None]
         gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
         return Prediction(mean, variance, gap_variance)
 

@@ -121,9 +121,9 @@ def test_prediction_is_the_dense_gaussian_one(mixture: Mixture, described: tuple
             rcond=None,
         )[0]
         tau = c_and_tau[0]
-        np.testing.assert_allclose(ours.mean[:, s], mean_at + gain @ (tau * losses.y.numpy() - mean), atol=1e-3)
+        np.testing.assert_allclose(ours.mean[s], mean_at + gain @ (tau * losses.y.numpy() - mean), atol=1e-3)
         reference = np.diag(K[N:, N:] - gain @ K[N:, :N].T) + noise(mixture, j)
-        np.testing.assert_allclose(ours.variance[:, s], reference, atol=1e-3)
+        np.testing.assert_allclose(ours.variance[s], reference, atol=1e-3)
         assert float(given.incumbent[j, t]) == pytest.approx(tau * losses.y.min().item() - c_and_tau[1], abs=1e-6)
 
 
@@ -132,9 +132,9 @@ def test_before_any_trial_predictions_are_the_prior(mixture: Mixture, described:
     ours = mixture.predict_first(at, all_hypotheses(mixture))
     for s, (j, t) in enumerate(zip(*(h.tolist() for h in all_hypotheses(mixture)), strict=True)):
         _, mean_at, K = dense(mixture, trials, at, j, t)
-        np.testing.assert_allclose(ours.mean[:, s], mean_at)
-        np.testing.assert_allclose(ours.gap_variance[:, s], np.diag(K)[N:], atol=1e-5)
-        np.testing.assert_allclose(ours.variance[:, s], np.diag(K)[N:] + noise(mixture, j), atol=1e-5)
+        np.testing.assert_allclose(ours.mean[s], mean_at)
+        np.testing.assert_allclose(ours.gap_variance[s], np.diag(K)[N:], atol=1e-5)
+        np.testing.assert_allclose(ours.variance[s], np.diag(K)[N:] + noise(mixture, j), atol=1e-5)
 
 
 def test_a_batch_is_its_tasks(mixture: Mixture, described: tuple[Described, Described]) -> None:
