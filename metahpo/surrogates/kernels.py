@@ -50,7 +50,7 @@ def matern52(a: Tensor, b: Tensor) -> Tensor:
 
 
 class _MaternOfSquare(torch.autograd.Function):
-    """M as a function of squared distances, with its derivative in closed form: -5/6 (1 + r) exp(-r), finite at zero."""
+    """M as a function of squared distances; its derivative -5/6 (1 + r) exp(-r) is finite where points coincide."""
 
     @staticmethod
     def forward(ctx: Any, squared: Tensor) -> Tensor:
