@@ -32,6 +32,8 @@ def test_flow__build_status_release_train_recommend_tune_evaluate(
     assert main([*build, "--folds", "2", "--jobs", "1"]) == 0
     assert "20" in capsys.readouterr().out
     assert main(["status", folder]) == 0
+    assert main(["release", folder, released, "--kind", "classification", "--jobs", "1", "--min-skill", "2"]) == 1
+    assert "nothing is left to release" in capsys.readouterr().err
     assert main(["release", folder, released, "--kind", "classification", "--jobs", "1"]) == 0
     assert "4 tasks, 20 trials" in capsys.readouterr().out
     assert main(["train", released]) == 0

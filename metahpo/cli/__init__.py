@@ -9,7 +9,7 @@ from pathlib import Path
 
 from metahpo import __version__
 from metahpo.cli import build
-from metahpo.exceptions import MetaHPOError
+from metahpo.exceptions import DataError, MetaHPOError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +96,13 @@ def _release(options: argparse.Namespace) -> None:
 
     md = assemble(options.folder, options.kind, name=options.out.name, n_jobs=options.jobs)
     skills = task_skills(md)
-    unlearnable = skills[skills < (MIN_SKILL if options.min_skill is None else options.min_skill)]
+    min_skill = MIN_SKILL if options.min_skill is None else options.min_skill
+    unlearnable = skills[skills < min_skill]
+    if len(unlearnable) == len(md.tasks):
+        raise DataError(
+            f"nothing is left to release: on none of the {len(md.tasks)} tasks has a learner a skill of {min_skill}; "
+            f"the best is {skills.max():.3f}. Build more trials or tasks, or give a lower --min-skill."
+        )
     for task, skill in unlearnable.items():
         print(f"left out, because no learner can learn it: {task} (skill {skill:.3f})")
     md = md.drop(tasks=list(unlearnable.index))
