@@ -22,6 +22,8 @@ MAX_VALIDATION = 100
 class KernelSettings:
     """Settings of learning the kernel."""
 
+    features: FeatureMap | None = None
+    """Kind of the learnt maps; None takes the one that best predicts configurations kept out."""
     kernel_steps: int = 600
     """Steps of the optimiser for the kernel."""
     network_rate: float = 3e-3
@@ -37,7 +39,9 @@ class KernelSettings:
 def choose_features(
     tasks: list[SourceTask], settings: KernelSettings, generator: torch.Generator, rng: np.random.Generator
 ) -> FeatureMap:
-    """The kind of features whose kernel, learnt briefly from part of the configurations, best predicts the others."""
+    """The kind asked for, or whose kernel, learnt briefly from part of the configurations, best predicts the others."""
+    if settings.features is not None:
+        return settings.features
     shown, hidden = hide_configurations(tasks, rng)
     brief = replace(settings, kernel_steps=max(1, settings.kernel_steps // 3))
     densities = {

@@ -6,8 +6,24 @@ in :mod:`metahpo.surrogates.transfer`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
+
+from metahpo.exceptions import UnknownNameError
+
+#: Parts of the mixture that can be left out -> what is then nothing: coefficients, and logarithms of variances.
+PARTS: dict[str, tuple[str, ...]] = {
+    "expected function": ("mean_slope", "log_mean_slope_variance"),
+    "likeness to one task": ("slope", "log_slope_variance"),
+    "span of all tasks": ("log_span_variance",),
+    "what records leave open": ("log_open_variance",),
+    "learnt maps": ("log_deep_variance",),
+    "columns": ("log_plain_variance",),
+}
+#: Logarithm of a variance that is none.
+NOTHING = -40.0
 
 
 class Regimes(nn.Module):
@@ -40,6 +56,22 @@ class Regimes(nn.Module):
         self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5, 0.0]))
         self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0, -5.0]))
         self.log_concentration = nn.Parameter(torch.tensor(-1.0))
+
+    def leave_out(self, parts: Collection[str]) -> None:
+        """Do without some of `PARTS`, whatever is learnt.
+
+        Raises
+        ------
+        UnknownNameError
+            No such part.
+        """
+        for part in parts:
+            if part not in PARTS:
+                raise UnknownNameError("part of the mixture", part, tuple(PARTS))
+        for name in (name for part in parts for name in PARTS[part]):
+            parameter: nn.Parameter = getattr(self, name)
+            parameter.data.fill_(NOTHING if name.startswith("log_") else 0.0)
+            parameter.requires_grad_(False)
 
     def keep_fixed(self) -> None:
         """Take from the gradients what belongs to the regime that is not learnt."""

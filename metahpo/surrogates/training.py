@@ -41,6 +41,8 @@ class TrainingSettings(KernelSettings):
     """Steps of the optimiser for the regimes of the mixture."""
     regime_rate: float = 0.05
     """Learning rate of these steps; a third of it in the last third of them."""
+    without: tuple[str, ...] = ()
+    """Parts of the mixture, of :data:`metahpo.surrogates.regimes.PARTS`, to do without: what are they worth?"""
 
 
 def train_surrogate(
@@ -161,6 +163,7 @@ def learn_regimes(
     regimes = Regimes().double()
     log_spreads = torch.stack([t.loss.std() for t in tasks]).log()
     regimes.log_spread = torch.stack([log_spreads.mean(), log_spreads.std()])
+    regimes.leave_out(settings.without)
     mixture = Mixture(kernel, regimes)
     optimizer = torch.optim.Adam(regimes.parameters(), lr=settings.regime_rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * settings.regime_steps // 3), gamma=1 / 3)

@@ -11,7 +11,7 @@ import torch
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset, TaskTable
 from metahpo.surrogates.batches import SourceTask, sample_batch
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernels import DeepKernel, FeatureMap
 from metahpo.surrogates.sources import reference_configurations, source_weights
 from metahpo.surrogates.training import train_on_tables, train_surrogate
 from tests.surrogates.recorded_world import QUICK, bowl, world
@@ -51,6 +51,22 @@ def test_tasks_that_tell_nothing_are_left_out() -> None:
     crashed = replace(flat, task="crashed", loss=np.full(5, np.nan))
     surrogate = train_on_tables([*world(4), flat, crashed], settings=TINY)
     assert set(surrogate.task_names) == {f"task{i}" for i in range(4)}
+
+
+@pytest.mark.parametrize("features", ["columns", "linear", "network"])
+def test_the_kind_of_maps_may_be_asked_for(features: FeatureMap) -> None:
+    surrogate = train_on_tables(world(5), settings=replace(TINY, features=features))
+    assert surrogate.kernel.features == features
+
+
+def test_a_part_left_out_stays_out() -> None:
+    parts = ("likeness to one task", "learnt maps")
+    regimes = train_on_tables(world(5), settings=replace(TINY, without=parts)).regimes
+    assert regimes.slope.abs().max() == 0.0
+    assert regimes.log_deep_variance.exp().max() < 1e-15
+    assert regimes.log_plain_variance.exp().min() > 0.01
+    with pytest.raises(UnknownNameError, match="span of all tasks"):
+        train_on_tables(world(5), settings=replace(TINY, without=("likeness",)))
 
 
 def test_tasks_of_one_family_stand_for_themselves() -> None:

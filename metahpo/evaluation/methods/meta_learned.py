@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.surrogate import Surrogate
-from metahpo.surrogates.training import train_on_tables
+from metahpo.surrogates.training import TrainingSettings, train_on_tables
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,20 @@ class MetaLearned:
     ----------
     use_meta_features : bool, default=True
         False hides the meta-features, in training and at use.
+    settings : TrainingSettings, default=None
+        None takes the defaults.
+    label : str, default=None
+        Its name in tables and figures; None: `metahpo`, or `metahpo_blind` without meta-features.
     """
 
     use_meta_features: bool = True
+    settings: TrainingSettings | None = None
+    label: str | None = None
 
     @property
     def name(self) -> str:
-        """`metahpo`, or `metahpo_blind`."""
-        return "metahpo" if self.use_meta_features else "metahpo_blind"
+        """The label."""
+        return self.label or ("metahpo" if self.use_meta_features else "metahpo_blind")
 
     @property
     def n_replays(self) -> int:
@@ -40,7 +46,7 @@ class MetaLearned:
         """Train the surrogate."""
         if not self.use_meta_features:
             tables = [TaskTable(table.task, table.family, table.X, table.loss, None) for table in tables]
-        surrogate = train_on_tables(tables, space_name=space_name, random_state=random_state)
+        surrogate = train_on_tables(tables, space_name=space_name, random_state=random_state, settings=self.settings)
         return MetaLearnedPolicy(surrogate, self.use_meta_features)
 
 

@@ -1,0 +1,74 @@
+"""What every part of the surrogate is worth: mean normalised regret with each of them left out, on held-out families.
+
+`python scripts/ablation.py tabular_classification --spaces svm random_forest`: a row a part, in the geometric mean over
+spaces the regret without it divided by the regret with all (0.002 added to both): above 1, the part helps.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+
+from metahpo.evaluation.methods.meta_learned import MetaLearned
+from metahpo.evaluation.protocol import evaluate
+from metahpo.meta_dataset import MetaDataset
+from metahpo.surrogates.kernels import FEATURE_MAPS
+from metahpo.surrogates.regimes import PARTS
+from metahpo.surrogates.training import TrainingSettings
+
+WHOLE = "everything"
+#: Regrets below it are as good as none.
+SMALL = 0.002
+
+
+def variants() -> list[MetaLearned]:
+    """The whole surrogate first, then without each part, then with one kind of learnt maps instead of the choice."""
+    without = [MetaLearned(settings=TrainingSettings(without=(part,)), label=f"without {part}") for part in PARTS]
+    kinds = [MetaLearned(settings=TrainingSettings(features=kind), label=f"maps: {kind}") for kind in FEATURE_MAPS]
+    blind = MetaLearned(use_meta_features=False, label="without meta-features")
+    return [MetaLearned(label=WHOLE), blind, *without, *kinds]
+
+
+def ratios(summary: pd.DataFrame, trials: list[int]) -> pd.DataFrame:
+    """Regret of each variant over that of the whole, variants x trials."""
+    chosen = summary[summary["trial"].isin(trials)]
+    logs = pd.DataFrame(np.log(chosen.pivot_table("regret", ["space", "method"], "trial", sort=False) + SMALL))
+    difference = logs - logs.xs(WHOLE, level="method").reindex(logs.index, level="space")
+    return pd.DataFrame(np.exp(difference.groupby(level="method", sort=False).mean()))
+
+
+def main() -> None:
+    """Print the tables: regrets, then ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", help="meta-datasets, by folder or name, or HPO-B files")
+    parser.add_argument("--spaces", nargs="+", help="default: all of each meta-dataset")
+    parser.add_argument("--trials", type=int, default=25)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--random-state", type=int, default=0)
+    options = parser.parse_args()
+    summaries, trials = [], []
+    for folder in options.folders:
+        recorded = folder.endswith((".json", ".json.gz"))
+        md = MetaDataset.from_hpob(folder) if recorded else MetaDataset.load(folder)
+        report = evaluate(
+            md,
+            methods=variants(),
+            n_trials=options.trials,
+            spaces=options.spaces,
+            n_folds=options.folds,
+            random_state=options.random_state,
+            n_jobs=options.jobs,
+        )
+        trials = report.milestones
+        summary = report.summary()
+        of_spaces = summary[summary["space"].isin(md.spaces)]
+        summaries.append(of_spaces.assign(space=md.name + " " + of_spaces["space"]))
+    summary = pd.concat(summaries)
+    table = summary[summary["trial"].isin(trials)].pivot_table("regret", "method", "trial", sort=False)
+    print("mean normalised regret", table.to_string(float_format="{:.4f}".format), sep="\n")
+    print("\nover that of everything", ratios(summary, trials).to_string(float_format="{:.2f}".format), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
