@@ -66,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="measure methods on task families held out of training")
     evaluate.add_argument("folder", help="folder or name of a meta-dataset, or an HPO-B file (.json, .json.gz)")
-    evaluate.add_argument("--methods", nargs="+", help="default: all")
+    evaluate.add_argument(
+        "--methods",
+        nargs="+",
+        help="separated by spaces or commas: metahpo, portfolio, gaussian_process, default, random_search (these by "
+        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch",
+    )
     evaluate.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
     evaluate.add_argument("--metric", help="default: the meta-dataset's first")
     evaluate.add_argument("--trials", type=int, default=25, help="default: 25")
@@ -170,7 +175,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     md = MetaDataset.from_hpob(options.folder) if recorded else MetaDataset.load(options.folder)
     report = evaluate(
         md,
-        methods=options.methods,
+        methods=options.methods and [name for part in options.methods for name in part.split(",") if name],
         n_trials=options.trials,
         spaces=options.spaces and [None if space == "all" else space for space in options.spaces],
         metric=options.metric,

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from metahpo.evaluation.account import Settings
 from metahpo.evaluation.default_comparison import compare_with_default, default_rows
-from metahpo.evaluation.methods.catalogue import METHODS, method_named
+from metahpo.evaluation.methods.catalogue import DEFAULT_METHODS, method_named
 from metahpo.evaluation.methods.method import Method
 from metahpo.evaluation.regret import normalised_regret
 from metahpo.evaluation.replay import Replay, replay
@@ -64,8 +64,9 @@ def evaluate(
     md : MetaDataset
     methods : sequence of str or Method, default=None
         Names of :data:`~metahpo.evaluation.methods.catalogue.METHODS`, or objects that fulfil
-        :class:`~metahpo.evaluation.methods.method.Method`. The first is the reference of comparisons. None: all of the
-        catalogue (`default` only where defaults were recorded).
+        :class:`~metahpo.evaluation.methods.method.Method`. The first is the reference of comparisons. None: the
+        quick ones, :data:`~metahpo.evaluation.methods.catalogue.DEFAULT_METHODS` (`default` only where defaults were
+        recorded).
     n_trials : int, default=50
         Trials of each search. A task with fewer recorded configurations is searched to its end.
     spaces : sequence of str or None, default=None
@@ -142,7 +143,7 @@ def _label(space: str | None) -> str:
 def _methods(md: MetaDataset, methods: Sequence[str | Method] | None, spaces: Sequence[str | None]) -> list[Method]:
     if methods is None:
         recorded = all(set(default_rows(md, space).values()) == {0} for space in spaces if space is not None)
-        methods = [name for name in METHODS if recorded or name != "default"]
+        methods = [name for name in DEFAULT_METHODS if recorded or name != "default"]
     chosen = [method_named(method) if isinstance(method, str) else method for method in methods]
     names = [method.name for method in chosen]
     if not names or len(set(names)) < len(names):
