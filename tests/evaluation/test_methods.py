@@ -9,14 +9,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from metahpo.evaluation.methods.catalogue import DEFAULT_METHODS, METHODS, method_named
+from metahpo.evaluation.methods.deep_ranking_ensemble import DeepRankingEnsemble
+from metahpo.evaluation.methods.fsbo import FewShotDeepKernel
 from metahpo.evaluation.methods.gaussian_process import ColdGaussianProcess
-from metahpo.evaluation.methods.method import Policy
+from metahpo.evaluation.methods.method import Method, Policy
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio, greedy_picks
 from metahpo.evaluation.methods.random_search import RandomSearch
 from metahpo.evaluation.replay import replay
 from metahpo.exceptions import UnknownNameError
 from metahpo.meta_dataset import MetaDataset, TaskTable
 from tests.evaluation.bowls import bowl
+
+#: Methods of which less training than by default shows the same manners.
+QUICK: dict[str, Method] = {
+    "fsbo": FewShotDeepKernel(meta_steps=5, fine_steps=3),
+    "deep_ranking_ensemble": DeepRankingEnsemble(meta_steps=5, fine_steps=3),
+}
 
 
 @pytest.fixture(scope="module", params=list(METHODS))
@@ -25,7 +33,7 @@ def learnt(request: pytest.FixtureRequest, toy: MetaDataset) -> tuple[Policy, Ta
     if request.param == "botorch":
         pytest.importorskip("botorch")
     tables = toy.tables("toy")
-    return method_named(request.param).learn(tables[:-1], "toy", random_state=0), tables[-1]
+    return QUICK.get(request.param, method_named(request.param)).learn(tables[:-1], "toy", random_state=0), tables[-1]
 
 
 class TestEveryMethod:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metahpo.evaluation.methods.botorch import BoTorch
+from metahpo.evaluation.methods.deep_ranking_ensemble import DeepRankingEnsemble
+from metahpo.evaluation.methods.fsbo import FewShotDeepKernel
 from metahpo.evaluation.methods.gaussian_process import ColdGaussianProcess
 from metahpo.evaluation.methods.meta_learned import MetaLearned
 from metahpo.evaluation.methods.method import Method
@@ -25,6 +27,8 @@ METHODS: dict[str, Callable[[], Method]] = {
     "nearest_tasks": NearestTasks,
     "rgpe": RankingWeightedEnsemble,
     "two_stage_transfer": TwoStageTransfer,
+    "fsbo": FewShotDeepKernel,
+    "deep_ranking_ensemble": DeepRankingEnsemble,
     "random_forest": RandomForest,
     "botorch": BoTorch,
 }
