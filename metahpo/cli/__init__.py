@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
     _add_data(recommend)
     recommend.add_argument("-n", type=int, default=5, help="number of configurations (default: 5)")
+    recommend.add_argument(
+        "--explain", action="store_true", help="say which hyperparameters matter for the table, and which tasks tell"
+    )
     recommend.set_defaults(run=_recommend)
 
     tune = commands.add_parser("tune", help="search hyperparameters for a table, starting from experience")
@@ -137,6 +140,8 @@ def _recommend(options: argparse.Namespace) -> None:
     recommended = recommender.recommend(task, options.learner, options.n, options.metric)
     print(recommended)
     print(f"parameters of the first, for set_params: {recommended.best}")
+    if options.explain:
+        print(recommender.explain(recommended, options.learner))
 
 
 def _tune(options: argparse.Namespace) -> None:
