@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,16 @@ def test_page_holds_figures_tables_protocol_and_notes(page: str) -> None:
     assert page.count("<table>") == 5
     for text in ("gaussian process", "family are not independent", "5 folds, 12 trials", "Wilcoxon"):
         assert text in page
+
+
+def test_page_holds_what_intervals_cover(tmp_path: Path) -> None:
+    row = {"space": "svm", "task": "t0", "family": "f0", "method": "metahpo", "observations": 5}
+    coverage = pd.DataFrame([{**row, "level": level, "coverage": level + 0.011} for level in (0.5, 0.8)])
+    replace(made_up(("svm",)), coverage=coverage).save(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    table = page[page.index("Calibration of the intervals") :]
+    for cell in ("<th>50 %</th>", "<td>0.511</td>", "<td>0.811</td>", "<td>5</td>"):
+        assert cell in table
 
 
 def test_page_escapes_what_it_is_given(page: str) -> None:
