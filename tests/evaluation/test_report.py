@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from matplotlib.text import Text
 
 from metahpo.evaluation.account import Settings
 from metahpo.evaluation.figures import search_figure, spread
+from metahpo.evaluation.methods.catalogue import METHODS as ALL_METHODS
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
 
@@ -30,7 +32,7 @@ def made_up(
             pd.DataFrame(
                 {
                     "space": space, "task": f"t{t}", "family": f"f{t // 2}", "method": method, "trial": range(1, 13),
-                    "regret": METHODS[method] * rng.uniform(0.5, 1.5) / np.arange(1, 13),
+                    "regret": METHODS.get(method, 0.2) * rng.uniform(0.5, 1.5) / np.arange(1, 13),
                 }
             )
             for space in spaces
@@ -117,6 +119,22 @@ def test_lines_are_the_numbers_of_the_table(tmp_path: Path) -> None:
     assert {text.get_text() for text in axes.texts} == set(lines)
     figure.save(tmp_path / "regret.png")
     assert (tmp_path / "regret.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("methods", [tuple(ALL_METHODS), tuple(reversed(ALL_METHODS))], ids=["forwards", "backwards"])
+def test_names_of_all_methods_are_told_apart_and_fit_into_the_figures(methods: tuple[str, ...]) -> None:
+    drawn, names = made_up(methods=methods).figures(), {method.replace("_", " ") for method in methods}
+    for figure in (report_figure.figure for report_figure in drawn.values()):
+        figure.draw_without_rendering()
+        width, height = figure.bbox.size
+        written = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+        for text in [text for text in written if any(name in text.get_text() for name in names)]:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 <= box.y0, text
+            assert box.x1 <= width, text
+            assert box.y1 <= height, text
+    (axes,) = drawn["regret"].figure.axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == len(methods)
 
 
 def test_regret_of_zero_is_drawn_on_the_logarithmic_axis() -> None:
