@@ -2,13 +2,14 @@
 
 Symbols: T training tasks, n trials, S samples f of each process at the n trials, y their losses.
 
-    loss(f)  = sum_j sum_k  [ (f_j < f_k)  xor  (y_j < y_k) ]
+    loss(f)  = sum_j sum_{k != j}  [ (f_j < f_k)  xor  (y_j < y_k) ]
     w_i      = share of the S samples in which process i has the lowest loss
     mean(x)  = sum_i w_i mu_i(x),      variance(x) = sum_i w_i^2 s_i(x)^2
 
-The process of the task at hand is among them; it is judged where it has not seen, by samples of its leave-one-out
-predictions, and wins ties. Against weight dilution, a process whose median loss is above the 95th percentile of that of
-the task's own process is left out. Below three trials there is nothing to rank by, and the training tasks count alike.
+The process of the task at hand is among them. It is judged where it has not seen: f_j is a sample of its prediction of
+the j-th loss from the others, and f_k is y_k. It wins ties. Against weight dilution, a process whose median loss is
+above the 95th percentile of that of the task's own process is left out. Below three trials there is nothing to rank by,
+and the training tasks count alike.
 Source: Feurer, Letham and Bakshy, "Scalable meta-learning for Bayesian optimization using ranking-weighted Gaussian
 process ensembles", AutoML workshop at ICML 2018 (ranking loss, its minimisation by samples, weight dilution).
 """
@@ -78,8 +79,9 @@ class RankingWeights:
         if target is None or len(y) < 3:
             return np.append(np.full(len(sources), 1.0 / max(1, len(sources))), 0.0)
         mean, std = target.leave_one_out()
-        own = ranking_losses(mean + std * self.rng.standard_normal((self.n_samples, len(y))), y)
-        losses = np.array([ranking_losses(source.sample(X, self.n_samples, self.rng), y) for source in sources])
+        own = ranking_losses(mean + std * self.rng.standard_normal((self.n_samples, len(y))), y[None], y)
+        samples = (source.sample(X, self.n_samples, self.rng) for source in sources)
+        losses = np.array([ranking_losses(f, f, y) for f in samples]).reshape(len(sources), self.n_samples)
         losses[np.median(losses, axis=1) > np.quantile(own, 0.95)] = np.inf
         lowest = np.minimum(own, losses.min(axis=0, initial=np.inf))
         own_wins = own == lowest
@@ -92,7 +94,7 @@ class RankingWeights:
         return np.asarray(weights**2 @ variances)
 
 
-def ranking_losses(samples: Array, y: Array) -> Array:
-    """Number of ordered pairs that each sample ranks otherwise than the losses y (n,) do; (S, n) -> (S,)."""
-    ranked = samples[:, :, None] < samples[:, None, :]
-    return np.asarray((ranked != (y[:, None] < y[None, :])).sum(axis=(1, 2)), dtype=float)
+def ranking_losses(f: Array, others: Array, y: Array) -> Array:
+    """Number of ordered pairs that f_j (S, n) and f_k of `others`, as many or one, rank otherwise than y (n,); (S,)."""
+    differ = (f[:, :, None] < others[:, None, :]) != (y[:, None] < y[None, :])
+    return np.asarray((differ & ~np.eye(len(y), dtype=bool)).sum(axis=(1, 2)), dtype=float)

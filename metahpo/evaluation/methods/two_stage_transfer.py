@@ -9,7 +9,8 @@ Symbols: T training tasks, n trials; mu_t the mean of the process of task t, the
 
 While there is no pair of trials that differ, all tasks are equally near.
 Source: Wistuba, Schilling and Schmidt-Thieme, "Two-stage transfer surrogate model for automatic hyperparameter
-optimization", ECML PKDD 2016 (the variant with rankings, TST-R).
+optimization", ECML PKDD 2016 (the variant with rankings, TST-R); Feurer, Letham, Hutter and Bakshy, "Practical transfer
+learning for Bayesian optimization", 2022.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ class TwoStageTransfer:
 
     Attributes
     ----------
-    bandwidth : float, default=0.3
-        rho; a task that has nothing to do with the one at hand has a distance of one half.
+    bandwidth : float, default=0.1
+        rho, as in the comparison of Feurer et al. (2022); a task that has nothing to do with the one at hand has a
+        distance of one half.
     """
 
-    bandwidth: float = 0.3
+    bandwidth: float = 0.1
 
     @property
     def name(self) -> str:

@@ -28,7 +28,14 @@ def weights(sources: list[TaskTable], trials: TaskTable) -> np.ndarray:
 def test_ranking_loss_counts_ordered_pairs() -> None:
     y = np.array([1.0, 2.0, 3.0])
     samples = np.array([[10.0, 20.0, 30.0], [20.0, 10.0, 30.0], [3.0, 2.0, 1.0]])
-    assert ranking_losses(samples, y).tolist() == [0, 2, 6]
+    assert ranking_losses(samples, samples, y).tolist() == [0, 2, 6]
+
+
+def test_the_task_itself_is_judged_against_its_losses() -> None:
+    y = np.array([1.0, 2.0, 3.0])
+    left_out = np.array([[1.5, 1.5, 9.0], [2.5, 2.0, 3.0]])
+    # 2.5 in place of 1 is ranked behind 2; the others still compare with what was measured.
+    assert ranking_losses(left_out, y[None], y).tolist() == [0, 1]
 
 
 def test_weight_goes_to_an_identical_task_and_none_to_its_opposite() -> None:
