@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from metahpo.cli import main
+from metahpo.evaluation.methods.catalogue import METHODS
 from metahpo.tasks.cache import read_task
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -37,8 +38,9 @@ def test_flow__build_status_release_train_recommend_tune_evaluate(
     assert main(["release", folder, released, "--kind", "classification", "--jobs", "1"]) == 0
     assert "4 tasks, 20 trials" in capsys.readouterr().out
     assert main(["train", released]) == 0
-    assert main(["recommend", table, "--learner", "linear", "--experience", released, "-n", "2"]) == 0
+    assert main(["recommend", table, "--learner", "linear", "--experience", released, "-n", "2", "--explain"]) == 0
     printed = capsys.readouterr().out
+    assert "three and more together" in printed
     assert "recommendations for 'flowers'" in printed
     assert "'C':" in printed
     tune = ["tune", table, "--learner", "linear", "--trials", "2", "--folds", "2", "--experience", released]
@@ -46,7 +48,7 @@ def test_flow__build_status_release_train_recommend_tune_evaluate(
     assert "best balanced_accuracy of linear" in capsys.readouterr().out
     report = tmp_path / "report.html"
     evaluate = ["evaluate", released, "--trials", "4", "--folds", "2", "--jobs", "1", "--report", str(report)]
-    assert main([*evaluate, "--methods", "random_search", "portfolio"]) == 0
+    assert main([*evaluate, "--methods", "random_search,portfolio", "nearest_tasks"]) == 0
     assert report.read_text().startswith("<!doctype html>")
     assert main(["info", released]) == 0
     assert "small0" in capsys.readouterr().out
@@ -91,6 +93,13 @@ def test_recommend__parquet_with_a_named_target(
     arguments = ["recommend", str(tmp_path / "small.parquet"), "--target", "answer", "--experience", str(trained)]
     assert main(arguments) == 0
     assert "recommendations for 'small'" in capsys.readouterr().out
+
+
+def test_evaluate__help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    printed = capsys.readouterr().out
+    assert [name for name in METHODS if name not in printed] == []
 
 
 @pytest.mark.parametrize("script", ["build_meta_dataset", "train_surrogate", "recommend", "evaluate", "demo"])

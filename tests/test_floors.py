@@ -29,6 +29,8 @@ SAME_ROOM = {"release": "meta_dataset", "hpob": "meta_dataset"}
 WITHIN_FLOOR = {("trials", "space")}
 #: Dependency -> the files that may import it.
 ADDRESSES = {
+    "botorch": {"evaluation/methods/botorch.py"},
+    "gpytorch": {"evaluation/methods/botorch.py"},
     "distributed": {"building/engines/dask.py"},
     "openml": {"tasks/openml.py"},
     "minio": {"tasks/openml.py"},

@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
     _add_data(recommend)
     recommend.add_argument("-n", type=int, default=5, help="number of configurations (default: 5)")
+    recommend.add_argument(
+        "--explain", action="store_true", help="say which hyperparameters matter for the table, and which tasks tell"
+    )
     recommend.set_defaults(run=_recommend)
 
     tune = commands.add_parser("tune", help="search hyperparameters for a table, starting from experience")
@@ -66,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="measure methods on task families held out of training")
     evaluate.add_argument("folder", help="folder or name of a meta-dataset, or an HPO-B file (.json, .json.gz)")
-    evaluate.add_argument("--methods", nargs="+", help="default: all")
+    evaluate.add_argument(
+        "--methods",
+        nargs="+",
+        help="separated by spaces or commas: metahpo, portfolio, gaussian_process, default, random_search (these by "
+        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch",
+    )
     evaluate.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
     evaluate.add_argument("--metric", help="default: the meta-dataset's first")
     evaluate.add_argument("--trials", type=int, default=25, help="default: 25")
@@ -138,6 +146,8 @@ def _recommend(options: argparse.Namespace) -> None:
     recommended = recommender.recommend(task, options.learner, options.n, options.metric)
     print(recommended)
     print(f"parameters of the first, for set_params: {recommended.best}")
+    if options.explain:
+        print(recommender.explain(recommended, options.learner))
 
 
 def _tune(options: argparse.Namespace) -> None:
@@ -176,7 +186,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     md = MetaDataset.from_hpob(options.folder) if recorded else MetaDataset.load(options.folder)
     report = evaluate(
         md,
-        methods=options.methods,
+        methods=options.methods and [name for part in options.methods for name in part.split(",") if name],
         n_trials=options.trials,
         spaces=options.spaces and [None if space == "all" else space for space in options.spaces],
         metric=options.metric,

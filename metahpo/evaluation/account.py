@@ -27,6 +27,12 @@ AGAINST_DEFAULT = (
     "Tasks on which the first configuration tried is better than, equal to, or worse than the library's default; "
     "equal means within one standard error of the default's cross-validated loss."
 )
+CALIBRATION = (
+    "Share of configurations whose score (rank within the task) the predicted central 50, 80 and 95 % intervals hold; "
+    "mean over held-out tasks, after 0, 5 and 20 other configurations of the task, drawn at random, were observed. "
+    "Intervals that hold more than they promise are too cautious, those that hold less are too sure. Only methods that "
+    "predict scores have intervals."
+)
 COST = "Seconds to learn from the training tasks of one fold, and milliseconds to suggest one configuration."
 
 

@@ -28,11 +28,13 @@ try:
 except ImportError as error:  # pragma: no cover
     raise MissingDependencyError("figures need matplotlib; install it with: pip install 'metahpo[report]'") from error
 
-#: The first method's colour, then the others' in turn.
+#: The first method's colour, then the others' in turn; methods beyond them have the same again, and broken lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A7A7A", "#E69F00", "#56B4E9", "#000000")
 INK, MUTED, GRID = "#222222", "#5A5A5A", "#E3E3E3"
 #: Names longer than this are cut in figures; tables have them whole.
-MAX_LABEL = 20
+MAX_LABEL = 21
+#: Names in one row of a legend, and the height of a row in inches.
+LEGEND_COLUMNS, LEGEND_ROW = 4, 0.21
 #: Regrets below this are drawn at it: a logarithmic axis has no zero.
 FLOOR = 1e-4
 TICKS_OF_REGRET = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
@@ -79,7 +81,7 @@ def regret_figure(summary: pd.DataFrame) -> ReportFigure:
     table = summary[summary["space"] == space].reset_index(drop=True)
     figure = Figure(figsize=(8, 5))
     axes = figure.subplots()
-    figure.subplots_adjust(left=0.085, right=0.78, top=0.86, bottom=0.12)
+    figure.subplots_adjust(left=0.085, right=0.74, top=0.86, bottom=0.12)
     _draw_regret(axes, table)
     _scale(axes, table)
     _label_lines(axes, table)
@@ -103,7 +105,9 @@ def regret_by_space_figure(summary: pd.DataFrame) -> ReportFigure:
     """Mean normalised regret over trials: one small panel a search space, all on the same axes."""
     table = summary[summary["space"] != ALL_SPACES].reset_index(drop=True)
     spaces = list(table["space"].unique())
-    figure, panels = _panels(len(spaces), "Mean normalised regret by search space", same_scale=True)
+    figure, panels = _panels(
+        len(spaces), "Mean normalised regret by search space", same_scale=True, n_lines=table["method"].nunique()
+    )
     for axes, space in zip(panels, spaces, strict=True):
         part = table[table["space"] == space]
         _draw_regret(axes, part)
@@ -129,7 +133,9 @@ def search_figure(scores: pd.DataFrame, task: str, metric: str) -> ReportFigure:
         Names for the title.
     """
     learners = list(scores["learner"].unique())
-    figure, panels = _panels(len(learners), f"Best {label_of(metric)} found on {task}", same_scale=False)
+    figure, panels = _panels(
+        len(learners), f"Best {label_of(metric)} found on {task}", same_scale=False, n_lines=scores["search"].nunique()
+    )
     for axes, learner in zip(panels, learners, strict=True):
         part = scores[scores["learner"] == learner]
         for i, (search, line) in enumerate(part.groupby("search", sort=False)):
@@ -195,14 +201,15 @@ def _short(method: str) -> str:
     return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1] + "…"
 
 
-def _panels(n: int, title: str, *, same_scale: bool) -> tuple[Figure, list[Axes]]:
-    """Return a figure of `n` small panels over trials, with a title above and room for a legend."""
+def _panels(n: int, title: str, *, same_scale: bool, n_lines: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `n` small panels over trials, with a title above and room for a legend of `n_lines`."""
     n_columns = n if n < 3 else 2 if n == 4 else 3
     n_rows = -(-n // n_columns)
-    height = 2.5 * n_rows + 1.1
+    head = 1.05 + LEGEND_ROW * ((n_lines - 1) // LEGEND_COLUMNS)
+    height = 2.5 * n_rows + head + 0.05
     figure = Figure(figsize=(9, height))
     grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=same_scale, squeeze=False)
-    figure.subplots_adjust(left=0.08, right=0.98, top=1 - 1.05 / height, bottom=0.55 / height, hspace=0.3)
+    figure.subplots_adjust(left=0.08, right=0.98, top=1 - head / height, bottom=0.55 / height, hspace=0.3)
     figure.subplots_adjust(wspace=0.14 if same_scale else 0.3)
     figure.text(0.08, 1 - 0.14 / height, title, fontsize=13, weight="bold", color=INK, va="top")
     panels = list(grid.flat)
@@ -221,7 +228,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
         labels,
         loc="upper left",
         bbox_to_anchor=(0.08, 1 - 0.46 / figure.get_figheight()),
-        ncol=len(labels),
+        ncol=min(len(labels), LEGEND_COLUMNS),
         frameon=False,
         fontsize=9.5,
         handlelength=1.6,
@@ -247,9 +254,8 @@ def _draw_regret(axes: Axes, table: pd.DataFrame) -> None:
         colour = PALETTE[i % len(PALETTE)]
         axes.fill_between(trials, _on_axis(mean - error), _on_axis(mean + error), color=colour, alpha=0.15, linewidth=0)
         width = 2.6 if i == 0 else 1.7
-        axes.plot(
-            trials, _on_axis(mean), color=colour, linewidth=width, label=_short(method), zorder=3 - i / len(methods)
-        )
+        (drawn,) = axes.plot(trials, _on_axis(mean), color=colour, linewidth=width, label=_short(method))
+        drawn.set(zorder=3 - i / len(methods), linestyle="-" if i < len(PALETTE) else "--")
     _plain(axes)
 
 
@@ -302,7 +308,14 @@ def _label_lines(axes: Axes, table: pd.DataFrame) -> None:
             fontsize=10.5,
             color=PALETTE[i % len(PALETTE)],
             weight="bold" if i == 0 else "normal",
-            arrowprops={"arrowstyle": "-", "color": PALETTE[i % len(PALETTE)], "lw": 0.8, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "relpos": (0, 0.5),
+                "color": PALETTE[i % len(PALETTE)],
+                "lw": 0.8,
+                "shrinkA": 1,
+                "shrinkB": 0,
+            },
         )
 
 
@@ -331,7 +344,7 @@ def _draw_ranking(axes: Axes, ranking: Ranking, k: int, height: float) -> None:
     axes.set_xlim(0, 10)
     axes.set_ylim(height, 0)
     axes.axis("off")
-    left, right, scale = 2.6, 7.4, 0.5
+    left, right, scale = 2.7, 7.2, 0.5
 
     def position(rank: float) -> float:
         return left + (right - left) * (rank - 1) / max(k - 1, 1)

@@ -18,8 +18,9 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from metahpo.evaluation.account import Settings
+from metahpo.evaluation.calibration import ScorePredictor, interval_coverage
 from metahpo.evaluation.default_comparison import compare_with_default, default_rows
-from metahpo.evaluation.methods.catalogue import METHODS, method_named
+from metahpo.evaluation.methods.catalogue import DEFAULT_METHODS, method_named
 from metahpo.evaluation.methods.method import Method
 from metahpo.evaluation.regret import normalised_regret
 from metahpo.evaluation.replay import Replay, replay
@@ -40,10 +41,11 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an assignment gave: one replay a held-out task."""
+    """What an assignment gave: one replay a held-out task, and what its intervals cover there, if it has any."""
 
     assignment: Assignment
     replays: list[Replay]
+    coverage: list[pd.DataFrame]
     learn_seconds: float
 
 
@@ -64,8 +66,9 @@ def evaluate(
     md : MetaDataset
     methods : sequence of str or Method, default=None
         Names of :data:`~metahpo.evaluation.methods.catalogue.METHODS`, or objects that fulfil
-        :class:`~metahpo.evaluation.methods.method.Method`. The first is the reference of comparisons. None: all of the
-        catalogue (`default` only where defaults were recorded).
+        :class:`~metahpo.evaluation.methods.method.Method`. The first is the reference of comparisons. None: the
+        quick ones, :data:`~metahpo.evaluation.methods.catalogue.DEFAULT_METHODS` (`default` only where defaults were
+        recorded).
     n_trials : int, default=50
         Trials of each search. A task with fewer recorded configurations is searched to its end.
     spaces : sequence of str or None, default=None
@@ -122,17 +125,21 @@ def evaluate(
         settings=Settings(n_trials, n_folds, random_state, metric, {m.name: m.n_replays for m in chosen}),
         notes=tuple(notes),
         against_default=_against_default(md, metric, wanted, outcomes),
+        coverage=_coverage(outcomes),
     )
 
 
 def carry_out(assignment: Assignment, n_trials: int, random_state: int) -> Outcome:
-    """Learn, then replay on each held-out task."""
+    """Learn, then replay on each held-out task, and see what intervals cover there."""
     started = time.perf_counter()
     policy = assignment.method.learn(assignment.training, assignment.space, random_state)
     learn_seconds = time.perf_counter() - started
     n_replays = assignment.method.n_replays
     replays = [replay(policy, table, n_trials, n_replays, random_state) for table in assignment.held_out]
-    return Outcome(assignment, replays, learn_seconds)
+    coverage = []
+    if isinstance(policy, ScorePredictor):
+        coverage = [interval_coverage(policy, table, random_state) for table in assignment.held_out]
+    return Outcome(assignment, replays, coverage, learn_seconds)
 
 
 def _label(space: str | None) -> str:
@@ -142,7 +149,7 @@ def _label(space: str | None) -> str:
 def _methods(md: MetaDataset, methods: Sequence[str | Method] | None, spaces: Sequence[str | None]) -> list[Method]:
     if methods is None:
         recorded = all(set(default_rows(md, space).values()) == {0} for space in spaces if space is not None)
-        methods = [name for name in METHODS if recorded or name != "default"]
+        methods = [name for name in DEFAULT_METHODS if recorded or name != "default"]
     chosen = [method_named(method) if isinstance(method, str) else method for method in methods]
     names = [method.name for method in chosen]
     if not names or len(set(names)) < len(names):
@@ -182,6 +189,23 @@ def _regrets(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+
+
+def _coverage(outcomes: Sequence[Outcome]) -> pd.DataFrame | None:
+    """What intervals cover on each task; None where no method has intervals of scores."""
+    covered = [
+        found.assign(
+            space=outcome.assignment.space,
+            task=table.task,
+            family=table.family,
+            method=outcome.assignment.method.name,
+        )
+        for outcome in outcomes
+        if outcome.coverage
+        for table, found in zip(outcome.assignment.held_out, outcome.coverage, strict=True)
+    ]
+    columns = ["space", "task", "family", "method", "observations", "level", "coverage"]
+    return pd.concat(covered, ignore_index=True)[columns] if covered else None
 
 
 def _costs(outcomes: Sequence[Outcome]) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from metahpo.evaluation.account import AGAINST_DEFAULT, COMPARISON, COST, PROTOCOL, Settings, findings
+from metahpo.evaluation.account import AGAINST_DEFAULT, CALIBRATION, COMPARISON, COST, PROTOCOL, Settings, findings
+from metahpo.evaluation.calibration import calibration_table
 from metahpo.evaluation.methods.method import label_of
 from metahpo.evaluation.ranking import Ranking, compare_to, rank_methods
 from metahpo.evaluation.regret import ALL_SPACES, mean_regret, trials_to_match
@@ -40,6 +41,9 @@ class EvaluationReport:
     against_default : DataFrame or None
         First pick of each method against the library default, one row a task: columns space, task, family, method,
         verdict, difference, standard_error. None where the meta-dataset holds no losses by fold.
+    coverage : DataFrame or None
+        Share of configurations that intervals cover, one row a task, number of observations and level: columns space,
+        task, family, method, observations, level, coverage. None where no method predicts scores.
     """
 
     regrets: pd.DataFrame
@@ -47,6 +51,7 @@ class EvaluationReport:
     settings: Settings
     notes: tuple[str, ...] = ()
     against_default: pd.DataFrame | None = None
+    coverage: pd.DataFrame | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -148,6 +153,17 @@ class EvaluationReport:
             counts.reindex(columns=["better", "equal", "worse"], fill_value=0).rename_axis(columns=None).reset_index()
         )
 
+    def calibration(self) -> pd.DataFrame | None:
+        """Coverage of the methods' intervals on held-out tasks, of configurations that were not observed.
+
+        Returns
+        -------
+        DataFrame or None
+            Columns space, method, observations, 50 %, 80 %, 95 %, n_tasks: see
+            :func:`~metahpo.evaluation.calibration.calibration_table`. None where no method predicts scores.
+        """
+        return None if self.coverage is None else calibration_table(self.coverage)
+
     def figures(self) -> dict[str, ReportFigure]:
         """Draw the figures, each with its table.
 
@@ -194,6 +210,9 @@ class EvaluationReport:
         if verdicts is not None:
             title = "The first configuration against the library's default"
             sections.append(Section(title, [AGAINST_DEFAULT], table=_readable(verdicts)))
+        calibrated = self.calibration()
+        if calibrated is not None:
+            sections.append(Section("Calibration of the intervals", [CALIBRATION], table=_readable(calibrated)))
         sections += [
             Section("Cost", [COST], table=_readable(self.costs)),
             Section("How it was measured", [PROTOCOL, self.settings.in_words(self.regrets), *self.notes]),
@@ -208,6 +227,10 @@ class EvaluationReport:
         verdicts = self.default_verdicts()
         if verdicts is not None:
             tables.append(("First configuration against the library default (tasks)", verdicts))
+        calibrated = self.calibration()
+        if calibrated is not None:
+            shown = calibrated.drop(columns="n_tasks").round(3)
+            tables.append(("Coverage of intervals, of configurations not observed", shown))
         printed = [f"{title}:\n{_readable(table).to_string(index=False)}" for title, table in tables]
         return "\n\n".join([*printed, "\n".join([*self.findings(), *self.notes])])
 

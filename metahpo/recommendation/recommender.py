@@ -23,6 +23,7 @@ from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.joint import split_joint, to_joint
 from metahpo.surrogates.artefact import load_surrogate
+from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.tasks.metric import metric_named
 from metahpo.tasks.task import Task, TaskKind
@@ -167,6 +168,19 @@ class Recommender:
         surrogate = self.surrogate(learner, recommended.metric)
         candidates, _ = self._candidates(learner)
         return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates)
+
+    def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
+        """What the scores expected on a task depend on, and which recorded tasks say so; before any trial of it.
+
+        Parameters
+        ----------
+        recommended : Recommendations
+            For the task.
+        learner : str, default=None
+            None: all learners together.
+        """
+        known = None if recommended.novelty > UNFAMILIAR else recommended.meta_features
+        return self.surrogate(learner, recommended.metric).explain(meta_features=known)
 
     def _candidates(self, learner: str | None) -> tuple[list[Configuration], set[int]]:
         """Recorded configurations, and the indices of library defaults among them."""

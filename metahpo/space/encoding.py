@@ -64,6 +64,19 @@ class SpaceEncoder:
         """Number of columns d."""
         return len(self.columns)
 
+    def columns_of(self, name: str) -> slice:
+        """Columns of the values of a hyperparameter; none for a constant.
+
+        Raises
+        ------
+        SpaceError
+            It is not in the space.
+        """
+        for block in self._blocks:
+            if block.hyperparameter.name == name:
+                return slice(block.start, block.stop)
+        raise SpaceError(f"hyperparameter {name!r} is not in the space {sorted(self.space)}.")
+
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         """Rows of shape (n, d) in [0, 1]; a key that is absent is inactive.
 

@@ -8,11 +8,13 @@ Symbols: n trials, m configurations, d columns; y standardised losses of the tri
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
@@ -61,13 +63,14 @@ class GaussianProcessSurrogate:
         m = len(configurations)
         if observed is None or y is None:
             return Posterior(np.ones(1), np.zeros((1, m)), np.ones((1, m)), np.zeros(1))
-        process = self._fit(np.asarray(observed[0], dtype=np.float64), y)
+        process = self.fit(np.asarray(observed[0], dtype=np.float64), y)
         mean, std = process.predict(configurations, return_std=True)
         # Predictions contain the noise; what is to be improved is the function.
         variance = np.maximum(std**2 - np.exp(process.kernel_.theta[-1]), 1e-12)
         return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([y.min()]))
 
-    def _fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> GaussianProcessRegressor:
+    def fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> GaussianProcessRegressor:
+        """Process fitted to configurations (n, d) and standardised losses (n,); its last theta is that of the noise."""
         seen = X.tobytes() + y.tobytes()
         if self._fitted is not None and self._fitted[0] == seen:
             return self._fitted[1]
@@ -77,7 +80,10 @@ class GaussianProcessSurrogate:
         start = prior_mean if self._theta is None else self._theta
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
         optimiser = maximum_a_posteriori(prior_mean, prior_std)
-        process = GaussianProcessRegressor(kernel.clone_with_theta(start), optimizer=optimiser).fit(X, y)
+        process = GaussianProcessRegressor(kernel.clone_with_theta(start), optimizer=optimiser)
+        with warnings.catch_warnings():  # losses without noise are no fault: theta at its bound serves
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            process.fit(X, y)
         self._theta = process.kernel_.theta
         self._fitted = (seen, process)
         return process

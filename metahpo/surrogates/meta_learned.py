@@ -18,6 +18,7 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.calibration import sharpness_at
+from metahpo.surrogates.explanation import Explanation, explain
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.regimes import Regimes
@@ -160,6 +161,20 @@ class MetaLearnedSurrogate:
         shares = coefficients / coefficients.sum().clamp_min(TINY)
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
+
+    def explain(
+        self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
+    ) -> Explanation:
+        """Which hyperparameters matter on the task at hand, and which source tasks say so.
+
+        Shares of the variance of the expected score over the space, for single hyperparameters and pairs, and
+        :meth:`task_weights`: see :mod:`metahpo.surrogates.explanation`. The same answer for the same question.
+        """
+        return explain(
+            lambda rows: self.posterior(rows, observed, meta_features).mixture_mean(),
+            self.space,
+            self.task_weights(observed, meta_features),
+        )
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""

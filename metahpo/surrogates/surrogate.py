@@ -10,6 +10,7 @@ import numpy as np
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
+from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.posterior import Posterior
 
 #: Rows of the unit cube, shape (m, d), or as many configurations as dictionaries.
@@ -67,6 +68,11 @@ class Surrogate(Protocol):
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
         """Share of each training task in the prediction, from most to least; non-negative, at most one in sum."""
+
+    def explain(
+        self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
+    ) -> Explanation:
+        """Which hyperparameters matter on the task at hand, and which training tasks the prediction leans on."""
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -135,6 +136,15 @@ class SurrogateContract:
             assert min(weights.values()) >= 0
             assert sum(weights.values()) <= 1 + 1e-9
             assert list(weights.values()) == sorted(weights.values(), reverse=True)
+
+    def test_it_explains_itself_the_same_way_twice(self, surrogate: Surrogate, trials: tuple[Array, Array]) -> None:
+        for observed in (None, trials):
+            explained = surrogate.explain(observed)
+            assert {name for effect in explained.effects for name in effect.hyperparameters} <= set(surrogate.space)
+            assert min(effect.share for effect in explained.effects) >= 0
+            assert sum(effect.share for effect in explained.effects) + explained.rest == pytest.approx(1, abs=0.1)
+            assert explained.task_weights == surrogate.task_weights(observed)
+            pd.testing.assert_frame_equal(explained.to_frame(), surrogate.explain(observed).to_frame())
 
     def test_saved_and_loaded_it_answers_the_same(
         self, surrogate: Surrogate, configurations: Configurations, trials: tuple[Array, Array], tmp_path: Path

@@ -1,32 +1,39 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from metahpo.evaluation.methods.catalogue import METHODS, method_named
+from metahpo.evaluation.methods.catalogue import DEFAULT_METHODS, METHODS, method_named
+from metahpo.evaluation.methods.deep_ranking_ensemble import DeepRankingEnsemble
+from metahpo.evaluation.methods.fsbo import FewShotDeepKernel
 from metahpo.evaluation.methods.gaussian_process import ColdGaussianProcess
-from metahpo.evaluation.methods.method import Policy
+from metahpo.evaluation.methods.method import Method, Policy
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio, greedy_picks
 from metahpo.evaluation.methods.random_search import RandomSearch
 from metahpo.evaluation.replay import replay
 from metahpo.exceptions import UnknownNameError
 from metahpo.meta_dataset import MetaDataset, TaskTable
+from tests.evaluation.bowls import bowl
 
-
-def bowl(name: str, centre: float, n: int = 40, seed: int = 0) -> TaskTable:
-    """Squared distance from a centre, at configurations of the task's own."""
-    X = np.random.default_rng(seed).random((n, 2))
-    return TaskTable(name, name, X, ((X - centre) ** 2).sum(axis=1), None)
+#: Methods of which less training than by default shows the same manners.
+QUICK: dict[str, Method] = {
+    "fsbo": FewShotDeepKernel(meta_steps=5, fine_steps=3),
+    "deep_ranking_ensemble": DeepRankingEnsemble(meta_steps=5, fine_steps=3),
+}
 
 
 @pytest.fixture(scope="module", params=list(METHODS))
 def learnt(request: pytest.FixtureRequest, toy: MetaDataset) -> tuple[Policy, TaskTable]:
     """Every method of the catalogue after learning from eleven tasks, and the twelfth."""
+    if request.param == "botorch":
+        pytest.importorskip("botorch")
     tables = toy.tables("toy")
-    return method_named(request.param).learn(tables[:-1], "toy", random_state=0), tables[-1]
+    return QUICK.get(request.param, method_named(request.param)).learn(tables[:-1], "toy", random_state=0), tables[-1]
 
 
 class TestEveryMethod:
@@ -49,7 +56,9 @@ class TestEveryMethod:
 
 
 def test_names_are_unique_and_an_unknown_one_is_answered_with_those_there_are() -> None:
-    assert [method_named(name).name for name in METHODS] == list(METHODS)
+    there = [name for name in METHODS if name != "botorch" or find_spec("botorch")]
+    assert [method_named(name).name for name in there] == there
+    assert set(DEFAULT_METHODS) <= set(METHODS)
     with pytest.raises(UnknownNameError, match="random_search"):
         method_named("grid")
 

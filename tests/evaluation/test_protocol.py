@@ -101,6 +101,22 @@ def test_the_default_as_a_method_equals_itself(toy: MetaDataset) -> None:
     assert verdicts["equal"].tolist() == [12]
 
 
+def test_coverage_is_measured_where_a_method_predicts_scores(toy: MetaDataset, report: EvaluationReport) -> None:
+    assert report.calibration() is None
+    told = evaluate(toy, methods=["metahpo", "random_search"], spaces=["toy", None], n_trials=1, n_folds=2)
+    assert told.coverage is not None
+    assert not told.coverage.duplicated(["space", "task", "method", "observations", "level"]).any()
+    calibrated = told.calibration()
+    assert calibrated is not None
+    assert set(calibrated["method"]) == {"metahpo"}
+    assert set(calibrated["space"]) == {"toy", "joint", "all spaces"}
+    assert set(calibrated["observations"]) == {0, 5}  # 24 configurations are too few for 20 and as many to be asked
+    assert (calibrated["50 %"] < calibrated["80 %"]).all()
+    assert (calibrated["80 %"] < calibrated["95 %"]).all()
+    assert "Coverage of intervals" in str(told)
+    assert "Coverage of intervals" not in str(report)
+
+
 def test_tasks_that_tell_nothing_are_noted_and_left_out(toy: MetaDataset) -> None:
     trials = toy.trials.copy()
     trials.loc[trials["task"] == "task5", "loss.r2"] = 1.0

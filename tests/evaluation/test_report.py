@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from matplotlib.text import Text
 
 from metahpo.evaluation.account import Settings
 from metahpo.evaluation.figures import search_figure, spread
+from metahpo.evaluation.methods.catalogue import METHODS as ALL_METHODS
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
 
@@ -29,7 +32,7 @@ def made_up(
             pd.DataFrame(
                 {
                     "space": space, "task": f"t{t}", "family": f"f{t // 2}", "method": method, "trial": range(1, 13),
-                    "regret": METHODS[method] * rng.uniform(0.5, 1.5) / np.arange(1, 13),
+                    "regret": METHODS.get(method, 0.2) * rng.uniform(0.5, 1.5) / np.arange(1, 13),
                 }
             )
             for space in spaces
@@ -60,6 +63,16 @@ def test_page_holds_figures_tables_protocol_and_notes(page: str) -> None:
     assert page.count("<table>") == 5
     for text in ("gaussian process", "family are not independent", "5 folds, 12 trials", "Wilcoxon"):
         assert text in page
+
+
+def test_page_holds_what_intervals_cover(tmp_path: Path) -> None:
+    row = {"space": "svm", "task": "t0", "family": "f0", "method": "metahpo", "observations": 5}
+    coverage = pd.DataFrame([{**row, "level": level, "coverage": level + 0.011} for level in (0.5, 0.8)])
+    replace(made_up(("svm",)), coverage=coverage).save(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    table = page[page.index("Calibration of the intervals") :]
+    for cell in ("<th>50 %</th>", "<td>0.511</td>", "<td>0.811</td>", "<td>5</td>"):
+        assert cell in table
 
 
 def test_page_escapes_what_it_is_given(page: str) -> None:
@@ -106,6 +119,22 @@ def test_lines_are_the_numbers_of_the_table(tmp_path: Path) -> None:
     assert {text.get_text() for text in axes.texts} == set(lines)
     figure.save(tmp_path / "regret.png")
     assert (tmp_path / "regret.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("methods", [tuple(ALL_METHODS), tuple(reversed(ALL_METHODS))], ids=["forwards", "backwards"])
+def test_names_of_all_methods_are_told_apart_and_fit_into_the_figures(methods: tuple[str, ...]) -> None:
+    drawn, names = made_up(methods=methods).figures(), {method.replace("_", " ") for method in methods}
+    for figure in (report_figure.figure for report_figure in drawn.values()):
+        figure.draw_without_rendering()
+        width, height = figure.bbox.size
+        written = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+        for text in [text for text in written if any(name in text.get_text() for name in names)]:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 <= box.y0, text
+            assert box.x1 <= width, text
+            assert box.y1 <= height, text
+    (axes,) = drawn["regret"].figure.axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == len(methods)
 
 
 def test_regret_of_zero_is_drawn_on_the_logarithmic_axis() -> None:

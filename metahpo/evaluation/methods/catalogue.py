@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from metahpo.evaluation.methods.botorch import BoTorch
+from metahpo.evaluation.methods.deep_ranking_ensemble import DeepRankingEnsemble
+from metahpo.evaluation.methods.fsbo import FewShotDeepKernel
 from metahpo.evaluation.methods.gaussian_process import ColdGaussianProcess
 from metahpo.evaluation.methods.meta_learned import MetaLearned
 from metahpo.evaluation.methods.method import Method
+from metahpo.evaluation.methods.nearest_tasks import NearestTasks
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio
+from metahpo.evaluation.methods.random_forest import RandomForest
 from metahpo.evaluation.methods.random_search import RandomSearch
+from metahpo.evaluation.methods.rgpe import RankingWeightedEnsemble
+from metahpo.evaluation.methods.two_stage_transfer import TwoStageTransfer
 from metahpo.exceptions import UnknownNameError
 
 METHODS: dict[str, Callable[[], Method]] = {
@@ -17,7 +24,16 @@ METHODS: dict[str, Callable[[], Method]] = {
     "gaussian_process": ColdGaussianProcess,
     "default": lambda: RandomSearch(default_first=True),
     "random_search": RandomSearch,
+    "nearest_tasks": NearestTasks,
+    "rgpe": RankingWeightedEnsemble,
+    "two_stage_transfer": TwoStageTransfer,
+    "fsbo": FewShotDeepKernel,
+    "deep_ranking_ensemble": DeepRankingEnsemble,
+    "random_forest": RandomForest,
+    "botorch": BoTorch,
 }
+#: Those that are evaluated where none are named: quick, and enough to see what experience is worth.
+DEFAULT_METHODS = ("metahpo", "portfolio", "gaussian_process", "default", "random_search")
 
 
 def method_named(name: str) -> Method:
@@ -27,6 +43,8 @@ def method_named(name: str) -> Method:
     ------
     UnknownNameError
         There is no such method; the message lists those there are.
+    MissingDependencyError
+        The method needs an optional package that is not installed.
     """
     if name not in METHODS:
         raise UnknownNameError(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from metahpo.evaluation.methods.search import ModelRun
 from metahpo.meta_dataset import TaskTable
-from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 
 
@@ -37,22 +36,6 @@ class ColdGaussianProcess:
         """Nothing is learnt."""
         return self
 
-    def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> GaussianProcessRun:
+    def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> ModelRun:
         """Begin with a generator of the task's own."""
-        return GaussianProcessRun(np.random.default_rng(random_state), self.n_initial)
-
-
-@dataclass
-class GaussianProcessRun:
-    """The Gaussian process of one task."""
-
-    rng: np.random.Generator
-    n_initial: int = 5
-    surrogate: GaussianProcessSurrogate = field(default_factory=GaussianProcessSurrogate)
-
-    def suggest(self, X_obs: NDArray[np.float64], loss_obs: NDArray[np.float64], X_pool: NDArray[np.float64]) -> int:
-        """Pick the row of the pool with the highest expected improvement; among equals, and at first, at random."""
-        if len(X_obs) < self.n_initial:
-            return int(self.rng.integers(len(X_pool)))
-        gain = log_expected_improvement(self.surrogate.posterior(X_pool, (X_obs, loss_obs)))
-        return int(self.rng.choice(np.flatnonzero(gain == gain.max())))
+        return ModelRun(np.random.default_rng(random_state), GaussianProcessSurrogate(), self.n_initial)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.meta_dataset import TaskTable
+from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.surrogates.training import TrainingSettings, train_on_tables
 
@@ -56,6 +57,15 @@ class MetaLearnedPolicy:
 
     surrogate: Surrogate
     use_meta_features: bool
+
+    def score_posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]],
+        meta_features: Mapping[str, float] | None,
+    ) -> Posterior:
+        """Belief of the surrogate: see :class:`~metahpo.evaluation.calibration.ScorePredictor`."""
+        return self.surrogate.posterior(configurations, observed, meta_features if self.use_meta_features else None)
 
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> MetaLearnedRun:
         """Begin with the task's meta-features."""

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from metahpo.evaluation.methods.gaussian_process import GaussianProcessRun
+from metahpo.evaluation.methods.search import ModelRun, PicksFirstRun
 from metahpo.evaluation.regret import normalised_regret
 from metahpo.meta_dataset import TaskTable
+from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 
 #: Candidates are a random sample of the distinct training configurations where there are more than this.
 MAX_CANDIDATES = 1500
@@ -66,24 +67,10 @@ class PortfolioPolicy:
 
     picks: NDArray[np.float64]
 
-    def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> PortfolioRun:
+    def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> PicksFirstRun:
         """Begin at the first pick."""
-        return PortfolioRun(self.picks, GaussianProcessRun(np.random.default_rng(random_state), n_initial=0))
-
-
-@dataclass
-class PortfolioRun:
-    """The portfolio on one task."""
-
-    picks: NDArray[np.float64]
-    afterwards: GaussianProcessRun
-
-    def suggest(self, X_obs: NDArray[np.float64], loss_obs: NDArray[np.float64], X_pool: NDArray[np.float64]) -> int:
-        """Pick the row of the pool nearest to the portfolio's next configuration."""
-        n = len(X_obs)
-        if n < len(self.picks):
-            return int(cdist(self.picks[n : n + 1], X_pool).argmin())
-        return self.afterwards.suggest(X_obs, loss_obs, X_pool)
+        rng = np.random.default_rng(random_state)
+        return PicksFirstRun(self.picks, ModelRun(rng, GaussianProcessSurrogate(), n_initial=0))
 
 
 def greedy_picks(regret: NDArray[np.float64], n_picks: int) -> list[int]:

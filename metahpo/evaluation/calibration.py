@@ -1,0 +1,93 @@
+"""Whether intervals hold what they promise: their coverage on held-out tasks.
+
+Symbols: z the score of a configuration (the normal quantile of its loss's rank among all that were recorded of its
+task), F the predicted distribution of z.
+
+    coverage at level p = share of configurations with  (1 - p) / 2 <= F(z) <= (1 + p) / 2
+
+of those not observed, after 0, 5 and 20 others were, drawn at random. A method whose intervals hold what they promise
+covers p of them in the mean over tasks; less, and it is too sure; more, and it is too cautious.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metahpo.evaluation.regret import ALL_SPACES
+from metahpo.evaluation.replay import task_seed
+from metahpo.meta_dataset import TaskTable
+from metahpo.surrogates.posterior import Posterior
+from metahpo.surrogates.score import normal_scores
+
+#: Probabilities that intervals are to hold with, and numbers of trials observed before.
+LEVELS = (0.5, 0.8, 0.95)
+OBSERVATIONS = (0, 5, 20)
+
+
+@runtime_checkable
+class ScorePredictor(Protocol):
+    """A policy that predicts scores, not only picks: see :class:`~metahpo.evaluation.methods.method.Policy`."""
+
+    def score_posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]],
+        meta_features: Mapping[str, float] | None,
+    ) -> Posterior:
+        """Belief about the scores of configurations (m, d) on a task, given trials (n, d) and losses (n,)."""
+        ...
+
+
+def interval_coverage(policy: ScorePredictor, table: TaskTable, random_state: int) -> pd.DataFrame:
+    """Coverage on one held-out task.
+
+    Returns
+    -------
+    DataFrame
+        Columns observations, level, coverage. Numbers of observations of which the task has not twice as many are left
+        out.
+    """
+    z = normal_scores(table.loss)
+    order = np.random.default_rng(task_seed(random_state, table.task, 0)).permutation(len(z))
+    rows = []
+    for n in OBSERVATIONS:
+        if 2 * n > len(z):
+            continue
+        seen, unseen = order[:n], order[n:]
+        observed = table.X[seen], table.loss[seen]
+        share = policy.score_posterior(table.X[unseen], observed, table.meta_features).cdf(z[unseen])
+        for level in LEVELS:
+            covered = float((np.abs(share - 0.5) <= 0.5 * level).mean())
+            rows.append({"observations": n, "level": level, "coverage": covered})
+    return pd.DataFrame(rows)
+
+
+def calibration_table(coverage: pd.DataFrame) -> pd.DataFrame:
+    """Mean coverage over tasks for each space, method and number of observations, and over all spaces.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        Columns space, method, task, observations, level, coverage.
+
+    Returns
+    -------
+    DataFrame
+        Columns space, method, observations, a column a level (``50 %``) and n_tasks. Where there are several spaces,
+        the rows of space `ALL_SPACES` hold the mean of the spaces' means.
+    """
+    key = ["space", "method", "observations"]
+    table = coverage.groupby([*key, "level"], sort=False)["coverage"].mean().unstack("level")
+    table.columns = pd.Index([f"{level:.0%}".replace("%", " %") for level in table.columns])
+    table["n_tasks"] = coverage.groupby(key, sort=False)["task"].nunique()
+    frame = table.reset_index()
+    if frame["space"].nunique() == 1:
+        return frame
+    how = dict.fromkeys(table.columns[:-1], "mean") | {"n_tasks": "sum"}
+    over_spaces = frame.groupby(key[1:], sort=False).agg(how).reset_index().assign(space=ALL_SPACES)
+    return pd.concat([frame, over_spaces[frame.columns]], ignore_index=True)
