@@ -30,7 +30,8 @@ from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from metahpo.space.configuration import Configuration, is_active
+from metahpo.space.activity import is_active
+from metahpo.space.configuration import Configuration
 from metahpo.space.encoding import SpaceEncoder
 
 Array = NDArray[np.float64]
