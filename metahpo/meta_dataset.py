@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,41 +11,19 @@ import numpy as np
 import pandas as pd
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from metahpo import hpob, release
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.space.encoding import SpaceEncoder
-from metahpo.space.joint import join_spaces, to_joint
+from metahpo.space.joint import join_spaces
+from metahpo.task_families import family_folds, family_split
+from metahpo.task_table import TaskTable, by_task
 from metahpo.tasks.metric import METRICS
 
 #: Columns that every trials table has; metrics come as ``loss.METRIC``, and per fold as ``folds.METRIC``.
 TRIAL_COLUMNS = ("task", "space", "configuration", "status", "seconds")
 #: Columns that every tasks table has.
 TASK_COLUMNS = ("family", "kind")
-
-
-@dataclass(frozen=True)
-class TaskTable:
-    """The recorded trials of one task in one search space, as arrays.
-
-    Attributes
-    ----------
-    task, family : str
-        Name of the task, and of the origin that it shares with others.
-    X : ndarray of shape (n, d)
-        Configurations in the unit cube: see :mod:`metahpo.space.encoding`.
-    loss : ndarray of shape (n,)
-        To be minimised; NaN where the trial failed.
-    meta_features : mapping of str to float, or None
-        Values may be NaN; None where none are known.
-    """
-
-    task: str
-    family: str
-    X: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    meta_features: Mapping[str, float] | None
 
 
 class MetaDataset:
@@ -208,24 +184,7 @@ class MetaDataset:
     def _by_task(self, space: str | None) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
         self.space(space)  # an unknown name is an error even where there is nothing to iterate
         trials = self.trials if space is None else self.trials[self.trials["space"] == space]
-        unique, index = self._encoded(space, trials)
-        positions = pd.Series(np.arange(len(trials)), index=trials["task"].to_numpy())
-        grouped = positions.groupby(level=0, sort=False).apply(np.asarray)
-        for name in self.tasks.index:
-            if name in grouped.index:
-                rows = grouped[name]
-                yield str(name), trials.iloc[rows], unique[index[rows]]
-
-    def _encoded(self, space: str | None, trials: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Distinct configurations as rows (u, d), and each trial's row in them (n,)."""
-        texts = trials["configuration"] if space is not None else trials["space"] + "|" + trials["configuration"]
-        index, unique = pd.factorize(texts)
-        configurations = []
-        for text in unique:
-            learner, _, configuration = text.partition("|") if space is None else (space, "", text)
-            values = json.loads(configuration)
-            configurations.append(values if space is not None else to_joint(learner, values))
-        return self.encoder(space).encode(configurations), index
+        return by_task(trials, self.tasks.index, self.encoder(space), joint=space is None)
 
     def _meta_features_of(self, task: str) -> dict[str, float] | None:
         if self.meta_features is None or task not in self._rows_of_meta_features:
@@ -302,14 +261,8 @@ class MetaDataset:
         DataError
             Fewer than two folds, or fewer families than folds.
         """
-        families = self.tasks["family"]
-        if n_folds < 2:
-            raise DataError(f"cross-validation needs at least 2 folds, but n_folds = {n_folds}.")
-        if families.nunique() < n_folds:
-            raise DataError(f"{n_folds} folds need as many task families, but there are {families.nunique()}.")
-        splitter = GroupKFold(n_folds, shuffle=True, random_state=random_state)
-        for train, test in splitter.split(self.tasks, groups=families):
-            yield self._only(self.tasks.index[train]), self._only(self.tasks.index[test])
+        for train, held_out in family_folds(self.tasks["family"], n_folds, random_state):
+            yield self._only(self.tasks.index[train]), self._only(self.tasks.index[held_out])
 
     def split(self, test_share: float = 0.2, random_state: int = 0) -> tuple[MetaDataset, MetaDataset]:
         """One pair (training, held-out), split by family, with `test_share` of the families (rounded up) held out.
@@ -319,16 +272,8 @@ class MetaDataset:
         DataError
             A share outside (0, 1), or too few families for both sides.
         """
-        if not 0.0 < test_share < 1.0:
-            raise DataError(f"test_share must be between 0 and 1, but is {test_share}.")
-        families = self.tasks["family"]
-        if families.nunique() <= np.ceil(test_share * families.nunique()):
-            raise DataError(
-                f"test_share = {test_share} leaves no family to train on: there are {families.nunique()} families."
-            )
-        splitter = GroupShuffleSplit(1, test_size=test_share, random_state=random_state)
-        train, test = next(splitter.split(self.tasks, groups=families))
-        return self._only(self.tasks.index[train]), self._only(self.tasks.index[test])
+        train, held_out = family_split(self.tasks["family"], test_share, random_state)
+        return self._only(self.tasks.index[train]), self._only(self.tasks.index[held_out])
 
     def _only(self, names: pd.Index) -> MetaDataset:
         features = self.meta_features

@@ -16,7 +16,8 @@ from metahpo.evaluation.methods.gaussian_process import ColdGaussianProcess
 from metahpo.evaluation.methods.meta_learned import MetaLearned, MetaLearnedPolicy
 from metahpo.evaluation.methods.method import Method
 from metahpo.evaluation.protocol import evaluate
-from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.meta_dataset import MetaDataset
+from metahpo.task_table import TaskTable
 
 Mislead = Callable[[Sequence[TaskTable], np.random.Generator], list[TaskTable]]
 

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.regret import ALL_SPACES
 from metahpo.evaluation.replay import task_seed
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.score import normal_scores
+from metahpo.task_table import TaskTable
 
 #: Probabilities that intervals are to hold with, and numbers of trials observed before.
 LEVELS = (0.5, 0.8, 0.95)

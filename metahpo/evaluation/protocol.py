@@ -26,7 +26,8 @@ from metahpo.evaluation.regret import normalised_regret
 from metahpo.evaluation.replay import Replay, replay
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError
-from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.meta_dataset import MetaDataset
+from metahpo.task_table import TaskTable
 
 
 @dataclass(frozen=True)

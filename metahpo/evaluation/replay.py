@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.methods.method import Policy
 from metahpo.evaluation.regret import best_so_far, normalised_regret
-from metahpo.meta_dataset import TaskTable
+from metahpo.task_table import TaskTable
 
 
 @dataclass(frozen=True)

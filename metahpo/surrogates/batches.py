@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.score import failed_as_worse, normal_scores
+from metahpo.task_table import TaskTable
 
 #: Share of the distinct configurations that is hidden, and the fewest trials a task must show.
 HIDDEN_SHARE, MIN_SHOWN = 0.25, 2

@@ -17,7 +17,7 @@ from ConfigSpace import ConfigurationSpace
 from torch import Tensor
 
 from metahpo.exceptions import DataError
-from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.meta_dataset import MetaDataset
 from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask, sample_batch
@@ -29,6 +29,7 @@ from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
 from metahpo.surrogates.transfer import Described, Mixture, describe, squared_distances, stack
+from metahpo.task_table import TaskTable
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from metahpo.evaluation.calibration import ScorePredictor, calibration_table, interval_coverage
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.posterior import Posterior
+from metahpo.task_table import TaskTable
 from tests.evaluation.bowls import bowl
 
 Array = NDArray[np.float64]

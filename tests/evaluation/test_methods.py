@@ -17,7 +17,8 @@ from metahpo.evaluation.methods.portfolio import GreedyPortfolio, greedy_picks
 from metahpo.evaluation.methods.random_search import RandomSearch
 from metahpo.evaluation.replay import replay
 from metahpo.exceptions import UnknownNameError
-from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.meta_dataset import MetaDataset
+from metahpo.task_table import TaskTable
 from tests.evaluation.bowls import bowl
 
 #: Methods of which less training than by default shows the same manners.

@@ -15,7 +15,8 @@ from metahpo.evaluation.methods.random_search import RandomSearch
 from metahpo.evaluation.protocol import evaluate
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError, UnknownNameError
-from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.meta_dataset import MetaDataset
+from metahpo.task_table import TaskTable
 
 COLD = ["portfolio", "random_search"]
 #: Folder of recorded benchmarks in the layout of HPO-B, where there is one.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.methods.random_search import RandomSearch
 from metahpo.evaluation.replay import replay, task_seed
-from metahpo.meta_dataset import TaskTable
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from metahpo.exceptions import DataError, UnknownNameError
-from metahpo.meta_dataset import MetaDataset, TaskTable
+from metahpo.meta_dataset import MetaDataset
 from metahpo.surrogates.batches import SourceTask, sample_batch
 from metahpo.surrogates.kernels import DeepKernel, FeatureMap
 from metahpo.surrogates.sources import reference_configurations, source_weights
 from metahpo.surrogates.training import train_on_tables, train_surrogate
+from metahpo.task_table import TaskTable
 from tests.surrogates.recorded_world import QUICK, bowl, world
 
 TINY = replace(QUICK, kernel_steps=10, regime_steps=5)

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from metahpo.exceptions import MissingDependencyError
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import standardised
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

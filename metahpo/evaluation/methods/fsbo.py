@@ -30,9 +30,9 @@ from torch import Tensor, nn
 from metahpo.evaluation.methods.meta_training import source_tasks, step, unit_range
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio
 from metahpo.evaluation.methods.search import PicksFirstRun, highest_improvement
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.batches import sample_batch
 from metahpo.surrogates.kernels import matern52
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

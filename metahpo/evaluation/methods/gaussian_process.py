@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from metahpo.evaluation.methods.search import ModelRun
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.task_table import TaskTable
 
 
 @dataclass(frozen=True)

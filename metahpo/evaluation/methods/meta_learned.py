@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.evaluation.pool import PoolOptimizer
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.surrogates.training import TrainingSettings, train_on_tables
+from metahpo.task_table import TaskTable
 
 
 @dataclass(frozen=True)

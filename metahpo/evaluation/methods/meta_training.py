@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.score import failed_as_worse
+from metahpo.task_table import TaskTable
 
 
 def source_tasks(tables: Sequence[TaskTable]) -> list[SourceTask]:

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.meta_dataset import TaskTable
+from metahpo.task_table import TaskTable
 
 
 class Run(Protocol):

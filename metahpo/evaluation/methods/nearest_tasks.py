@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.evaluation.methods.search import ModelRun, PicksFirstRun
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

@@ -20,8 +20,8 @@ from scipy.spatial.distance import cdist
 
 from metahpo.evaluation.methods.search import ModelRun, PicksFirstRun
 from metahpo.evaluation.regret import normalised_regret
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.task_table import TaskTable
 
 #: Candidates are a random sample of the distinct training configurations where there are more than this.
 MAX_CANDIDATES = 1500

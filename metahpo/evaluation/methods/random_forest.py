@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
 from metahpo.evaluation.methods.search import ModelRun
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import standardised
 from metahpo.surrogates.posterior import Posterior
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.meta_dataset import TaskTable
+from metahpo.task_table import TaskTable
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.evaluation.methods.task_process import EnsembleRun, TaskProcess, source_processes
-from metahpo.meta_dataset import TaskTable
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

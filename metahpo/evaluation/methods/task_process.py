@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from metahpo.evaluation.methods.search import highest_improvement
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

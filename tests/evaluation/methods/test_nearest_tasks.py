@@ -7,7 +7,7 @@ import pytest
 
 from metahpo.evaluation.methods.nearest_tasks import NearestTasks
 from metahpo.evaluation.replay import replay
-from metahpo.meta_dataset import TaskTable
+from metahpo.task_table import TaskTable
 from tests.evaluation.bowls import bowl
 
 CENTRES = (0.1, 0.3, 0.5, 0.7, 0.9)

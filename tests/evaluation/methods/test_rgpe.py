@@ -8,8 +8,8 @@ import pytest
 from metahpo.evaluation.methods.rgpe import RankingWeightedEnsemble, RankingWeights, ranking_losses
 from metahpo.evaluation.methods.task_process import TaskProcess, source_processes
 from metahpo.evaluation.replay import replay
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
+from metahpo.task_table import TaskTable
 from tests.evaluation.bowls import bowl
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from metahpo.evaluation.methods.task_process import TaskProcess, source_processes
-from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
+from metahpo.task_table import TaskTable
 from tests.evaluation.bowls import bowl
 
 
