@@ -174,7 +174,7 @@ class Mixture:
         """Variances k_j(x, x) without noise, shape (B, J, n)."""
         left_open = self.kernel.variance() - a.recorded.square().sum(-1)
         parts = [a.mean[..., 0].square(), a.deviations.square().mean(-1), left_open, torch.ones_like(left_open)]
-        of_shared, of_plain = self._variances()
+        of_shared, of_plain = (v.to(left_open.dtype) for v in self._variances())
         return (torch.stack(parts, dim=-1) @ of_shared).movedim(-1, -2) + of_plain[:, None]
 
     def condition(self, trials: Described, losses: Losses) -> Conditioned:
@@ -228,19 +228,21 @@ class Mixture:
 
     def predict(self, trials: Described, given: Conditioned, at: Described, chosen: Hypotheses) -> Prediction:
         """What hypotheses say of `at`, (m) without leading dimensions, after the `trials` they were conditioned on."""
-        j, t = chosen.regimes, chosen.tasks
-        # n m covariances a regime are most of the work; single precision loses far less than the noise of a trial.
-        covariances = self.covariances(trials.single(), at.single())
-        Q = torch.linalg.solve_triangular(given.factor.float(), covariances, upper=False)
+        j, t, r = chosen.regimes, chosen.tasks, self.regimes
+        # S m numbers, and n m a regime: single precision loses far less than the noise of a trial.
+        at = at.single()
+        Q = torch.linalg.solve_triangular(given.factor.float(), self.covariances(trials.single(), at), upper=False)
         columns = torch.cat([given.deviations, given.residual, given.one], dim=-1).float()
         T, d, explained = given.deviations.shape[-1], at.deviations.T[t], columns.transpose(-1, -2) @ Q
         ahead = d - explained[j, t]
-        gain, pull, lean, level = (part[j, t, None] for part in (given.gain, given.pull, given.lean, given.level))
-        expected = self.regimes.mean_slope[j, None] * at.mean.T + self.regimes.slope[j, None] * d
-        mean = expected + explained[j, T + t] + ahead * pull
+        gain, pull, lean, level = (
+            part[j, t, None].float() for part in (given.gain, given.pull, given.lean, given.level)
+        )
+        mean_slope, slope, noise = (part[j, None].float() for part in (r.mean_slope, r.slope, self._noise()))
+        mean = mean_slope * at.mean.T + slope * d + explained[j, T + t] + ahead * pull
         known_c = (self.diagonals(at) - Q.square().sum(-2))[j] + ahead.square() * gain
         share_of_c = explained[j, 2 * T] + ahead * lean
-        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + self._noise()[j, None]
+        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise
         gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
         return Prediction(mean, variance, gap_variance)
 
