@@ -10,6 +10,7 @@ from metahpo.learners.boosting import boosting_classifier, boosting_regressor
 from metahpo.learners.forest import forest_classifier, forest_regressor
 from metahpo.learners.learner import Learner
 from metahpo.learners.linear import linear_classifier, linear_regressor
+from metahpo.learners.mlp.learner import mlp_classifier, mlp_regressor
 from metahpo.learners.svm import svm_classifier, svm_regressor
 from metahpo.tasks.task import TaskKind
 
@@ -22,6 +23,8 @@ _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
     ("random_forest", "regression"): forest_regressor,
     ("boosting", "classification"): boosting_classifier,
     ("boosting", "regression"): boosting_regressor,
+    ("mlp", "classification"): mlp_classifier,
+    ("mlp", "regression"): mlp_regressor,
 }
 
 
