@@ -29,7 +29,7 @@ from metahpo.learners.registry import learner_named
 from metahpo.space.design import sobol_design
 
 #: Rows, numeric columns, and categorical columns of ten categories each.
-SIZES = ((300, 8, 2), (1500, 20, 4), (6000, 50, 8))
+SIZES = ((300, 8, 2), (1500, 20, 4))
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "silu": functional.silu,
@@ -46,11 +46,12 @@ class PlainMLP(nn.Module):
         self.embedding = nn.Embedding(shape.n_codes, shape.embedding_size)
         widths = [shape.n_numbers + shape.n_embedded] + [shape.width] * shape.depth
         self.linears = nn.ModuleList([nn.Linear(n, shape.width) for n in widths[:-1]])
-        norm: Callable[[int], nn.Module] = {
-            "none": lambda n: nn.Identity(),
+        norms: dict[str, Callable[[int], nn.Module]] = {
+            "none": nn.Identity,
             "batch": nn.BatchNorm1d,
             "layer": nn.LayerNorm,
-        }[shape.normalisation]
+        }
+        norm = norms[shape.normalisation]
         self.norms = nn.ModuleList([norm(shape.width) for _ in self.linears])
         self.dropout = nn.Dropout(shape.dropout)
         self.output = nn.Linear(shape.width, shape.n_outputs)
@@ -66,7 +67,7 @@ class PlainMLP(nn.Module):
 
 
 def plain_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """torch's optimiser of a recipe."""
+    """Optimiser of a recipe."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     parameters = network.parameters()
     if recipe.optimiser == "adamw":
@@ -106,7 +107,7 @@ def train_plainly(lane: Lane, pool: Pool) -> None:
             penalised = loss
             if recipe.l1:
                 penalised = loss + recipe.l1 * sum(p.abs().sum() for p in network.parameters())
-            penalised.backward()
+            torch.autograd.backward(penalised)
             optimiser.step()
             total += loss.detach()
         network.eval()
@@ -133,7 +134,7 @@ def lanes_of_design(n_lanes: int, size: tuple[int, int, int], epochs: int) -> tu
     for configuration in sobol_design(learner.space, n_lanes, random_state=1, default_first=False):
         estimator = learner.estimator(configuration, 0)
         assert isinstance(estimator, NetworkEstimator)
-        estimator.seed_of_fit = 0
+        estimator.seed_ = 0
         shape = MLPShape(
             n_numbers,
             n_categorical,
@@ -194,8 +195,13 @@ def main() -> None:
         train_lanes(lanes[:2], pool, StackedMLP, order=lane_order)
         plain, together = 0.0, []
         for part in range(arguments.parts):
-            plain += seconds(lambda: [train_plainly(x, pool) for x in lanes[part :: arguments.parts]])  # noqa: B023
-            together.append(seconds(lambda: train_lanes(lanes, pool, StackedMLP, order=lane_order)))  # noqa: B023
+            start = time.perf_counter()
+            for lane in lanes[part :: arguments.parts]:
+                train_plainly(lane, pool)
+            middle = time.perf_counter()
+            train_lanes(lanes, pool, StackedMLP, order=lane_order)
+            plain += middle - start
+            together.append(time.perf_counter() - middle)
         quick, n_stacks = sum(together) / len(together), len(stacks(lanes, 1 << 33))
         ratios.append(plain / quick)
         share = roof_seconds(lanes, products, traffic) / quick

@@ -21,9 +21,9 @@ class TestLearnersOfTheRegistry(LearnerContract):
         return learner_named(*request.param)
 
 
-def test_four_learners_for_each_kind() -> None:
+def test_five_learners_for_each_kind() -> None:
     for kind in KINDS:
-        assert learner_names(kind) == ["linear", "svm", "random_forest", "boosting"]
+        assert learner_names(kind) == ["linear", "svm", "random_forest", "boosting", "mlp"]
 
 
 def test_an_unknown_learner_is_refused_with_those_that_exist() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.learners.lanes.recipe import State
@@ -23,8 +24,13 @@ class Shape(Protocol):
         """The least shape that both can be padded to."""
         ...
 
-    def seconds(self, batch: int) -> float:
-        """Seconds of a training step of one lane of this shape, beyond what a stack of any number of lanes costs."""
+    @property
+    def stack_seconds(self) -> float:
+        """Seconds of a training step of a stack that is padded to this shape, whatever its lanes."""
+        ...
+
+    def lane_seconds(self, batch: int) -> float:
+        """Seconds that one more lane of this shape adds to a training step of a stack."""
         ...
 
     def bytes(self, batch: int) -> int:
@@ -47,8 +53,15 @@ class StackedNetwork(Protocol):
         Padded shapes of a lane's trained parameters, and of what it gathers without a gradient.
     """
 
-    parameters: Mapping[str, tuple[int, ...]]
-    statistics: Mapping[str, tuple[int, ...]]
+    @property
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        """See the class."""
+        ...
+
+    @property
+    def statistics(self) -> Mapping[str, tuple[int, ...]]:
+        """See the class."""
+        ...
 
     def __call__(
         self,
@@ -88,26 +101,26 @@ class LaneMemory:
 
     def named(self, flat: Tensor | None = None) -> dict[str, Tensor]:
         """Views of shape (K, ...) into the memory, or into a tensor `flat` that is laid out like it."""
-        parts = (self.flat if flat is None else flat).split(self._sizes, 1)
+        parts = torch.split(self.flat if flat is None else flat, self._sizes, 1)
         return {
-            name: part.view(len(part), *shape)
-            for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
+            name: part.view(len(part), *shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
         }
 
     def write(self, lane: int, state: State) -> None:
         """Put the state of one lane in, padded by zeros."""
         named = self.named()
         for name, values in state.items():
-            corner = named[name][(lane, *(slice(n) for n in values.shape))]
-            corner.copy_(torch.as_tensor(values))
+            named[name][_corner(lane, values)].copy_(torch.as_tensor(values))
 
     def read(self, lane: int, like: State, flat: Tensor | None = None) -> State:
         """Take the state of one lane out, of the shapes of `like`."""
         named = self.named(flat)
-        return {
-            name: named[name][(lane, *(slice(n) for n in values.shape))].detach().cpu().numpy().copy()
-            for name, values in like.items()
-        }
+        return {name: named[name][_corner(lane, values)].detach().cpu().numpy().copy() for name, values in like.items()}
+
+
+def _corner(lane: int, values: NDArray[Any]) -> tuple[int | slice, ...]:
+    """Where the unpadded values of a lane lie."""
+    return (lane, *(slice(n) for n in values.shape))
 
 
 def zeros_like(state: State) -> State:

@@ -50,15 +50,10 @@ class LaneOptimiser:
     recipes : sequence of K Recipe
     first, second : Tensor of shape (K, P)
         Moments m and v, updated in place.
-    steps, epochs : sequence of K int
-        Steps and epochs that each lane has taken before.
     """
 
-    def __init__(
-        self, recipes: Sequence[Recipe], first: Tensor, second: Tensor, steps: Sequence[int], epochs: Sequence[int]
-    ) -> None:
+    def __init__(self, recipes: Sequence[Recipe], first: Tensor, second: Tensor) -> None:
         self.recipes, self.first, self.second = recipes, first, second
-        self.steps, self.epochs = np.array(steps), np.array(epochs)
         names = [r.optimiser for r in recipes]
         decoupled = np.array([n == "adamw" for n in names])
         decay = np.array([r.weight_decay for r in recipes])
@@ -78,17 +73,17 @@ class LaneOptimiser:
         self._scratch = torch.empty_like(first)
 
     def _column(self, values: NDArray[np.float64]) -> Tensor:
-        return torch.as_tensor(values, dtype=self.first.dtype, device=self.first.device)[:, None]
+        return torch.as_tensor(values, dtype=self.first.dtype, device=self.first.device).unsqueeze(-1)
 
-    def begin_epoch(self, n_steps: int) -> None:
-        """Work out the coefficients of the coming `n_steps` steps."""
+    def begin_epoch(self, steps: NDArray[np.int64], epochs: NDArray[np.int64], n_steps: int) -> None:
+        """Work out the coefficients of the coming `n_steps` steps, after `steps` and `epochs` (K,) of each lane."""
         names = [r.optimiser for r in self.recipes]
         rates = np.empty((n_steps, len(names)))
         for k, recipe in enumerate(self.recipes):
-            progress = (self.epochs[k] + np.arange(n_steps) / n_steps) / max(1, recipe.epochs)
+            progress = (epochs[k] + np.arange(n_steps) / n_steps) / max(1, recipe.epochs)
             rates[:, k] = recipe.learning_rate * factors(recipe.schedule, progress)
         rates = np.maximum(rates, LEAST_LEARNING_RATE)
-        t = self.steps + 1 + np.arange(n_steps)[:, None]
+        t = steps + 1 + np.arange(n_steps)[:, None]
         adam_rate = rates / (1.0 - 0.9**t)
         rms, adagrad = _is(names, "rmsprop"), _is(names, "adagrad")
         scale = np.select(
@@ -97,17 +92,12 @@ class LaneOptimiser:
         offset = np.select(
             [self._adam, rms, adagrad], [1e-8 / adam_rate, 1e-8 / rates, 1e-10 / rates], self._heavy / rates
         )
-        place = {"dtype": self.first.dtype, "device": self.first.device}
-        self._scales = torch.as_tensor(scale, **place)[:, :, None]
-        self._offsets = torch.as_tensor(offset, **place)[:, :, None]
-        self._keeps = torch.as_tensor(1.0 - rates * self._decoupled, **place)[:, :, None]
+        self._scales, self._offsets = self._column(scale), self._column(offset)
+        self._keeps = self._column(1.0 - rates * self._decoupled)
         self._step_of_epoch = 0
-        self.steps += n_steps
-        self.epochs += 1
 
-    @torch.no_grad()
     def step(self, weights: Tensor, gradient: Tensor) -> None:
-        """One update of `weights`, in place; `gradient` (K, P) is used up."""
+        """One update of `weights` (K, P) in place, for the caller to call without autograd; `gradient` is used up."""
         scale, offset = self._scales[self._step_of_epoch], self._offsets[self._step_of_epoch]
         if self._shrinks:
             gradient.addcmul_(weights, self._coupled)

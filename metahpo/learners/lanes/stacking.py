@@ -12,8 +12,6 @@ import torch
 from metahpo.learners.lanes.recipe import Lane, Outcome
 from metahpo.learners.lanes.training import MakeNetwork, Pool, train_stack
 
-#: Seconds that a step of a stack costs whatever its lanes: Python and the dispatch of its operations.
-STEP_SECONDS = 1.5e-3
 #: Share of the free memory that a stack may plan with.
 MEMORY_SHARE = 0.5
 
@@ -72,7 +70,7 @@ def stacks(lanes: Sequence[Lane], memory_bytes: int) -> list[list[int]]:
 
 def _cheapest(lanes: Sequence[Lane], group: list[int], batch: int, memory_bytes: int) -> list[list[int]]:
     """Best partition into neighbours, where lanes are sorted by what they cost alone (dynamic programming)."""
-    group = sorted(group, key=lambda i: lanes[i].shape.seconds(batch))
+    group = sorted(group, key=lambda i: lanes[i].shape.lane_seconds(batch))
     shapes = [lanes[i].shape for i in group]
     best = [0.0] + [float("inf")] * len(group)
     cut = [0] * (len(group) + 1)
@@ -83,7 +81,7 @@ def _cheapest(lanes: Sequence[Lane], group: list[int], batch: int, memory_bytes:
             size = stop - start
             if size > 1 and size * joined.bytes(batch) > memory_bytes:
                 break
-            cost = best[start] + STEP_SECONDS + size * joined.seconds(batch)
+            cost = best[start] + joined.stack_seconds + size * joined.lane_seconds(batch)
             if cost < best[stop]:
                 best[stop], cut[stop] = cost, start
     parts, stop = [], len(group)

@@ -35,7 +35,7 @@ class Streams:
 
     def __init__(self, lanes: Sequence[Lane], device: torch.device) -> None:
         keys = [(lane.recipe.seed, lane.train.tobytes(), lane.start.epochs if lane.start else 0) for lane in lanes]
-        first = {key: lane for key, lane in zip(reversed(keys), reversed(lanes), strict=True)}
+        first = dict(zip(reversed(keys), reversed(lanes), strict=True))
         order = {key: i for i, key in enumerate(first)}
         self._lanes, self._device = list(first.values()), device
         self._stream_of_lane = torch.tensor([order[key] for key in keys], device=device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from metahpo.learners.lanes.streams import Streams
 
 #: The stack is packed anew, without the lanes that are done, when this share of it is done.
 PACK_SHARE = 0.25
+#: Numbers of an array of which an optimiser's five fit into the second-level cache of a CPU core.
+CACHED_NUMBERS = 1 << 15
 #: Rows that are predicted at once.
 CHUNK = 4096
 
@@ -145,10 +148,17 @@ class _Stack:
             self.best_statistics.write(k, best.statistics)
             steps.append(now.steps)
             epochs.append(now.epochs)
-        self.optimiser = LaneOptimiser([lane.recipe for lane in lanes], self.first.flat, self.second.flat, steps, epochs)
-        self.smoothing = torch.tensor(
-            [lane.recipe.label_smoothing for lane in lanes], dtype=dtype, device=device
-        ).view(n, 1)
+        self.steps, self.epochs = np.array(steps), np.array(epochs)
+        # A few lanes at a time stay in a CPU's cache through all operations of an update.
+        at_once = n if device.type == "cuda" else max(1, CACHED_NUMBERS // self.weights.flat.shape[1])
+        self.optimisers = [
+            LaneOptimiser([lane.recipe for lane in lanes[part]], self.first.flat[part], self.second.flat[part])
+            for part in (slice(start, start + at_once) for start in range(0, n, at_once))
+        ]
+        self.at_once = at_once
+        self.smoothing = torch.tensor([lane.recipe.label_smoothing for lane in lanes], dtype=dtype, device=device).view(
+            n, 1
+        )
         validation = [lane.validation for lane in lanes]
         shared = all(v is validation[0] for v in validation)
         self.validation = torch.as_tensor(np.stack(validation[:1] if shared else validation), device=device)
@@ -162,8 +172,8 @@ class _Stack:
             validation_loss, metric = self._validate()
             seconds = (time.perf_counter() - start) / len(self.accounts)
             improved = [
-                self._note(account, *values, seconds)
-                for account, *values in zip(self.accounts, train_loss, validation_loss, metric, strict=True)
+                self._note(account, train_loss[k], validation_loss[k], metric[k], seconds)
+                for k, account in enumerate(self.accounts)
             ]
             if any(improved):
                 chosen = torch.tensor(improved, device=self.weights.flat.device)
@@ -173,8 +183,10 @@ class _Stack:
 
     def _train_epoch(self) -> NDArray[np.float64]:
         """One epoch; mean training loss of every lane (K,)."""
-        self.streams.begin_epoch(self.optimiser.epochs, self.n_steps, self.batch)
-        self.optimiser.begin_epoch(self.n_steps)
+        self.streams.begin_epoch(self.epochs, self.n_steps, self.batch)
+        for i, optimiser in enumerate(self.optimisers):
+            part = slice(i * self.at_once, (i + 1) * self.at_once)
+            optimiser.begin_epoch(self.steps[part], self.epochs[part], self.n_steps)
         weights = self.weights.flat.requires_grad_()
         statistics = self.statistics.named()
         total = torch.zeros(len(self.accounts), dtype=torch.float64, device=weights.device)
@@ -184,13 +196,18 @@ class _Stack:
                 self.weights.named(),
                 statistics,
                 inputs,
-                lambda layer, width, step=step: self.streams.noise(step, layer, width),
+                partial(self.streams.noise, step),
             )
             loss = losses(output, target, weight, self.smoothing)
             (gradient,) = torch.autograd.grad(loss.sum(), weights)
-            self.optimiser.step(weights, gradient)
+            with torch.no_grad():
+                parts = torch.split(weights, self.at_once), torch.split(gradient, self.at_once)
+                for optimiser, own_weights, own_gradient in zip(self.optimisers, *parts, strict=True):
+                    optimiser.step(own_weights, own_gradient)
             total += loss.detach()
         weights.requires_grad_(False)
+        self.steps += self.n_steps
+        self.epochs += 1
         return (total / self.n_steps).cpu().numpy()
 
     @torch.no_grad()
@@ -204,7 +221,9 @@ class _Stack:
         loss = losses(output, target, weight, torch.zeros_like(self.smoothing))
         return loss.double().cpu().numpy(), _metric(output, target, weight).double().cpu().numpy()
 
-    def _note(self, account: _Account, train_loss: float, validation_loss: float, metric: float, seconds: float) -> bool:
+    def _note(
+        self, account: _Account, train_loss: float, validation_loss: float, metric: float, seconds: float
+    ) -> bool:
         """Write an epoch down; whether it is the lane's best so far."""
         if account.status is not None:
             return False
@@ -236,8 +255,8 @@ class _Stack:
             self.statistics.read(k, like.statistics),
             self.first.read(k, like.parameters),
             self.second.read(k, like.parameters),
-            int(self.optimiser.steps[k]),
-            int(self.optimiser.epochs[k]),
+            int(self.steps[k]),
+            int(self.epochs[k]),
         )
         best = Progress(
             self.best_weights.read(k, like.parameters), self.best_statistics.read(k, like.statistics), {}, {}, 0, 0
@@ -261,7 +280,7 @@ def predict_rows(
     network: StackedNetwork, weights: LaneMemory, statistics: LaneMemory, inputs: Sequence[Tensor]
 ) -> Tensor:
     """Outputs (K, n, c) for inputs of shape (K, n, ...) or (1, n, ...), some rows at a time."""
-    chunks = zip(*(x.split(CHUNK, 1) for x in inputs), strict=True)
+    chunks = zip(*(torch.split(x, CHUNK, 1) for x in inputs), strict=True)
     return torch.cat([network(weights.named(), statistics.named(), chunk, None) for chunk in chunks], dim=1)
 
 
@@ -280,7 +299,9 @@ def losses(output: Tensor, target: Tensor, weight: Tensor | None, smoothing: Ten
     else:
         log_probability = functional.log_softmax(output, dim=2)
         chosen = target.expand(len(output), -1).unsqueeze(2)
-        each = (smoothing - 1.0) * log_probability.gather(2, chosen).squeeze(2) - smoothing * log_probability.mean(dim=2)
+        each = (smoothing - 1.0) * log_probability.gather(2, chosen).squeeze(2) - smoothing * log_probability.mean(
+            dim=2
+        )
     return each.mean(dim=1) if weight is None else (each * weight).mean(dim=1)
 
 

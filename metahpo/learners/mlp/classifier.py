@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from metahpo.learners.mlp.estimator import NetworkEstimator, Real
+from metahpo.learners.mlp.estimator import NetworkEstimator
 from metahpo.learners.mlp.shape import Activation, Normalisation
 
 
@@ -141,7 +142,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         classes : array-like, default=None
             All classes that will come; needed in the first call, where `y` has not all of them.
         """
-        if not hasattr(self, "outcome"):
+        if not hasattr(self, "outcome_"):
             self._classes_to_come = None if classes is None else np.unique(classes)
             try:
                 return self._start_partial(X, y, sample_weight)
@@ -158,7 +159,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable classes, of shape (n_rows,)."""
-        check_is_fitted(self, "outcome")
+        check_is_fitted(self, "outcome_")
         chosen: NDArray[Any] = self.classes_[self._output(X).argmax(axis=1)]
         return chosen
 
@@ -184,9 +185,10 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         weight = super()._weight(sample_weight, target)
         if self.class_weight is None:
             return weight
-        by_index = self.class_weight
-        if not isinstance(by_index, str):
-            by_index = {i: self.class_weight.get(c, 1.0) for i, c in enumerate(self.classes_.tolist())}
-        by_class: NDArray[np.float64] = compute_sample_weight(by_index, target)
-        weight = by_class if weight is None else by_class * weight
-        return weight / weight.mean()
+        chosen = self.class_weight
+        if isinstance(chosen, Mapping):
+            chosen = {i: chosen.get(c, 1.0) for i, c in enumerate(self.classes_.tolist())}
+        by_class: NDArray[np.float64] = compute_sample_weight(chosen, target)
+        both = by_class if weight is None else by_class * weight
+        normed: NDArray[np.float64] = both / both.mean()
+        return normed

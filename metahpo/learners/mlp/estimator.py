@@ -67,12 +67,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         "random_state": ["random_state"],
     }
 
-    #: Outputs of the network: classes, or one number.
-    n_network_outputs: int
     #: Seed that `random_state` gave the current fit.
-    seed_of_fit: int
+    seed_: int
     #: What training has made.
-    outcome: Outcome
+    outcome_: Outcome
 
     def __init__(
         self,
@@ -142,10 +140,15 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         fit_together([self], X, y, sample_weight)
         return self
 
+    @property
+    def n_network_outputs(self) -> int:
+        """Outputs of the network: classes, or one number."""
+        raise NotImplementedError
+
     def finish(self, outcome: Outcome, seconds: float) -> None:
         """Take what training has made."""
         before = getattr(self, "history_", {})
-        self.outcome = outcome
+        self.outcome_ = outcome
         self.history_ = {name: [*before.get(name, ()), *values] for name, values in outcome.history.items()}
         self.status_ = outcome.status.value
         self.n_epochs_, self.best_epoch_ = len(self.history_["train_loss"]), outcome.best_epoch
@@ -177,7 +180,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         self.history_ = {}
         rows = self._checked(X, reset=True)
         target = self._learn_target(self._checked_target(y, len(rows)))
-        self.seed_of_fit = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self.seed_ = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         train, held_out = self._hold_out(target)
         self._encoder = TableEncoder(categorical_positions(rows, self.categorical_features))
         self._encoder.fit(rows.iloc[train] if isinstance(rows, pd.DataFrame) else rows[train])
@@ -190,7 +193,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         self._validate_params()
         rows = self._checked(X, reset=False)
         target = self._encode_target(self._checked_target(y, len(rows)))
-        start = replace(self.outcome.last, parameters=self.outcome.parameters, statistics=self.outcome.statistics)
+        start = replace(self.outcome_.last, parameters=self.outcome_.parameters, statistics=self.outcome_.statistics)
         every = np.arange(len(rows))
         table = self._table(rows, target, self._weight(sample_weight, target))
         return Job(self, table, every, every[:0], start, one_epoch=True)
@@ -204,7 +207,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         """Outputs of the network (n, n_outputs)."""
         from metahpo.learners.mlp.fitting import outputs
 
-        check_is_fitted(self, "outcome")
+        check_is_fitted(self, "outcome_")
         rows = self._checked(X, reset=False)
         return outputs(self, self._table(rows, np.zeros(len(rows)), None))
 
@@ -233,7 +236,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         rows = np.arange(len(target))
         if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
             return rows, rows[:0]
-        rng = np.random.default_rng([self.seed_of_fit, 3])
+        rng = np.random.default_rng([self.seed_, 3])
         strata = target if target.dtype.kind == "i" else np.zeros(len(target), dtype=np.int64)
         held_out = []
         for stratum in np.unique(strata):
@@ -250,9 +253,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         weight: NDArray[np.float64] = _check_sample_weight(
             sample_weight, target, dtype=np.float64, ensure_non_negative=True
         )
-        if not weight.any():
-            raise ValueError("sample_weight is zero for every row; at least one row must count.")
-        return weight / weight.mean()
+        normed: NDArray[np.float64] = weight / weight.mean()
+        return normed
 
     def _learn_target(self, target: NDArray[Any]) -> NDArray[Any]:
         """Class indices (int64) or standardised numbers (float64), and what it takes to go back."""

@@ -88,7 +88,7 @@ def recipe_of(estimator: NetworkEstimator) -> Recipe:
         label_smoothing=getattr(estimator, "label_smoothing", 0.0),
         epochs=estimator.epochs,
         patience=estimator.patience,
-        seed=estimator.seed_of_fit,
+        seed=estimator.seed_,
     )
 
 
@@ -158,20 +158,20 @@ def _pool(tables: Sequence[Table], device: torch.device, dtype: torch.dtype) -> 
 
 @torch.no_grad()
 def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
-    """Outputs (n, n_outputs) of a trained estimator."""
+    """Outputs (n, n_outputs) of a trained estimator, in float64: a row's do not depend on the rows beside it."""
     device = device_named(estimator.device)
-    network = StackedMLP([shape_of(estimator, table)], torch.float32, device)
+    network = StackedMLP([shape_of(estimator, table)], torch.float64, device)
     weights, statistics = (
-        LaneMemory(shapes, 1, torch.float32, device) for shapes in (network.parameters, network.statistics)
+        LaneMemory(shapes, 1, torch.float64, device) for shapes in (network.parameters, network.statistics)
     )
-    weights.write(0, estimator.outcome.parameters)
-    statistics.write(0, estimator.outcome.statistics)
+    weights.write(0, estimator.outcome_.parameters)
+    statistics.write(0, estimator.outcome_.statistics)
     inputs = [
-        torch.as_tensor(table.numbers, dtype=torch.float32, device=device)[None],
+        torch.as_tensor(table.numbers, device=device)[None],
         torch.as_tensor(table.codes, device=device)[None],
     ]
     output = predict_rows(network, weights, statistics, inputs)[0]
-    return output.double().cpu().numpy()
+    return output.cpu().numpy()
 
 
 def device_named(name: str) -> torch.device:

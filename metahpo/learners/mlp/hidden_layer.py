@@ -9,8 +9,9 @@ spend most of a step on filling and adding up arrays of zeros.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -117,7 +118,7 @@ class HiddenLayer(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch's own decorator has no types
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """See the module."""
         z, y, normalised, gain, dropout_mask, *scale = ctx.saved_tensors
@@ -150,6 +151,10 @@ class HiddenLayer(torch.autograd.Function):
         return to_x, to_gain, to_shift, to_h, None, None, None, None
 
 
+#: ``apply_hidden_layer(x, gain, shift, h, dropout_mask, plan, statistics, training)`` -> y, with its gradient.
+apply_hidden_layer: Callable[..., Tensor] = HiddenLayer.apply
+
+
 def _activated(kind: str, z: Tensor) -> Tensor:
     if kind == "silu":
         return functional.silu(z)
@@ -168,4 +173,4 @@ def _activation_gradient(kind: str, gradient: Tensor, z: Tensor, y: Tensor) -> T
 def runs(kinds: Sequence[str]) -> list[Run]:
     """Slices of equal neighbours."""
     edges = [0, *(i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]), len(kinds)]
-    return [(kinds[start], start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [(kinds[start], start, stop) for start, stop in pairwise(edges)]

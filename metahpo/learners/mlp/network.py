@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from metahpo.learners.lanes.network import Noise
-from metahpo.learners.mlp.hidden_layer import HiddenLayer, LayerPlan, runs
+from metahpo.learners.mlp.hidden_layer import LayerPlan, apply_hidden_layer, runs
 from metahpo.learners.mlp.shape import MLPShape
 
 
@@ -81,8 +81,10 @@ class StackedMLP:
                 linear = self._first(bias, parameters, inputs)
             else:
                 linear = torch.baddbmm(bias, hidden, parameters[f"weight.{layer}"])
-            own = {name: statistics[f"{name}.{layer}"] for name in ("mean", "variance") if f"{name}.{layer}" in statistics}
-            hidden = HiddenLayer.apply(
+            own = {
+                name: statistics[f"{name}.{layer}"] for name in ("mean", "variance") if f"{name}.{layer}" in statistics
+            }
+            hidden = apply_hidden_layer(
                 linear,
                 parameters.get(f"gain.{layer}"),
                 parameters.get(f"shift.{layer}"),

@@ -25,8 +25,6 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc] 
     True
     """
 
-    n_network_outputs = 1
-
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one more epoch on these rows, at the constant learning rate; all of them are learnt from.
 
@@ -35,13 +33,18 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc] 
         X, y, sample_weight
             See :meth:`fit`; scales, categories, and the scale of the target are those of the first call.
         """
-        if not hasattr(self, "outcome"):
+        if not hasattr(self, "outcome_"):
             return self._start_partial(X, y, sample_weight)
         return self._go_on(X, y, sample_weight)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predicted numbers, of shape (n_rows,)."""
         return self._output(X)[:, 0] * self._target_scale + self._target_centre
+
+    @property
+    def n_network_outputs(self) -> int:
+        """Outputs of the network."""
+        return 1
 
     def _learn_target(self, target: NDArray[Any]) -> NDArray[np.float64]:
         numbers = self._numbers(target)

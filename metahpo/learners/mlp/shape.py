@@ -21,10 +21,10 @@ NORMALISATIONS: tuple[Normalisation, ...] = ("none", "batch", "layer")
 #: tanh, after LeCun).
 GAINS = {"relu": 2.0, "silu": 2.0, "tanh": 1.0}
 
-#: Cost model of a training step on a CPU core, measured by ``scripts/benchmark_lanes.py``: multiply-adds a second in
-#: matrix products, numbers a second in element-wise operations, and how many of these each weight and each unit takes.
-PRODUCTS_PER_SECOND, ELEMENTS_PER_SECOND = 2e10, 1.5e9
-ELEMENTS_PER_WEIGHT, ELEMENTS_PER_UNIT = 9, 25
+#: Cost model of a training step on one CPU core, fitted to measured steps: seconds a step, and a layer, whatever the
+#: lanes (dispatch of operations); multiply-adds a second; seconds a weight (optimiser); seconds a unit (activation).
+STEP_SECONDS, LAYER_SECONDS = 0.5e-3, 0.35e-3
+PRODUCTS_PER_SECOND, WEIGHT_SECONDS, UNIT_SECONDS = 5.5e10, 2.5e-9, 18e-9
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,15 @@ class MLPShape:
         inputs = self.n_numbers + self.n_embedded
         return 3 * batch * self.width * (inputs + (self.depth - 1) * self.width + self.n_outputs)
 
-    def seconds(self, batch: int) -> float:
-        """Seconds of a training step, beyond what a stack of any number of lanes costs."""
-        elements = ELEMENTS_PER_WEIGHT * self.n_parameters + ELEMENTS_PER_UNIT * batch * self.width * self.depth
-        return self.products(batch) / PRODUCTS_PER_SECOND + elements / ELEMENTS_PER_SECOND
+    def lane_seconds(self, batch: int) -> float:
+        """Seconds that one more lane of this shape adds to a training step of a stack."""
+        units = batch * self.width * self.depth
+        return self.products(batch) / PRODUCTS_PER_SECOND + self.n_parameters * WEIGHT_SECONDS + units * UNIT_SECONDS
+
+    @property
+    def stack_seconds(self) -> float:
+        """Seconds of a training step of a stack that is padded to this shape, whatever its lanes."""
+        return STEP_SECONDS + self.depth * LAYER_SECONDS
 
     def bytes(self, batch: int) -> int:
         """Memory in training: weights, gradient, moments, best weights and scratch; activations and their gradients."""

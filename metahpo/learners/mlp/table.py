@@ -76,7 +76,9 @@ class TableEncoder:
         columns = []
         for j in self.categorical:
             values = np.asarray(X[:, j] if isinstance(X, np.ndarray) else X.iloc[:, j], dtype=object)
-            columns.append(np.where(pd.isna(values), None, values))
+            values = values.copy()
+            values[pd.isna(values)] = None
+            columns.append(values)
         return columns
 
 
@@ -97,7 +99,7 @@ def categorical_positions(X: pd.DataFrame | NDArray[Any], named: Sequence[int | 
     ValueError
         A named column that is not in X.
     """
-    columns = list(X.columns) if isinstance(X, pd.DataFrame) else list(range(X.shape[1]))
+    columns: list[Hashable] = list(X.columns) if isinstance(X, pd.DataFrame) else list(range(X.shape[1]))
     positions = set()
     for column in named if named is not None else []:
         if isinstance(column, str):
