@@ -63,7 +63,7 @@ class StackedNetwork(Protocol):
         """See the class."""
         ...
 
-    def __call__(
+    def forward(
         self,
         parameters: Mapping[str, Tensor],
         statistics: Mapping[str, Tensor],
@@ -78,6 +78,16 @@ class StackedNetwork(Protocol):
         inputs : sequence of Tensor of shape (K, b, ...) or (1, b, ...)
         noise : callable or None
             None: predict; otherwise train, and update `statistics` in place.
+        """
+        ...
+
+    def backward(self, parameters: Mapping[str, Tensor], to_output: Tensor, gradients: Mapping[str, Tensor]) -> None:
+        """Fill the gradients of all parameters, from that at the outputs of the forward pass just made.
+
+        Parameters
+        ----------
+        parameters, gradients : dict of str to Tensor of shape (K, ...)
+        to_output : Tensor of shape (K, b, n_outputs)
         """
         ...
 

@@ -129,8 +129,8 @@ class _Stack:
         self.n_steps, self.batch = lanes[0].steps_and_batch
         self.streams = Streams(lanes, device)
         n = len(lanes)
-        self.weights, self.first, self.second, self.best_weights = (
-            LaneMemory(self.network.parameters, n, dtype, device) for _ in range(4)
+        self.weights, self.gradient, self.first, self.second, self.best_weights = (
+            LaneMemory(self.network.parameters, n, dtype, device) for _ in range(5)
         )
         self.statistics, self.best_statistics = (
             LaneMemory(self.network.statistics, n, dtype, device) for _ in range(2)
@@ -151,10 +151,16 @@ class _Stack:
         self.steps, self.epochs = np.array(steps), np.array(epochs)
         # A few lanes at a time stay in a CPU's cache through all operations of an update.
         at_once = n if device.type == "cuda" else max(1, CACHED_NUMBERS // self.weights.flat.shape[1])
-        self.optimisers = [
-            LaneOptimiser([lane.recipe for lane in lanes[part]], self.first.flat[part], self.second.flat[part])
+        self.parts = [
+            (
+                LaneOptimiser([lane.recipe for lane in lanes[part]], self.first.flat[part], self.second.flat[part]),
+                self.weights.flat[part],
+                self.gradient.flat[part],
+            )
             for part in (slice(start, start + at_once) for start in range(0, n, at_once))
         ]
+        self.named_weights, self.named_statistics = self.weights.named(), self.statistics.named()
+        self.named_gradient = self.gradient.named()
         self.at_once = at_once
         self.smoothing = torch.tensor([lane.recipe.label_smoothing for lane in lanes], dtype=dtype, device=device).view(
             n, 1
@@ -181,34 +187,28 @@ class _Stack:
                 self.best_statistics.flat[chosen] = self.statistics.flat[chosen]
             done = sum(account.status is not None for account in self.accounts)
 
+    @torch.no_grad()
     def _train_epoch(self) -> NDArray[np.float64]:
         """One epoch; mean training loss of every lane (K,)."""
         self.streams.begin_epoch(self.epochs, self.n_steps, self.batch)
-        for i, optimiser in enumerate(self.optimisers):
+        for i, (optimiser, _, _) in enumerate(self.parts):
             part = slice(i * self.at_once, (i + 1) * self.at_once)
             optimiser.begin_epoch(self.steps[part], self.epochs[part], self.n_steps)
-        weights = self.weights.flat.requires_grad_()
-        statistics = self.statistics.named()
-        total = torch.zeros(len(self.accounts), dtype=torch.float64, device=weights.device)
+        total = torch.zeros_like(self.smoothing[:, 0])
         for step in range(self.n_steps):
             inputs, target, weight = self.pool.batch(self.streams.rows(step))
-            output = self.network(
-                self.weights.named(),
-                statistics,
-                inputs,
-                partial(self.streams.noise, step),
+            output = self.network.forward(
+                self.named_weights, self.named_statistics, inputs, partial(self.streams.noise, step)
             )
-            loss = losses(output, target, weight, self.smoothing)
-            (gradient,) = torch.autograd.grad(loss.sum(), weights)
-            with torch.no_grad():
-                parts = torch.split(weights, self.at_once), torch.split(gradient, self.at_once)
-                for optimiser, own_weights, own_gradient in zip(self.optimisers, *parts, strict=True):
-                    optimiser.step(own_weights, own_gradient)
-            total += loss.detach()
-        weights.requires_grad_(False)
+            loss, to_output = losses_and_gradient(output, target, weight, self.smoothing)
+            total += loss
+            self.network.backward(self.named_weights, to_output, self.named_gradient)
+            for optimiser, own_weights, own_gradient in self.parts:
+                optimiser.step(own_weights, own_gradient)
+        mean_loss: NDArray[np.float64] = total.double().cpu().numpy() / self.n_steps
         self.steps += self.n_steps
         self.epochs += 1
-        return (total / self.n_steps).cpu().numpy()
+        return mean_loss
 
     @torch.no_grad()
     def _validate(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -218,7 +218,7 @@ class _Stack:
             return nothing, nothing
         inputs, target, weight = self.pool.batch(self.validation)
         output = predict_rows(self.network, self.weights, self.statistics, inputs)
-        loss = losses(output, target, weight, torch.zeros_like(self.smoothing))
+        loss, _ = losses_and_gradient(output, target, weight, torch.zeros_like(self.smoothing))
         return loss.double().cpu().numpy(), _metric(output, target, weight).double().cpu().numpy()
 
     def _note(
@@ -281,11 +281,13 @@ def predict_rows(
 ) -> Tensor:
     """Outputs (K, n, c) for inputs of shape (K, n, ...) or (1, n, ...), some rows at a time."""
     chunks = zip(*(torch.split(x, CHUNK, 1) for x in inputs), strict=True)
-    return torch.cat([network(weights.named(), statistics.named(), chunk, None) for chunk in chunks], dim=1)
+    return torch.cat([network.forward(weights.named(), statistics.named(), c, None) for c in chunks], dim=1)
 
 
-def losses(output: Tensor, target: Tensor, weight: Tensor | None, smoothing: Tensor) -> Tensor:
-    """Mean loss of every lane (K,): smoothed cross-entropy of classes, squared error of numbers.
+def losses_and_gradient(
+    output: Tensor, target: Tensor, weight: Tensor | None, smoothing: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean loss of every lane (K,), smoothed cross-entropy or squared error, and its gradient at the outputs.
 
     Parameters
     ----------
@@ -294,15 +296,19 @@ def losses(output: Tensor, target: Tensor, weight: Tensor | None, smoothing: Ten
     weight : Tensor of shape (K or 1, b) or None
     smoothing : Tensor of shape (K, 1)
     """
+    _, b, c = output.shape
     if target.is_floating_point():
-        each = (output - target).square().mean(dim=2)
+        gradient = output - target
+        each = gradient.square().mean(dim=2)
+        gradient.mul_(2.0 / (b * c))
     else:
-        log_probability = functional.log_softmax(output, dim=2)
-        chosen = target.expand(len(output), -1).unsqueeze(2)
-        each = (smoothing - 1.0) * log_probability.gather(2, chosen).squeeze(2) - smoothing * log_probability.mean(
-            dim=2
-        )
-    return each.mean(dim=1) if weight is None else (each * weight).mean(dim=1)
+        log_probability = torch.log_softmax(output, dim=2)
+        wanted = functional.one_hot(target, c) * (1.0 - smoothing.unsqueeze(2)) + smoothing.unsqueeze(2) / c
+        each = -(wanted * log_probability).sum(dim=2)
+        gradient = log_probability.exp_().sub_(wanted).div_(b)
+    if weight is not None:
+        each, gradient = each * weight, gradient.mul_(weight.unsqueeze(2))
+    return each.mean(dim=1), gradient
 
 
 def _metric(output: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
