@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from metahpo.learners.lanes.network import LaneMemory
 from metahpo.learners.lanes.optimiser import LaneOptimiser
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES, Lane, LaneStatus, Outcome, Recipe
 from metahpo.learners.lanes.schedule import factors
 from metahpo.learners.lanes.stacking import stacks, train_lanes
-from metahpo.learners.lanes.training import Pool
+from metahpo.learners.lanes.training import Pool, losses_and_gradient
 from metahpo.learners.mlp.network import StackedMLP, lane_order
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS, MLPShape
 
@@ -186,3 +187,29 @@ def test_out_of_memory_halves_the_stack() -> None:
 def test_a_lane_too_large_for_memory_is_an_error_that_names_it() -> None:
     with pytest.raises(MemoryError, match=r"width=2000000.* does not fit into memory: .*choose a smaller one"):
         train([replace(lane(), shape=replace(lane().shape, width=2_000_000, depth=2))], pool())
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    """In every direction at once: the change of the loss along a random direction, for lanes of every kind."""
+    lanes = sorted(random_lanes(30), key=lambda one: lane_order(one.shape))
+    data = pool(weighted=True)
+    network = StackedMLP([one.shape for one in lanes], torch.float64, torch.device("cpu"))
+    weights, gradient = (LaneMemory(network.parameters, 30, torch.float64, torch.device("cpu")) for _ in range(2))
+    rng = np.random.default_rng(2)
+    for k, one in enumerate(lanes):
+        state, _ = one.shape.initial(k)
+        weights.write(k, {name: values + 0.3 * rng.standard_normal(values.shape) for name, values in state.items()})
+    direction = (weights.flat != 0) * torch.as_tensor(rng.standard_normal(weights.flat.shape))
+    inputs, target, weight = data.batch(torch.arange(20)[None])
+    smoothing = torch.full((30, 1), 0.1, dtype=torch.float64)
+
+    def loss(step: float) -> tuple[torch.Tensor, torch.Tensor]:
+        moved = weights.named(weights.flat + step * direction)
+        statistics = LaneMemory(network.statistics, 30, torch.float64, torch.device("cpu")).named()
+        noise = torch.as_tensor(np.random.default_rng(3).random((9, 1, 20, 99)))
+        output = network.forward(moved, statistics, inputs, lambda layer, width: noise[layer, :, :, :width])
+        return losses_and_gradient(output, target, weight, smoothing)
+
+    expected = (loss(1e-6)[0] - loss(-1e-6)[0]) / 2e-6
+    network.backward(weights.named(), loss(0.0)[1], gradient.named())
+    np.testing.assert_allclose((gradient.flat * direction).sum(dim=1), expected, rtol=1e-4, atol=1e-6)

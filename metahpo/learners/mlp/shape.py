@@ -23,8 +23,8 @@ GAINS = {"relu": 2.0, "silu": 2.0, "tanh": 1.0}
 
 #: Cost model of a training step on one CPU core, fitted to measured steps: seconds a step, and a layer, whatever the
 #: lanes (dispatch of operations); multiply-adds a second; seconds a weight (optimiser); seconds a unit (activation).
-STEP_SECONDS, LAYER_SECONDS = 0.5e-3, 0.35e-3
-PRODUCTS_PER_SECOND, WEIGHT_SECONDS, UNIT_SECONDS = 5.5e10, 2.5e-9, 18e-9
+STEP_SECONDS, LAYER_SECONDS = 0.2e-3, 0.35e-3
+PRODUCTS_PER_SECOND, WEIGHT_SECONDS, UNIT_SECONDS = 3.5e10, 2.8e-9, 12e-9
 
 
 @dataclass(frozen=True)
