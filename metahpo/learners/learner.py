@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
@@ -40,6 +41,8 @@ class Learner:
         Task -> parameters that are not tuned (those that follow from the data, and limits).
     scale_target : bool
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
+    fit_together : callable or None
+        ``fit_together(estimators, X, y)`` fits several unfitted estimators at once; None: the learner cannot.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Learner:
     rules: Mapping[str, str] = field(default_factory=dict)
     fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
     scale_target: bool = False
+    fit_together: Callable[[Sequence[BaseEstimator], Any, Any], None] | None = None
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration as estimator parameters: ``estimator.set_params(**learner.parameters(configuration))``."""
@@ -74,6 +78,33 @@ class Learner:
         if self.scale_target:
             return TransformedTargetRegressor(estimator, transformer=StandardScaler())
         return estimator
+
+    def fitted(
+        self,
+        configurations: Sequence[Mapping[str, Any]],
+        task: Task,
+        X: Any,
+        y: NDArray[Any],
+        random_state: int | None = None,
+    ) -> list[BaseEstimator]:
+        """Estimators of several configurations, fitted on rows of prepared columns: at once where the learner can.
+
+        Parameters
+        ----------
+        configurations : sequence of mapping
+        task : Task
+            The task that the rows are of.
+        X : array of shape (n_rows, n_columns)
+            What ``preprocessing(task, encoding)`` gives.
+        y : ndarray of shape (n_rows,)
+        random_state : int or None
+            Seed of each estimator.
+        """
+        estimators = [self.on_prepared_columns(c, task, random_state) for c in configurations]
+        if self.fit_together is not None:
+            self.fit_together(estimators, X, y)
+            return estimators
+        return [estimator.fit(X, y) for estimator in estimators]
 
     def pipeline(self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None) -> Pipeline:
         """Unfitted pipeline that takes the columns of `task`: preprocessing, then the learner.

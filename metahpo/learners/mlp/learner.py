@@ -23,6 +23,7 @@ from ConfigSpace import (
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES
 from metahpo.learners.learner import BY_VALUE, Learner
 from metahpo.learners.mlp.classifier import NetworkClassifier
+from metahpo.learners.mlp.estimator import fit_together
 from metahpo.learners.mlp.regressor import NetworkRegressor
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS
 from metahpo.tasks.task import Task
@@ -77,7 +78,14 @@ def mlp_classifier() -> Learner:
         Categorical("class_weight", [None, "balanced"], default=None),
     )
     return Learner(
-        "mlp", "classification", space, NetworkClassifier, "ordinal", rules=_RULES, fixed=_categorical_columns
+        "mlp",
+        "classification",
+        space,
+        NetworkClassifier,
+        "ordinal",
+        rules=_RULES,
+        fixed=_categorical_columns,
+        fit_together=fit_together,
     )
 
 
@@ -91,4 +99,5 @@ def mlp_regressor() -> Learner:
         "ordinal",
         rules=_RULES,
         fixed=_categorical_columns,
+        fit_together=fit_together,
     )
