@@ -210,3 +210,14 @@ def test_targets_that_cannot_be_learnt_are_refused() -> None:
         NetworkClassifier().fit(X, np.zeros(len(X), dtype=int))
     with pytest.raises(ValueError, match="X and y must have equally many rows, but have 120 and 119"):
         NetworkClassifier().fit(X, y[1:])
+
+
+def test_members_are_averaged_and_differ() -> None:
+    X, y = load_wine(return_X_y=True)
+    one, four = (NetworkClassifier(members=n, epochs=5, random_state=0).fit(X, y) for n in (1, 4))
+    assert [len(model.outcomes_) for model in (one, four)] == [1, 4]
+    first, second = (outcome.parameters["numbers.weight"] for outcome in four.outcomes_[:2])
+    assert not np.allclose(first, second)
+    np.testing.assert_allclose(first, one.outcomes_[0].parameters["numbers.weight"], rtol=1e-3, atol=1e-3)
+    four.outcomes_ = four.outcomes_[:1]
+    np.testing.assert_allclose(four.predict_proba(X), one.predict_proba(X), atol=0.01)

@@ -24,6 +24,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
 
     Parameters
     ----------
+    members : int, default=4
+        Networks that are trained beside each other, from different first weights and in different orders of the rows;
+        their mean probability is the prediction.
     depth, width : int, default=2, 64
         Hidden layers and their units.
     activation : {"relu", "silu", "tanh"}, default="silu"
@@ -82,6 +85,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     def __init__(
         self,
         *,
+        members: int = 4,
         depth: int = 2,
         width: int = 64,
         activation: Activation = "silu",
@@ -107,6 +111,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         super().__init__(
+            members=members,
             depth=depth,
             width=width,
             activation=activation,
@@ -142,7 +147,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         classes : array-like, default=None
             All classes that will come; needed in the first call, where `y` has not all of them.
         """
-        if not hasattr(self, "outcome_"):
+        if not hasattr(self, "outcomes_"):
             self._classes_to_come = None if classes is None else np.unique(classes)
             try:
                 return self._start_partial(X, y, sample_weight)
@@ -154,13 +159,13 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of the classes, of shape (n_rows, n_classes)."""
-        probability: NDArray[np.float64] = softmax(self._output(X), axis=1)
+        probability: NDArray[np.float64] = softmax(self._output(X), axis=2).mean(axis=0)
         return probability
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable classes, of shape (n_rows,)."""
-        check_is_fitted(self, "outcome_")
-        chosen: NDArray[Any] = self.classes_[self._output(X).argmax(axis=1)]
+        check_is_fitted(self, "outcomes_")
+        chosen: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return chosen
 
     @property

@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: a scikit-learn estimator that is a stack of one lane."""
+"""What the classifier and the regressor share: a scikit-learn estimator that is a small stack of lanes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
     Attributes
     ----------
     history_ : dict of str to list of float
-        Per epoch: train loss, validation loss and metric, seconds; see
+        Per epoch of the first member: train loss, validation loss and metric, seconds; see
         :class:`metahpo.learners.lanes.recipe.Outcome`.
     status_ : {"finished", "stopped", "diverged"}
+        "diverged" where any member has, else the first member's.
     n_epochs_, best_epoch_ : int
-        Epochs trained, and the one (from 1) whose weights predict.
+        Epochs that the first member trained, and the one (from 1) whose weights predict.
     fit_seconds_ : float
         Seconds of training; of a network that was trained beside others, its share.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "members": [Interval(Integral, 1, None, closed="left")],
         "depth": [Interval(Integral, 1, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -69,12 +71,13 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
 
     #: Seed that `random_state` gave the current fit.
     seed_: int
-    #: What training has made.
-    outcome_: Outcome
+    #: What training has made of each member.
+    outcomes_: Sequence[Outcome]
 
     def __init__(
         self,
         *,
+        members: int = 4,
         depth: int = 2,
         width: int = 64,
         activation: Activation = "silu",
@@ -97,6 +100,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
+        self.members = members
         self.depth = depth
         self.width = width
         self.activation = activation
@@ -145,15 +149,16 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         """Outputs of the network: classes, or one number."""
         raise NotImplementedError
 
-    def finish(self, outcome: Outcome, seconds: float) -> None:
-        """Take what training has made."""
-        before = getattr(self, "history_", {})
-        self.outcome_ = outcome
-        self.history_ = {name: [*before.get(name, ()), *values] for name, values in outcome.history.items()}
-        self.status_ = outcome.status.value
-        self.n_epochs_, self.best_epoch_ = len(self.history_["train_loss"]), outcome.best_epoch
+    def finish(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Take what training has made of each member."""
+        before, first = getattr(self, "history_", {}), outcomes[0]
+        self.outcomes_ = outcomes
+        self.history_ = {name: [*before.get(name, ()), *values] for name, values in first.history.items()}
+        diverged = any(outcome.status is LaneStatus.DIVERGED for outcome in outcomes)
+        self.status_ = LaneStatus.DIVERGED.value if diverged else first.status.value
+        self.n_epochs_, self.best_epoch_ = len(self.history_["train_loss"]), first.best_epoch
         self.fit_seconds_ = seconds
-        if outcome.status is LaneStatus.DIVERGED:
+        if diverged:
             message = f"training diverged in epoch {self.n_epochs_}; the weights are those of epoch {self.best_epoch_}"
             warnings.warn(f"{message}. Try a lower learning_rate.", ConvergenceWarning, stacklevel=2)
 
@@ -193,10 +198,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         self._validate_params()
         rows = self._checked(X, reset=False)
         target = self._encode_target(self._checked_target(y, len(rows)))
-        start = replace(self.outcome_.last, parameters=self.outcome_.parameters, statistics=self.outcome_.statistics)
+        starts = [replace(o.last, parameters=o.parameters, statistics=o.statistics) for o in self.outcomes_]
         every = np.arange(len(rows))
         table = self._table(rows, target, self._weight(sample_weight, target))
-        return Job(self, table, every, every[:0], start, one_epoch=True)
+        return Job(self, table, every, every[:0], starts, one_epoch=True)
 
     def _table(self, rows: Any, target: Any, weight: Any) -> Any:
         from metahpo.learners.mlp.fitting import Table
@@ -204,10 +209,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         return Table(*self._encoder.transform(rows), target, weight, self._encoder.n_codes)
 
     def _output(self, X: Any) -> NDArray[np.float64]:
-        """Outputs of the network (n, n_outputs)."""
+        """Outputs of every member (members, n, n_outputs)."""
         from metahpo.learners.mlp.fitting import outputs
 
-        check_is_fitted(self, "outcome_")
+        check_is_fitted(self, "outcomes_")
         rows = self._checked(X, reset=False)
         return outputs(self, self._table(rows, np.zeros(len(rows)), None))
 

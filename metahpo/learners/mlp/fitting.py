@@ -54,7 +54,7 @@ class Job:
     table: Table
     train: NDArray[np.int64]
     held_out: NDArray[np.int64]
-    start: Progress | None = None
+    starts: Sequence[Progress] = ()
     one_epoch: bool = False
 
 
@@ -131,7 +131,16 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
         recipe = recipe_of(job.estimator)
         if job.one_epoch:
             recipe = replace(recipe, epochs=1, schedule="constant")
-        lanes.append(Lane(shape_of(job.estimator, job.table), recipe, train, held_out, job.start))
+        lanes += [
+            Lane(
+                shape_of(job.estimator, job.table),
+                replace(recipe, seed=recipe.seed + member),
+                train,
+                held_out,
+                job.starts[member] if job.starts else None,
+            )
+            for member in range(job.estimator.members)
+        ]
     outcomes = train_lanes(
         lanes,
         pool,
@@ -141,8 +150,11 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
         memory_bytes=memory_bytes,
     )
     seconds = time.perf_counter() - start
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        job.estimator.finish(outcome, seconds if len(jobs) == 1 else sum(outcome.history["seconds"]))
+    done = iter(outcomes)
+    for job in jobs:
+        own = [next(done) for _ in range(job.estimator.members)]
+        share = sum(sum(outcome.history["seconds"]) for outcome in own)
+        job.estimator.finish(own, seconds if len(jobs) == 1 else share)
 
 
 def _pool(tables: Sequence[Table], device: torch.device, dtype: torch.dtype) -> Pool:
@@ -158,19 +170,24 @@ def _pool(tables: Sequence[Table], device: torch.device, dtype: torch.dtype) -> 
 
 @torch.no_grad()
 def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
-    """Outputs (n, n_outputs) of a trained estimator, in float64: a row's do not depend on the rows beside it."""
+    """Outputs (members, n, n_outputs) of a trained estimator.
+
+    In float64, so that a row's do not depend on the rows beside it.
+    """
     device = device_named(estimator.device)
-    network = StackedMLP([shape_of(estimator, table)], torch.float64, device)
+    members = len(estimator.outcomes_)
+    network = StackedMLP([shape_of(estimator, table)] * members, torch.float64, device)
     weights, statistics = (
-        LaneMemory(shapes, 1, torch.float64, device) for shapes in (network.parameters, network.statistics)
+        LaneMemory(shapes, members, torch.float64, device) for shapes in (network.parameters, network.statistics)
     )
-    weights.write(0, estimator.outcome_.parameters)
-    statistics.write(0, estimator.outcome_.statistics)
+    for member, outcome in enumerate(estimator.outcomes_):
+        weights.write(member, outcome.parameters)
+        statistics.write(member, outcome.statistics)
     inputs = [
         torch.as_tensor(table.numbers, device=device)[None],
         torch.as_tensor(table.codes, device=device)[None],
     ]
-    output = predict_rows(network, weights, statistics, inputs)[0]
+    output = predict_rows(network, weights, statistics, inputs)
     return output.cpu().numpy()
 
 

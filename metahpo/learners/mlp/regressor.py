@@ -33,13 +33,14 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc] 
         X, y, sample_weight
             See :meth:`fit`; scales, categories, and the scale of the target are those of the first call.
         """
-        if not hasattr(self, "outcome_"):
+        if not hasattr(self, "outcomes_"):
             return self._start_partial(X, y, sample_weight)
         return self._go_on(X, y, sample_weight)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predicted numbers, of shape (n_rows,)."""
-        return self._output(X)[:, 0] * self._target_scale + self._target_centre
+        standardised: NDArray[np.float64] = self._output(X)[:, :, 0].mean(axis=0)
+        return standardised * self._target_scale + self._target_centre
 
     @property
     def n_network_outputs(self) -> int:
