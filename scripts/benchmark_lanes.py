@@ -29,7 +29,7 @@ from metahpo.learners.registry import learner_named
 from metahpo.space.design import sobol_design
 
 #: Rows, numeric columns, and categorical columns of ten categories each.
-SIZES = ((300, 8, 2), (1500, 20, 4))
+SIZES = ((300, 8, 2), (1500, 20, 4), (6000, 50, 8))
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "silu": functional.silu,
@@ -179,10 +179,10 @@ def seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lanes", type=int, default=64, help="configurations of the design")
+    parser.add_argument("--lanes", type=int, default=128, help="configurations of the design")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2, help="torch threads, for both ways")
-    parser.add_argument("--parts", type=int, default=4, help="turns that the plain loop is cut into")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads, for both ways")
+    parser.add_argument("--parts", type=int, default=2, help="turns that the plain loop is cut into")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     products, traffic = machine_speed()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -86,7 +88,7 @@ def test_categorical_columns_of_an_array_are_named_by_position() -> None:
 
 def test_every_epoch_is_written_down() -> None:
     X, y = mixed_table()
-    model = NetworkClassifier(epochs=6, random_state=0).fit(X, y)
+    model = NetworkClassifier(epochs=6, early_stopping=True, random_state=0).fit(X, y)
     assert {name: len(values) for name, values in model.history_.items()} == dict.fromkeys(
         ("train_loss", "validation_loss", "validation_metric", "seconds"), 6
     )
@@ -98,7 +100,9 @@ def test_every_epoch_is_written_down() -> None:
 def test_stops_early_and_keeps_the_best_weights() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((100, 5)), rng.integers(0, 2, 100)  # nothing to learn: the best epoch comes soon
-    model = NetworkClassifier(epochs=200, patience=3, learning_rate=0.01, schedule="constant", random_state=0).fit(X, y)
+    model = NetworkClassifier(
+        epochs=200, early_stopping=True, patience=3, learning_rate=0.01, schedule="constant", members=1, random_state=0
+    ).fit(X, y)
     assert model.status_ == "stopped"
     assert model.n_epochs_ == model.best_epoch_ + 3 < 200
     until_best = clone(model).set_params(epochs=model.best_epoch_).fit(X, y)
@@ -107,7 +111,7 @@ def test_stops_early_and_keeps_the_best_weights() -> None:
 
 def test_small_tables_hold_no_rows_out() -> None:
     X, y = mixed_table(40)
-    assert NetworkClassifier(epochs=2).fit(X, y).history_["validation_loss"] == []
+    assert NetworkClassifier(epochs=2, early_stopping=True).fit(X, y).history_["validation_loss"] == []
     assert NetworkClassifier(epochs=2, batch_size=1, normalisation="batch").fit(X, y).status_ == "finished"
 
 
@@ -221,3 +225,9 @@ def test_members_are_averaged_and_differ() -> None:
     np.testing.assert_allclose(first, one.outcomes_[0].parameters["numbers.weight"], rtol=1e-3, atol=1e-3)
     four.outcomes_ = four.outcomes_[:1]
     np.testing.assert_allclose(four.predict_proba(X), one.predict_proba(X), atol=0.01)
+
+
+def test_torch_loads_with_the_first_fit_only() -> None:
+    code = "import sys; from metahpo.learners.registry import learner_named; learner_named('mlp', 'regression')"
+    code += "; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -33,21 +33,21 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     residual : bool, default=False
         Each hidden layer but the first adds to its input.
     normalisation : {"none", "batch", "layer"}, default="none"
-    dropout : float in [0, 1), default=0.0
-    embedding_size : int, default=4
+    dropout : float in [0, 1), default=0.1
+    embedding_size : int, default=8
         Length of the learnt vector of a category.
     optimiser : {"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"}, default="adamw"
-    learning_rate : float, default=3e-3
+    learning_rate : float, default=5e-3
         Peak of the schedule.
     momentum : float in [0, 1), default=0.9
         For "momentum" and "nesterov".
-    weight_decay, l1 : float, default=1e-2, 0.0
+    weight_decay, l1 : float, default=0.1, 0.0
         Penalties; the first is decoupled for "adamw".
     batch_size : int, default=128
     schedule : {"constant", "cosine", "step", "one_cycle"}, default="one_cycle"
-    label_smoothing : float in [0, 1), default=0.05
+    label_smoothing : float in [0, 1), default=0.1
     epochs : int, default=40
-    early_stopping : bool, default=True
+    early_stopping : bool, default=False
         Hold rows out, keep the weights of the epoch with the lowest loss on them, and stop when it no longer falls.
         Below 50 rows none are held out.
     patience : int, default=20
@@ -91,18 +91,18 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         activation: Activation = "silu",
         residual: bool = False,
         normalisation: Normalisation = "none",
-        dropout: float = 0.0,
-        embedding_size: int = 4,
+        dropout: float = 0.1,
+        embedding_size: int = 8,
         optimiser: str = "adamw",
-        learning_rate: float = 3e-3,
+        learning_rate: float = 5e-3,
         momentum: float = 0.9,
-        weight_decay: float = 1e-2,
+        weight_decay: float = 0.1,
         l1: float = 0.0,
         batch_size: int = 128,
         schedule: str = "one_cycle",
-        label_smoothing: float = 0.05,
+        label_smoothing: float = 0.1,
         epochs: int = 40,
-        early_stopping: bool = True,
+        early_stopping: bool = False,
         patience: int = 20,
         validation_fraction: float = 0.1,
         class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
