@@ -22,7 +22,6 @@ from metahpo.exceptions import DataError
 from metahpo.learners.mlp.classifier import NetworkClassifier
 from metahpo.learners.mlp.estimator import NetworkEstimator
 from metahpo.learners.mlp.regressor import NetworkRegressor
-from metahpo.learners.mlp.table import TableEncoder
 
 #: Rows are held out and drawn in batches at random: a weight of two is not a row that stands twice.
 STOCHASTIC = {
@@ -85,17 +84,6 @@ def test_categorical_columns_of_an_array_are_named_by_position() -> None:
         NetworkClassifier(categorical_features=[7]).fit(X, y)
     with pytest.raises(ValueError, match="categorical_features names 'z', but X has the columns"):
         NetworkClassifier(categorical_features=["z"]).fit(pd.DataFrame(X, columns=["p", "q"]), y)
-
-
-def test_columns_of_few_and_of_many_categories_are_encoded_each_its_way() -> None:
-    X = pd.DataFrame(
-        {"two": ["a", "b"] * 10, "three": (["p", "q", None] * 7)[:20], "many": list("abcdefghijklmnopqrst")}
-    )
-    numbers, codes = TableEncoder([0, 1, 2]).fit(X).transform(X)
-    assert numbers[:3].tolist() == [[-1, 0, 1, 0], [1, 0, 0, 1], [-1, 1, 0, 0]]
-    assert codes[:, 0].tolist() == list(range(1, 21))
-    unseen = TableEncoder([0, 1, 2]).fit(X).transform(pd.DataFrame({"two": ["z"], "three": ["z"], "many": ["z"]}))
-    assert [part.tolist() for part in unseen] == [[[0, 0, 0, 0]], [[0]]]
 
 
 def test_every_epoch_is_written_down() -> None:

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 #: Numbers are squeezed smoothly into (-3, 3), so that no outlier rules a network (Holzmüller et al., NeurIPS 2024).
 LIMIT = 3.0
-#: Columns of up to this many categories become indicator columns, one a category; more categories are embedded (ibid.).
-MAX_INDICATORS = 9
 
 
 class TableEncoder:
@@ -20,9 +18,8 @@ class TableEncoder:
 
     A number is centred by the median and divided by the spread of its middle half, then squeezed by
     ``x / sqrt(1 + (x / 3)^2)``; a missing one becomes the median, with an indicator column where the training rows
-    have gaps. Of a column of few categories, each becomes an indicator column (of two, one column of -1 and 1); of
-    many, a code from 1, of each column its own. A missing category is one like others if the training rows have gaps;
-    whatever they have not is code 0, or zero in every indicator.
+    have gaps. A category becomes a code from 1, of each column its own; a missing one is a category like others
+    if the training rows have gaps; whatever they have not is code 0.
 
     Parameters
     ----------
@@ -44,29 +41,29 @@ class TableEncoder:
             if len(values):
                 self._centre[j], self._scale[j] = _centre_and_scale(values)
         self._gaps = np.flatnonzero(np.isnan(known).any(axis=0))
-        self._indicated: dict[int, list[Hashable]] = {}
-        self._codes: dict[int, dict[Hashable, int]] = {}
+        self._codes: list[dict[Hashable, int]] = []
         self.n_codes = 1
-        for j in self.categorical:
-            seen = sorted(pd.unique(_categories(X, j)), key=lambda value: (type(value).__name__, value))
-            if len(seen) <= MAX_INDICATORS:
-                self._indicated[j] = seen
-            else:
-                self._codes[j] = {value: self.n_codes + i for i, value in enumerate(seen)}
-                self.n_codes += len(seen)
+        for column in self._categories(X):
+            seen = sorted(pd.unique(column), key=lambda value: (type(value).__name__, value))
+            self._codes.append({value: self.n_codes + i for i, value in enumerate(seen)})
+            self.n_codes += len(seen)
         return self
 
+    @property
+    def n_numbers(self) -> int:
+        """Columns of numbers, indicators included."""
+        return len(self._centre) + len(self._gaps)
+
     def transform(self, X: pd.DataFrame | NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Numbers and indicators (n, n_numbers), and codes (n, n_embedded_columns)."""
+        """Numbers of shape (n, n_numbers) and codes of shape (n, n_categorical)."""
         numbers = (self._numbers(X) - self._centre) / self._scale
         missing = np.isnan(numbers)
         numbers = np.clip(np.where(missing, 0.0, numbers), -1e6, 1e6)
         numbers /= np.sqrt(1.0 + np.square(numbers / LIMIT))
         codes = np.zeros((len(numbers), len(self._codes)), dtype=np.int64)
-        for i, (j, known) in enumerate(self._codes.items()):
-            codes[:, i] = [known.get(value, 0) for value in _categories(X, j)]
-        indicators = [_indicators(_categories(X, j), seen) for j, seen in self._indicated.items()]
-        return np.hstack([numbers, missing[:, self._gaps], *indicators]), codes
+        for j, (column, known) in enumerate(zip(self._categories(X), self._codes, strict=True)):
+            codes[:, j] = [known.get(value, 0) for value in column]
+        return np.hstack([numbers, missing[:, self._gaps]]), codes
 
     def _numbers(self, X: pd.DataFrame | NDArray[Any]) -> NDArray[np.float64]:
         chosen = [j for j in range(X.shape[1]) if j not in set(self.categorical)]
@@ -74,18 +71,15 @@ class TableEncoder:
             return X[:, chosen].astype(np.float64)
         return X.iloc[:, chosen].to_numpy(dtype=np.float64, na_value=np.nan)
 
-
-def _categories(X: pd.DataFrame | NDArray[Any], j: int) -> NDArray[Any]:
-    """A categorical column, a missing value as None."""
-    values = np.array(X[:, j] if isinstance(X, np.ndarray) else X.iloc[:, j], dtype=object)
-    values[pd.isna(values)] = None
-    return values
-
-
-def _indicators(column: NDArray[Any], seen: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Indicator columns of the categories `seen`; of two, their difference."""
-    hits = np.column_stack([column == value for value in seen]).astype(np.float64)
-    return hits[:, 1:] - hits[:, :1] if len(seen) == 2 else hits
+    def _categories(self, X: pd.DataFrame | NDArray[Any]) -> list[NDArray[Any]]:
+        """Categorical columns, a missing value as None."""
+        columns = []
+        for j in self.categorical:
+            values = np.asarray(X[:, j] if isinstance(X, np.ndarray) else X.iloc[:, j], dtype=object)
+            values = values.copy()
+            values[pd.isna(values)] = None
+            columns.append(values)
+        return columns
 
 
 def _centre_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
