@@ -180,7 +180,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lanes", type=int, default=128, help="configurations of the design")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="torch threads, for both ways")
     parser.add_argument("--parts", type=int, default=2, help="turns that the plain loop is cut into")
     arguments = parser.parse_args()

@@ -8,6 +8,7 @@ and with it their batches.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -70,5 +71,11 @@ class Streams:
     def _reach(self, stream: int, seed: int, length: int) -> None:
         while len(self._noise[stream]) < length:
             block = len(self._noise[stream]) // BLOCK
-            numbers = np.random.default_rng([seed, block, 2]).random(BLOCK, dtype=np.float32)
-            self._noise[stream] = torch.cat([self._noise[stream], torch.as_tensor(numbers, device=self._device)])
+            numbers = torch.as_tensor(_noise_block(seed, block), device=self._device)
+            self._noise[stream] = numbers if block == 0 else torch.cat([self._noise[stream], numbers])
+
+
+@lru_cache(maxsize=16)
+def _noise_block(seed: int, block: int) -> NDArray[np.float32]:
+    """Part of the noise of a seed, kept for the next stack."""
+    return np.random.default_rng([seed, block, 2]).random(BLOCK, dtype=np.float32)
