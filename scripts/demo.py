@@ -11,7 +11,7 @@ from metahpo.tasks.bundled import bundled_task
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", default="diabetes", help="a bundled dataset (default: diabetes)")
+    parser.add_argument("--dataset", default="breast_cancer", help="a bundled dataset (default: breast_cancer)")
     parser.add_argument("--learners", nargs="+", default=["svm", "boosting"])
     parser.add_argument("--trials", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("demo"))

@@ -29,10 +29,21 @@ SAME_ROOM = {"release": "meta_dataset", "hpob": "meta_dataset"}
 WITHIN_FLOOR = {("trials", "space")}
 #: Dependency -> the files that may import it.
 ADDRESSES = {
+    "distributed": {"building/engines/dask.py"},
     "openml": {"tasks/openml.py"},
+    "minio": {"tasks/openml.py"},
+    "urllib3": {"tasks/openml.py"},
+    "requests": {"tasks/throttle.py"},
+    "arff": {"tasks/arff.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
+    "orjson": {"trials/schema.py"},
+    "psutil": {"building/process_tree.py"},
+    "pyarrow": {"trials/parts.py"},
+    "pynvml": {"building/device_slots.py"},
+    "ray": {"building/engines/ray.py"},
     "safetensors": {"surrogates/tensor_file.py"},
+    "submitit": {"building/engines/slurm.py"},
 }
 
 

@@ -11,8 +11,7 @@ import joblib
 import pandas as pd
 from tqdm import tqdm
 
-from metahpo.building.builder import PLAN_FILE
-from metahpo.building.plan import Plan, PlannedTask
+from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
 from metahpo.exceptions import DataError
 from metahpo.learners.registry import learner_named
 from metahpo.meta_dataset import MetaDataset

@@ -1,121 +1,146 @@
-"""Runs a plan: joblib workers, each with a trial process and a store file of its own. Started again, it goes on."""
+"""Runs a plan on an engine, until nothing is owed. Killed at any moment and started again, it goes on."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
-import threading
 import time
-from functools import cache
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
-import joblib
-import pandas as pd
 from tqdm import tqdm
 
-from metahpo.building.measurement import Protocol
-from metahpo.building.plan import Plan
-from metahpo.building.trial_process import Limits, TrialProcess
+from metahpo.building.batches import Pace, in_batches
+from metahpo.building.draining import Draining
+from metahpo.building.engines.engine import Engine, WorkersLostError
+from metahpo.building.engines.local import LocalEngine
+from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.building.shard import WHOLE, Shard
+from metahpo.building.trial_process import Limits
+from metahpo.building.worker import Workplace
+from metahpo.exceptions import MetaHPOError, StoreError
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialKey
 
-PLAN_FILE = "plan.json"
+#: How often in a row workers may be lost without a single trial finished before the build gives up.
+MAX_FRUITLESS = 5
+#: Seconds between two looks at trials that other drivers are running.
+WAIT_SECONDS = 1.0
 
 
-def run_plan(plan: Plan, folder: Path | str, *, n_jobs: int = -1, limits: Limits | None = None) -> None:
-    """Run every trial of `plan` that is not in the store of `folder` yet.
+def run_plan(
+    plan: Plan,
+    folder: Path | str,
+    *,
+    engine: Engine | None = None,
+    n_jobs: int = -1,
+    limits: Limits | None = None,
+    shard: Shard = WHOLE,
+    workers_per_gpu: int = 1,
+) -> None:
+    """Run every trial of `plan` that is not in the store of `folder` yet, and of an adaptive design that was begun.
 
-    Killed at any moment and started again, it runs only what is still owed.
+    Killed at any moment and started again, it runs only what is still owed. Several drivers may share a folder: none
+    runs what another has finished or is running.
 
     Parameters
     ----------
     plan : Plan
     folder : path
         Holds the plan and the trial store; created where it does not exist.
+    engine : Engine, default=None
+        Where trials run; None is this machine.
     n_jobs : int, default=-1
-        joblib workers; -1 takes all cores. Inside ``joblib.parallel_config(backend="dask")`` they are Dask's.
+        Workers where `engine` is None; -1 takes all cores.
     limits : Limits, default=None
         What a trial may use.
+    shard : Shard, default=WHOLE
+        The share of the plan that this driver runs.
+    workers_per_gpu : int, default=1
+        Workers that share a GPU; those that find none free use the CPU, as all do on machines without.
 
     Raises
     ------
     StoreError
         The folder cannot be written.
+    MetaHPOError
+        Workers die again and again, and finish nothing.
+    KeyboardInterrupt
+        After Ctrl-C; what was finished is in the store.
     """
-    folder = Path(folder)
-    store = TrialStore(folder)
+    folder = Path(folder).absolute()
+    TrialStore(folder)  # makes the folder
+    with contextlib.suppress(StoreError):  # no plan there yet, or a damaged one, which is written anew
+        plan = plan.with_adaptive(Plan.load(folder / PLAN_FILE).adaptive)
     plan.save(folder / PLAN_FILE)
-    batches = plan.owed(store.identities())
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    work = (joblib.delayed(run_batch)(batch, plan, folder, limits or Limits(), os.getpid()) for batch in batches)
-    total = sum(len(batch) for batch in batches)
-    try:
-        with tqdm(total=total, unit="trial", disable=not sys.stderr.isatty(), desc="build") as progress:
-            for n_failed, n_done in parallel(work):
-                progress.update(n_done)
-                if n_failed:
-                    progress.set_postfix(failed=n_failed)
-    finally:
-        while _tools:  # where this process itself was the worker
-            _tools.popitem()[1][0].close()
+    run_owed(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard, workers_per_gpu)
 
 
-def run_batch(batch: list[TrialKey], plan: Plan, folder: Path, limits: Limits, driver: int) -> tuple[int, int]:
-    """Run a batch in this worker and append every trial as soon as it is finished; number failed, number done.
+def run_owed(
+    folder: Path,
+    engine: Engine,
+    limits: Limits,
+    shard: Shard = WHOLE,
+    workers_per_gpu: int = 1,
+    *,
+    drain: Path | None = None,
+    wait: bool = True,
+) -> None:
+    """Run what the plan of a build's folder owes; see :func:`run_plan`.
 
-    `driver` is the process id of the one that runs the plan.
+    Parameters
+    ----------
+    drain : path, default=None
+        Flag file by which others drain this driver; None where only its own Ctrl-C does.
+    wait : bool, default=True
+        Stay until the trials that other drivers are running are in the store, and run them where those drivers die.
     """
-    if os.getppid() == driver:
-        _end_with(driver)
-    process, store = _tools_of_this_worker(plan, folder, limits)
-    n_failed = 0
-    for key in batch:
-        trial = process.run(key)
-        n_failed += not trial.fold_losses
-        store.append([trial])
-    return n_failed, len(batch)
+    plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
+    draining, pace = Draining(folder, drain), Pace()
+    place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu)
+    n_fruitless = n_failed = 0
+    refused: set[str] = set()
+    with draining.on_interrupt(), _progress(plan, store, shard) as progress:
+        while not draining.asked:
+            recorded = set(store.identities())
+            owed = (key for key in plan.owed(recorded, shard) if key.task not in refused)
+            first = next(owed, None)
+            if first is None:
+                break
+            n_elsewhere, lost = 0, None
+            try:
+                for outcome in engine.run(_until(draining, in_batches(chain([first], owed), pace)), place):
+                    pace.observe(outcome.learner, outcome.n_done, outcome.seconds)
+                    refused |= outcome.refused
+                    n_elsewhere += outcome.n_elsewhere
+                    n_failed += outcome.n_failed
+                    progress.set_postfix({"failed": n_failed} if n_failed else None, refresh=False)
+                    progress.update(outcome.n_done)
+            except WorkersLostError as error:
+                lost = error
+            grown = len(store.identities()) > len(recorded)
+            n_fruitless = n_fruitless + 1 if lost and not grown else 0
+            if n_fruitless == MAX_FRUITLESS:
+                raise MetaHPOError(
+                    f"workers were lost {MAX_FRUITLESS} times in a row and no trial was finished; the last time: {lost}"
+                ) from lost
+            if n_elsewhere and wait:
+                time.sleep(WAIT_SECONDS)
+            elif not (lost or (grown and not n_elsewhere)):
+                break
 
 
-@cache
-def _end_with(driver: int) -> None:
-    """End this worker when its parent is gone: loky's would wait for work, and hold memory, for minutes."""
-
-    def watch() -> None:
-        while os.getppid() == driver:
-            time.sleep(1.0)
-        os._exit(1)  # the trial process sees its pipe closed and ends as well
-
-    threading.Thread(target=watch, daemon=True).start()
+def _progress(plan: Plan, store: TrialStore, shard: Shard) -> tqdm[NoReturn]:
+    done = sum(map(shard.owns, store.identities()))
+    return tqdm(
+        total=plan.n_trials // shard.count, initial=done, unit="trial", desc="build", disable=not sys.stderr.isatty()
+    )
 
 
-_tools: dict[tuple[str, str, Protocol, Limits], tuple[TrialProcess, TrialStore]] = {}
-
-
-def _tools_of_this_worker(plan: Plan, folder: Path, limits: Limits) -> tuple[TrialProcess, TrialStore]:
-    # joblib keeps its workers: one trial process and one store file each, for as long as the worker lives.
-    key = (str(folder), plan.cache, plan.protocol, limits)
-    if key not in _tools:
-        _tools[key] = (TrialProcess(Path(plan.cache), plan.protocol, limits), TrialStore(folder))
-    return _tools[key]
-
-
-def status(folder: Path | str) -> pd.DataFrame:
-    """Trials of a build: one row a learner, columns planned, done, owed, success and each kind of failure.
-
-    Raises
-    ------
-    StoreError
-        No build in that folder.
-    """
-    folder = Path(folder)
-    plan = Plan.load(folder / PLAN_FILE)
-    planned = pd.DataFrame([(k.identity, k.learner) for k in plan.trials()], columns=["identity", "learner"])
-    done = pd.DataFrame([(t.key.identity, str(t.status)) for t in TrialStore(folder)], columns=["identity", "status"])
-    joined = planned.merge(done, on="identity", how="left")
-    counts = joined.groupby("learner", sort=False)["identity"].count().to_frame("planned")
-    counts["done"] = joined[joined["status"].notna()].groupby("learner")["identity"].count()
-    by_status = joined.pivot_table(index="learner", columns="status", values="identity", aggfunc="count")
-    table = counts.join(by_status).fillna(0).astype(int)
-    table.insert(2, "owed", table["planned"] - table["done"])
-    table.loc["all"] = table.sum()
-    return table
+def _until(draining: Draining, batches: Iterator[list[TrialKey]]) -> Iterator[list[TrialKey]]:
+    for batch in batches:
+        if draining.asked:
+            return
+        yield batch

@@ -87,7 +87,7 @@ class Measuring:
         """Losses of one configuration on every fold, in every metric of the task's kind."""
         folds: list[dict[str, float]] = []
         fit_seconds, predict_seconds = [], []
-        for fold in self._prepared(learner.encoding):
+        for fold in self.prepared(learner.encoding):
             estimator = learner.on_prepared_columns(configuration, self.task, self.protocol.seed)
             start = time.perf_counter()
             estimator.fit(fold.X_train, fold.y_train)
@@ -101,7 +101,8 @@ class Measuring:
             folds.append(losses)
         return Measurement({m: [fold[m] for fold in folds] for m in folds[0]}, fit_seconds, predict_seconds)
 
-    def _prepared(self, encoding: Encoding) -> list[_Fold]:
+    def prepared(self, encoding: Encoding) -> list[_Fold]:
+        """Every fold, its columns in that encoding."""
         if encoding not in self._folds:
             X, y = self.task.X, self.task.y
             prepared = []

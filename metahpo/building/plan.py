@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from metahpo.building.measurement import Protocol
+from metahpo.building.shard import WHOLE, Shard
 from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named, learner_names
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import cached_keys, read_sidecar
+from metahpo.tasks.cache import read_sidecar, read_sidecars
+from metahpo.tasks.files import write_json_file
 from metahpo.tasks.task import KINDS, TaskKind
 from metahpo.trials.trial import TrialKey
 
-#: Trials of one learner on one task that a worker runs in one go: the task is read once for them.
-BATCH = 8
+#: File of a plan in the folder of its build.
+PLAN_FILE = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class PlannedTask:
 class Plan:
     """The design of a build: the same Sobol configurations of a learner on every task, the default first.
 
+    A task may have more of its own: see :mod:`metahpo.recommendation.adaptive_design`.
+
     Attributes
     ----------
     cache : str
@@ -42,6 +47,8 @@ class Plan:
     n_configurations : int
         Of each learner on each task.
     protocol : Protocol
+    adaptive : dict
+        Task -> learner -> configurations beyond the shared ones, which the task's own trials have suggested.
     """
 
     cache: str
@@ -49,30 +56,39 @@ class Plan:
     learners: tuple[str, ...]
     n_configurations: int
     protocol: Protocol
+    adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]] = field(default_factory=dict)
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials of the design."""
+        return sum(len(self.design(learner, task)) for task in self.tasks for learner in self.learners)
 
     def trials(self) -> Iterator[TrialKey]:
-        """All trials of the design, task by task."""
-        designs: dict[tuple[str, TaskKind], list[dict[str, object]]] = {}
+        """All trials of the design, task by task, learner by learner."""
         for task in self.tasks:
             for learner in self.learners:
-                if (learner, task.kind) not in designs:
-                    space = learner_named(learner, task.kind).space
-                    designs[learner, task.kind] = sobol_design(space, self.n_configurations, self.protocol.seed)
-                for configuration in designs[learner, task.kind]:
+                for configuration in self.design(learner, task):
                     yield TrialKey(task.key, learner, configuration, self.protocol.name, self.protocol.seed)
 
-    def owed(self, recorded: set[str]) -> list[list[TrialKey]]:
-        """Batches of trials that are not recorded yet, each of one learner on one task."""
-        batches: list[list[TrialKey]] = []
+    def owed(self, recorded: Container[str], shard: Shard = WHOLE) -> Iterator[TrialKey]:
+        """Trials of a share of the design that are not recorded yet, one after the other: a plan may have millions."""
         for key in self.trials():
-            if key.identity in recorded:
-                continue
-            last = batches[-1] if batches else []
-            if last and len(last) < BATCH and (last[0].task, last[0].learner) == (key.task, key.learner):
-                last.append(key)
-            else:
-                batches.append([key])
-        return batches
+            identity = key.identity
+            if identity not in recorded and shard.owns(identity):
+                yield key
+
+    def design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
+        """Configurations of a learner on a task; one object for all tasks that share them."""
+        shared = _shared_design(learner, task.kind, self.n_configurations, self.protocol.seed)
+        more = self.adaptive.get(task.key, {}).get(learner, ())
+        if not more:
+            return shared
+        # A larger shared design may have come upon the same configuration.
+        return tuple({to_json(configuration): configuration for configuration in (*shared, *more)}.values())
+
+    def with_adaptive(self, adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]]) -> Plan:
+        """The plan with these configurations too; a task that has some keeps them."""
+        return replace(self, adaptive={**adaptive, **self.adaptive})
 
     def save(self, path: Path) -> None:
         """Write the plan as JSON, under a temporary name first.
@@ -82,12 +98,7 @@ class Plan:
         StoreError
             The folder cannot be written.
         """
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            raise StoreError(f"the plan cannot be written to {str(path)!r}: {error}.") from error
+        write_json_file(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Plan:
@@ -102,7 +113,8 @@ class Plan:
             record = json.loads(path.read_text(encoding="utf-8"))
             tasks = tuple(PlannedTask(**t) for t in record["tasks"])
             protocol = Protocol(**record["protocol"])
-            return cls(record["cache"], tasks, tuple(record["learners"]), record["n_configurations"], protocol)
+            learners, adaptive = tuple(record["learners"]), record.get("adaptive", {})
+            return cls(record["cache"], tasks, learners, record["n_configurations"], protocol, adaptive)
         except OSError as error:
             raise StoreError(
                 f"{str(path.parent)!r} is not the folder of a build ({error}); start one with `metahpo build`."
@@ -133,7 +145,8 @@ def make_plan(
     cache : path
         Folder of the dataset cache.
     keys : sequence of str, default=None
-        Datasets by key, whatever their size; None takes every tabular dataset within the limits below.
+        Datasets by key, whatever their size; None takes every tabular dataset within the limits below, but for those
+        whose sidecar is damaged.
     learners : sequence of str, default=None
         Names of learners; None takes all.
     n_configurations : int, default=32
@@ -157,7 +170,7 @@ def make_plan(
     names = tuple(learners or learner_names("classification"))
     chosen: list[PlannedTask] = []
     of_family: dict[str, int] = {}
-    sidecars = {key: read_sidecar(cache, key) for key in (keys if keys is not None else cached_keys(cache))}
+    sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
     order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
     for key in order:
         sidecar = sidecars[key]
@@ -182,7 +195,12 @@ def make_plan(
     for task in chosen:
         for name in names:
             learner_named(name, task.kind)
-    return Plan(str(cache), tuple(chosen), names, n_configurations, protocol or Protocol())
+    return Plan(str(Path(cache).absolute()), tuple(chosen), names, n_configurations, protocol or Protocol())
+
+
+@lru_cache(maxsize=64)
+def _shared_design(learner: str, kind: TaskKind, n_configurations: int, seed: int) -> tuple[Configuration, ...]:
+    return tuple(sobol_design(learner_named(learner, kind).space, n_configurations, seed))
 
 
 def _cost(sidecar: dict[str, object]) -> float:

@@ -1,7 +1,8 @@
-"""The learners by name."""
+"""The learners by name; one of your own is named by the function that makes it, ``module:function``."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from functools import cache
 
@@ -37,11 +38,36 @@ def learner_names(kind: TaskKind) -> list[str]:
 def learner_named(name: str, kind: TaskKind) -> Learner:
     """Look up a learner.
 
+    Parameters
+    ----------
+    name : str
+        One of :func:`learner_names`, or ``module:function`` for a learner of your own: the function takes the kind and
+        returns the :class:`Learner`, whose ``name`` is that same text. Every process of a build must be able to import
+        the module.
+    kind : {"classification", "regression"}
+
     Raises
     ------
     UnknownNameError
         No such learner for this kind of task; the message lists those that exist.
     """
+    if ":" in name:
+        return _imported(name, kind)
     if (name, kind) not in _LEARNERS:
-        raise UnknownNameError(f"{kind} learner", name, learner_names(kind))
+        hint = "One of your own is written module:function."
+        raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint)
     return _LEARNERS[name, kind]()
+
+
+def _imported(name: str, kind: TaskKind) -> Learner:
+    module, _, function = name.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        hint = f"{error}; the module must lie on PYTHONPATH or be installed."
+        raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint) from error
+    learner = make(kind)
+    if not isinstance(learner, Learner) or (learner.name, learner.kind) != (name, kind):
+        hint = f"The function returned {learner!r}, not a Learner of that name and kind."
+        raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint)
+    return learner

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from metahpo.meta_dataset import TaskTable
 from metahpo.surrogates.score import failed_as_worse, normal_scores
+
+#: Share of the distinct configurations that is hidden, and the fewest trials a task must show.
+HIDDEN_SHARE, MIN_SHOWN = 0.25, 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class SourceTask:
             torch.tensor(failed_as_worse(table.loss, typical_spread=0.0)),
             torch.tensor(normal_scores(table.loss)),
         )
+
+    def rows(self, index: Tensor | slice) -> SourceTask:
+        """The task with some of its trials."""
+        return replace(self, X=self.X[index], loss=self.loss[index], z=self.z[index])
 
 
 @dataclass(frozen=True)
@@ -70,3 +78,18 @@ def sample_batch(
         torch.stack([task.loss[r] for task, r in drawn]),
         torch.stack([task.z[r] for task, r in drawn]),
     )
+
+
+def hide_configurations(tasks: list[SourceTask], rng: np.random.Generator) -> tuple[list[SourceTask], list[SourceTask]]:
+    """Trials shown, and trials hidden, of each task: the same configurations of all; every task shows at least two."""
+    distinct, where = np.unique(np.concatenate([t.X.numpy() for t in tasks]), axis=0, return_inverse=True)
+    chosen = rng.random(len(distinct)) < HIDDEN_SHARE
+    shown, hidden, first = [], [], 0
+    for task in tasks:
+        away = torch.from_numpy(chosen[where[first : first + len(task.z)]])
+        first += len(task.z)
+        if int((~away).sum()) < MIN_SHOWN:
+            away = torch.zeros_like(away)
+        shown.append(task.rows(~away))
+        hidden.append(task.rows(away))
+    return shown, hidden

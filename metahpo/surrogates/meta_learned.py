@@ -18,18 +18,17 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.calibration import sharpness_at
-from metahpo.surrogates.kernels import DeepKernel, Located
+from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import TINY, Losses
 from metahpo.surrogates.score import failed_as_worse
+from metahpo.surrogates.sources import SourceFunctions
 from metahpo.surrogates.surrogate import Configurations, Observed
 from metahpo.surrogates.transfer import Described, Hypotheses, Mixture, describe, squared_distances
 
 #: What an artefact of this surrogate is called in its header.
 KIND = "mixture of source tasks with a deep kernel"
-#: Rows whose source functions are remembered from call to call; a pool is asked about again after every trial.
-REMEMBERED_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class MetaLearnedSurrogate:
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
         alpha, log_weights = self._expected(meta_features)
-        at = describe(*self._functions.at(self._rows(configurations)), alpha)
+        at = describe(self._functions.at(self._rows(configurations)), alpha)
         n_trials = 0 if observed is None else len(observed[1])
         if observed is None or n_trials == 0:
             incumbent = torch.zeros_like(log_weights)
@@ -173,6 +172,7 @@ class MetaLearnedSurrogate:
         tensors |= {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
         header = {
             "space": self.space.to_serialized_dict(),
+            "features": self.kernel.features,
             "meta_feature_names": self.affinity.names,
             "meta_feature_trust": self.affinity.trust,
             "sharpness": self.sharpness,
@@ -190,7 +190,7 @@ class MetaLearnedSurrogate:
             A part is missing or has the wrong shape.
         """
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
-        kernel, regimes = DeepKernel(reference.shape[1]), Regimes()
+        kernel, regimes = DeepKernel(reference.shape[1], header["features"]), Regimes()
         for name, module in (("kernel.", kernel), ("regimes.", regimes)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
         names = tuple(header["meta_feature_names"])
@@ -224,7 +224,7 @@ class MetaLearnedSurrogate:
             )
         typical = float(self.regimes.log_spread[0].exp())
         filled = torch.from_numpy(failed_as_worse(losses, typical))
-        return describe(*self._functions.at(rows), alpha), Losses.standardise(filled)
+        return describe(self._functions.at(rows), alpha), Losses.standardise(filled)
 
     def _rows(self, configurations: Configurations) -> NDArray[np.float64]:
         if not isinstance(configurations, np.ndarray):
@@ -236,37 +236,3 @@ class MetaLearnedSurrogate:
                 f"dictionaries, but came as an array of shape {rows.shape}."
             )
         return rows
-
-
-class SourceFunctions:
-    """Source functions at any configurations, remembering those it was asked about.
-
-    A pool of configurations is asked about again after every trial, and placing it costs more than conditioning.
-    """
-
-    def __init__(self, kernel: DeepKernel, reference: Tensor, weights: Tensor) -> None:
-        self._kernel, self._weights = kernel, weights
-        with torch.no_grad():
-            self._reference = kernel.locate(reference)
-            self.at_reference = kernel(self._reference, self._reference) @ weights
-        self._index: dict[bytes, int] = {}
-        self._deep, self._plain, self._values = (torch.empty(0, dtype=weights.dtype) for _ in range(3))
-
-    def at(self, rows: NDArray[np.float64]) -> tuple[Located, Tensor]:
-        """Places of rows (n, d), and the source functions there, shape (n, T)."""
-        keys = [row.tobytes() for row in rows]
-        new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
-        if len(self._index) + len(new) > REMEMBERED_ROWS:
-            self._index.clear()
-            new = list({key: i for i, key in enumerate(keys)}.values())
-        if new:
-            place = self._kernel.locate(torch.from_numpy(rows[new]))
-            found: tuple[Tensor, ...] = (place.deep, place.plain, self._kernel(place, self._reference) @ self._weights)
-            if self._index:
-                before = self._deep, self._plain, self._values
-                found = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))
-            self._deep, self._plain, self._values = found
-            first = len(self._index)
-            self._index.update((keys[i], first + position) for position, i in enumerate(new))
-        where = torch.tensor([self._index[key] for key in keys])
-        return Located(self._deep[where], self._plain[where]), self._values[where]

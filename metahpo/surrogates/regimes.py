@@ -34,6 +34,7 @@ class Regimes(nn.Module):
         self.slope = nn.Parameter(torch.tensor([0.4, 0.2, 0.0]))
         self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5, -3.0]))
         self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0, -3.0]))
+        self.log_open_variance = nn.Parameter(torch.tensor([0.0, 0.0, -3.0]))
         self.log_deep_variance = nn.Parameter(torch.tensor([-1.5, -0.5, -6.0]))
         self.log_plain_variance = nn.Parameter(torch.tensor([-2.0, -1.0, 0.0]))
         self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5, 0.0]))

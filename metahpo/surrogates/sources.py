@@ -8,9 +8,17 @@ scores z_t.
 is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR 2005) with noise
 variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers whatever n_t was.
 Where tasks were measured on one design of at most R configurations, Z is that design and m_t the exact process mean.
+
+What the records leave open, between and beyond the reference configurations, is the same process's covariance,
+
+    o(x, x') = k(x, x') - <r(x), r(x')>,     r(x) = L^-1 k(Z, x),    K_ZZ + s I = L L'
+
+nearly zero at Z, and the kernel's own variance far from it.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +26,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.surrogates.batches import SourceTask
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernels import DeepKernel, Located
 
 #: Candidates among which reference configurations are chosen, where more are recorded.
 MAX_CANDIDATES = 4000
-#: Variances below which source functions follow their records as closely as numbers allow, and a jitter for K_ZZ.
-MIN_NOISE, JITTER = 1e-3, 1e-6
+#: Jitter for K_ZZ.
+JITTER = 1e-6
+#: Configurations whose source functions are remembered from call to call.
+REMEMBERED_ROWS = 10_000
 
 
 def reference_configurations(X: list[NDArray[np.float64]], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -42,7 +52,7 @@ def reference_configurations(X: list[NDArray[np.float64]], n: int, rng: np.rando
 
 def source_weights(kernel: DeepKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
     """Weights W, shape (R, T), of the source functions on the reference configurations `Z`, shape (R, d)."""
-    noise = kernel.log_noise.exp() + MIN_NOISE
+    noise = kernel.noise()
     at_Z = kernel.locate(Z)
     K_ZZ = kernel(at_Z, at_Z) + JITTER * torch.eye(len(Z), dtype=Z.dtype)
     columns = []
@@ -51,3 +61,55 @@ def source_weights(kernel: DeepKernel, Z: Tensor, tasks: list[SourceTask]) -> Te
         factor = torch.linalg.cholesky(K_ZX @ K_ZX.T / noise + K_ZZ)
         columns.append(torch.cholesky_solve(K_ZX @ task.z[:, None] / noise, factor))
     return torch.cat(columns, dim=1)
+
+
+class SourceValues(NamedTuple):
+    """Places of n configurations, the source functions m there (n, T), and r (n, R)."""
+
+    place: Located
+    values: Tensor
+    recorded: Tensor
+
+
+class SourceFunctions:
+    """Source functions at any configurations, remembering those it was asked about.
+
+    A pool of configurations is asked about again after every trial, and placing it costs more than conditioning.
+
+    Parameters
+    ----------
+    kernel : DeepKernel
+    reference : Tensor of shape (R, d)
+    weights : Tensor of shape (R, T)
+    """
+
+    def __init__(self, kernel: DeepKernel, reference: Tensor, weights: Tensor) -> None:
+        self._kernel, self._weights = kernel, weights
+        self._reference = kernel.locate(reference)
+        K_ZZ = kernel(self._reference, self._reference)
+        noise = kernel.noise()
+        self._factor = torch.linalg.cholesky(K_ZZ + noise * torch.eye(len(reference), dtype=reference.dtype))
+        #: Source functions at the reference configurations, shape (R, T).
+        self.at_reference = K_ZZ @ weights
+        self._index: dict[bytes, int] = {}
+        self._remembered: tuple[Tensor, ...] = ()
+
+    def at(self, rows: NDArray[np.float64]) -> SourceValues:
+        """Places of rows (n, d), source functions there (n, T), and what was recorded around (n, R)."""
+        keys = [row.tobytes() for row in rows]
+        new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
+        if len(self._index) + len(new) > REMEMBERED_ROWS:
+            self._index.clear()
+            new = list({key: i for i, key in enumerate(keys)}.values())
+        if new:
+            place = self._kernel.locate(torch.from_numpy(rows[new]))
+            K_xZ = self._kernel(place, self._reference)
+            recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
+            found = place.deep, place.plain, K_xZ @ self._weights, recorded
+            before = self._remembered if self._index else tuple(part[:0] for part in found)
+            first = len(self._index)
+            self._remembered = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))
+            self._index.update((keys[i], first + position) for position, i in enumerate(new))
+        where = torch.tensor([self._index[key] for key in keys])
+        deep, plain, values, recorded = (part[where] for part in self._remembered)
+        return SourceValues(Located(deep, plain), values, recorded)

@@ -1,9 +1,9 @@
 """Training of the surrogate, from recorded trials to a file: one page, from top to bottom.
 
 Three steps. The kernel, by exact marginal likelihood on random subsets of each task's trials: what does the score of
-one task look like? (As FSBO: Wistuba and Grabocka, ICLR 2021.) The affinity of tasks, in closed form: what do
-meta-features say of a task's function? The regimes, by marginal likelihood again, of losses as a new task would show
-them: how much of a task do the others explain? In the last two, each task is predicted from other families only.
+one task look like? The affinity of tasks, in closed form: what do meta-features say of a task's function? The regimes,
+by marginal likelihood again, of losses as a new task would show them: how much of a task do the others explain? In the
+last two, each task is predicted from other families only.
 """
 
 from __future__ import annotations
@@ -22,32 +22,25 @@ from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask, sample_batch
 from metahpo.surrogates.calibration import learn_sharpness
+from metahpo.surrogates.kernel_learning import KernelSettings, choose_features, learn_kernel
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.sources import reference_configurations, source_weights
+from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
 from metahpo.surrogates.transfer import Described, Mixture, describe, squared_distances, stack
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(KernelSettings):
     """Settings of training; the defaults serve from tens to hundreds of tasks."""
 
     n_reference: int = 300
     """Reference configurations of the source functions, at most."""
-    kernel_steps: int = 600
-    """Steps of the optimiser for the kernel."""
-    kernel_rate: float = 3e-3
-    """Highest learning rate of these steps (one cycle)."""
     regime_steps: int = 150
     """Steps of the optimiser for the regimes of the mixture."""
     regime_rate: float = 0.05
     """Learning rate of these steps; a third of it in the last third of them."""
-    batch_tasks: int = 10
-    """Tasks a batch."""
-    batch_trials: int = 40
-    """Trials a task in the batches of the kernel, and at most in those of the regimes."""
 
 
 def train_surrogate(
@@ -115,25 +108,20 @@ def train_on_tables(
         )
     tasks = [SourceTask.from_table(t) for t in usable]
     generator = torch.Generator().manual_seed(random_state)
-
-    kernel = learn_kernel(tasks, settings, generator)
     rng = np.random.default_rng(random_state)
+
+    kernel = learn_kernel(tasks, choose_features(tasks, settings, generator, rng), settings, generator)
     Z = torch.tensor(reference_configurations([t.X for t in usable], settings.n_reference, rng))
-    with torch.no_grad():
-        W = source_weights(kernel, Z, tasks)
-    at_Z = kernel.locate(Z)
-    functions = kernel(at_Z, at_Z) @ W
+    W = source_weights(kernel, Z, tasks)
     families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
-    affinity = TaskAffinity.learn([t.meta_features for t in usable], families, functions.numpy())
+    functions = SourceFunctions(kernel, Z, W)
+    affinity = TaskAffinity.learn([t.meta_features for t in usable], families, functions.at_reference.numpy())
 
     # From here on, each task is seen as a new one: described by the functions of tasks of other families only.
     strangers = torch.tensor([[a != b for b in families] for a in families])
     alpha = torch.from_numpy(affinity.leaving_out(families))
-    distances = squared_distances(functions, alpha, strangers)
-    described = []
-    for i, task in enumerate(tasks):
-        place = kernel.locate(task.X)
-        described.append(describe(place, kernel(place, at_Z) @ W, alpha[i], strangers[i]))
+    described = [describe(functions.at(t.X.numpy()), alpha[i], strangers[i]) for i, t in enumerate(tasks)]
+    distances = squared_distances(functions.at_reference, alpha, strangers)
     regimes = learn_regimes(kernel, tasks, described, distances, settings, generator)
     sharpness = learn_sharpness(Mixture(kernel, regimes), tasks, described, regimes.log_prior(distances), generator)
 
@@ -155,29 +143,6 @@ def train_on_tables(
             settings=asdict(settings),
         ),
     )
-
-
-def learn_kernel(tasks: list[SourceTask], settings: TrainingSettings, generator: torch.Generator) -> DeepKernel:
-    """Kernel under which the scores of single tasks are most likely."""
-    with torch.random.fork_rng(devices=[]):  # layers take their initial weights from the global generator
-        torch.manual_seed(generator.initial_seed())
-        kernel = DeepKernel(tasks[0].X.shape[1])
-    optimizer = torch.optim.AdamW(kernel.parameters(), lr=settings.kernel_rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.kernel_rate, total_steps=settings.kernel_steps)
-    for _ in range(settings.kernel_steps):
-        batch = sample_batch(tasks, settings.batch_tasks, settings.batch_trials, generator)
-        place, n = kernel.locate(batch.X.float()), batch.X.shape[1]  # single precision is enough to learn, and quicker
-        noise = kernel.log_noise.exp() + 1e-4
-        L = torch.linalg.cholesky(kernel(place, place) + noise * torch.eye(n))
-        white = torch.linalg.solve_triangular(L, batch.z.float()[..., None], upper=False)
-        log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        loss = (0.5 * white.square().sum((-2, -1)) + log_det).mean() / n
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(kernel.parameters(), 5.0)
-        optimizer.step()
-        schedule.step()
-    return kernel.double().requires_grad_(False)
 
 
 def learn_regimes(

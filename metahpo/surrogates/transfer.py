@@ -5,10 +5,12 @@ functions at configurations, mu = M alpha the function expected of the task, D =
 source task t, under every regime j, is one hypothesis of how the scores z of the new task depend on a configuration x:
 
     z(x) = a_j mu(x) + b d_t(x) + g(x) + e,      b ~ N(b_j, v_j),    g ~ GP(0, k_j),    e ~ N(0, s_j)
-    k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + v_deep M_deep(x, x') + v_plain M_plain(x, x')
+    k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + v_open o(x, x')
+         + v_deep M_deep(x, x') + v_plain M_plain(x, x')
 
 so the task resembles what is expected of it as far as v_mean leaves that standing, resembles task t as far as b says,
-lies in the span of all tasks as far as v_span says, and may differ from all that as far as g says. A regime is one
+lies in the span of all tasks as far as v_span says, is unknown where no task was recorded (o, see
+:mod:`metahpo.surrogates.sources`), and may differ from all that as far as the rest of g says. A regime is one
 setting of these variances: from tasks that are like others to tasks that are like none. k_j is the same under every t,
 so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all whitened by L^-1, the term v_j d_t d_t' is a
 correction of rank one (Sherman-Morrison).
@@ -27,44 +29,44 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metahpo.surrogates.kernels import DeepKernel, Located, matern52
+from metahpo.surrogates.kernels import TYPICAL_SCALE, DeepKernel, Located, matern52
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import TINY, Losses, integrate_scale
+from metahpo.surrogates.sources import SourceValues
 
 #: Least variance of one trial's score: ties, exact in the records, must not make any hypothesis infinitely likely.
 MIN_NOISE = 0.01
-#: Length scale of the plain part where nothing is learnt, in units of the diagonal of the unit cube.
-COLD_SCALE = 0.5
 #: Share of a prediction that the lightest hypotheses may make up together and be left out.
 NEGLIGIBLE_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
 class Described:
-    """Configurations as the mixture sees them: place, expected function mu (B, n, 1), deviations D (B, n, T)."""
+    """Configurations as the mixture sees them: place, mu (B, n, 1), D (B, n, T), and r (B, n, R)."""
 
     place: Located
     mean: Tensor
     deviations: Tensor
+    recorded: Tensor
 
     def rows(self, index: Tensor) -> Described:
         """Some of the configurations of one task."""
-        return Described(
-            Located(self.place.deep[index], self.place.plain[index]), self.mean[index], self.deviations[index]
-        )
+        place = Located(self.place.deep[index], self.place.plain[index])
+        return Described(place, self.mean[index], self.deviations[index], self.recorded[index])
 
 
-def describe(place: Located, M: Tensor, alpha: Tensor, known: Tensor | None = None) -> Described:
-    """Split source functions (B, n, T) by weights alpha (B, T); `known` (B, T) leaves tasks out where False."""
-    mean = M @ alpha[..., None]
-    deviations = M - mean
-    return Described(place, mean, deviations if known is None else deviations * known[..., None, :])
+def describe(at: SourceValues, alpha: Tensor, known: Tensor | None = None) -> Described:
+    """Split the source functions of one task by weights alpha (T,); `known` (T,) leaves tasks out where False."""
+    mean = at.values @ alpha[:, None]
+    deviations = at.values - mean
+    return Described(at.place, mean, deviations if known is None else deviations * known, at.recorded)
 
 
 def stack(parts: Sequence[Described]) -> Described:
     """Put B tasks of n configurations each into one batch."""
     place = Located(torch.stack([p.place.deep for p in parts]), torch.stack([p.place.plain for p in parts]))
-    return Described(place, torch.stack([p.mean for p in parts]), torch.stack([p.deviations for p in parts]))
+    mean, deviations = torch.stack([p.mean for p in parts]), torch.stack([p.deviations for p in parts])
+    return Described(place, mean, deviations, torch.stack([p.recorded for p in parts]))
 
 
 def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> Tensor:
@@ -73,10 +75,10 @@ def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> 
     `alpha` (B, T) are the weights of the expected function; where `known` (B, T) is False, the distance is infinite.
     """
     squared = (M - (alpha @ M.T)[..., None]).square().mean(-2)
-    if known is None:
-        return squared / squared.mean(-1, keepdim=True)
+    known = torch.ones_like(squared, dtype=torch.bool) if known is None else known
     typical = (squared * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True)
-    return (squared / typical).masked_fill(~known, torch.inf)
+    # A single task is itself what is expected: its distance is zero, and so is the typical one.
+    return (squared / typical.clamp_min(TINY)).masked_fill(~known, torch.inf)
 
 
 @dataclass(frozen=True)
@@ -151,26 +153,23 @@ class Mixture:
     def covariances(self, a: Described, b: Described) -> Tensor:
         """Without noise, shape (B, J, n, m)."""
         span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
-        shared = torch.stack([span, matern52(a.place.deep, b.place.deep)], dim=-3)
+        mean = a.mean @ b.mean.transpose(-1, -2)
+        deep = matern52(a.place.deep, b.place.deep)
+        left_open = self.kernel(a.place, b.place) - a.recorded @ b.recorded.transpose(-1, -2)
+        shared = torch.stack([mean, span, left_open, deep], dim=-1)
         inverse_scales = self._inverse_scales()
         plain = matern52(
             a.place.plain[..., None, :, :] * inverse_scales, b.place.plain[..., None, :, :] * inverse_scales
         )
-        mean = (a.mean @ b.mean.transpose(-1, -2))[..., None, :, :]
-        v_mean, v_span, v_deep, v_plain = (v[:, None, None] for v in self._variances())
-        covariances: Tensor = v_span * shared[..., :1, :, :] + v_deep * shared[..., 1:, :, :] + v_plain * plain
-        return covariances + v_mean * mean
+        of_shared, of_plain = self._variances()
+        return (shared @ of_shared).movedim(-1, -3) + of_plain[:, None, None] * plain
 
     def diagonals(self, a: Described) -> Tensor:
         """Variances k_j(x, x) without noise, shape (B, J, n)."""
-        v_mean, v_span, v_deep, v_plain = (v[:, None] for v in self._variances())
-        variances: Tensor = (
-            v_mean * a.mean[..., None, :, 0].square()
-            + v_span * a.deviations.square().mean(-1)[..., None, :]
-            + v_deep
-            + v_plain
-        )
-        return variances
+        left_open = self.kernel.variance() - a.recorded.square().sum(-1)
+        parts = [a.mean[..., 0].square(), a.deviations.square().mean(-1), left_open, torch.ones_like(left_open)]
+        of_shared, of_plain = self._variances()
+        return (torch.stack(parts, dim=-1) @ of_shared).movedim(-1, -2) + of_plain[:, None]
 
     def condition(self, trials: Described, losses: Losses) -> Conditioned:
         """Condition all hypotheses on the losses of `trials`."""
@@ -248,7 +247,7 @@ class Mixture:
         coefficients = (weights * own).sum(0)
         total = (weights.sum(1) * of_mean).sum()
         if given is not None:
-            v_mean, v_span, _, _ = self._variances()
+            v_mean, v_span = self._variances()[0][:2]
             residual = given.residual - given.deviations * given.pull[:, None, :]
             residual = (residual * weights[:, None, :]).sum(-1, keepdim=True)
             span = v_span[:, None] * (given.deviations * residual).sum(1) / len(alpha)
@@ -278,15 +277,16 @@ class Mixture:
         """What regimes multiply the places of the plain part by, shape (J, 1, d): where nothing is learnt, undo it."""
         learnt = (-self.regimes.log_plain_scale).exp()[:, None]
         own = self.kernel.log_scale_plain.exp()
-        cold = own / (COLD_SCALE * math.sqrt(len(own)))
+        cold = own / (TYPICAL_SCALE * math.sqrt(len(own)))
         return torch.where(self.regimes.learnt[:, None], learnt, cold)[:, None, :]
 
-    def _variances(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of the mean, the span, the deep and the plain part; each of shape (J,)."""
+    def _variances(self) -> tuple[Tensor, Tensor]:
+        """Of the mean, the span, what is left open, and the deep part, shape (4, J); and of the plain part, (J,)."""
         r = self.regimes
-        return (
-            r.log_mean_slope_variance.exp(),
-            r.log_span_variance.exp(),
-            r.log_deep_variance.exp(),
-            r.log_plain_variance.exp(),
-        )
+        shared: list[Tensor] = [
+            r.log_mean_slope_variance,
+            r.log_span_variance,
+            r.log_open_variance,
+            r.log_deep_variance,
+        ]
+        return torch.stack(shared).exp(), r.log_plain_variance.exp()

@@ -1,23 +1,31 @@
 """Our dataset cache: one Parquet file and one JSON sidecar a dataset, verified by SHA-256, written then renamed.
 
-Layout of a folder: ``KEY.parquet`` (the target is one of its columns) and ``KEY.json`` with at least ``name``,
-``kind``, ``target`` and ``sha256`` (of the Parquet file), and where known ``family``, ``data_id``, ``categorical``,
-``licence`` and ``source``.
+Layout of a folder::
+
+    KEY.parquet                  the rows, the target among the columns
+    KEY.json                     at least ``name``, ``kind``, ``target`` and ``sha256`` (of the Parquet file), and where
+                                 known ``family``, ``data_id``, ``version``, ``categorical``, ``licence``, ``source``
+                                 and ``tasks`` (see below)
+    KEY.splits-TASK.parquet      official splits of an OpenML task (see :mod:`metahpo.tasks.splits`)
+    refusals/KEY.json            why a dataset that was asked for cannot be used: ``{"reason": ...}``
+
+``tasks`` of a sidecar: ``{TASK: {"file", "sha256"} or null}``, the OpenML tasks that were asked for on this dataset and
+its target, each with its splits if it has any.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from metahpo.exceptions import DataError, StoreError
-from metahpo.tasks.task import KINDS, Task
+from metahpo.tasks.files import check_file, read_json_file, read_table_file, write_json_file, write_table_file
+from metahpo.tasks.target import KINDS
+from metahpo.tasks.task import Task
 
 
 def cached_keys(folder: Path | str) -> list[str]:
@@ -45,22 +53,46 @@ def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
     ------
     StoreError
         Missing or unreadable sidecar.
+    DataError
+        The dataset was asked for, and cannot be used.
     """
     path = Path(folder) / f"{key}.json"
+    hint = how_to_fetch(folder, key)
     try:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StoreError(f"no dataset {key!r} in {str(folder)!r}; there are {cached_keys(folder)[:10]} ...") from None
+        refusal = read_refusals(folder).get(key)
+        if refusal is not None:
+            raise DataError(f"dataset {key!r} cannot be used: {refusal['reason']}") from None
+        raise StoreError(
+            f"no dataset {key!r} in {str(folder)!r}; there are {cached_keys(folder)[:10]} ... {hint}".strip()
+        ) from None
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"the sidecar {str(path)!r} cannot be read ({error}); delete it and fetch the dataset again."
+            f"the sidecar {str(path)!r} cannot be read ({error}); delete it and fetch the dataset again. {hint}".strip()
         ) from error
     wanted = {"name", "kind", "target", "sha256"}
-    if not isinstance(sidecar, dict) or not wanted <= sidecar.keys():
-        raise StoreError(
-            f"the sidecar {str(path)!r} must hold {sorted(wanted)}; delete it and fetch the dataset again."
-        )
+    if not isinstance(sidecar, dict) or not wanted <= sidecar.keys() or not isinstance(sidecar.get("tasks", {}), dict):
+        expected = f"the sidecar {str(path)!r} must hold {sorted(wanted)}"
+        raise StoreError(f"{expected}; delete it and fetch the dataset again. {hint}".strip())
     return sidecar
+
+
+def read_sidecars(folder: Path | str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Sidecars of a cache by key; and of those that cannot be read, the reason.
+
+    Raises
+    ------
+    StoreError
+        The folder does not exist.
+    """
+    sidecars, damaged = {}, {}
+    for key in cached_keys(folder):
+        try:
+            sidecars[key] = read_sidecar(folder, key)
+        except StoreError as error:
+            damaged[key] = str(error)
+    return sidecars, damaged
 
 
 def read_task(folder: Path | str, key: str) -> Task:
@@ -74,21 +106,9 @@ def read_task(folder: Path | str, key: str) -> Task:
         A kind that is not tabular (image, text), or data that make no task.
     """
     sidecar = read_sidecar(folder, key)
-    path = Path(folder) / f"{key}.parquet"
     if sidecar["kind"] not in KINDS:
         raise DataError(f"dataset {key!r} is of kind {sidecar['kind']!r}; tabular learners take {list(KINDS)}.")
-    if not path.exists():
-        raise StoreError(f"the data file {str(path)!r} is missing; fetch the dataset again.")
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise StoreError(f"the data file {str(path)!r} cannot be read: {error}.") from error
-    if found != sidecar["sha256"]:
-        raise StoreError(
-            f"{str(path)!r} is damaged: expected SHA-256 {sidecar['sha256']}, found {found}; fetch it again."
-        )
-    # One thread: a trial process runs under a memory limit, where Arrow's threads cannot start and take it down.
-    frame = pd.read_parquet(path, use_threads=False, pre_buffer=False)
+    frame = read_table_file(Path(folder) / f"{key}.parquet", sidecar["sha256"], how_to_fetch(folder, key))
     target = sidecar["target"]
     if target not in frame.columns:
         raise DataError(f"dataset {key!r} has no target column {target!r}; its columns are {list(frame.columns)[:20]}.")
@@ -103,8 +123,33 @@ def read_task(folder: Path | str, key: str) -> Task:
     )
 
 
-def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, sidecar: dict[str, Any]) -> None:
-    """Write one dataset; a reader sees the whole of it or nothing.
+def verify(folder: Path | str, key: str) -> dict[str, Any]:
+    """Check every file of one dataset against its checksum; its sidecar if all are whole.
+
+    Raises
+    ------
+    StoreError
+        A file is missing, unreadable or damaged.
+    """
+    sidecar = read_sidecar(folder, key)
+    hint = how_to_fetch(folder, key)
+    check_file(Path(folder) / f"{key}.parquet", sidecar["sha256"], hint)
+    for splits in sidecar.get("tasks", {}).values():
+        if splits is not None:
+            check_file(Path(folder) / splits["file"], splits["sha256"], hint)
+    return sidecar
+
+
+def how_to_fetch(folder: Path | str, key: str) -> str:
+    """The command that brings a dataset, where its key tells its OpenML id; else nothing."""
+    number, dash, rest = key.partition("-")
+    wanted = f"--task-ids {rest}" if number == "task" else f"--data-ids {number}"
+    known = rest.isdecimal() if number == "task" else number.isdecimal() and not dash
+    return f"`metahpo build prefetch --cache {folder} {wanted}` brings it from OpenML." if known else ""
+
+
+def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, sidecar: Mapping[str, Any]) -> None:
+    """Write one dataset; a reader sees the whole of it or nothing. A refusal of the same key is forgotten.
 
     Parameters
     ----------
@@ -114,19 +159,38 @@ def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, s
         Name of the target column.
     sidecar : dict
         At least ``name`` and ``kind``; ``target`` and ``sha256`` are filled in.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written.
+    DataError
+        Columns that Parquet cannot hold.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        data, meta = folder / f".{key}.{os.getpid()}.parquet", folder / f".{key}.{os.getpid()}.json"
-        frame.to_parquet(data, index=False)
-        full = {**sidecar, "target": target, "sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
-        meta.write_text(json.dumps(full, indent=1), encoding="utf-8")
-        # The sidecar goes last: a dataset exists from the moment its sidecar does.
-        data.replace(folder / f"{key}.parquet")
-        meta.replace(folder / f"{key}.json")
-    except OSError as error:
-        raise StoreError(f"dataset {key!r} cannot be written to {str(folder)!r}: {error}.") from error
+    sha256 = write_table_file(Path(folder) / f"{key}.parquet", frame)
+    # The sidecar goes last: a dataset exists from the moment its sidecar does.
+    write_json_file(Path(folder) / f"{key}.json", {**sidecar, "target": target, "sha256": sha256})
+    forget_refusal(folder, key)
+
+
+def read_refusals(folder: Path | str) -> dict[str, dict[str, Any]]:
+    """Why datasets that were asked for cannot be used: key -> ``{"reason": ..., ...}``; damaged records are skipped."""
+    refusals = {}
+    for path in sorted((Path(folder) / "refusals").glob("[!.]*.json")):
+        record = read_json_file(path)
+        if isinstance(record, dict) and isinstance(record.get("reason"), str):
+            refusals[path.stem] = record
+    return refusals
+
+
+def write_refusal(folder: Path | str, key: str, reason: str, **about: Any) -> None:
+    """Record why a dataset cannot be used, so that nobody asks for it in vain."""
+    write_json_file(Path(folder) / "refusals" / f"{key}.json", {"reason": reason, **about})
+
+
+def forget_refusal(folder: Path | str, key: str) -> None:
+    """Take a recorded refusal back, if there is one."""
+    (Path(folder) / "refusals" / f"{key}.json").unlink(missing_ok=True)
 
 
 def read_tasks(folder: Path | str, keys: list[str] | None = None) -> Iterator[Task]:

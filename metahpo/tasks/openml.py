@@ -1,197 +1,257 @@
-"""OpenML's datasets into our dataset cache: the only address of `openml`, and the only step that needs the network."""
+"""OpenML through its own client, patiently: the only address of `openml`, and the only code that needs the network."""
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+from xml.parsers.expat import ExpatError
 
 import openml
 import pandas as pd
-from openml.datasets import OpenMLDataset
-from openml.exceptions import OpenMLHashException, OpenMLPrivateDatasetError, OpenMLServerError, OpenMLServerException
+from minio.error import MinioException
+from openml.exceptions import (
+    OpenMLHashException,
+    OpenMLNotAuthorizedError,
+    OpenMLPrivateDatasetError,
+    OpenMLServerError,
+    OpenMLServerException,
+)
+from openml.tasks import OpenMLSupervisedTask, OpenMLTask, TaskType
+from urllib3.exceptions import HTTPError
 
 from metahpo.exceptions import DataError, StoreError
-from metahpo.tasks.cache import cached_keys, read_sidecar, write_task
-from metahpo.tasks.task import Task, TaskKind
+from metahpo.tasks.arff import read_arff
+from metahpo.tasks.description import Description
+from metahpo.tasks.splits import check_splits
+from metahpo.tasks.target import TaskKind
+from metahpo.tasks.throttle import Throttle
 
 T = TypeVar("T")
 
-#: Tries of one request, and seconds before the second; each wait is twice the one before.
+#: Tries of one request.
 TRIES = 4
-FIRST_WAIT_SECONDS = 2.0
+#: Code of OpenML's error "database connection error, usually due to high server load".
+_BUSY = 107
+#: Failures that may pass. The client parses what it gets: a cut or foreign answer can make it stumble anywhere.
+_STUMBLES = (LookupError, TypeError, ValueError, AttributeError, AssertionError, ExpatError)
+_PASSING = (OpenMLServerError, OpenMLHashException, MinioException, HTTPError, OSError, *_STUMBLES)
+_KINDS: dict[TaskType, TaskKind] = {
+    TaskType.SUPERVISED_CLASSIFICATION: "classification",
+    TaskType.SUPERVISED_REGRESSION: "regression",
+}
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """What became of one dataset.
-
-    Attributes
-    ----------
-    data_id : int
-        OpenML data id.
-    outcome : str
-        "fetched", "cached" (it was there already), or why it cannot be used.
-    """
-
-    data_id: int
-    outcome: str
+class UnknownIdError(DataError):
+    """The server answers, and does not give what was asked for."""
 
 
-def prefetch(
-    cache: Path | str,
-    *,
-    suite: str | int | None = None,
-    data_ids: Sequence[int] = (),
-    task_ids: Sequence[int] = (),
-    server: str | None = None,
-    first_wait_seconds: float = FIRST_WAIT_SECONDS,
-) -> Iterator[Fetched]:
-    """Fetch datasets one at a time; those in the cache already are passed over, so that it goes on where it stopped.
+class NoAnswerError(StoreError):
+    """No usable answer in all tries; `__cause__` is the last failure."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether the server did not answer at all, or the connection broke."""
+        return isinstance(self.__cause__, OSError)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether it answered, but with a file that is not what was announced."""
+        return isinstance(self.__cause__, OpenMLHashException)
+
+
+class OpenMLClient:
+    """The OpenML client, pointed at a server and an empty folder while it is at work.
+
+    Every method may raise UnknownIdError or NoAnswerError, and DataError for what makes no task of ours.
 
     Parameters
     ----------
     cache : path
-        Folder of our dataset cache; the client's own files go to its subfolder ``.openml``.
-    suite : str or int, default=None
-        Name (``"OpenML-CC18"``) or id of a benchmark suite.
-    data_ids, task_ids : sequence of int, default=()
-        OpenML data ids, and ids of tasks whose datasets and targets are meant.
-    server : str, default=None
+        Folder of our dataset cache; the client's own files go to a hidden folder in it, for as long as it works.
+    url : str or None
         URL of the XML API; None takes what the client is configured for.
-    first_wait_seconds : float, default=2
+    first_wait_seconds : float
         Wait before a failed request is sent again; doubled each time.
-
-    Yields
-    ------
-    Fetched
-        One for each dataset, as it is finished. A dataset that makes no task (no target, one class, ...) is told of
-        and passed over.
-
-    Raises
-    ------
-    DataError
-        Nothing asked for, or an id or suite that the server does not have.
-    StoreError
-        The server cannot be reached, or the cache cannot be written.
+    throttle : Throttle
+        Pause and time limit of its requests.
     """
-    if suite is None and not data_ids and not task_ids:
-        raise DataError("nothing to fetch: give the name of a suite, data ids or task ids.")
-    cache = Path(cache)
-    openmls = _Server(cache / ".openml", server, first_wait_seconds)
-    try:
-        openmls.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"the dataset cache {str(cache)!r} cannot be created: {error}.") from error
-    targets: dict[int, str | None] = dict.fromkeys(data_ids)
-    wanted = list(task_ids)
-    if suite is not None:
-        wanted += openmls.ask(f"suite {suite!r}", partial(_tasks_of, suite))
-    for task_id in wanted:
-        data_id, target = openmls.ask(f"task {task_id}", partial(_dataset_of, task_id))
-        targets[data_id] = target
-    present = set(cached_keys(cache))
-    for data_id, target in targets.items():
-        if str(data_id) in present and target in (None, read_sidecar(cache, str(data_id))["target"]):
-            yield Fetched(data_id, "cached")
-            continue
-        dataset, frame = openmls.ask(f"dataset {data_id}", partial(_download, data_id))
-        yield Fetched(data_id, _keep(cache, data_id, dataset, frame, target))
 
-
-def _tasks_of(suite: str | int) -> list[int]:
-    return list(openml.study.get_suite(suite).tasks or ())
-
-
-def _dataset_of(task_id: int) -> tuple[int, str | None]:
-    task = openml.tasks.get_task(task_id, download_splits=False, download_data=False, download_qualities=False)
-    return int(task.dataset_id), getattr(task, "target_name", None)
-
-
-def _download(data_id: int) -> tuple[OpenMLDataset, pd.DataFrame]:
-    dataset = openml.datasets.get_dataset(
-        data_id, download_data=True, download_qualities=False, download_features_meta_data=True
-    )
-    return dataset, cast(pd.DataFrame, dataset.get_data(dataset_format="dataframe")[0])
-
-
-def _keep(cache: Path, data_id: int, dataset: OpenMLDataset, frame: pd.DataFrame, target: str | None) -> str:
-    """Write one dataset to our cache; "fetched", or why it makes no task."""
-    target = target or dataset.default_target_attribute
-    if target is None or target not in frame.columns:
-        return f"not usable: it has no single target column (its default is {target!r})"
-    ignored = {dataset.row_id_attribute, *(dataset.ignore_attribute or ())} - {None, target}
-    frame = frame.drop(columns=[c for c in frame.columns if c in ignored])
-    nominal = {f.name for f in dataset.features.values() if f.data_type == "nominal"}
-    categorical = [c for c in frame.columns if c in nominal and c != target]
-    kind: TaskKind = "classification" if target in nominal else "regression"
-    try:
-        task = Task.from_arrays(
-            frame.drop(columns=target), frame[target], kind=kind, categorical=categorical, name=dataset.name
-        )
-    except DataError as error:
-        return f"not usable: {error}"
-    about = {
-        "data_id": data_id,
-        "name": dataset.name,
-        "kind": kind,
-        "family": dataset.name,
-        "n_rows": len(frame),
-        "n_features": frame.shape[1] - 1,
-        "n_classes": len(task.classes) or None,
-        "categorical": categorical,
-        "n_missing": int(frame.drop(columns=target).isna().sum().sum()),
-        "licence": dataset.licence,
-        "source": dataset.openml_url,
-    }
-    write_task(cache, str(data_id), frame, target, about)
-    return "fetched"
-
-
-@dataclass(frozen=True)
-class _Server:
-    """The client, pointed at a server and a cache folder for the time of one request."""
-
-    folder: Path
-    url: str | None
-    first_wait_seconds: float
-
-    def ask(self, what: str, call: Callable[[], T]) -> T:
-        """Answer of the server, asked again with growing pauses where the failure may pass."""
-        wait = self.first_wait_seconds
-        for left in reversed(range(TRIES)):
-            try:
-                with self._configured():
-                    return call()
-            except (OpenMLServerException, OpenMLPrivateDatasetError) as error:  # it answers, and says no
-                raise DataError(
-                    f"OpenML does not give {what}: {error}; check the number or name on openml.org."
-                ) from error
-            except (OpenMLServerError, OpenMLHashException, OSError) as error:
-                if left == 0:
-                    said = " ".join(str(error).split())
-                    raise StoreError(
-                        f"{what} could not be fetched in {TRIES} tries: {said}. What was fetched before is kept; "
-                        "check the connection, then start the same command again."
-                    ) from error
-            time.sleep(wait)
-            wait *= 2
-        raise AssertionError("the last try returns or raises")
+    def __init__(self, cache: Path, url: str | None, first_wait_seconds: float, throttle: Throttle) -> None:
+        self._cache = cache
+        self._url = url
+        self._first_wait_seconds = first_wait_seconds
+        self._throttle = throttle
+        self._folder = cache
 
     @contextmanager
-    def _configured(self) -> Iterator[None]:
+    def at_work(self) -> Iterator[None]:
+        """Set the client up; afterwards it is as it was, and what it stored is gone: our cache holds what is kept."""
         config = openml.config
         before = config.get_config_as_dict()
-        config.set_root_cache_directory(self.folder)
-        config.connection_n_retries = 1  # asking again is done here, in one place
-        config.server = self.url or config.server
         try:
-            yield
-        finally:
-            config.set_root_cache_directory(before["cachedir"])
-            config.connection_n_retries = before["connection_n_retries"]
-            config.server = before["server"]
+            self._cache.mkdir(parents=True, exist_ok=True)
+            folder = TemporaryDirectory(prefix=".openml-", dir=self._cache)
+        except OSError as error:
+            raise StoreError(f"the dataset cache {str(self._cache)!r} cannot be written: {error}.") from error
+        with folder, self._throttle.applied():
+            self._folder = Path(folder.name)
+            config.set_root_cache_directory(folder.name)
+            config.connection_n_retries = 1  # asking again is done here, in one place
+            config.server = self._url or config.server
+            try:
+                yield
+            finally:
+                config.set_root_cache_directory(before["cachedir"])
+                config.connection_n_retries = before["connection_n_retries"]
+                config.server = before["server"]
+
+    def suite(self, name: str | int) -> list[int]:
+        """Ids of the tasks of a benchmark suite."""
+        found = self._ask(f"suite {name!r}", partial(_suite, name))
+        if not found:
+            raise DataError(f"suite {name!r} lists no tasks; expected a suite of tasks.")
+        return found
+
+    def task(self, task_id: int) -> tuple[int, str, TaskKind]:
+        """Data id, target and kind of a task."""
+        task = self._ask(f"task {task_id}", partial(_task, task_id))
+        kind = _KINDS.get(task.task_type_id)
+        if kind is None or not isinstance(task, OpenMLSupervisedTask):
+            raise DataError(f"task {task_id} is of type {task.task_type!r}; expected classification or regression.")
+        return int(task.dataset_id), str(task.target_name), kind
+
+    def description(self, data_id: int) -> Description:
+        """What OpenML says of a dataset."""
+        return self._ask(f"dataset {data_id}", partial(_description, data_id))
+
+    def table(self, about: Description, max_cells: int) -> pd.DataFrame:
+        """Table of a dataset, with all its rows and columns; one beyond `max_cells` is not read."""
+        return self._ask(f"dataset {about.data_id}", partial(_table, about, max_cells))
+
+    def splits(self, task_id: int, n_rows: int) -> pd.DataFrame:
+        """Official splits of a task over a dataset of `n_rows` rows, as :func:`write_splits` takes them."""
+        return self._ask(f"the official splits of task {task_id}", partial(_splits, task_id, n_rows, self._folder))
+
+    def _ask(self, what: str, call: Callable[[], T]) -> T:
+        """What `call` returns, called again with growing pauses where its failure may pass."""
+        for left in reversed(range(TRIES)):
+            try:
+                return call()
+            except DataError:
+                raise
+            except (OpenMLServerException, OpenMLPrivateDatasetError, OpenMLNotAuthorizedError) as error:
+                if getattr(error, "code", None) != _BUSY:
+                    raise UnknownIdError(
+                        f"OpenML does not give {what}: {error}; check the number or name on openml.org."
+                    ) from error
+                failure: Exception = error
+            except _PASSING as error:
+                failure = error
+            # What a failed try left must not be taken for an answer by the next.
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir(exist_ok=True)
+            if left:
+                time.sleep(self._first_wait_seconds * 2 ** (TRIES - 1 - left))
+        said = " ".join(str(failure).split()) or type(failure).__name__
+        raise NoAnswerError(
+            f"{what} could not be fetched in {TRIES} tries: {said[:500]}. What was fetched before is kept; check the "
+            "connection, then start the same command again."
+        ) from failure
+
+
+def _suite(name: str | int) -> list[int]:
+    try:
+        return list(openml.study.get_suite(name).tasks or ())
+    except ValueError as error:
+        if "entity type" in str(error):
+            raise DataError(f"{name!r} is a study of runs; expected a suite of tasks.") from error
+        raise
+
+
+def _task(task_id: int) -> OpenMLTask:
+    try:
+        return openml.tasks.get_task(task_id, download_splits=False, download_data=False, download_qualities=False)
+    except NotImplementedError as error:
+        raise DataError(f"task {task_id} is of no type that the client knows: {error}") from error
+
+
+def _description(data_id: int) -> Description:
+    dataset = openml.datasets.get_dataset(
+        data_id, download_data=False, download_qualities=False, download_features_meta_data=True
+    )
+    try:
+        counted = (dataset.qualities or {}).get("NumberOfInstances", math.nan)
+    except OpenMLServerException as error:  # not every dataset has qualities
+        if error.code == _BUSY:
+            raise
+        counted = math.nan
+    return Description(
+        data_id=data_id,
+        name=dataset.name,
+        version=dataset.version,
+        licence=dataset.licence,
+        source=dataset.openml_url,
+        default_target=dataset.default_target_attribute,
+        not_features=tuple(_listed(dataset.row_id_attribute) + _listed(dataset.ignore_attribute)),
+        sorts={feature.name: feature.data_type for feature in dataset.features.values()},
+        n_rows=None if math.isnan(counted) else int(counted),
+        has_checksum=dataset.md5_checksum is not None,
+    )
+
+
+def _listed(names: str | Sequence[str] | None) -> list[str]:
+    """Attribute names as a list: they come as one name, as names with commas between, or as a list of either."""
+    several = [names] if isinstance(names, str) else names or []
+    return [name for one in several for name in (one, *one.split(","))]
+
+
+def _table(about: Description, max_cells: int) -> pd.DataFrame:
+    dataset = openml.datasets.get_dataset(about.data_id, download_data=True, download_qualities=False)
+    if dataset.parquet_file is not None:
+        frame, checked = pd.read_parquet(dataset.parquet_file), False
+    else:
+        assert dataset.data_file is not None
+        checked = about.has_checksum
+        try:
+            frame = read_arff(dataset.data_file, max_cells)
+        except DataError as error:
+            if checked:
+                raise
+            raise OpenMLHashException(f"it came without a checksum and cannot be read: {error}") from error
+    if not checked and about.n_rows not in (None, len(frame)):
+        raise OpenMLHashException(f"{about.n_rows} rows were announced, but {len(frame)} came")
+    return frame
+
+
+def _splits(task_id: int, n_rows: int, folder: Path) -> pd.DataFrame:
+    task = openml.tasks.get_task(task_id, download_splits=False, download_data=False, download_qualities=False)
+    assert isinstance(task, OpenMLSupervisedTask)
+    path = folder / f"splits-{task_id}.arff"
+    # The client's own reader leaves the file open, and pickles it.
+    task._download_split(path)
+    try:
+        lines = read_arff(path)
+    except DataError as error:
+        raise OpenMLHashException(f"its splits cannot be read: {error}") from error
+    splits = pd.DataFrame(
+        {
+            "repeat": lines["repeat"].astype("int32"),
+            "fold": lines["fold"].astype("int32"),
+            "row": lines["rowid"].astype("int32"),
+            "test": lines["type"] == "TEST",
+        }
+    )
+    declared = task.estimation_procedure["parameters"]
+    assert isinstance(declared, dict)
+    try:
+        check_splits(splits, n_rows, int(declared.get("number_repeats") or 1), int(declared.get("number_folds") or 1))
+    except DataError as error:
+        raise OpenMLHashException(str(error)) from error
+    return splits

@@ -6,22 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.utils.multiclass import type_of_target
 
 from metahpo.exceptions import DataError
+from metahpo.tasks.columns import as_frame, clean_columns
+from metahpo.tasks.target import KINDS, TaskKind, as_target, encode_target, infer_kind
 
-TaskKind = Literal["classification", "regression"]
-KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
-
-#: Object columns with more distinct values than this share of the rows (and more than `MAX_CATEGORIES`) are free text.
-TEXT_SHARE = 0.5
-MAX_CATEGORIES = 50
+__all__ = ["KINDS", "Task", "TaskKind", "infer_kind"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +71,10 @@ class Task:
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_features)
-            Columns of strings, booleans and categories are categorical, numbers numeric. Dates become days since
-            1970-01-01, durations days; all-missing columns, and text columns with too many distinct values, are
-            dropped. Each such treatment is listed in ``Task.treatments``.
+            Columns of strings, booleans and categories, and those that mix types, are categorical by their text;
+            numbers (decimals and integers of any size among them) are numeric. Dates become days since 1970-01-01,
+            durations days; all-missing columns, and text columns with too many distinct values, are dropped. Each
+            such treatment is listed in ``Task.treatments``.
         y : array-like of shape (n_rows,)
             The target. Rows with a missing target are dropped.
         kind : {"classification", "regression"}, default=None
@@ -91,11 +88,12 @@ class Task:
         Raises
         ------
         DataError
-            No rows or columns, wrong length of `y`, no target at all, infinite or complex values, duplicate column
-            names, one class, constant target, or no usable column; the message says which.
+            No rows or columns, wrong length of `y`, no target at all, infinite or complex values, integers beyond
+            float64, dates for a target, duplicate column names, one class, constant target, or no usable column; the
+            message says which.
         """
-        frame = _as_frame(X)
-        target = _as_target(y)
+        frame = as_frame(X)
+        target = as_target(y)
         if len(frame) == 0 or frame.shape[1] == 0:
             raise DataError(f"X must have at least one row and one column, but its shape is {frame.shape}.")
         if len(target) != len(frame):
@@ -107,8 +105,6 @@ class Task:
         if not known.all():
             treatments.append(f"{int((~known).sum())} rows without a target were dropped")
             frame, target = frame[known], target[known].infer_objects()
-        if pd.api.types.is_float_dtype(target) and np.isinf(target.to_numpy(np.float64)).any():
-            raise DataError("y holds infinite values; drop those rows or replace the values.")
         if kind is None:
             kind = infer_kind(target)
         if kind not in KINDS:
@@ -118,8 +114,8 @@ class Task:
             raise DataError(
                 f"categorical columns {missing} are not in X, whose columns are {list(frame.columns)[:20]}."
             )
-        frame, notes = _clean(frame.reset_index(drop=True), frozenset(categorical))
-        values, classes = _encode_target(target, kind)
+        frame, notes = clean_columns(frame.reset_index(drop=True), frozenset(categorical))
+        values, classes = encode_target(target, kind)
         return cls(frame, values, kind, name, family or name, data_id, classes, tuple(treatments + notes))
 
     @property
@@ -130,12 +126,16 @@ class Task:
     @cached_property
     def categorical(self) -> tuple[str, ...]:
         """Names of the categorical columns."""
-        return tuple(c for c in self.X.columns if isinstance(self.X[c].dtype, pd.CategoricalDtype))
+        return tuple(c for c, is_category in zip(self.X.columns, self._is_category, strict=True) if is_category)
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:
         """Names of the numeric columns."""
-        return tuple(c for c in self.X.columns if c not in set(self.categorical))
+        return tuple(c for c, is_category in zip(self.X.columns, self._is_category, strict=True) if not is_category)
+
+    @property
+    def _is_category(self) -> list[bool]:
+        return [isinstance(dtype, pd.CategoricalDtype) for dtype in self.X.dtypes]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -225,117 +225,3 @@ class Task:
         share = np.bincount(self.y, minlength=len(self.classes)) * (max_rows / self.n_rows)
         quota = np.maximum(2, np.round(share)).astype(int)
         return self.take(np.sort(order[rank < quota[self.y[order]]]))
-
-
-def infer_kind(target: pd.Series) -> TaskKind:
-    """Kind of task that a target column suggests: see :meth:`Task.from_arrays`."""
-    if not pd.api.types.is_numeric_dtype(target) or pd.api.types.is_bool_dtype(target):
-        return "classification"
-    distinct = target.nunique()
-    continuous = type_of_target(target.to_numpy()).startswith("continuous")
-    return "regression" if continuous or (distinct > 20 and distinct > 0.05 * len(target)) else "classification"
-
-
-def _as_frame(X: Any) -> pd.DataFrame:
-    if isinstance(X, pd.DataFrame):
-        frame = X.copy(deep=False)
-    else:
-        if hasattr(X, "toarray"):  # scipy sparse
-            X = X.toarray()
-        array = _as_array(X, "X")
-        if array.ndim != 2:
-            raise DataError(f"X must be of shape (n_rows, n_features), but has {array.ndim} dimension(s).")
-        frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
-    frame = frame.infer_objects()
-    frame.columns = pd.Index([str(c) for c in frame.columns])
-    if frame.columns.has_duplicates:
-        raise DataError(
-            f"column names must differ, but {sorted(set(frame.columns[frame.columns.duplicated()]))} occur twice."
-        )
-    return frame
-
-
-def _as_array(values: Any, what: str) -> NDArray[Any]:
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
-            # numpy makes strings of the numbers and the NaN that stand in one list with strings.
-            array = np.asarray(values, dtype=object)
-    except ValueError as error:
-        raise DataError(f"{what} must be rectangular, but: {error}") from None
-    return array
-
-
-def _as_target(y: Any) -> pd.Series:
-    if isinstance(y, pd.DataFrame):
-        if y.shape[1] != 1:
-            raise DataError(f"y must be one column, but has {y.shape[1]}; multi-output targets are not supported.")
-        y = y.iloc[:, 0]
-    if isinstance(y, pd.Series) and not isinstance(y.dtype, pd.CategoricalDtype):
-        array = y.to_numpy()
-    else:
-        array = _as_array(y, "y")
-    if array.ndim == 2 and array.size == len(array):
-        array = array.ravel()
-    if array.ndim != 1:
-        raise DataError(f"y must be of shape (n_rows,), but its shape is {array.shape}.")
-    return pd.Series(array).infer_objects()
-
-
-def _clean(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
-    """Numeric columns to float64, the rest to categories of strings; unusable columns dropped, with a note each."""
-    columns: dict[str, pd.Series] = {}
-    notes = []
-    for name in frame.columns:
-        series = frame[name]
-        if series.isna().all():
-            notes.append(f"column {name!r} is all missing and was dropped")
-        elif name in categorical or isinstance(series.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(series):
-            columns[name] = _as_category(series)
-        elif pd.api.types.is_datetime64_any_dtype(series):
-            naive = series.dt.tz_localize(None) if series.dt.tz is not None else series
-            columns[name] = (naive - pd.Timestamp(0)) / pd.Timedelta(days=1)
-            notes.append(f"column {name!r} holds dates and became days since 1970-01-01")
-        elif pd.api.types.is_timedelta64_dtype(series):
-            columns[name] = series.dt.total_seconds() / 86400.0
-            notes.append(f"column {name!r} holds durations and became days")
-        elif pd.api.types.is_complex_dtype(series):
-            raise DataError(f"column {name!r} holds complex numbers; give their parts as two columns.")
-        elif pd.api.types.is_numeric_dtype(series):
-            values = series.astype("float64")
-            if np.isinf(values.to_numpy()).any():
-                raise DataError(
-                    f"column {name!r} holds infinite values; replace them by NaN (missing) or finite numbers."
-                )
-            columns[name] = values
-        else:
-            distinct = series.dropna().astype(str).nunique()
-            if distinct > max(MAX_CATEGORIES, TEXT_SHARE * len(series)):
-                notes.append(f"column {name!r} looks like text ({distinct} distinct values) and was dropped")
-            else:
-                columns[name] = _as_category(series)
-    if not columns:
-        raise DataError(f"no usable column is left: {'; '.join(notes)}.")
-    return pd.DataFrame(columns), notes
-
-
-def _as_category(series: pd.Series) -> pd.Series:
-    text = series.astype(object).where(series.notna(), None).map(str, na_action="ignore")
-    return text.astype(pd.CategoricalDtype(sorted(text.dropna().unique())))
-
-
-def _encode_target(target: pd.Series, kind: TaskKind) -> tuple[NDArray[Any], tuple[Any, ...]]:
-    if kind == "regression":
-        try:
-            values = target.to_numpy(np.float64)
-        except (TypeError, ValueError):
-            raise DataError(f"a regression target must be numeric, but y holds {target.iloc[0]!r}.") from None
-        if np.ptp(values) == 0:
-            raise DataError("a regression target must vary, but y is constant.")
-        return values, ()
-    classes, codes = np.unique(
-        target.to_numpy() if pd.api.types.is_numeric_dtype(target) else target.astype(str), return_inverse=True
-    )
-    if len(classes) < 2:
-        raise DataError(f"classification needs at least two classes, but y holds only {list(classes)}.")
-    return codes.astype(np.int64), tuple(classes.tolist())

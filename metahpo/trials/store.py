@@ -1,28 +1,49 @@
-"""The trial store: a folder of append-only JSON-lines files, one a writer: nothing is shared but a directory."""
+"""The trial store: a folder that many writers append to and that `compact` makes small; nothing finished is ever lost.
+
+What is in it are the logs of :mod:`metahpo.trials.log` and the parts of :mod:`metahpo.trials.parts`; what a record is
+says :mod:`metahpo.trials.schema`.
+
+The rule where a trial was recorded more than once: a success stands before any failure, a later attempt before an
+earlier one, and of equals the one that is read first. A failure of an attempt before the one that was asked for
+(`retry`) does not count at all. :func:`standing` is that rule, for everybody.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from metahpo.exceptions import DataError, StoreError
-from metahpo.trials.trial import Trial
+from metahpo.trials import parts
+from metahpo.trials.log import LogReader, LogWriter
+from metahpo.trials.records import RetryRequest, TaskRefusal
+from metahpo.trials.schema import from_line
+from metahpo.trials.trial import Trial, TrialStatus
+
+#: Above any number of attempts.
+_SUCCESS = 1 << 30
+
+
+def standing(success: Any, attempt: Any) -> Any:
+    """Rank of a record among those of the same trial, the highest counts; of numbers, or of arrays of them."""
+    return success * _SUCCESS + attempt
 
 
 class TrialStore:
     """Trials in a folder; safe for many writers and against being killed at any moment.
 
     Every writer appends whole lines to a file of its own and syncs them before it goes on. A line without its end of
-    line is what a killed writer left, and is passed over; any other line that is no trial is an error.
+    line is what a killed writer left, and is passed over; any other line that is no record is an error.
 
     Parameters
     ----------
     folder : path
-        Created where it does not exist.
+    create : bool, default=True
+        Make the folder where it does not exist. Without one, the store is empty.
 
     Raises
     ------
@@ -30,68 +51,199 @@ class TrialStore:
         The folder cannot be created, read or written.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, create: bool = True) -> None:
         self.folder = Path(folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if create:
+                self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"the trial store {str(self.folder)!r} cannot be created: {error}.") from error
-        self._path = self.folder / f"trials-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self._writer = LogWriter(self.folder)
+        self._reader, self._read_parts = LogReader(self.folder), set[str]()
+        self._standings: dict[str, int] = {}
+        self._requested: dict[str, int] = {}
 
-    def append(self, trials: Iterable[Trial]) -> None:
-        """Append finished trials to this writer's file; on return they are on disk.
+    def append(self, records: Iterable[Trial | TaskRefusal]) -> None:
+        """Append finished trials and refused tasks to this writer's file; on return they are on disk.
+
+        A trial that was asked for again carries the number of that attempt. A task that is known to be refused for the
+        same reason is not written again. Requests for trials count as far as :meth:`identities` has looked.
 
         Raises
         ------
         StoreError
             The disk is full or the folder read-only or gone; what was written before stays whole.
         """
-        lines = "".join(trial.to_json() + "\n" for trial in trials).encode()
-        try:
-            with open(self._path, "ab", buffering=0) as file:
-                start = file.tell()
-                try:
-                    written = file.write(lines)
-                    if written != len(lines):
-                        raise OSError("the disk took only part of the record")
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(start)  # half a record must not become the head of the next
-                    raise
-        except OSError as error:
-            raise StoreError(
-                f"trials cannot be appended to {str(self._path)!r}: {error}. Nothing finished before is lost; "
-                "make room or mend the folder, then start the same command again."
-            ) from error
+        lines = []
+        for record in records:
+            if isinstance(record, Trial):
+                attempt = self._requested.get(record.key.identity, 1)
+                lines.append((replace(record, attempt=attempt) if attempt > record.attempt else record).to_json())
+            else:
+                known = self.refusals().get(record.task)
+                if known is None or known.reason != record.reason:
+                    lines.append(record.to_json())
+        self._write(lines)
+
+    def retry(self, statuses: Collection[TrialStatus]) -> int:
+        """Ask for the failed trials of these statuses again: they are owed from now on. Their number.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read or written.
+        """
+        known = self.to_frame()
+        again = known[known["status"].isin([str(s) for s in statuses if s is not TrialStatus.SUCCESS])]
+        pairs = zip(again["identity"], again["attempt"], strict=True)
+        self._write([RetryRequest(str(identity), int(attempt) + 1).to_json() for identity, attempt in pairs])
+        return len(again)
+
+    def _write(self, lines: list[str]) -> None:
+        if lines:
+            self._writer.append("".join(f"{line}\n" for line in lines).encode())
 
     def __iter__(self) -> Iterator[Trial]:
-        """All trials of all writers; a trial recorded twice comes once."""
+        """All trials that stand, each once: first those that succeeded, then the others. Failures stay in memory."""
         seen: set[str] = set()
-        for line, path in self._lines():
+        requested: dict[str, int] = {}
+        failures: dict[str, tuple[int, Trial]] = {}
+        for line, path in self.lines():
+            kind, content = _content(line, path)
+            if kind == "retry":
+                request = RetryRequest(**content)
+                requested[request.identity] = max(request.attempt, requested.get(request.identity, 1))
+            if kind != "trial" or content.get("identity") in seen:
+                continue
             try:
-                trial = Trial.from_json(line)
+                trial = Trial.from_content(content)
             except DataError as error:
-                raise StoreError(f"{str(path)!r} holds a damaged line: {error}") from error
-            if trial.key.identity not in seen:
-                seen.add(trial.key.identity)
+                raise _damaged(path, error) from error
+            identity = trial.key.identity
+            if trial.status is TrialStatus.SUCCESS:
+                seen.add(identity)
+                failures.pop(identity, None)
                 yield trial
+            elif identity not in failures or trial.attempt > failures[identity][0]:
+                failures[identity] = trial.attempt, trial
+        yield from (trial for i, (attempt, trial) in failures.items() if attempt >= requested.get(i, 1))
 
-    def identities(self) -> set[str]:
-        """Identities of all recorded trials, without building them."""
-        found = set()
-        for line, path in self._lines():
-            try:
-                found.add(str(json.loads(line)["identity"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise StoreError(f"{str(path)!r} holds a damaged line ({error!r}): {line[:80]!r}") from error
-        return found
+    def lines(self) -> Iterator[tuple[bytes, Path]]:
+        """Every record's line, and the file that it is in; while a compaction runs, some may come twice."""
+        # The logs first: what is moved from a log to a part in the meantime is then met in the part.
+        yield from LogReader(self.folder).new_lines()
+        for path in parts.part_paths(self.folder):
+            yield from ((line, path) for line in parts.read_lines(path))
 
-    def _lines(self) -> Iterator[tuple[str, Path]]:
-        for path in sorted(self.folder.glob("trials-*.jsonl")):
+    def identities(self) -> Set[str]:
+        """Identities of the recorded trials, but for those that `retry` asked for again; grows with every call.
+
+        Only what is new since the last call is read, so that it may be called before every trial.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read.
+        """
+        self._look()
+        return self._standings.keys()
+
+    def standing_of(self, identity: str) -> int:
+        """:func:`standing` of what the last :meth:`identities` found of a trial; 0 where it is owed."""
+        return self._standings.get(identity, 0)
+
+    def refusals(self) -> dict[str, TaskRefusal]:
+        """Tasks that could not be measured when it was last tried, by key.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read.
+        """
+        found = [line for line, _ in LogReader(self.folder).new_lines() if b'"kind":"refusal"' in line]
+        for path in parts.part_paths(self.folder):
+            found += parts.read_kind(path, "refusal")
+        contents = (content for kind, content in map(from_line, found) if kind == "refusal")
+        refusals = sorted((TaskRefusal(**content) for content in contents), key=lambda refusal: refusal.time)
+        return {refusal.task: refusal for refusal in refusals}
+
+    def to_frame(self) -> pd.DataFrame:
+        """What stands of every trial, without its losses: one row each; quick where the store is compacted.
+
+        Columns: identity, task, learner, configuration (JSON), protocol, seed, fidelity, status, attempt, seconds,
+        finished.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read.
+        """
+        rows, tables = parts.Rows(), []
+        for line, path in LogReader(self.folder).new_lines():
+            rows.add(b"", *_content(line, path))
+            if len(rows) == parts.BLOCK:
+                tables.append(rows.take().select(parts.INDEX))
+        tables.append(rows.take().select(parts.INDEX))
+        tables += [parts.read_columns(path, parts.INDEX) for path in parts.part_paths(self.folder)]
+        frame = parts.to_frame(tables)
+        requests = frame[frame["kind"] == "retry"].groupby("identity")["attempt"].max()
+        frame = frame[frame["kind"] == "trial"].drop(columns="kind")
+        frame["rank"] = standing(frame["status"] == "success", frame["attempt"])
+        if len(requests):
+            frame = frame[frame["rank"] >= frame["identity"].map(requests).fillna(1).astype(int)]
+        frame["number"] = _numbers(frame)
+        if frame["number"].duplicated().any():
+            frame = frame.sort_values("rank", ascending=False, kind="stable").drop_duplicates("number")
+        return frame.drop(columns=["rank", "number"])
+
+    def _look(self) -> None:
+        """Read what is new, the logs first: see :meth:`lines`."""
+        for line, path in self._reader.new_lines():
+            kind, content = _content(line, path)
             try:
-                with open(path, encoding="utf-8", errors="replace") as file:
-                    for line in file:
-                        if line.endswith("\n"):
-                            yield line, path
-            except OSError as error:
-                raise StoreError(f"{str(path)!r} cannot be read: {error}.") from error
+                if kind != "refusal":
+                    self._note(kind, content["identity"], content.get("status"), content.get("attempt", 1))
+            except (KeyError, TypeError) as error:
+                raise _damaged(path, error) from error
+        for path in parts.part_paths(self.folder):
+            if path.name not in self._read_parts:
+                table = parts.read_columns(path, ["kind", "identity", "status", "attempt"])
+                for batch in table.to_batches(parts.BLOCK):
+                    for kind, *values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                        self._note(kind, *values)
+                self._read_parts.add(path.name)
+
+    def _note(self, kind: str, identity: str, status: str | None, attempt: int) -> None:
+        if kind == "trial":
+            rank = int(standing(status == "success", attempt))
+            if rank >= self._requested.get(identity, 1):
+                self._standings[identity] = max(rank, self._standings.get(identity, 0))
+        elif kind == "retry":
+            self._requested[identity] = max(attempt, self._requested.get(identity, 1))
+            if self._standings.get(identity, attempt) < attempt:
+                del self._standings[identity]
+
+
+def _numbers(frame: pd.DataFrame) -> pd.Series:
+    """The same number for records of the same trial only: what the identity is, ten times as fast to compare."""
+    numbers = pd.Series(0, index=frame.index)
+    for name in ("task", "learner", "configuration", "protocol"):
+        words = frame[name].cat
+        numbers = numbers * len(words.categories) + words.codes
+    for name in ("seed", "fidelity"):
+        codes, values = pd.factorize(frame[name])
+        numbers = numbers * len(values) + codes
+    return numbers
+
+
+def _content(line: bytes, path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        return from_line(line)
+    except DataError as error:
+        raise _damaged(path, error) from error
+    except StoreError as error:
+        raise StoreError(f"{str(path)!r} cannot be read: {error}") from error
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{str(path)!r} holds a damaged line: {error}; `metahpo build verify` names every one.")

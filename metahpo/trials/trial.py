@@ -8,9 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from metahpo.exceptions import DataError
 from metahpo.space.configuration import Configuration, to_json
+from metahpo.trials.schema import from_line, to_line
 
 
 class TrialStatus(StrEnum):
@@ -76,9 +78,19 @@ class Trial:
     seconds : float
         Wall-clock seconds of the whole trial.
     peak_memory_bytes : int
-        Largest resident set of the process that ran it.
+        Largest resident set during the trial of the process that ran it and all that it forked.
     versions : dict of str to str
         Versions of the libraries that ran it.
+    attempt : int
+        1, and more for a failed trial that was asked for again.
+    finished : float
+        When it ended, in seconds since the epoch, UTC; 0 where that was not recorded.
+    learning_curve : dict of str to sequence of float
+        Metric name -> loss after each epoch, the mean over the folds; empty for learners without epochs.
+    device : str
+        What it ran on: ``cpu``, or the name of an accelerator.
+    peak_device_memory_bytes : int
+        Most memory of the accelerator that it held; 0 on the CPU.
     """
 
     key: TrialKey
@@ -90,6 +102,11 @@ class Trial:
     seconds: float = 0.0
     peak_memory_bytes: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+    finished: float = 0.0
+    learning_curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    device: str = "cpu"
+    peak_device_memory_bytes: int = 0
 
     def loss(self, metric: str) -> float:
         """Mean loss over the folds; NaN for a failed trial or a metric that was not recorded."""
@@ -97,11 +114,11 @@ class Trial:
         return sum(losses) / len(losses) if losses else math.nan
 
     def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps({"identity": self.key.identity, **asdict(self)}, allow_nan=True, separators=(",", ":"))
+        """One line of JSON; its form is that of :mod:`metahpo.trials.schema`."""
+        return to_line("trial", {"identity": self.key.identity, **asdict(self)})
 
     @classmethod
-    def from_json(cls, line: str) -> Trial:
+    def from_json(cls, line: str | bytes) -> Trial:
         """Inverse of :meth:`to_json`.
 
         Raises
@@ -109,14 +126,19 @@ class Trial:
         DataError
             A line that is no trial, or whose identity is not that of its content.
         """
+        kind, content = from_line(line)
+        if kind != "trial":
+            raise DataError(f"not a trial record but a {kind}: {line[:80]!r}")
+        return cls.from_content(content)
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Trial:
+        """Trial of the content of a line; see :func:`metahpo.trials.schema.from_line`."""
         try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise TypeError(f"a JSON object was expected, not {type(record).__name__}")
-            identity = record.pop("identity")
-            trial = cls(**{**record, "key": TrialKey(**record["key"]), "status": TrialStatus(record["status"])})
+            identity = content.pop("identity")
+            trial = cls(**{**content, "key": TrialKey(**content["key"]), "status": TrialStatus(content["status"])})
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"not a trial record ({error}): {line[:80]!r}") from error
+            raise DataError(f"not a trial record ({error}): {str(content)[:80]}") from error
         if identity != trial.key.identity:
             raise DataError(f"a trial record says it is {identity}, but its content is {trial.key.identity}.")
         return trial

@@ -16,14 +16,15 @@ import pytest
 from sklearn.model_selection import cross_validate
 
 from metahpo.building.assembly import assemble
-from metahpo.building.builder import PLAN_FILE, run_plan, status
+from metahpo.building.builder import run_plan
 from metahpo.building.measurement import Measuring, Protocol
-from metahpo.building.plan import BATCH, Plan, make_plan
+from metahpo.building.plan import PLAN_FILE, Plan, make_plan
+from metahpo.building.status import status
 from metahpo.exceptions import DataError, SpaceError, StoreError, UnknownNameError
 from metahpo.learners.registry import learner_named
 from metahpo.space.configuration import default_configuration, to_json
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import read_task, write_task
+from metahpo.tasks.cache import read_task, write_refusal, write_task
 from metahpo.tasks.metric import METRICS, metric_names
 from metahpo.tasks.task import Task, TaskKind
 from metahpo.trials.store import TrialStore
@@ -67,16 +68,13 @@ def test_every_task_of_a_kind_gets_the_same_design_default_first(small_cache: Pa
             assert made[0] == default_configuration(space)
 
 
-def test_owed_is_the_design_minus_the_store_in_batches_of_one_task_and_learner(small_cache: Path) -> None:
-    plan = small_plan(small_cache, n_configurations=BATCH + 3)
+def test_owed_is_the_design_minus_the_store(small_cache: Path) -> None:
+    plan = small_plan(small_cache)
     keys = list(plan.trials())
+    assert plan.n_trials == len(keys) == 72
     done = {k.identity for k in keys[::3]}
-    batches = plan.owed(done)
-    assert [k.identity for batch in batches for k in batch] == [k.identity for k in keys if k.identity not in done]
-    for batch in batches:
-        assert 1 <= len(batch) <= BATCH
-        assert len({(k.task, k.learner) for k in batch}) == 1
-    assert plan.owed({k.identity for k in keys}) == []
+    assert [k.identity for k in plan.owed(done)] == [k.identity for k in keys if k.identity not in done]
+    assert list(plan.owed({k.identity for k in keys})) == []
 
 
 def test_more_configurations_keep_the_trials_that_are_made(small_cache: Path) -> None:
@@ -215,20 +213,42 @@ def test_a_finished_build_has_nothing_left_to_do(built: Path, small_cache: Path)
     before = sorted((p.name, p.stat().st_size) for p in built.glob("trials-*"))
     run_plan(small_plan(small_cache), built, n_jobs=1)
     assert sorted((p.name, p.stat().st_size) for p in built.glob("trials-*")) == before
-    table = status(built)
+    table = status(built).by_learner
     assert list(table.loc["all", ["planned", "done", "owed", "success"]]) == [72, 72, 0, 72]
 
 
-def test_a_build_stops_with_an_error_where_a_dataset_is_damaged(tmp_path: Path, small_cache: Path) -> None:
+def test_a_task_that_cannot_be_measured_is_named_and_the_build_goes_on_and_tries_it_again(
+    tmp_path: Path, small_cache: Path
+) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    for suffix in (".json", ".parquet"):
-        (cache / f"s0{suffix}").write_bytes((small_cache / f"s0{suffix}").read_bytes())
-    plan = make_plan(cache, keys=["s0"], learners=["linear"], n_configurations=2, protocol=Protocol(n_folds=2))
+    for key in ("s0", "s1"):
+        for suffix in (".json", ".parquet"):
+            (cache / f"{key}{suffix}").write_bytes((small_cache / f"{key}{suffix}").read_bytes())
+    plan = make_plan(cache, keys=["s0", "s1"], learners=["linear"], n_configurations=2, protocol=Protocol(n_folds=2))
+    write_refusal(cache, "404", "unknown to OpenML")
+    (cache / "s2.json").write_text("{damaged")
+    (cache / "s2.parquet").write_bytes(b"")
+    assert make_plan(cache, min_rows=10, n_configurations=2).tasks == plan.tasks
+    whole = (cache / "s0.parquet").read_bytes()
     (cache / "s0.parquet").write_bytes(b"damaged")
-    with pytest.raises(StoreError, match=r"s0.parquet' is damaged"):
+    for _ in range(2):
         run_plan(plan, tmp_path / "build", n_jobs=1)
-    assert status(tmp_path / "build").loc["all", "owed"] == 2  # not recorded as the learner's failure
+        state = status(tmp_path / "build")
+        assert state.by_task["linear"].to_dict() == {"s0": "0/2", "s1": "2/2"}
+        assert list(state.refusals) == ["s0"]
+        assert "s0.parquet' is damaged" in state.refusals["s0"]
+        assert "task s0 cannot be measured" in str(state)
+        assert state.left_out["404"] == "unknown to OpenML"
+        assert "s2.json' cannot be read" in state.left_out["s2"]
+        assert "dataset 404 is in no plan: unknown to OpenML" in str(state)
+    lines = [line for p in (tmp_path / "build").glob("*.jsonl") for line in p.read_text().splitlines()]
+    assert len(lines) == 3  # two trials, and one refusal, not one at each start
+    (cache / "s0.parquet").write_bytes(whole)
+    run_plan(plan, tmp_path / "build", n_jobs=1)
+    state = status(tmp_path / "build")
+    assert state.by_learner.loc["all", "done"] == 4
+    assert state.refusals == {}
 
 
 def test_a_folder_that_cannot_be_written_is_named(small_cache: Path, tmp_path: Path) -> None:
@@ -251,11 +271,11 @@ def recorded_build(folder: Path, cache: Path, keep: float = 1.0) -> list[TrialKe
 def test_status_counts_what_is_planned_done_owed_and_failed(tmp_path: Path, small_cache: Path) -> None:
     folder = tmp_path / "build"
     recorded_build(folder, small_cache, keep=0.0)
-    nothing = status(folder)
+    nothing = status(folder).by_learner
     assert list(nothing.loc["all", ["planned", "done", "owed"]]) == [72, 0, 72]
     keys = recorded_build(folder, small_cache, keep=0.5)
     TrialStore(folder).append([record(TrialKey("else", "svm", {}, "v1"))])  # of another plan: not counted
-    table = status(folder)
+    table = status(folder).by_learner
     assert list(table.index) == ["linear", "svm", "all"]
     assert list(table.loc["all", ["planned", "done", "owed", "success", "timeout"]]) == [72, 36, 36, 29, 7]
     assert table.loc["svm", "done"] == sum(k.learner == "svm" for k in keys)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,12 +19,14 @@ import pytest
 
 from metahpo.building.measurement import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
-from metahpo.exceptions import StoreError
+from metahpo.building.trial_worker import GRACE_SECONDS
+from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
 from metahpo.space.configuration import default_configuration
 from metahpo.tasks.cache import write_task
 from metahpo.tasks.metric import metric_names
-from metahpo.trials.trial import TrialKey, TrialStatus
+from metahpo.trials.records import TaskRefusal
+from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 PROTOCOL = Protocol(n_folds=2, max_rows=4000)
 GENEROUS = Limits(seconds=120.0)
@@ -41,6 +45,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if key != "overflow":
             kind, frame["target"] = "classification", frame["target"] > 0
         write_task(folder, key, frame, "target", {"name": key, "kind": kind})
+    for key, target in (("constant", ["a"] * 60), ("missing", [None] * 60)):
+        frame = pd.DataFrame({"a": rng.standard_normal(60), "target": target})
+        write_task(folder, key, frame, "target", {"name": key, "kind": "classification"})
     (folder / "damaged.parquet").write_bytes(b"no longer what it was")
     return folder
 
@@ -56,6 +63,12 @@ def key(learner: str = "linear", task: str = "small", **configuration: Any) -> T
     return TrialKey(task, learner, configuration, PROTOCOL.name)
 
 
+def measured(process: TrialProcess, key: TrialKey) -> Trial:
+    trial = process.run(key)
+    assert isinstance(trial, Trial)
+    return trial
+
+
 def children() -> list[int]:
     """Process ids of the children of this process."""
     found = []
@@ -66,13 +79,13 @@ def children() -> list[int]:
 
 def own_child(process: TrialProcess) -> int:
     """Process id of its child; other tests of this process may have children of their own."""
-    assert process._process is not None
-    return process._process.pid
+    assert process._child is not None
+    return process._child.process.pid
 
 
 def test_a_finished_trial_holds_every_metric_fold_and_second(process: TrialProcess) -> None:
     default = default_configuration(learner_named("svm", "classification").space)
-    trial = process.run(key("svm", **default))
+    trial = measured(process, key("svm", **default))
     assert (trial.status, trial.message) == (TrialStatus.SUCCESS, "")
     assert set(trial.fold_losses) == set(metric_names("classification"))
     assert all(len(folds) == 2 for folds in trial.fold_losses.values())
@@ -83,16 +96,16 @@ def test_a_finished_trial_holds_every_metric_fold_and_second(process: TrialProce
 
 
 def test_the_process_is_reused_and_a_trial_repeats_exactly(process: TrialProcess) -> None:
-    first = process.run(key("random_forest"))
+    first = measured(process, key("random_forest"))
     before = children()
-    assert process.run(key("random_forest")).fold_losses == first.fold_losses
+    assert measured(process, key("random_forest")).fold_losses == first.fold_losses
     assert children() == before
 
 
 def test_what_a_learner_prints_does_not_break_the_pipe(process: TrialProcess) -> None:
-    trial = process.run(key("svm", verbose=True))  # libsvm prints to standard output from C
+    trial = measured(process, key("svm", verbose=True))  # libsvm prints to standard output from C
     assert trial.status is TrialStatus.SUCCESS
-    assert process.run(key()).status is TrialStatus.SUCCESS
+    assert measured(process, key()).status is TrialStatus.SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -106,66 +119,208 @@ def test_what_a_learner_prints_does_not_break_the_pipe(process: TrialProcess) ->
     ids=lambda value: str(value) if isinstance(value, TrialStatus) else "",
 )
 def test_a_failing_trial_is_data(process: TrialProcess, of: TrialKey, status: TrialStatus, message: str) -> None:
-    trial = process.run(of)
+    trial = measured(process, of)
     assert trial.status is status
     assert trial.fold_losses == {}
     assert np.isnan(trial.loss("r2"))
     assert re.search(message, trial.message)
 
 
-def test_a_dataset_that_cannot_be_read_is_an_error_and_no_trial(process: TrialProcess) -> None:
-    for task, message in (("damaged", "is damaged"), ("nowhere", "no dataset 'nowhere'")):
-        with pytest.raises(StoreError, match=message):
-            process.run(key(task=task))
-    assert process.run(key()).status is TrialStatus.SUCCESS
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        ("damaged", "is damaged: expected SHA-256"),
+        ("nowhere", "no dataset 'nowhere'"),
+        ("constant", "at least two"),
+        ("missing", "missing"),
+    ],
+)
+def test_a_task_that_cannot_be_measured_is_no_trial_but_refused(process: TrialProcess, task: str, reason: str) -> None:
+    refusal = process.run(key(task=task))
+    assert isinstance(refusal, TaskRefusal)
+    assert refusal.task == task
+    assert reason in refusal.reason
+    assert measured(process, key()).status is TrialStatus.SUCCESS
 
 
 def test_a_hanging_trial_is_stopped_and_the_next_one_runs(process: TrialProcess) -> None:
-    process.run(key(task="large"))  # started and warm, so that the limit meets the learner
+    measured(process, key(task="large"))  # started and warm, so that the limit meets the learner
     before = own_child(process)
     process.limits = Limits(seconds=0.3)
     start = time.perf_counter()
-    trial = process.run(key("boosting", "large", **SLOW))
+    trial = measured(process, key("boosting", "large", **SLOW))
     assert time.perf_counter() - start < 10.0
     process.limits = GENEROUS
     assert (trial.status, trial.message, trial.fold_losses) == (TrialStatus.TIMEOUT, "stopped after 0.3 s", {})
-    assert process.run(key()).status is TrialStatus.SUCCESS
+    assert measured(process, key()).status is TrialStatus.SUCCESS
     assert own_child(process) != before
 
 
-@pytest.mark.parametrize(
-    ("blow", "status"), [(signal.SIGSEGV, TrialStatus.CRASHED), (signal.SIGKILL, TrialStatus.OUT_OF_MEMORY)]
-)
-def test_a_process_that_dies_is_recorded_and_replaced(
-    process: TrialProcess, blow: signal.Signals, status: TrialStatus
-) -> None:
-    process.run(key(task="large"))
-    child = own_child(process)
-    timer = threading.Timer(0.3, os.kill, (child, blow))
-    timer.start()
-    trial = process.run(key("boosting", "large", **SLOW))
-    timer.join()
-    assert (trial.status, trial.message) == (status, f"the process ended with exit code {-blow}")
-    assert process.run(key()).status is TrialStatus.SUCCESS
-
-
 def test_a_process_that_died_between_trials_is_replaced(process: TrialProcess) -> None:
-    process.run(key())
+    measured(process, key())
     child = own_child(process)
     os.kill(child, signal.SIGKILL)
     time.sleep(0.1)
-    assert process.run(key()).status is TrialStatus.SUCCESS
+    assert measured(process, key()).status is TrialStatus.SUCCESS
     assert own_child(process) != child
 
 
-def test_a_trial_that_eats_memory_is_recorded_and_the_process_lives_on(cache: Path) -> None:
-    wide = pd.DataFrame({f"x{i}": np.zeros(300_000) for i in range(20)} | {"target": np.arange(300_000) % 2})
-    write_task(cache, "wide", wide, "target", {"name": "wide", "kind": "classification"})
-    small = TrialProcess(cache, PROTOCOL, Limits(seconds=120.0, memory_bytes=64 << 20))
+# --- learners that misbehave ----------------------------------------------------------------------------------------
+
+MEMORY = 900 << 20
+
+
+@pytest.fixture(scope="module")
+def strict(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialProcess]:
+    """A trial process with tight limits that finds the learners of planted.py."""
+    folder = tmp_path_factory.mktemp("pids")
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {"PYTHONPATH": path, "PLANTED_PIDS": str(folder / "pids")}
+    process = TrialProcess(cache, PROTOCOL, Limits(60.0, MEMORY), environment)
+    yield process
+    process.close()
+
+
+@pytest.mark.parametrize(
+    ("deed", "amount", "status", "message"),
+    [
+        ("eat", 2000, TrialStatus.OUT_OF_MEMORY, r"held \d+ MiB of memory; the limit is 900 MiB"),
+        ("devour", 4000, TrialStatus.OUT_OF_MEMORY, r"held \d+ MiB of memory; the limit is 900 MiB"),
+        ("fork_and_eat", 2000, TrialStatus.OUT_OF_MEMORY, r"held \d+ MiB of memory; the limit is 900 MiB"),
+        ("overreach", 0, TrialStatus.OUT_OF_MEMORY, "Unable to allocate"),
+        ("segfault", 0, TrialStatus.CRASHED, "the process died of SIGSEGV"),
+        ("abort", 0, TrialStatus.CRASHED, "the process died of SIGABRT"),
+        ("leave", 0, TrialStatus.CRASHED, "SystemExit: 3"),
+        ("vanish", 0, TrialStatus.CRASHED, "the process ended with exit code 0"),
+        ("suicide", 0, TrialStatus.CRASHED, "killed by SIGKILL 3 times, from outside"),
+        ("complain", 0, TrialStatus.CRASHED, "RuntimeError: I will not"),
+        ("nonsense", 0, TrialStatus.DIVERGED, "not finite"),
+        ("chatter", 0, TrialStatus.SUCCESS, ""),
+        ("fork", 0, TrialStatus.SUCCESS, ""),
+        ("fork_and_segfault", 0, TrialStatus.CRASHED, "the process died of SIGSEGV"),
+        ("fork_and_return", 0, TrialStatus.SUCCESS, ""),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) and value.isidentifier() else "",
+)
+def test_a_learner_that_misbehaves__status_in_time_and_nothing_left(
+    strict: TrialProcess, deed: str, amount: float, status: TrialStatus, message: str
+) -> None:
+    pids = Path(strict.environment["PLANTED_PIDS"])
+    pids.unlink(missing_ok=True)
+    assert measured(strict, key()).status is TrialStatus.SUCCESS  # warm: the limits meet the learner
+    trial = measured(strict, key(f"planted:{deed}", amount=amount))
+    assert trial.status is status
+    assert re.search(message, trial.message) if message else trial.message == ""
+    assert trial.seconds < strict.limits.seconds + 2.0
+    if deed in ("eat", "devour", "fork_and_eat"):
+        assert trial.peak_memory_bytes > MEMORY
+    neighbour = measured(strict, key())
+    assert neighbour.status is TrialStatus.SUCCESS
+    assert neighbour.peak_memory_bytes < MEMORY  # its own, not that of the trial before
+    left = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
+    assert bool(left) == (deed in ("fork", "fork_and_segfault"))
+    wait_until_gone(left)
+
+
+def test_a_learner_that_hangs_in_c_and_is_deaf_to_sigterm_ends_at_its_limit(strict: TrialProcess) -> None:
+    measured(strict, key())
+    strict.limits = Limits(2.0, MEMORY)
+    trial = measured(strict, key("planted:hang", amount=0.0))
+    strict.limits = Limits(60.0, MEMORY)
+    assert (trial.status, trial.message) == (TrialStatus.TIMEOUT, "stopped after 2 s")
+    assert 2.0 <= trial.seconds <= 12.0  # generous: the machine may be busy
+    assert measured(strict, key()).status is TrialStatus.SUCCESS
+
+
+def test_no_library_takes_more_than_one_thread(strict: TrialProcess) -> None:
+    trial = measured(strict, key("planted:count_threads", amount=0.0))
+    assert (trial.status, trial.message) == (TrialStatus.SUCCESS, "")
+
+
+def strike(process: TrialProcess, blow: signal.Signals) -> threading.Thread:
+    """Send a signal to the process of the trial that is about to doze."""
+    dozing = Path(process.environment["PLANTED_PIDS"]).with_name("dozing")
+    dozing.unlink(missing_ok=True)
+
+    def run() -> None:
+        while not (dozing.exists() and dozing.read_text()):
+            time.sleep(0.01)
+        os.kill(int(dozing.read_text()), blow)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("blow", "status", "message"),
+    [
+        (signal.SIGSEGV, TrialStatus.CRASHED, "the process died of SIGSEGV"),
+        (signal.SIGBUS, TrialStatus.CRASHED, "the process died of SIGBUS"),
+        (signal.SIGKILL, TrialStatus.SUCCESS, ""),  # an operator's or the cluster's: the trial ran again
+        (signal.SIGTERM, TrialStatus.SUCCESS, ""),
+    ],
+)
+def test_a_fault_of_the_process_is_a_crash_and_a_kill_from_outside_is_none(
+    strict: TrialProcess, blow: signal.Signals, status: TrialStatus, message: str
+) -> None:
+    striker = strike(strict, blow)
+    trial = measured(strict, key("planted:doze_once", amount=0.0))
+    striker.join()
+    assert (trial.status, trial.message) == (status, message)
+    assert measured(strict, key()).status is TrialStatus.SUCCESS
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10.0
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
     try:
-        trial = small.run(key(task="wide"))
-        assert (trial.status, trial.fold_losses) == (TrialStatus.OUT_OF_MEMORY, {})
-        assert "failed" in trial.message or "memory" in trial.message or "allocate" in trial.message
-        assert small.run(key()).status is TrialStatus.SUCCESS
-    finally:
-        small.close()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_limit_below_what_the_libraries_hold_is_an_error(cache: Path) -> None:
+    process = TrialProcess(cache, PROTOCOL, Limits(memory_bytes=1 << 20))
+    with pytest.raises(MetaHPOError, match=r"holds \d+ MiB of memory before its first trial, .* limit is 1 MiB; allow"):
+        measured(process, key())
+    assert process._child is None
+
+
+def test_trial_processes_end_with_a_killed_parent_even_in_a_hanging_trial(strict: TrialProcess) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\n"
+        "from metahpo.building.measurement import Protocol\n"
+        "from metahpo.building.trial_process import Limits, TrialProcess\n"
+        "from metahpo.trials.trial import TrialKey\n"
+        "protocol = Protocol(n_folds=2, max_rows=4000)\n"
+        "process = TrialProcess(Path(sys.argv[1]), protocol, Limits(2.0))\n"
+        "process.run(TrialKey('small', 'linear', {}, protocol.name))\n"
+        "print(process._child.process.pid, flush=True)\n"
+        "process.run(TrialKey('small', 'planted:' + sys.argv[2], {'amount': 0.0}, protocol.name))\n"
+    )
+    parents = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(strict.cache), deed],
+            env={**os.environ, **strict.environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for deed in ("doze", "hang")
+    ]
+    found = []
+    for parent in parents:
+        assert parent.stdout is not None
+        found.append(int(parent.stdout.readline()))
+        time.sleep(0.5)
+        parent.kill()
+        parent.communicate()
+    deadline = time.monotonic() + 2.0 + GRACE_SECONDS + 20.0
+    while any(alive(pid) for pid in found):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,42 @@ def test_five_learners_for_each_kind() -> None:
 def test_an_unknown_learner_is_refused_with_those_that_exist() -> None:
     with pytest.raises(UnknownNameError, match="unknown regression learner 'xgboost'; known are: linear, svm, random_"):
         learner_named("xgboost", "regression")
+
+
+OWN = """
+from ConfigSpace import ConfigurationSpace, Integer
+from sklearn.neighbors import KNeighborsClassifier
+
+from metahpo.learners.learner import Learner
+
+def knn(kind):
+    space = ConfigurationSpace()
+    space.add(Integer("n_neighbors", (1, 30), default=5))
+    return Learner("own_learners:knn", kind, space, KNeighborsClassifier, "scaled")
+
+def misnamed(kind):
+    return knn(kind)
+
+def nothing(kind):
+    return None
+"""
+
+
+def test_a_learner_of_ones_own_is_named_by_the_function_that_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_learners.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    learner = learner_named("own_learners:knn", "classification")
+    assert default_configuration(learner.space) == {"n_neighbors": 5}
+    for name, message in (
+        ("own_learners:missing", "has no attribute 'missing'; the module must lie on PYTHONPATH"),
+        ("no_such_module:knn", "No module named 'no_such_module'; the module must lie on PYTHONPATH"),
+        ("own_learners:misnamed", "not a Learner of that name and kind"),
+        ("own_learners:nothing", "The function returned None"),
+    ):
+        with pytest.raises(UnknownNameError, match=message):
+            learner_named(name, "classification")
 
 
 @pytest.mark.parametrize("name", learner_names("classification"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from sklearn.gaussian_process.kernels import Matern
 
-from metahpo.surrogates.kernels import DeepKernel, matern52
+from metahpo.surrogates.kernels import FEATURE_MAPS, DeepKernel, FeatureMap, matern52
 
 
 def test_matern_is_the_one_of_scikit_learn() -> None:
@@ -30,12 +31,12 @@ def test_gradients_are_finite_where_configurations_coincide() -> None:
     assert torch.isfinite(X.grad).all()
 
 
-def test_deep_kernel_is_a_covariance() -> None:
-    kernel = DeepKernel(4).double()
+@pytest.mark.parametrize("features", FEATURE_MAPS)
+def test_deep_kernel_is_a_covariance(features: FeatureMap) -> None:
+    kernel = DeepKernel(4, features).double()
     X = torch.rand(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     place = kernel.locate(X)
     K = kernel(place, place).detach()
     torch.testing.assert_close(K, K.T)
     assert torch.linalg.eigvalsh(K).min() > -1e-6
-    expected = kernel.log_variance_deep.exp() + kernel.log_variance_plain.exp()
-    torch.testing.assert_close(K.diagonal(), expected.detach().expand(40), atol=1e-6, rtol=0)
+    torch.testing.assert_close(K.diagonal(), kernel.variance().detach().expand(40), atol=1e-6, rtol=0)

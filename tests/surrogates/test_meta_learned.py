@@ -14,6 +14,7 @@ from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.score import normal_scores
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.surrogates.training import train_on_tables, train_surrogate
 from tests.contracts.surrogate_contract import SurrogateContract
@@ -137,3 +138,15 @@ def test_an_unseen_space_of_rows_answers_between_recorded_configurations(bowls: 
     assert SpaceEncoder(space).n_columns == 3
     line = np.linspace(0, 1, 50)[:, None] * np.ones((1, 3))
     assert np.abs(np.diff(bowls.posterior(line).mixture_mean())).max() < 0.5  # no cliffs
+
+
+@pytest.mark.parametrize("n_trials", [0, 5, 20])
+def test_intervals_hold_away_from_the_recorded_configurations(bowls: MetaLearnedSurrogate, n_trials: int) -> None:
+    covered = []
+    for i, where in enumerate(np.linspace(0.07, 0.93, 10)):
+        task = bowl("new", where, 3.0, 120, 100 + i, shared=False)
+        z = normal_scores(task.loss)
+        observed = (task.X[:n_trials], task.loss[:n_trials]) if n_trials else None
+        posterior = bowls.posterior(task.X[20:], observed, task.meta_features)
+        covered.append(np.abs(posterior.cdf(z[20:]) - 0.5) < 0.4)
+    assert 0.65 < np.mean(covered) <= 0.97

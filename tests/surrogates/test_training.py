@@ -64,6 +64,14 @@ def test_one_task_is_too_few(n_tasks: int) -> None:
         train_on_tables(world(2)[:n_tasks], settings=TINY)
 
 
+def test_two_tasks_with_a_handful_of_trials_are_enough() -> None:
+    tables = [TaskTable(t.task, t.family, t.X[:5], t.loss[:5], t.meta_features) for t in world(2)]
+    surrogate = train_on_tables(tables, settings=TINY)
+    posterior = surrogate.posterior(tables[0].X, (tables[0].X[:2], tables[0].loss[:2]))
+    assert np.isfinite(posterior.mean).all()
+    assert np.isfinite(posterior.std).all()
+
+
 def test_a_meta_dataset_is_learnt_from_by_space_and_metric() -> None:
     rng = np.random.default_rng(0)
     X = rng.random((12, 2))
@@ -80,7 +88,7 @@ def test_a_meta_dataset_is_learnt_from_by_space_and_metric() -> None:
 
 def test_source_functions_follow_their_records_where_the_design_is_shared() -> None:
     tables = [SourceTask.from_table(t) for t in world(4)]
-    kernel = DeepKernel(3).double().requires_grad_(False)
+    kernel = DeepKernel(3, "network").double().requires_grad_(False)
     kernel.log_noise.fill_(-9.0)
     Z = torch.tensor(reference_configurations([t.X.numpy() for t in tables], 100, np.random.default_rng(0)))
     assert len(Z) == 30

@@ -12,6 +12,7 @@ from metahpo.surrogates import scale
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
+from metahpo.surrogates.sources import SourceValues
 from metahpo.surrogates.transfer import (
     MIN_NOISE,
     Described,
@@ -31,7 +32,7 @@ WIDE = 1e7
 @pytest.fixture
 def mixture() -> Mixture:
     torch.manual_seed(0)
-    return Mixture(DeepKernel(D).double().requires_grad_(False), Regimes().double().requires_grad_(False))
+    return Mixture(DeepKernel(D, "network").double().requires_grad_(False), Regimes().double().requires_grad_(False))
 
 
 @pytest.fixture
@@ -40,7 +41,8 @@ def described(mixture: Mixture) -> tuple[Described, Described]:
     X = torch.rand(N + M, D, dtype=torch.float64, generator=generator)
     functions = torch.randn(N + M, T, dtype=torch.float64, generator=generator)
     alpha = torch.softmax(torch.randn(T, dtype=torch.float64, generator=generator), 0)
-    everything = describe(mixture.kernel.locate(X), functions, alpha)
+    recorded = 0.1 * torch.randn(N + M, 2, dtype=torch.float64, generator=generator)
+    everything = describe(SourceValues(mixture.kernel.locate(X), functions, recorded), alpha)
     return everything.rows(torch.arange(N)), everything.rows(torch.arange(N, N + M))
 
 
@@ -58,6 +60,7 @@ def dense(mixture: Mixture, a: Described, b: Described, j: int, t: int) -> tuple
         type(a.place)(torch.cat([a.place.deep, b.place.deep]), torch.cat([a.place.plain, b.place.plain])),
         torch.cat([a.mean, b.mean]),
         torch.cat([a.deviations, b.deviations]),
+        torch.cat([a.recorded, b.recorded]),
     )
     r = mixture.regimes
     d = both.deviations[:, t]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,17 @@ import pandas as pd
 import pytest
 
 from metahpo.exceptions import DataError, StoreError
-from metahpo.tasks.cache import cached_keys, read_sidecar, read_task, read_tasks, write_task
+from metahpo.tasks.cache import (
+    cached_keys,
+    forget_refusal,
+    read_refusals,
+    read_sidecar,
+    read_task,
+    read_tasks,
+    verify,
+    write_refusal,
+    write_task,
+)
 from metahpo.tasks.task import Task
 
 FRAME = pd.DataFrame(
@@ -123,5 +134,52 @@ def test_what_is_not_known_has_a_default(folder: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"dataset 'toys' cannot be written to .*file"):
+    with pytest.raises(StoreError, match=r"'toys.parquet' cannot be written to .*file"):
         write_task(tmp_path / "file", "toys", FRAME, "class", ABOUT)
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [("31", "--data-ids 31"), ("task-7", "--task-ids 7"), ("toys2", "")],
+)
+def test_what_is_missing_names_the_command_that_brings_it(folder: Path, key: str, wanted: str) -> None:
+    with pytest.raises(StoreError, match=f"no dataset '{key}'") as error:
+        read_task(folder, key)
+    assert (f"`metahpo build prefetch --cache {folder} {wanted}` brings" in str(error.value)) == bool(wanted)
+
+
+def test_a_refusal_is_told_until_the_dataset_comes(folder: Path) -> None:
+    write_refusal(folder, "31", "it has no target")
+    assert read_refusals(folder) == {"31": {"reason": "it has no target"}}
+    assert cached_keys(folder) == ["toys"]
+    with pytest.raises(DataError, match="dataset '31' cannot be used: it has no target"):
+        read_task(folder, "31")
+    write_task(folder, "31", FRAME, "class", ABOUT)
+    assert read_refusals(folder) == {}
+    forget_refusal(folder, "31")
+    (folder / "refusals" / "32.json").write_text("{")
+    (folder / "refusals" / "33.json").write_text("[]")
+    assert read_refusals(folder) == {}
+
+
+def test_verify_finds_what_reading_would(folder: Path) -> None:
+    assert verify(folder, "toys")["name"] == "toys"
+    data = folder / "toys.parquet"
+    data.write_bytes(data.read_bytes()[:-10])
+    with pytest.raises(StoreError, match="is damaged"):
+        verify(folder, "toys")
+    change_sidecar(folder, sha256=hashlib.sha256(data.read_bytes()).hexdigest())
+    assert verify(folder, "toys")
+    with pytest.raises(StoreError, match="cannot be read as Parquet"):
+        read_task(folder, "toys")
+
+
+def test_columns_that_parquet_cannot_hold_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    for frame in (
+        pd.DataFrame({"a": [1, "x", [2]]}, dtype=object),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame({"a": pd.Series(["\ud800"], dtype=object)}),
+    ):
+        with pytest.raises(DataError, match=r"'bad.parquet' cannot be written as Parquet: .* of different names"):
+            write_task(tmp_path, "bad", frame, "a", ABOUT)
+    assert list(tmp_path.iterdir()) == []

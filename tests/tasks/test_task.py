@@ -46,6 +46,13 @@ def with_column(values: Any) -> pd.DataFrame:
         (X, np.r_[np.inf, np.linspace(0, 1, N - 1)], {}, "y holds infinite values"),
         (X, np.r_[-np.inf, np.linspace(0, 1, N - 1)], {"kind": "regression"}, "y holds infinite values"),
         (X, ["low", "high"] * 20, {"kind": "regression"}, "must be numeric, but y holds 'low'"),
+        (X, ["1", "inf"] * 20, {"kind": "regression"}, "must be finite, but y holds text such as 'inf'"),
+        (X, pd.Series([np.inf, None] * 20, dtype=object), {}, "y holds infinite values"),
+        (X, [10**400, 1] * 20, {}, "y holds integers beyond the range of float64"),
+        (X, pd.date_range("2024-01-01", periods=N), {}, "y holds values of type datetime64; give numbers"),
+        (X, pd.date_range("2024-01-01", periods=N).date, {}, "y holds values of type date; give numbers"),
+        (X, pd.timedelta_range("0s", periods=N), {}, "y holds values of type timedelta64; give numbers"),
+        (X, np.arange(N) * 1j, {}, "y holds values of type complex; give numbers"),
         (X, Y, {"kind": "clustering"}, r"\['classification', 'regression'\], but is 'clustering'"),
         (X, Y, {"categorical": ["colour"]}, r"\['colour'\] are not in X, whose columns are \['a', 'b'\]"),
         (with_column(np.r_[np.inf, np.zeros(N - 1)]), Y, {}, "'new' holds infinite values; replace them by NaN"),
@@ -59,49 +66,6 @@ def with_column(values: Any) -> pd.DataFrame:
 def test_bad_input_is_refused_with_what_came(features: Any, target: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Task.from_arrays(features, target, **options)
-
-
-@pytest.mark.parametrize(
-    ("values", "treatment"),
-    [
-        ([np.nan] * N, "all missing and was dropped"),
-        ([None] * N, "all missing and was dropped"),
-        ([f"sentence number {i}" for i in range(N - 1)] + [None], None),  # few rows: names, not text
-        (pd.date_range("2024-01-01", periods=N), "dates and became days since 1970-01-01"),
-        (pd.date_range("2024-01-01", periods=N, tz="Europe/Berlin"), "dates and became days since 1970-01-01"),
-        (pd.timedelta_range("0s", periods=N, freq="12h"), "durations and became days"),
-    ],
-)
-def test_odd_columns_are_treated_and_the_treatment_told(values: Any, treatment: str | None) -> None:
-    task = Task.from_arrays(with_column(values), Y)
-    if treatment is None:
-        assert task.treatments == ()
-        assert task.categorical == ("new",)
-    else:
-        assert [treatment in note and "'new'" in note for note in task.treatments] == [True]
-        assert ("new" in task.X.columns) == ("dropped" not in treatment)
-        assert "new" not in task.categorical
-
-
-def test_dates_and_durations_become_days() -> None:
-    frame = pd.DataFrame(
-        {
-            "date": pd.to_datetime(["1970-01-02 00:00", "NaT", "1970-01-03 12:00"]),
-            "span": pd.to_timedelta(["1 day", "36 hours", None]),
-        }
-    )
-    task = Task.from_arrays(frame, [0, 1, 0])
-    np.testing.assert_array_equal(task.X["date"], [1.0, np.nan, 2.5])
-    np.testing.assert_array_equal(task.X["span"], [1.0, 1.5, np.nan])
-
-
-def test_free_text_is_dropped_and_a_declared_category_kept() -> None:
-    text = [f"sentence number {i}" for i in range(120)]
-    frame = pd.DataFrame({"a": np.arange(120.0), "text": text})
-    task = Task.from_arrays(frame, np.arange(120) % 2)
-    assert list(task.X.columns) == ["a"]
-    assert "'text' looks like text (120 distinct values)" in task.treatments[0]
-    assert Task.from_arrays(frame, np.arange(120) % 2, categorical=["text"]).categorical == ("text",)
 
 
 def test_rows_without_a_target_are_dropped_with_their_features() -> None:
@@ -128,39 +92,6 @@ def test_a_missing_label_is_no_class(y: Any) -> None:
     assert task.classes == ("no", "yes")
     assert task.y.tolist() == [1, 0, 1]
     assert task.y.dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("values", "is_category"),
-    [
-        (["u", "v"] * 20, True),
-        (pd.Series(["u", None] * 20, dtype="string"), True),
-        (pd.Categorical([1, 2] * 20), True),
-        ([True, False] * 20, True),
-        (pd.Series([True, None] * 20, dtype="boolean"), True),
-        (pd.Series([1, None] * 20, dtype="Int64"), False),
-        (pd.Series([1.5, None] * 20, dtype="Float64"), False),
-        (pd.Series([1, 2.5, None, 4] * 10, dtype=object), False),
-        (pd.arrays.SparseArray([0.0, 1.0] * 20), False),
-        (np.arange(N, dtype=np.uint8), False),
-        (np.arange(N, dtype=np.float32), False),
-    ],
-)
-def test_kinds_of_columns(values: Any, is_category: bool) -> None:
-    task = Task.from_arrays(with_column(values), Y)
-    assert ("new" in task.categorical) == is_category
-    missing = pd.isna(pd.Series(values))
-    assert (task.X["new"].isna().to_numpy() == missing.to_numpy()).all()
-    if is_category:
-        assert all(isinstance(c, str) for c in task.X["new"].cat.categories)
-    else:
-        assert task.X["new"].dtype == np.float64
-
-
-def test_numbers_in_lists_beside_strings_stay_numbers() -> None:
-    task = Task.from_arrays([["red", 1.5], ["blue", None], ["red", 3]], [0, 1, 0])
-    assert (task.categorical, task.numeric) == (("x0",), ("x1",))
-    np.testing.assert_array_equal(task.X["x1"], [1.5, np.nan, 3.0])
 
 
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix, lambda a: a.tolist(), pd.DataFrame])
@@ -192,6 +123,8 @@ def test_the_index_of_y_does_not_matter_and_input_is_not_changed() -> None:
         (np.linspace(0, 1, N), "regression"),
         (np.arange(N), "regression"),  # more than 20 distinct numbers, more than 5 % of the rows
         (np.arange(N) * 3.0, "regression"),
+        (np.linspace(-1.0, 1.0, N) * 1e308, "regression"),  # their span is beyond float64
+        (np.where(Y, 2**62, 2**62 + 1024), "classification"),
         (np.arange(1000) % 30, "classification"),  # 30 values, 3 % of the rows
         (pd.Series([1.5, None, 2.5, 3.0] * 10, dtype="Float64"), "regression"),
     ],

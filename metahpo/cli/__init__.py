@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metahpo import __version__
+from metahpo.cli import build
 from metahpo.exceptions import MetaHPOError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 1 with a message on an error of the user's, 130 when interrupted."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(build.with_verb(sys.argv[1:] if arguments is None else arguments))
     try:
         options.run(options)
     except MetaHPOError as error:
@@ -30,32 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"metahpo {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    prefetch = commands.add_parser("prefetch", help="fetch datasets from OpenML; started again, it goes on")
-    prefetch.add_argument("--cache", type=Path, required=True, help="dataset cache to fill")
-    wanted = prefetch.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("--suite", help="name or id of a benchmark suite, such as OpenML-CC18")
-    wanted.add_argument("--data-ids", nargs="+", type=int, default=[], metavar="ID")
-    wanted.add_argument("--task-ids", nargs="+", type=int, default=[], metavar="ID")
-    prefetch.add_argument("--server", help="URL of the XML API (default: that of the OpenML client)")
-    prefetch.set_defaults(run=_prefetch)
-
-    build = commands.add_parser("build", help="tune learners over many datasets; started again, it goes on")
-    build.add_argument("folder", type=Path, help="folder of the build: plan and trial store")
-    build.add_argument("--cache", type=Path, required=True, help="dataset cache: KEY.parquet and KEY.json files")
-    build.add_argument("--tasks", nargs="+", metavar="KEY", help="datasets by key (default: all of the cache that fit)")
-    build.add_argument("--learners", nargs="+", help="default: all")
-    build.add_argument("--configurations", type=int, default=32, help="a learner and task, default first (default: 32)")
-    build.add_argument("--folds", type=int, default=3, help="folds of the cross-validation (default: 3)")
-    build.add_argument("--max-rows", type=int, default=2000, help="larger tasks are subsampled (default: 2000)")
-    build.add_argument("--exclude-families", nargs="*", default=[], help="task families to hold out")
-    build.add_argument("--seconds", type=float, default=60.0, help="limit of one trial (default: 60)")
-    build.add_argument("--memory-gb", type=float, default=4.0, help="limit of one trial (default: 4)")
-    build.add_argument("--jobs", type=int, default=-1, help="worker processes (default: one a core)")
-    build.set_defaults(run=_build)
-
-    status = commands.add_parser("status", help="what a build has done, owes, and why trials failed")
-    status.add_argument("folder", type=Path)
-    status.set_defaults(run=_status)
+    building = commands.add_parser("build", help="tune learners over many datasets; started again, it goes on")
+    build.add_verbs(building.add_subparsers(required=True, metavar="VERB"))
+    build.add_status(commands.add_parser("status", help="the same as `build status`"))
+    build.add_prefetch(commands.add_parser("prefetch", help="the same as `build prefetch`"))
 
     release = commands.add_parser("release", help="make a meta-dataset of the finished tasks of a build")
     release.add_argument("folder", type=Path, help="folder of the build")
@@ -109,44 +88,6 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learner", help="linear, svm, random_forest or boosting (default: all together)")
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
-
-
-def _prefetch(options: argparse.Namespace) -> None:
-    from metahpo.tasks.openml import prefetch
-
-    for fetched in prefetch(
-        options.cache,
-        suite=options.suite,
-        data_ids=options.data_ids,
-        task_ids=options.task_ids,
-        server=options.server,
-    ):
-        print(f"{fetched.data_id}: {fetched.outcome}", flush=True)
-
-
-def _build(options: argparse.Namespace) -> None:
-    from metahpo.building.builder import run_plan
-    from metahpo.building.measurement import Protocol
-    from metahpo.building.plan import make_plan
-    from metahpo.building.trial_process import Limits
-
-    plan = make_plan(
-        options.cache,
-        keys=options.tasks,
-        learners=options.learners,
-        n_configurations=options.configurations,
-        protocol=Protocol(options.folds, options.max_rows),
-        exclude_families=options.exclude_families,
-    )
-    limits = Limits(options.seconds, int(options.memory_gb * 2**30))
-    run_plan(plan, options.folder, n_jobs=options.jobs, limits=limits)
-    _status(options)
-
-
-def _status(options: argparse.Namespace) -> None:
-    from metahpo.building.builder import status
-
-    print(status(options.folder).to_string())
 
 
 def _release(options: argparse.Namespace) -> None:
@@ -253,7 +194,3 @@ def _info(options: argparse.Namespace) -> None:
     md = MetaDataset.load(options.folder)
     print(md)
     print(md.tasks.drop(columns=["fingerprint", "source"], errors="ignore").to_string())
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

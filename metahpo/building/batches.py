@@ -1,0 +1,46 @@
+"""How many trials a worker gets in one go: as many as fill a second or two, so that no driver is a bottleneck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from metahpo.trials.trial import TrialKey
+
+#: Seconds of work that a batch should hold: far more than sending it costs, little enough to share the last ones out.
+TARGET_SECONDS = 2.0
+#: Trials of a batch at most: what a lost worker held is run again.
+MAX_BATCH = 64
+
+
+class Pace:
+    """Seconds that a trial of each learner takes: a running mean, in which the last batch counts for half."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def observe(self, learner: str, n_trials: int, seconds: float) -> None:
+        """A batch of `n_trials` took so long."""
+        if n_trials:
+            new = seconds / n_trials
+            self._seconds[learner] = (self._seconds.get(learner, new) + new) / 2.0
+
+    def batch_size(self, learner: str) -> int:
+        """Trials of a learner that make a batch; one while nothing is known of it."""
+        seconds = self._seconds.get(learner, TARGET_SECONDS)
+        return int(min(MAX_BATCH, max(1.0, TARGET_SECONDS / max(seconds, 1e-9))))
+
+
+def in_batches(keys: Iterable[TrialKey], pace: Pace) -> Iterator[list[TrialKey]]:
+    """Batches of one learner on one task each, so that a worker prepares a task once for all of them.
+
+    They are made one at a time, as an engine asks for them, each of the size that `pace` knows by then.
+    """
+    batch: list[TrialKey] = []
+    for key in keys:
+        same = batch and (batch[0].task, batch[0].learner) == (key.task, key.learner)
+        if batch and not (same and len(batch) < pace.batch_size(key.learner)):
+            yield batch
+            batch = []
+        batch.append(key)
+    if batch:
+        yield batch

@@ -1,0 +1,24 @@
+"""What a trial used of a GPU. torch is asked only where a learner has loaded it: this loads nothing."""
+
+from __future__ import annotations
+
+import sys
+
+
+def forget_device_use() -> None:
+    """Let torch's record of the largest device memory begin anew."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def device_use() -> tuple[str, int]:
+    """Name of the device that trained since :func:`forget_device_use`, and the most memory held on it, in bytes.
+
+    The name is the GPU's own, ``"cpu"`` where nothing was held on any.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return "cpu", 0
+    peak = int(torch.cuda.max_memory_allocated())
+    return (str(torch.cuda.get_device_name()), peak) if peak else ("cpu", 0)

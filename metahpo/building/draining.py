@@ -1,0 +1,63 @@
+"""Ctrl-C: the first drains a build, the second stops it at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+
+class Draining:
+    """Whether a build is to come to its end: a flag file, which workers on any machine see.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the build.
+    flag : path, default=None
+        A flag that others may set; None makes one of this driver's own, so that of several on a folder only the
+        interrupted one drains.
+    """
+
+    def __init__(self, folder: Path, flag: Path | None = None) -> None:
+        self._own = flag is None
+        self.flag = flag or folder / f".drain-{uuid.uuid4().hex[:8]}"
+        self._interrupted = False
+
+    @property
+    def asked(self) -> bool:
+        """No further trial is to begin."""
+        return self._interrupted or self.flag.exists()
+
+    @contextlib.contextmanager
+    def on_interrupt(self) -> Iterator[None]:
+        """Within it, the first SIGINT asks workers to stop at the next trial's end; the second is a KeyboardInterrupt.
+
+        On leaving, a drained build raises KeyboardInterrupt as well: it has not come to its own end. Outside the main
+        thread, where Python delivers no signal, nothing changes.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+            if self._interrupted:
+                raise KeyboardInterrupt
+        finally:
+            signal.signal(signal.SIGINT, before)
+            if self._own:
+                self.flag.unlink(missing_ok=True)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
+        sys.stderr.write("finishing the running trials; Ctrl-C again stops at once, and loses only those\n")
+        with contextlib.suppress(OSError):  # a folder that is gone or full: the driver itself drains all the same
+            self.flag.touch()

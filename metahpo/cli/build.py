@@ -1,0 +1,236 @@
+"""`metahpo build VERB`: a build, from its datasets to a compacted store, and what helps when it does not go well."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metahpo.building.engines.options import add_engine_arguments
+from metahpo.building.shard import WHOLE
+from metahpo.exceptions import DataError, StoreError
+
+if TYPE_CHECKING:
+    from metahpo.building.plan import Plan
+    from metahpo.trials.store import TrialStore
+
+VERBS = ("plan", "run", "status", "retry", "compact", "merge", "verify", "prefetch")
+#: Builds with more tasks show their table of tasks only when it is asked for.
+SHORT_TABLE = 30
+
+
+def with_verb(arguments: Sequence[str]) -> list[str]:
+    """`build FOLDER ...` means `build run FOLDER ...`; a folder named like a verb is written ./plan."""
+    arguments = list(arguments)
+    if arguments[:1] == ["build"] and len(arguments) > 1 and arguments[1] not in (*VERBS, "-h", "--help"):
+        arguments.insert(1, "run")
+    return arguments
+
+
+def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Define the verbs of `metahpo build`."""
+
+    def verb(name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
+        parser = verbs.add_parser(name, help=help)
+        parser.add_argument("folder", type=Path, help="folder of the build: plan and trial store")
+        parser.set_defaults(run=run)
+        return parser
+
+    _add_design(verb("plan", _plan, "what `run` would do: trials owed, hours expected; changes nothing"))
+
+    run = verb("run", _run, "run what is owed; killed or interrupted and started again, it goes on")
+    _add_design(run)
+    run.add_argument("--seconds", type=float, default=60.0, help="limit of one trial (default: 60)")
+    run.add_argument("--memory-gb", type=float, default=4.0, help="limit of one trial, libraries included (default: 4)")
+    run.add_argument(
+        "--adaptive",
+        type=int,
+        default=0,
+        metavar="K",
+        help="then K more configurations a learner and task, chosen by surrogates of the other tasks",
+    )
+    add_engine_arguments(run)
+
+    add_status(verbs.add_parser("status", help="what is done, what is owed, why trials failed, how long it will take"))
+
+    retry = verb("retry", _retry, "owe failed trials again; the next `run` runs them")
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("--failed", action="store_true", help="all of them")
+    which.add_argument(
+        "--status", nargs="+", metavar="STATUS", default=[], help="those of these: timeout, crashed, ..."
+    )
+
+    verb("compact", _compact, "move finished logs into Parquet; a running build need not stop for it")
+    merge = verb("merge", _merge, "bring the trials of another build into this one")
+    merge.add_argument("other", type=Path, help="folder of the other build; it is not changed")
+    verb("verify", _verify, "check records, identities, duplicates and datasets; status 1 where something is wrong")
+    add_prefetch(verbs.add_parser("prefetch", help="fetch datasets from OpenML; started again, it goes on"))
+
+
+def add_status(parser: argparse.ArgumentParser) -> None:
+    """Define `status`."""
+    parser.add_argument("folder", type=Path, help="folder of the build")
+    parser.add_argument("--tasks", action="store_true", help="show every task, however many there are")
+    parser.add_argument(
+        "--live",
+        nargs="?",
+        type=float,
+        const=5.0,
+        metavar="SECONDS",
+        help="again every 5 seconds, until nothing is owed",
+    )
+    parser.set_defaults(run=_status)
+
+
+def add_prefetch(parser: argparse.ArgumentParser) -> None:
+    """Define `prefetch`."""
+    parser.add_argument("--cache", type=Path, required=True, help="dataset cache to fill")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--suite", help="name or id of a benchmark suite, such as OpenML-CC18")
+    wanted.add_argument("--data-ids", nargs="+", type=int, default=[], metavar="ID")
+    wanted.add_argument("--task-ids", nargs="+", type=int, default=[], metavar="ID")
+    parser.add_argument("--server", help="URL of the XML API (default: that of the OpenML client)")
+    parser.set_defaults(run=_prefetch)
+
+
+def _add_design(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        help="dataset cache: KEY.parquet and KEY.json files (default: go on with the plan there is)",
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", metavar="KEY", help="datasets by key (default: all of the cache that fit)"
+    )
+    parser.add_argument("--learners", nargs="+", help="default: all; one of your own is written module:function")
+    parser.add_argument(
+        "--configurations", type=int, default=32, help="a learner and task, default first (default: 32)"
+    )
+    parser.add_argument("--folds", type=int, default=3, help="folds of the cross-validation (default: 3)")
+    parser.add_argument("--max-rows", type=int, default=2000, help="larger tasks are subsampled (default: 2000)")
+    parser.add_argument("--exclude-families", nargs="*", default=[], help="task families to hold out")
+
+
+def _planned(options: argparse.Namespace) -> Plan:
+    from metahpo.building.measurement import Protocol
+    from metahpo.building.plan import PLAN_FILE, Plan, make_plan
+
+    if options.cache is None:
+        return Plan.load(options.folder / PLAN_FILE)
+    return make_plan(
+        options.cache,
+        keys=options.tasks,
+        learners=options.learners,
+        n_configurations=options.configurations,
+        protocol=Protocol(options.folds, options.max_rows),
+        exclude_families=options.exclude_families,
+    )
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from metahpo.building.status import status_of
+    from metahpo.trials.store import TrialStore
+
+    plan = _planned(options)
+    state = status_of(plan, TrialStore(options.folder, create=False))
+    print(f"{len(plan.tasks)} tasks, {len(plan.learners)} learners, protocol {plan.protocol.name}")
+    print(state)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metahpo.building.builder import run_plan
+    from metahpo.building.engines.options import engine_from, shard_from
+    from metahpo.building.status import status
+    from metahpo.building.trial_process import Limits
+
+    limits = Limits(options.seconds, int(options.memory_gb * 2**30))
+    engine, shard = engine_from(options), shard_from(options)
+    if options.adaptive and shard != WHOLE:
+        raise DataError("an adaptive design needs all trials of a task: leave out --shard, or --adaptive.")
+
+    def run(plan: Plan) -> None:
+        run_plan(
+            plan, options.folder, engine=engine, limits=limits, shard=shard, workers_per_gpu=options.workers_per_gpu
+        )
+
+    run(_planned(options))
+    if options.adaptive:
+        from metahpo.recommendation.adaptive_design import extend_plan
+
+        run(extend_plan(options.folder, options.adaptive, n_jobs=options.jobs))
+    print(status(options.folder))
+
+
+def _status(options: argparse.Namespace) -> None:
+    from metahpo.building.status import status
+
+    while True:
+        state = status(options.folder)
+        parts = [str(state)]
+        if options.tasks or len(state.by_task) <= SHORT_TABLE:
+            parts.insert(0, state.by_task.to_string() + "\n")
+        # In a terminal the new picture takes the place of the old one.
+        clear = "\x1b[H\x1b[2J" if options.live and sys.stdout.isatty() else ""
+        print(clear + "\n".join(parts), flush=True)
+        if options.live is None or not state.owed:
+            return
+        time.sleep(options.live)
+
+
+def _retry(options: argparse.Namespace) -> None:
+    from metahpo.exceptions import UnknownNameError
+    from metahpo.trials.trial import TrialStatus
+
+    failures = [str(s) for s in TrialStatus if s is not TrialStatus.SUCCESS]
+    for name in options.status:
+        if name not in failures:
+            raise UnknownNameError("status of a failed trial", name, failures)
+    n = _store(options.folder).retry([TrialStatus(name) for name in options.status or failures])
+    print(f"{n} failed trials are owed again; run them with `metahpo build run {options.folder}`")
+
+
+def _compact(options: argparse.Namespace) -> None:
+    from metahpo.trials.compaction import compact
+
+    _store(options.folder)
+    print(compact(options.folder))
+
+
+def _merge(options: argparse.Namespace) -> None:
+    from metahpo.trials.compaction import merge
+
+    print(f"{merge(_store(options.folder), _store(options.other))} trials came in from {options.other}")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from metahpo.building.verification import verify
+
+    problems = verify(_store(options.folder).folder)
+    if problems:
+        raise StoreError("\n".join([f"{len(problems)} things are wrong with {str(options.folder)!r}:", *problems]))
+    print("nothing is wrong")
+
+
+def _prefetch(options: argparse.Namespace) -> None:
+    from metahpo.tasks.prefetch import prefetch
+
+    for fetched in prefetch(
+        options.cache,
+        suite=options.suite,
+        data_ids=options.data_ids,
+        task_ids=options.task_ids,
+        server=options.server,
+    ):
+        print(fetched, flush=True)
+
+
+def _store(folder: Path) -> TrialStore:
+    """The store of a folder that is there: a mistyped name must not make an empty one."""
+    from metahpo.trials.store import TrialStore
+
+    if not folder.is_dir():
+        raise StoreError(f"{str(folder)!r} is not a folder; name the folder of a build.")
+    return TrialStore(folder)

@@ -1,0 +1,172 @@
+"""The files that writers append to: lines of JSON, one file a writer, so that nothing is shared but a directory.
+
+A writer holds a lock (flock) on its file for as long as it lives; the kernel, on NFS the server, gives it up when the
+process ends in whatever way. So a file whose lock is free will not grow any more. Where a file system knows no locks, a
+file counts as growing until nobody has touched it for `QUIET_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from metahpo.exceptions import StoreError
+
+QUIET_SECONDS = 86_400.0
+PATTERN = "trials-*.jsonl"
+
+
+class LogWriter:
+    """The file of one writer; made with its first line.
+
+    Parameters
+    ----------
+    folder : path
+        An existing folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder
+        self._file: int | None = None
+
+    def append(self, lines: bytes) -> None:
+        """Append whole lines; on return they are on disk.
+
+        Raises
+        ------
+        StoreError
+            The disk is full or the folder read-only or gone; what was written before stays whole.
+        """
+        try:
+            file = self._opened()
+            end = os.lseek(file, 0, os.SEEK_END)
+            try:
+                if os.write(file, lines) != len(lines):
+                    raise OSError("the disk took only part of the record")
+                os.fsync(file)
+            except OSError:
+                os.ftruncate(file, end)  # half a record must not become the head of the next
+                raise
+            # An open file outlives its name: records in it would be lost without a word.
+            if not _is_at(file, self._path):
+                self.close()
+                raise OSError("the file was removed")
+        except OSError as error:
+            raise StoreError(
+                f"trials cannot be appended to {str(self._path)!r}: {error}. Nothing finished before is lost; "
+                "make room or mend the folder, then start the same command again."
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file; the next line begins another."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _opened(self) -> int:
+        if self._file is not None:
+            return self._file
+        while self._file is None:
+            name = f"trials-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+            self._path = self._folder / name
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            with contextlib.suppress(OSError):  # no locks here: see the head of this file
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+            if not _is_at(self._file, self._path):
+                self.close()  # a compaction found it empty and unlocked, and took it away
+        sync_folder(self._folder)
+        return self._file
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+class LogReader:
+    """Complete lines of all writers of a folder, each once: a second reading gives what has come since."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets: dict[str, int] = {}
+
+    def new_lines(self) -> Iterator[tuple[bytes, Path]]:
+        """Lines that were not read yet, with the file they are in.
+
+        Raises
+        ------
+        StoreError
+            A file cannot be read.
+        """
+        for path in sorted(self._folder.glob(PATTERN)):
+            with contextlib.suppress(FileNotFoundError):  # compacted since the folder was listed: it is in a part now
+                for line in whole_lines(path, self._offsets.get(path.name, 0)):
+                    self._offsets[path.name] = self._offsets.get(path.name, 0) + len(line)
+                    yield line, path
+
+
+def whole_lines(path: Path, start: int = 0) -> Iterator[bytes]:
+    """Lines of a log from a byte on. What a killed writer left of its last is no line.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be read.
+    FileNotFoundError
+        It is not there.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            yield from (line for line in file if line.endswith(b"\n"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{str(path)!r} cannot be read: {error}.") from error
+
+
+@contextlib.contextmanager
+def resting(path: Path) -> Iterator[bool]:
+    """Whether no writer will append to a log any more; within the context none can begin to.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be opened.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS grants an exclusive lock to those only who may write
+    except OSError as error:
+        raise StoreError(f"{str(path)!r} cannot be opened: {error}.") from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        except OSError:  # no locks on this file system
+            free = time.time() - os.fstat(file).st_mtime > QUIET_SECONDS
+        yield free
+    finally:
+        os.close(file)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring names that were made or changed in a folder to disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

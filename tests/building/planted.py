@@ -1,0 +1,198 @@
+"""Learners that misbehave, one way each, by name: ``planted:hang``. The tests put this folder on PYTHONPATH."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace, Float
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from threadpoolctl import threadpool_info
+
+from metahpo.learners.learner import Learner
+from metahpo.tasks.task import TaskKind
+
+Deed = Callable[[float], Any]
+
+
+class Planted(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """Does its deed when it is fitted; predicts what the deed returned, or the frequencies of the classes."""
+
+    def __init__(self, deed: Deed = float, amount: float = 0.0) -> None:
+        self.deed, self.amount = deed, amount
+
+    def fit(self, X: Any, y: Any) -> Self:
+        self.classes_, counts = np.unique(y, return_counts=True)
+        told = self.deed(self.amount)
+        self.answer_ = counts / len(y) if told is None else told
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        return np.tile(self.answer_, (len(X), 1))
+
+
+def planted(deed: Deed) -> Callable[[TaskKind], Learner]:
+    """The learner that does `deed`, under its name."""
+
+    def make(kind: TaskKind) -> Learner:
+        space = ConfigurationSpace()
+        space.add(Float("amount", (0.0, 1e4), default=0.0))
+        name = f"planted:{deed.__name__}"
+        return Learner(name, kind, space, lambda **given: Planted(deed, **given), "scaled")
+
+    return make
+
+
+@planted
+def hang(amount: float) -> None:
+    """Deaf to SIGTERM, and stuck in C without ever letting go of the interpreter."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctypes.PyDLL(None).sleep(1000)
+
+
+def hold(amount: float) -> None:
+    """Take `amount` MiB in steps of 10, then hold them."""
+    held = []
+    for _ in range(int(amount / 10)):
+        held.append(np.ones(10 << 17))
+        time.sleep(0.01)
+    time.sleep(1000)
+
+
+@planted
+def eat(amount: float) -> None:
+    hold(amount)
+
+
+@planted
+def devour(amount: float) -> None:
+    """Take `amount` MiB at once, and give them back."""
+    np.ones(int(amount) << 17).sum()
+
+
+@planted
+def overreach(amount: float) -> None:
+    """Ask for more than any machine has."""
+    np.ones(1 << 50)
+
+
+@planted
+def segfault(amount: float) -> None:
+    ctypes.string_at(0)
+
+
+@planted
+def abort(amount: float) -> None:
+    os.abort()
+
+
+@planted
+def leave(amount: float) -> None:
+    sys.exit(3)
+
+
+@planted
+def vanish(amount: float) -> None:
+    os._exit(0)
+
+
+@planted
+def suicide(amount: float) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@planted
+def doze(amount: float) -> None:
+    time.sleep(1000)
+
+
+@planted
+def doze_once(amount: float) -> None:
+    """Sleep when called for the first time, and say so in a file; nothing at all from then on."""
+    dozing = Path(os.environ["PLANTED_PIDS"]).with_name("dozing")
+    if not dozing.exists():
+        dozing.write_text(str(os.getpid()))
+        time.sleep(1000)
+
+
+@planted
+def complain(amount: float) -> None:
+    raise RuntimeError("I will not")
+
+
+@planted
+def nonsense(amount: float) -> NDArray[np.float64]:
+    return np.array([np.nan, np.nan])
+
+
+@planted
+def chatter(amount: float) -> None:
+    """5 MB to each of both streams, from Python and past it."""
+    for stream in (1, 2):
+        os.write(stream, b"x" * 5_000_000)
+    sys.stdout.write("y" * 5_000_000)
+
+
+SLEEPER = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(1000)"
+
+
+def leave_processes() -> None:
+    """Leave a child in the group, and a daemon in a session of its own whose parent is gone."""
+    pids = os.environ["PLANTED_PIDS"]
+    subprocess.Popen([sys.executable, "-c", SLEEPER, pids])
+    outer = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}, {pids!r}])"
+    subprocess.run([sys.executable, "-c", outer], start_new_session=True, check=True)
+    while len(Path(pids).read_text().split() if Path(pids).exists() else ()) < 2:
+        time.sleep(0.01)
+
+
+@planted
+def fork(amount: float) -> None:
+    leave_processes()
+
+
+@planted
+def fork_and_segfault(amount: float) -> None:
+    leave_processes()
+    time.sleep(1.0)
+    ctypes.string_at(0)
+
+
+@planted
+def fork_and_return(amount: float) -> None:
+    """Both parent and child go on as if they were the only one."""
+    os.fork()
+
+
+@planted
+def fork_and_eat(amount: float) -> None:
+    """The child takes the memory; this process stays small."""
+    if os.fork() == 0:
+        hold(amount)
+    time.sleep(1000)
+
+
+@planted
+def count_threads(amount: float) -> None:
+    """Fail where a numerical library would take more than one thread."""
+    import torch
+
+    found = {str(pool["filepath"]): pool["num_threads"] for pool in threadpool_info()}
+    found["torch"] = torch.get_num_threads()
+    if set(found.values()) != {1}:
+        raise RuntimeError(str(found))
+
+
+@planted
+def tell_devices(amount: float) -> None:
+    """Name the devices that CUDA would see."""
+    raise RuntimeError(os.environ["CUDA_VISIBLE_DEVICES"])

@@ -1,0 +1,166 @@
+"""`metahpo build VERB`, as a user types it, on good days and bad ones."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.cli import main
+from metahpo.trials.store import TrialStore
+from metahpo.trials.trial import Trial, TrialStatus
+
+
+@pytest.fixture
+def design(small_cache: Path) -> list[str]:
+    """Options of a build of two tasks and one learner, eight trials in all."""
+    tasks = ["--tasks", "s0", "s1", "--learners", "linear", "--configurations", "4", "--folds", "2"]
+    return ["--cache", str(small_cache), *tasks]
+
+
+def out(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out
+
+
+def test_flow__plan_run_status_retry_compact_merge_verify(
+    design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "build")
+    assert main(["build", "plan", folder, *design]) == 0
+    printed = out(capsys)
+    assert "2 tasks, 1 learners, protocol v1-cv2-rows2000" in printed
+    assert "nothing is recorded yet" in printed
+    assert not (tmp_path / "build").exists()
+
+    assert main(["build", "run", folder, *design, "--jobs", "1"]) == 0
+    assert "nothing is owed" in out(capsys)
+    assert main(["build", "status", folder]) == 0
+    assert "4/4" in out(capsys)
+    larger = [*design[:-4], "--configurations", "6", "--folds", "2"]
+    assert main(["build", "plan", folder, *larger]) == 0
+    printed = out(capsys)
+    assert "work for one worker: 0 minutes" in printed
+    assert "trials an hour" in printed
+
+    failed = next(iter(TrialStore(folder))).key
+    plan = Plan.load(Path(folder) / PLAN_FILE)
+    for log in Path(folder).glob("*.jsonl"):  # one trial failed, it is pretended
+        lines = [line for line in log.read_text().splitlines() if failed.identity not in line]
+        log.write_text("".join(f"{line}\n" for line in lines))
+    TrialStore(folder).append([Trial(failed, TrialStatus.TIMEOUT, message="stopped after 1 s")])
+    assert main(["status", folder]) == 0
+    assert "timeout" in out(capsys)
+    assert main(["build", "retry", folder, "--status", "crashed"]) == 0
+    assert "0 failed trials" in out(capsys)
+    assert main(["build", "retry", folder, "--failed"]) == 0
+    assert "1 failed trials are owed again; run them with `metahpo build run" in out(capsys)
+    assert main(["build", "run", folder, "--jobs", "1"]) == 0  # the plan is there
+    assert "nothing is owed" in out(capsys)
+    assert {t.key.identity: t.attempt for t in TrialStore(folder)}[failed.identity] == 2
+    assert Plan.load(Path(folder) / PLAN_FILE) == plan
+
+    assert main(["build", "compact", folder]) == 0
+    assert "records of" in out(capsys)
+    assert main(["build", "merge", str(tmp_path / "build2"), folder]) == 1
+    (tmp_path / "build2").mkdir()
+    for number in (8, 0):
+        assert main(["build", "merge", str(tmp_path / "build2"), folder]) == 0
+        assert f"{number} trials came in from {folder}" in out(capsys)
+    assert main(["build", "verify", folder]) == 0
+    assert "nothing is wrong" in out(capsys)
+
+
+def test_verify__damage_is_status_1(design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "build"
+    assert main(["build", "run", str(folder), *design, "--jobs", "1"]) == 0
+    (folder / "trials-x.jsonl").write_text("garbage\n")
+    assert main(["build", "verify", str(folder)]) == 1
+    printed = capsys.readouterr().err
+    assert "1 things are wrong with" in printed
+    assert "trials-x.jsonl' holds 1 damaged records" in printed
+
+
+@pytest.mark.parametrize("verb", [["status"], ["retry", "--failed"], ["compact"], ["verify"], ["run"]])
+def test_a_mistyped_folder_is_an_error_and_is_not_made(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", verb[0], str(tmp_path / "nowhere"), *verb[1:]]) == 1
+    assert "nowhere' is not" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_retry__an_unknown_status_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "retry", str(tmp_path), "--status", "late"]) == 1
+    assert "known are: timeout, out_of_memory, crashed" in capsys.readouterr().err
+
+
+def test_status__live_ends_with_the_build(
+    design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "build")
+    command = [sys.executable, "-m", "metahpo.cli", "build", folder, *design, "--jobs", "1"]  # no verb: run
+    build = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "build" / PLAN_FILE).exists():
+            assert build.poll() is None
+            time.sleep(0.05)
+        assert main(["build", "status", folder, "--live", "0.2"]) == 0
+        assert build.wait(timeout=60) == 0
+    finally:
+        build.kill()
+        build.wait()
+    printed = out(capsys)
+    assert printed.count("planned") > 1
+    assert "nothing is owed" in printed
+
+
+def small_disk() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_full_disk_ends_the_build_with_an_error_and_it_goes_on_later(
+    design: list[str], tmp_path: Path, jobs: str
+) -> None:
+    folder = tmp_path / "build"
+    command = [sys.executable, "-m", "metahpo.cli", "build", "run", str(folder), *design]
+    command[command.index("--configurations") + 1] = "12"
+    # No file of this process and its children may grow beyond 4000 bytes, as if there were no more room.
+    full = subprocess.run(
+        [*command, "--jobs", jobs], preexec_fn=small_disk, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert full.returncode == 1
+    assert "trials cannot be appended to" in full.stderr
+    assert "make room" in full.stderr
+    kept = {t.key.identity for t in TrialStore(folder)}
+    assert 0 < len(kept) < 24
+    assert main([*command[3:], "--jobs", "1"]) == 0
+    assert kept < TrialStore(folder).identities()
+    assert len(TrialStore(folder).identities()) == 24
+    assert sum(p.read_bytes().count(b"\n") for p in folder.glob("*.jsonl")) == 24
+
+
+def test_a_folder_that_is_taken_away_ends_the_build_with_an_error(design: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    command = [sys.executable, "-m", "metahpo.cli", "build", "run", str(folder), *design]
+    command[command.index("--configurations") + 1] = "200"
+    build = subprocess.Popen([*command, "--jobs", "1"], stderr=subprocess.PIPE, text=True)
+    try:
+        while not list(folder.glob("trials-*.jsonl")):
+            assert build.poll() is None
+            time.sleep(0.02)
+        folder.rename(tmp_path / "elsewhere")
+        _, said = build.communicate(timeout=60)
+    finally:
+        build.kill()
+        build.wait()
+    assert build.returncode == 1
+    assert "trials cannot be appended to" in said
+    kept = {t.key.identity for t in TrialStore(tmp_path / "elsewhere")}
+    assert 0 < len(kept) < 400
+    assert main(["build", "verify", str(tmp_path / "elsewhere")]) == 0

@@ -1,0 +1,61 @@
+"""What verification finds: each fault named with its file, its place and what to do; nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from metahpo.trials.compaction import compact
+from metahpo.trials.records import RetryRequest, TaskRefusal
+from metahpo.trials.store import TrialStore
+from metahpo.trials.trial import Trial, TrialKey, TrialStatus
+from metahpo.trials.verification import verify_store
+
+SOUND = Trial(TrialKey("task", "svm", {"C": 1.0}, "v1"), TrialStatus.SUCCESS, fold_losses={"r2": [0.1, 0.2]})
+OTHER = Trial(TrialKey("task", "svm", {"C": 5.0}, "v1"), TrialStatus.SUCCESS, fold_losses={"r2": [0.1, 0.2]})
+FAILED = Trial(TrialKey("task", "svm", {"C": 2.0}, "v1"), TrialStatus.TIMEOUT, message="stopped")
+
+
+def test_a_sound_store_has_no_problems_compacted_or_not(tmp_path: Path) -> None:
+    store = TrialStore(tmp_path)
+    store.append([SOUND, FAILED, SOUND, TaskRefusal("bad", "no rows")])
+    store.retry([TrialStatus.TIMEOUT])
+    assert verify_store(tmp_path) == []
+    store._writer.close()
+    compact(tmp_path)
+    assert verify_store(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("garbage", "record 2: not a trial record"),
+        (SOUND.to_json().replace('"C":1.0', '"C":3.0'), "record 2: a trial record says it is"),
+        (SOUND.to_json().replace("0.2", "NaN"), "record 2: a success without losses, or with one that is not finite"),
+        (dataclasses.replace(SOUND, seconds=-1.0).to_json(), "record 2: seconds that are negative"),
+        (dataclasses.replace(SOUND, peak_memory_bytes=-1).to_json(), "record 2: a negative amount of memory"),
+        (dataclasses.replace(SOUND, attempt=0).to_json(), "record 2: attempt 0"),
+        (dataclasses.replace(SOUND, fold_losses={"a": [1], "b": [1, 2]}).to_json(), "different numbers of folds"),
+        (dataclasses.replace(FAILED, fold_losses={"a": [1]}).to_json(), "losses of a trial with status timeout"),
+        (dataclasses.replace(FAILED, message="").to_json(), "a failure without a message"),
+        (RetryRequest("0", 1).to_json(), "attempt 1 was asked for"),
+        ('{"schema":2,"kind":"dream"}', "not a record of the kind 'dream'"),
+        ('{"schema":9}', "version 9, written by a newer metahpo"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    (tmp_path / "trials-a.jsonl").write_text(f"{OTHER.to_json()}\n{line}\n")
+    (found,) = verify_store(tmp_path)
+    assert "trials-a.jsonl' holds 1 damaged records" in found
+    assert problem in found
+    assert "remove these lines, or bring the file back from a copy" in found
+
+
+def test_two_different_results_of_one_trial_and_an_unreadable_file_are_problems(tmp_path: Path) -> None:
+    TrialStore(tmp_path).append([SOUND, dataclasses.replace(SOUND, fold_losses={"r2": [0.1, 0.3]})])
+    (tmp_path / "trials-b.parquet").write_bytes(b"no part")
+    unreadable, differing = sorted(verify_store(tmp_path))
+    assert "trials-b.parquet' cannot be read" in unreadable
+    assert "recorded twice with different losses (1 of svm)" in differing
