@@ -98,8 +98,9 @@ def run_owed(
         Stay until the trials that other drivers are running are in the store, and run them where those drivers die.
     """
     plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
-    draining, pace = Draining(folder, drain), Pace()
-    place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu)
+    together = plan.trained_together
+    draining, pace = Draining(folder, drain), Pace(together)
+    place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu, together)
     n_fruitless = n_failed = 0
     refused: set[str] = set()
     with draining.on_interrupt(), _progress(plan, store, shard) as progress:

@@ -11,7 +11,7 @@ from pathlib import Path
 from metahpo.building.measurement import Protocol
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.exceptions import DataError, StoreError
-from metahpo.learners.registry import learner_named, learner_names
+from metahpo.learners.registry import CLASSICAL, learner_named
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import read_sidecar, read_sidecars
@@ -86,6 +86,12 @@ class Plan:
         # A larger shared design may have come upon the same configuration.
         return tuple({to_json(configuration): configuration for configuration in (*shared, *more)}.values())
 
+    @property
+    def trained_together(self) -> frozenset[str]:
+        """Learners that train the trials of a batch at once."""
+        kinds = {task.kind for task in self.tasks}
+        return frozenset(n for n in self.learners if all(learner_named(n, kind).fit_together for kind in kinds))
+
     def with_adaptive(self, adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]]) -> Plan:
         """The plan with these configurations too; a task that has some keeps them."""
         return replace(self, adaptive={**adaptive, **self.adaptive})
@@ -148,7 +154,7 @@ def make_plan(
         Datasets by key, whatever their size; None takes every tabular dataset within the limits below, but for those
         whose sidecar is damaged.
     learners : sequence of str, default=None
-        Names of learners; None takes all.
+        Names of learners; None takes linear, svm, random_forest and boosting.
     n_configurations : int, default=32
         Configurations of each learner on each task.
     protocol : Protocol, default=None
@@ -167,7 +173,7 @@ def make_plan(
     DataError
         No dataset of the cache is within the limits.
     """
-    names = tuple(learners or learner_names("classification"))
+    names = tuple(learners or CLASSICAL)
     chosen: list[PlannedTask] = []
     of_family: dict[str, int] = {}
     sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
@@ -13,11 +14,51 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from metahpo.exceptions import DataError
 from metahpo.tasks.preprocessing import Encoding, preprocessing
 from metahpo.tasks.task import Task, TaskKind
 
 #: Value of a rule hyperparameter that says: take the number.
 BY_VALUE = "value"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the training of one estimator went.
+
+    Attributes
+    ----------
+    seconds : float
+        Of an estimator that was trained beside others, its share.
+    curve : dict of str to sequence of float
+        Name of a loss -> its value after each epoch; empty for estimators without epochs.
+    diverged : str
+        Where and how training diverged; empty where it has not.
+    """
+
+    seconds: float
+    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    diverged: str = ""
+
+
+class FitTogether(Protocol):
+    """Fits several unfitted estimators at once.
+
+    ``watched`` are rows and targets whose loss is written down after each epoch, and which nothing is learnt from;
+    ``memory_bytes`` is the memory that may be planned with, None for half of what is free.
+    """
+
+    def __call__(
+        self,
+        estimators: Sequence[Any],
+        X: Any,
+        y: NDArray[Any],
+        *,
+        watched: tuple[Any, NDArray[Any]] | None,
+        memory_bytes: int | None,
+    ) -> list[Training]:
+        """In the order of `estimators`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,8 +82,12 @@ class Learner:
         Task -> parameters that are not tuned (those that follow from the data, and limits).
     scale_target : bool
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
-    fit_together : callable or None
-        ``fit_together(estimators, X, y)`` fits several unfitted estimators at once; None: the learner cannot.
+    fit_together : FitTogether or None
+        Fits several unfitted estimators at once; None: the learner cannot.
+    fidelity : str or None
+        Hyperparameter that is the budget of a training; None: it has none, and every trial is a whole one.
+    libraries : tuple of str
+        Distributions that decide what it gives, beside scikit-learn, NumPy and SciPy.
     """
 
     name: str
@@ -53,7 +98,9 @@ class Learner:
     rules: Mapping[str, str] = field(default_factory=dict)
     fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
     scale_target: bool = False
-    fit_together: Callable[[Sequence[BaseEstimator], Any, Any], None] | None = None
+    fit_together: FitTogether | None = None
+    fidelity: str | None = None
+    libraries: tuple[str, ...] = ()
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration as estimator parameters: ``estimator.set_params(**learner.parameters(configuration))``."""
@@ -79,6 +126,22 @@ class Learner:
             return TransformedTargetRegressor(estimator, transformer=StandardScaler())
         return estimator
 
+    def at_fidelity(self, configuration: Mapping[str, Any], fidelity: float) -> dict[str, Any]:
+        """A configuration with that share, in (0, 1], of its own budget, and at least 1; schedules shrink with it.
+
+        Raises
+        ------
+        DataError
+            A share of the budget of a learner that has none.
+        """
+        if fidelity == 1.0:
+            return dict(configuration)
+        if self.fidelity is None or not 0.0 < fidelity < 1.0:
+            raise DataError(f"fidelity must be 1 for {self.name!r}, or lie in (0, 1] for networks, but is {fidelity}.")
+        default = self.space[self.fidelity].default_value
+        budget = configuration.get(self.fidelity, default)
+        return {**configuration, self.fidelity: max(1, round(fidelity * budget))}
+
     def fitted(
         self,
         configurations: Sequence[Mapping[str, Any]],
@@ -86,7 +149,10 @@ class Learner:
         X: Any,
         y: NDArray[Any],
         random_state: int | None = None,
-    ) -> list[BaseEstimator]:
+        *,
+        watched: tuple[Any, NDArray[Any]] | None = None,
+        memory_bytes: int | None = None,
+    ) -> tuple[list[BaseEstimator], list[Training]]:
         """Estimators of several configurations, fitted on rows of prepared columns: at once where the learner can.
 
         Parameters
@@ -99,12 +165,18 @@ class Learner:
         y : ndarray of shape (n_rows,)
         random_state : int or None
             Seed of each estimator.
+        watched, memory_bytes
+            See :class:`FitTogether`; learners that fit one by one have no use for them.
         """
         estimators = [self.on_prepared_columns(c, task, random_state) for c in configurations]
         if self.fit_together is not None:
-            self.fit_together(estimators, X, y)
-            return estimators
-        return [estimator.fit(X, y) for estimator in estimators]
+            return estimators, self.fit_together(estimators, X, y, watched=watched, memory_bytes=memory_bytes)
+        trainings = []
+        for estimator in estimators:
+            start = time.perf_counter()
+            estimator.fit(X, y)
+            trainings.append(Training(time.perf_counter() - start))
+        return estimators, trainings
 
     def pipeline(self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None) -> Pipeline:
         """Unfitted pipeline that takes the columns of `task`: preprocessing, then the learner.

@@ -29,6 +29,10 @@ _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
 }
 
 
+#: Learners of a build that names none: those that need seconds where networks need minutes.
+CLASSICAL = ("linear", "svm", "random_forest", "boosting")
+
+
 def learner_names(kind: TaskKind) -> list[str]:
     """Names of the learners for a kind of task."""
     return [name for name, of_kind in _LEARNERS if of_kind == kind]

@@ -121,6 +121,6 @@ def test_several_configurations_fitted_at_once_are_those_fitted_one_by_one(name:
     task = small_task("classification")
     X, y = preprocessing(task, learner.encoding).fit_transform(task.X), task.y
     design = sobol_design(learner.space, 6)
-    for configuration, together in zip(design, learner.fitted(design, task, X, y, 0), strict=True):
+    for configuration, together in zip(design, learner.fitted(design, task, X, y, 0)[0], strict=True):
         alone = learner.on_prepared_columns(configuration, task, 0).fit(X, y)
         np.testing.assert_allclose(together.predict_proba(X), alone.predict_proba(X), atol=0.02)

@@ -86,7 +86,7 @@ class Outcome:
     ----------
     status : LaneStatus
     parameters, statistics : dict of str to ndarray
-        Those of the epoch with the lowest validation loss; without validation rows, the last ones.
+        Those of the epoch with the lowest validation loss; without validation rows to stop by, the last ones.
     history : dict of str to list of float
         Per epoch: ``train_loss`` (mean over the epoch's batches, as trained on), ``validation_loss`` (cross-entropy or
         mean squared error), ``validation_metric`` (accuracy or R2), and ``seconds`` (of the stack, divided by the
@@ -118,6 +118,8 @@ class Lane:
         Rows of the pool to learn from and to stop by; no validation rows, no early stopping.
     start : Progress or None
         Go on from here; None starts from fresh weights.
+    stops : bool
+        Whether the validation rows stop training and choose its epoch; otherwise they are only watched.
     """
 
     shape: Any
@@ -125,6 +127,7 @@ class Lane:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     start: Progress | None = None
+    stops: bool = True
 
     @property
     def steps_and_batch(self) -> tuple[int, int]:

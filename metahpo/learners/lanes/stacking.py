@@ -35,7 +35,7 @@ def train_lanes(
     order : callable
         Key of a shape by which the network likes the lanes of a stack to be sorted.
     memory_bytes : int or None, default=None
-        What a stack may need; None: half of what is free on the pool's device.
+        What a stack may need at most; None: half of what is free on the pool's device, which it never exceeds.
 
     Returns
     -------
@@ -47,7 +47,9 @@ def train_lanes(
     MemoryError
         A single lane does not fit.
     """
-    budget = memory_bytes if memory_bytes is not None else int(MEMORY_SHARE * free_bytes(pool.target.device))
+    budget = int(MEMORY_SHARE * free_bytes(pool.target.device))
+    if memory_bytes is not None:
+        budget = min(budget, memory_bytes)
     outcomes: dict[int, Outcome] = {}
     for stack in stacks(lanes, budget):
         chosen = sorted(stack, key=lambda i: order(lanes[i].shape))

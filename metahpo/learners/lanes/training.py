@@ -234,8 +234,8 @@ class _Stack:
         if held_out:
             account.history["validation_loss"].append(float(validation_loss))
             account.history["validation_metric"].append(float(metric))
-        judged = float(validation_loss) if held_out else -float(account.epochs)
-        if not np.isfinite(train_loss) or not np.isfinite(judged):
+        judged = float(validation_loss) if held_out and account.lane.stops else -float(account.epochs)
+        if not np.isfinite(train_loss) or (held_out and not np.isfinite(validation_loss)):
             account.status = LaneStatus.DIVERGED
             return False
         improved = judged < account.best_loss

@@ -57,6 +57,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     categorical_features : sequence of int or str, default=None
         Columns to embed beside those of a DataFrame that hold no numbers.
     device : str, default="cpu"
+        "cpu", "cuda", "cuda:N", or "auto": a GPU where there is one.
     random_state : int, RandomState or None, default=None
 
     Attributes

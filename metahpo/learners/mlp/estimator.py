@@ -177,8 +177,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         train_jobs([self._next_job(X, y, sample_weight)])
         return self
 
-    def _first_job(self, X: Any, y: Any, sample_weight: Any) -> Job:
-        """All that comes before training: check the data, hold rows out, learn the encoding."""
+    def _first_job(self, X: Any, y: Any, sample_weight: Any, watched: tuple[Any, Any] | None = None) -> Job:
+        """All that comes before training: check the data, hold rows out, learn the encoding.
+
+        Where no row is held out, the rows `watched` may take their place in the learning curve.
+        """
         from metahpo.learners.mlp.fitting import Job
 
         self._validate_params()
@@ -189,7 +192,14 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         train, held_out = self._hold_out(target)
         self._encoder = TableEncoder(categorical_positions(rows, self.categorical_features))
         self._encoder.fit(rows.iloc[train] if isinstance(rows, pd.DataFrame) else rows[train])
-        return Job(self, self._table(rows, target, self._weight(sample_weight, target)), train, held_out)
+        table = self._table(rows, target, self._weight(sample_weight, target))
+        if watched is None or len(held_out):
+            return Job(self, table, train, held_out)
+        more = self._checked(watched[0], reset=False)
+        table = table.followed_by(
+            self._table(more, self._encode_target(self._checked_target(watched[1], len(more))), None)
+        )
+        return Job(self, table, train, np.arange(len(rows), len(rows) + len(more)), stops=False)
 
     def _next_job(self, X: Any, y: Any, sample_weight: Any) -> Job:
         """One more epoch, from where the network is."""
@@ -201,7 +211,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         starts = [replace(o.last, parameters=o.parameters, statistics=o.statistics) for o in self.outcomes_]
         every = np.arange(len(rows))
         table = self._table(rows, target, self._weight(sample_weight, target))
-        return Job(self, table, every, every[:0], starts, one_epoch=True)
+        return Job(self, table, every, every[:0], starts=starts, one_epoch=True)
 
     def _table(self, rows: Any, target: Any, weight: Any) -> Any:
         from metahpo.learners.mlp.fitting import Table
@@ -276,7 +286,13 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
 
 
 def fit_together(
-    estimators: Sequence[NetworkEstimator], X: Any, y: Any, sample_weight: Any = None, memory_bytes: int | None = None
+    estimators: Sequence[NetworkEstimator],
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    watched: tuple[Any, Any] | None = None,
+    memory_bytes: int | None = None,
 ) -> None:
     """Fit estimators as lanes of stacked networks; each becomes what it would become alone, but for rounding.
 
@@ -286,9 +302,13 @@ def fit_together(
         All classifiers or all regressors.
     X, y, sample_weight
         See :meth:`NetworkEstimator.fit`.
+    watched : tuple of (X, y), default=None
+        Rows that nothing is learnt from, whose loss and metric are written down after each epoch; of no use to
+        estimators that hold rows out themselves.
     memory_bytes : int or None, default=None
         Memory that may be planned with; None: half of what is free.
     """
     from metahpo.learners.mlp.fitting import share_tables, train_jobs
 
-    train_jobs(share_tables([e._first_job(X, y, sample_weight) for e in estimators]), memory_bytes=memory_bytes)
+    jobs = [e._first_job(X, y, sample_weight, watched) for e in estimators]
+    train_jobs(share_tables(jobs), memory_bytes=memory_bytes)

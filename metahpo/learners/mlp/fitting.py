@@ -38,6 +38,14 @@ class Table:
     weight: NDArray[np.float64] | None
     n_codes: int
 
+    def followed_by(self, other: Table) -> Table:
+        """The rows of both; those of `other` weigh one each where these have weights."""
+        weight = None if self.weight is None else np.concatenate([self.weight, np.ones(len(other.target))])
+        numbers, codes, target = (
+            np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("numbers", "codes", "target")
+        )
+        return Table(numbers, codes, target, weight, self.n_codes)
+
     def fingerprint(self) -> bytes:
         """Equal for equal tables."""
         digest = hashlib.sha256(repr((self.numbers.shape, self.codes.shape, self.n_codes)).encode())
@@ -48,12 +56,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Job:
-    """An estimator to be trained, and on what."""
+    """An estimator to be trained, and on what; `stops`: by the held-out rows, or they are only watched."""
 
     estimator: NetworkEstimator
     table: Table
     train: NDArray[np.int64]
     held_out: NDArray[np.int64]
+    stops: bool = True
     starts: Sequence[Progress] = ()
     one_epoch: bool = False
 
@@ -107,7 +116,7 @@ def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_b
         On any tables; those of equal numbers of columns and outputs, on one device, share stacks.
     dtype : torch.dtype, default=float32
     memory_bytes : int or None, default=None
-        See :func:`metahpo.learners.lanes.stacking.train_lanes`.
+        Of the host: see :func:`metahpo.learners.lanes.stacking.train_lanes`.
     """
     alike: dict[tuple[Any, ...], list[Job]] = defaultdict(list)
     for job in jobs:
@@ -122,7 +131,8 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
     start = time.perf_counter()
     tables = list(dict.fromkeys(job.table for job in jobs))
     firsts = dict(zip(tables, np.cumsum([0, *(len(t.target) for t in tables)]).tolist(), strict=False))
-    pool = _pool(tables, device_named(jobs[0].estimator.device), dtype)
+    device = device_named(jobs[0].estimator.device)
+    pool = _pool(tables, device, dtype)
     rows: dict[tuple[int, bytes], NDArray[np.int64]] = {}
     lanes = []
     for job in jobs:
@@ -138,6 +148,7 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
                 train,
                 held_out,
                 job.starts[member] if job.starts else None,
+                job.stops,
             )
             for member in range(job.estimator.members)
         ]
@@ -147,7 +158,7 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
         StackedMLP,
         dtype,
         order=lane_order,
-        memory_bytes=memory_bytes,
+        memory_bytes=memory_bytes if device.type == "cpu" else None,
     )
     seconds = time.perf_counter() - start
     done = iter(outcomes)
@@ -192,19 +203,21 @@ def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
 
 
 def device_named(name: str) -> torch.device:
-    """Look up a device.
+    """Look up a device; "auto" is a GPU where torch sees one.
 
     Raises
     ------
     DataError
         A name torch does not know, or a GPU where there is none.
     """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DataError(f"device must be 'cpu', 'cuda' or 'cuda:N', but is {name!r}.") from error
+        raise DataError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', but is {name!r}.") from error
     if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
         raise DataError(f"device {name!r} was asked for, but torch sees {torch.cuda.device_count()} GPUs; use 'cpu'.")
     if device.type not in ("cpu", "cuda"):
-        raise DataError(f"device must be 'cpu', 'cuda' or 'cuda:N', but is {name!r}.")
+        raise DataError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', but is {name!r}.")
     return device

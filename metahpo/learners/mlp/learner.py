@@ -7,6 +7,7 @@ a wide range of the learning rate, because plain SGD needs a hundred times that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ConfigSpace import (
@@ -19,11 +20,12 @@ from ConfigSpace import (
     Integer,
     OrdinalHyperparameter,
 )
+from numpy.typing import NDArray
 
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES
-from metahpo.learners.learner import BY_VALUE, Learner
+from metahpo.learners.learner import BY_VALUE, Learner, Training
 from metahpo.learners.mlp.classifier import NetworkClassifier
-from metahpo.learners.mlp.estimator import fit_together
+from metahpo.learners.mlp.estimator import NetworkEstimator, fit_together
 from metahpo.learners.mlp.regressor import NetworkRegressor
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS
 from metahpo.tasks.task import Task
@@ -65,9 +67,33 @@ def _network_space() -> ConfigurationSpace:
     return space
 
 
-def _categorical_columns(task: Task) -> dict[str, Any]:
-    # The ordinal preprocessing puts the categorical columns first.
-    return {"categorical_features": list(range(len(task.categorical)))}
+def _fixed(task: Task) -> dict[str, Any]:
+    # The ordinal preprocessing puts the categorical columns first. A trial is of one network: members would average out
+    # much of what tells configurations apart, at several times the cost.
+    return {"categorical_features": list(range(len(task.categorical))), "members": 1, "device": "auto"}
+
+
+def _fit_together(
+    estimators: Sequence[NetworkEstimator],
+    X: Any,
+    y: NDArray[Any],
+    *,
+    watched: tuple[Any, NDArray[Any]] | None,
+    memory_bytes: int | None,
+) -> list[Training]:
+    fit_together(estimators, X, y, watched=watched, memory_bytes=memory_bytes)
+    return [_training(estimator) for estimator in estimators]
+
+
+def _training(estimator: NetworkEstimator) -> Training:
+    """What a fitted estimator says of its training; the metric as a loss."""
+    history = estimator.history_
+    metric = "accuracy" if isinstance(estimator, NetworkClassifier) else "r2"
+    curve = {name: history[name] for name in ("train_loss", "validation_loss") if history[name]}
+    if history["validation_metric"]:
+        curve[metric] = [1.0 - value for value in history["validation_metric"]]
+    diverged = f"training diverged in epoch {estimator.n_epochs_}" if estimator.status_ == "diverged" else ""
+    return Training(estimator.fit_seconds_, curve, diverged)
 
 
 def mlp_classifier() -> Learner:
@@ -84,8 +110,10 @@ def mlp_classifier() -> Learner:
         NetworkClassifier,
         "ordinal",
         rules=_RULES,
-        fixed=_categorical_columns,
-        fit_together=fit_together,
+        fixed=_fixed,
+        fit_together=_fit_together,
+        fidelity="epochs",
+        libraries=("torch",),
     )
 
 
@@ -98,6 +126,8 @@ def mlp_regressor() -> Learner:
         NetworkRegressor,
         "ordinal",
         rules=_RULES,
-        fixed=_categorical_columns,
-        fit_together=fit_together,
+        fixed=_fixed,
+        fit_together=_fit_together,
+        fidelity="epochs",
+        libraries=("torch",),
     )
