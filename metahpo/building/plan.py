@@ -14,7 +14,7 @@ from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import CLASSICAL, learner_named
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import read_sidecar, read_sidecars
+from metahpo.tasks.cache import read_sidecar, read_sidecars, task_kind
 from metahpo.tasks.files import write_json_file
 from metahpo.tasks.task import KINDS, TaskKind
 from metahpo.trials.trial import TrialKey
@@ -90,7 +90,7 @@ class Plan:
     def trained_together(self) -> frozenset[str]:
         """Learners that train the trials of a batch at once."""
         kinds = {task.kind for task in self.tasks}
-        return frozenset(n for n in self.learners if all(learner_named(n, kind).fit_together for kind in kinds))
+        return frozenset(n for n in self.learners if all(learner_named(n, kind).lanes for kind in kinds))
 
     def with_adaptive(self, adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]]) -> Plan:
         """The plan with these configurations too; a task that has some keeps them."""
@@ -151,8 +151,8 @@ def make_plan(
     cache : path
         Folder of the dataset cache.
     keys : sequence of str, default=None
-        Datasets by key, whatever their size; None takes every tabular dataset within the limits below, but for those
-        whose sidecar is damaged.
+        Datasets by key, whatever their size, images and texts among them; None takes every tabular dataset within the
+        limits below, but for those whose sidecar is damaged.
     learners : sequence of str, default=None
         Names of learners; None takes linear, svm, random_forest and boosting.
     n_configurations : int, default=32
@@ -180,7 +180,9 @@ def make_plan(
     order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
     for key in order:
         sidecar = sidecars[key]
-        if sidecar["kind"] not in KINDS or sidecar.get("family") in exclude_families:
+        kind = task_kind(sidecar)
+        passed_over = keys is None and sidecar["kind"] not in KINDS
+        if kind is None or passed_over or sidecar.get("family") in exclude_families:
             continue
         family = str(sidecar.get("family") or key)
         unfit = (
@@ -192,7 +194,7 @@ def make_plan(
         if keys is None and unfit:
             continue
         of_family[family] = of_family.get(family, 0) + 1
-        chosen.append(PlannedTask(key, sidecar["kind"], _cost(sidecar)))
+        chosen.append(PlannedTask(key, kind, _cost(sidecar)))
     if not chosen:
         raise DataError(
             f"none of the {len(sidecars)} datasets in {str(cache)!r} is tabular and within the limits "

@@ -42,7 +42,7 @@ class Training:
 
 
 class FitTogether(Protocol):
-    """Fits several unfitted estimators at once.
+    """Fits several unfitted estimators, at once or one after the other.
 
     ``watched`` are rows and targets whose loss is written down after each epoch, and which nothing is learnt from;
     ``memory_bytes`` is the memory that may be planned with, None for half of what is free.
@@ -83,7 +83,9 @@ class Learner:
     scale_target : bool
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
     fit_together : FitTogether or None
-        Fits several unfitted estimators at once; None: the learner cannot.
+        Fits several unfitted estimators and tells how it went; None: ``fit`` of each does.
+    lanes : bool
+        Whether it fits them at once, so that many cost less than one by one.
     fidelity : str or None
         Hyperparameter that is the budget of a training; None: it has none, and every trial is a whole one.
     libraries : tuple of str
@@ -99,6 +101,7 @@ class Learner:
     fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
     scale_target: bool = False
     fit_together: FitTogether | None = None
+    lanes: bool = False
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ from functools import cache
 
 from metahpo.exceptions import UnknownNameError
 from metahpo.learners.boosting import boosting_classifier, boosting_regressor
+from metahpo.learners.convnet.learner import convnet_classifier
 from metahpo.learners.forest import forest_classifier, forest_regressor
 from metahpo.learners.learner import Learner
 from metahpo.learners.linear import linear_classifier, linear_regressor
@@ -26,6 +27,7 @@ _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
     ("boosting", "regression"): boosting_regressor,
     ("mlp", "classification"): mlp_classifier,
     ("mlp", "regression"): mlp_regressor,
+    ("convnet", "classification"): convnet_classifier,
 }
 
 

@@ -52,6 +52,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         "residual": ["boolean"],
         "normalisation": [StrOptions(set(NORMALISATIONS))],
         "dropout": [Interval(Real, 0.0, 1.0, closed="left")],
+        "bins": [Interval(Integral, 0, None, closed="left")],
         "embedding_size": [Interval(Integral, 1, None, closed="left")],
         "optimiser": [StrOptions(set(OPTIMISERS))],
         "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
@@ -84,6 +85,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         residual: bool = False,
         normalisation: Normalisation = "none",
         dropout: float = 0.1,
+        bins: int = 8,
         embedding_size: int = 8,
         optimiser: str = "adamw",
         learning_rate: float = 5e-3,
@@ -107,6 +109,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         self.residual = residual
         self.normalisation = normalisation
         self.dropout = dropout
+        self.bins = bins
         self.embedding_size = embedding_size
         self.optimiser = optimiser
         self.learning_rate = learning_rate
@@ -190,7 +193,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         target = self._learn_target(self._checked_target(y, len(rows)))
         self.seed_ = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         train, held_out = self._hold_out(target)
-        self._encoder = TableEncoder(categorical_positions(rows, self.categorical_features))
+        self._encoder = TableEncoder(categorical_positions(rows, self.categorical_features), self.bins)
         self._encoder.fit(rows.iloc[train] if isinstance(rows, pd.DataFrame) else rows[train])
         table = self._table(rows, target, self._weight(sample_weight, target))
         if watched is None or len(held_out):

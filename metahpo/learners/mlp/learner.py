@@ -7,7 +7,7 @@ a wide range of the learning rate, because plain SGD needs a hundred times that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ConfigSpace import (
@@ -34,9 +34,9 @@ from metahpo.tasks.task import Task
 _RULES = {"l1_rule": "l1"}
 
 
-def _network_space() -> ConfigurationSpace:
+def _network_space(estimator_class: Callable[[], NetworkEstimator]) -> ConfigurationSpace:
     space = ConfigurationSpace()
-    default = NetworkClassifier().get_params()
+    default = estimator_class().get_params()
     depth = Integer("depth", (1, 4), default=default["depth"])
     residual = Categorical("residual", [False, True], default=default["residual"])
     optimiser = Categorical("optimiser", OPTIMISERS, default=default["optimiser"])
@@ -54,6 +54,7 @@ def _network_space() -> ConfigurationSpace:
         Categorical("activation", ACTIVATIONS, default=default["activation"]),
         Categorical("normalisation", NORMALISATIONS, default=default["normalisation"]),
         Float("dropout", (0.0, 0.5), default=default["dropout"]),
+        OrdinalHyperparameter("bins", [0, 8], default_value=default["bins"]),
         Integer("embedding_size", (1, 16), log=True, default=default["embedding_size"]),
         Float("learning_rate", (1e-4, 0.5), log=True, default=default["learning_rate"]),
         Float("weight_decay", (1e-6, 1.0), log=True, default=default["weight_decay"]),
@@ -98,7 +99,7 @@ def _training(estimator: NetworkEstimator) -> Training:
 
 def mlp_classifier() -> Learner:
     """Network with label smoothing and class weighting."""
-    space = _network_space()
+    space = _network_space(NetworkClassifier)
     space.add(
         Float("label_smoothing", (0.0, 0.2), default=NetworkClassifier().label_smoothing),
         Categorical("class_weight", [None, "balanced"], default=None),
@@ -112,6 +113,7 @@ def mlp_classifier() -> Learner:
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
+        lanes=True,
         fidelity="epochs",
         libraries=("torch",),
     )
@@ -122,12 +124,13 @@ def mlp_regressor() -> Learner:
     return Learner(
         "mlp",
         "regression",
-        _network_space(),
+        _network_space(NetworkRegressor),
         NetworkRegressor,
         "ordinal",
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
+        lanes=True,
         fidelity="epochs",
         libraries=("torch",),
     )
