@@ -44,6 +44,7 @@ ADDRESSES = {
     "ray": {"building/engines/ray.py"},
     "safetensors": {"surrogates/tensor_file.py"},
     "submitit": {"building/engines/slurm.py"},
+    "transformers": {"learners/text/pretrained.py"},
 }
 
 

@@ -73,7 +73,7 @@ class Learner:
         Its default configuration is the library's own.
     estimator_class : class
         scikit-learn estimator.
-    encoding : {"scaled", "ordinal"}
+    encoding : {"scaled", "ordinal", "text"}
         How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
     rules : dict of str to str
         Rule hyperparameter -> the parameter it speaks for. A parameter that is either a word or a number

@@ -14,6 +14,7 @@ from metahpo.learners.learner import Learner
 from metahpo.learners.linear import linear_classifier, linear_regressor
 from metahpo.learners.mlp.learner import mlp_classifier, mlp_regressor
 from metahpo.learners.svm import svm_classifier, svm_regressor
+from metahpo.learners.text.learner import text_classifier
 from metahpo.tasks.task import TaskKind
 
 _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
@@ -28,6 +29,7 @@ _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
     ("mlp", "classification"): mlp_classifier,
     ("mlp", "regression"): mlp_regressor,
     ("convnet", "classification"): convnet_classifier,
+    ("text", "classification"): text_classifier,
 }
 
 

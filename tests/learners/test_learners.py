@@ -27,7 +27,7 @@ class TestLearnersOfTheRegistry(LearnerContract):
 
 
 def test_the_learners_of_each_kind() -> None:
-    assert learner_names("classification") == [*TABULAR, "convnet"]
+    assert learner_names("classification") == [*TABULAR, "convnet", "text"]
     assert learner_names("regression") == TABULAR
 
 

@@ -194,8 +194,8 @@ def test_a_diverging_network_says_so_and_still_predicts() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"device": "abacus"}, "device must be 'cpu', 'cuda' or 'cuda:N', but is 'abacus'"),
-        ({"device": "meta"}, "device must be 'cpu', 'cuda' or 'cuda:N', but is 'meta'"),
+        ({"device": "abacus"}, "device must be 'cpu', 'cuda', 'cuda:N' or 'auto', but is 'abacus'"),
+        ({"device": "meta"}, "device must be 'cpu', 'cuda', 'cuda:N' or 'auto', but is 'meta'"),
         ({"device": "cuda:99"}, "device 'cuda:99' was asked for, but torch sees"),
     ],
 )
