@@ -20,11 +20,11 @@ from metahpo.building.measurement import Protocol
 from metahpo.building.plan import make_plan
 from metahpo.exceptions import DataError
 from metahpo.learners.convnet.classifier import ConvNetClassifier
-from metahpo.learners.convnet.images import as_images, shape_of_columns
 from metahpo.learners.convnet.network import ResidualNetwork, augmentation
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
 from metahpo.tasks.cache import write_task
+from metahpo.tasks.images import as_images, shape_of_columns
 from metahpo.tasks.task import Task, TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus

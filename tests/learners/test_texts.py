@@ -20,10 +20,11 @@ from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
 from metahpo.learners.text.classifier import TextClassifier
 from metahpo.learners.text.pretrained import PretrainedTextClassifier
-from metahpo.learners.text.texts import UNKNOWN, Vocabulary, as_texts, words_of
+from metahpo.learners.text.vocabulary import UNKNOWN, Vocabulary
 from metahpo.tasks.cache import write_task
 from metahpo.tasks.preprocessing import preprocessing
 from metahpo.tasks.task import Task, TaskKind
+from metahpo.tasks.texts import as_texts, words_of
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
 from tests.contracts.learner_contract import LearnerContract, small_task

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from metahpo.learners.convnet.images import PixelScaler, as_images
+from metahpo.learners.convnet.scaling import PixelScaler
 from metahpo.learners.single.classifier import ModuleClassifier
+from metahpo.tasks.images import as_images
 
 if TYPE_CHECKING:
     from metahpo.learners.convnet.network import ResidualNetwork

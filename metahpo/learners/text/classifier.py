@@ -12,7 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from metahpo.exceptions import DataError
 from metahpo.learners.single.classifier import ModuleClassifier
-from metahpo.learners.text.texts import Vocabulary, as_texts
+from metahpo.learners.text.vocabulary import Vocabulary
+from metahpo.tasks.texts import as_texts
 
 if TYPE_CHECKING:
     from torch import nn

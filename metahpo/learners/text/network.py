@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from metahpo.learners.text.texts import PADDING, UNKNOWN
+from metahpo.learners.text.vocabulary import PADDING, UNKNOWN
 
 
 class MeanEncoder(nn.Module):

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval
 
 from metahpo.exceptions import DataError, MissingDependencyError
 from metahpo.learners.single.classifier import ModuleClassifier
-from metahpo.learners.text.texts import as_texts
+from metahpo.tasks.texts import as_texts
 
 if TYPE_CHECKING:
     import torch
