@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,20 @@ def test_a_faulty_configuration_ends_alone(process: TrialProcess) -> None:
     assert [str(t.status) for t in trials] == ["success", "invalid", "success", "success", "out_of_memory"]
     assert "The 'width' parameter of NetworkClassifier must be" in trials[1].message
     assert "does not fit into memory" in trials[4].message
+
+
+def test_the_memory_limit_and_a_dying_process_end_only_those_at_fault(small_cache: Path) -> None:
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    limits = Limits(seconds=120.0, memory_bytes=900 << 20)
+    process = TrialProcess(small_cache, PROTOCOL, limits, {"PYTHONPATH": path})
+    try:
+        learner = "planted:misbehave_together"
+        trials = measured(process, [key("s0", learner, amount=amount) for amount in (0.0, 2000.0, 1.0)])
+    finally:
+        process.close()
+    assert [str(t.status) for t in trials] == ["success", "out_of_memory", "crashed"]
+    assert "the limit is 900 MiB" in trials[1].message
+    assert "SIGSEGV" in trials[2].message
 
 
 def test_limits_hold_for_each_of_them(small_cache: Path) -> None:

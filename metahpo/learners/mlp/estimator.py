@@ -78,10 +78,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
     def __init__(
         self,
         *,
-        members: int = 4,
+        members: int = 3,
         depth: int = 2,
         width: int = 64,
-        activation: Activation = "silu",
+        activation: Activation = "relu",
         residual: bool = False,
         normalisation: Normalisation = "none",
         dropout: float = 0.1,
