@@ -39,7 +39,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     embedding_size : int, default=8
         Length of the learnt vector of a category.
     optimiser : {"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"}, default="adamw"
-    learning_rate : float, default=1e-2
+    learning_rate : float, default=5e-3
         Peak of the schedule.
     momentum : float in [0, 1), default=0.9
         For "momentum" and "nesterov".
@@ -98,7 +98,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         bins: int = 0,
         embedding_size: int = 8,
         optimiser: str = "adamw",
-        learning_rate: float = 1e-2,
+        learning_rate: float = 5e-3,
         momentum: float = 0.9,
         weight_decay: float = 0.1,
         l1: float = 0.0,
