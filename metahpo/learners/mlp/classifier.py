@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from metahpo.learners.mlp.estimator import NetworkEstimator
 from metahpo.learners.mlp.shape import Activation, Normalisation
+from metahpo.learners.targets import class_codes, classes_of, weights_with_classes
 
 
 class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -179,26 +178,13 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         return len(self.classes_)
 
     def _learn_target(self, target: NDArray[Any]) -> NDArray[Any]:
-        check_classification_targets(target)
-        self.classes_ = np.unique(target) if self._classes_to_come is None else self._classes_to_come
-        if len(self.classes_) < 2:
-            raise ValueError(f"a classifier needs two classes or more, but y has one class: {self.classes_[0]!r}.")
+        announced = self._classes_to_come
+        self.classes_ = classes_of(target if announced is None else announced)
         return self._encode_target(target)
 
     def _encode_target(self, target: NDArray[Any]) -> NDArray[np.int64]:
-        unknown = sorted(set(target.tolist()) - set(self.classes_.tolist()), key=str)
-        if unknown:
-            raise ValueError(f"y has the labels {unknown}, but the classes are {self.classes_.tolist()}.")
-        return np.searchsorted(self.classes_, target).astype(np.int64)
+        return class_codes(target, self.classes_)
 
     def _weight(self, sample_weight: Any, target: NDArray[Any]) -> NDArray[np.float64] | None:
         weight = super()._weight(sample_weight, target)
-        if self.class_weight is None:
-            return weight
-        chosen = self.class_weight
-        if isinstance(chosen, Mapping):
-            chosen = {i: chosen.get(c, 1.0) for i, c in enumerate(self.classes_.tolist())}
-        by_class: NDArray[np.float64] = compute_sample_weight(chosen, target)
-        both = by_class if weight is None else by_class * weight
-        normed: NDArray[np.float64] = both / both.mean()
-        return normed
+        return weights_with_classes(weight, self.class_weight, target, self.classes_)

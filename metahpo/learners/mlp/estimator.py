@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES, LaneStatus, Outcome
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from metahpo.learners.mlp.table import TableEncoder, categorical_positions
+from metahpo.learners.targets import held_out_rows
 
 if TYPE_CHECKING:
     from metahpo.learners.mlp.fitting import Job
@@ -254,14 +255,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         rows = np.arange(len(target))
         if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
             return rows, rows[:0]
-        rng = np.random.default_rng([self.seed_, 3])
-        strata = target if target.dtype.kind == "i" else np.zeros(len(target), dtype=np.int64)
-        held_out = []
-        for stratum in np.unique(strata):
-            members = rng.permutation(rows[strata == stratum])
-            n_held_out = int(len(members) * self.validation_fraction + rng.random())
-            held_out.append(members[: min(n_held_out, len(members) - 1)])
-        chosen = np.sort(np.concatenate(held_out))
+        chosen = held_out_rows(target, self.validation_fraction, self.seed_)
         return np.setdiff1d(rows, chosen), chosen
 
     def _weight(self, sample_weight: Any, target: NDArray[Any]) -> NDArray[np.float64] | None:

@@ -28,6 +28,7 @@ from metahpo.learners.mlp.classifier import NetworkClassifier
 from metahpo.learners.mlp.estimator import NetworkEstimator, fit_together
 from metahpo.learners.mlp.regressor import NetworkRegressor
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS
+from metahpo.learners.targets import training_of
 from metahpo.tasks.task import Task
 
 #: The rule's word is the value itself: no L1 penalty.
@@ -83,18 +84,8 @@ def _fit_together(
     memory_bytes: int | None,
 ) -> list[Training]:
     fit_together(estimators, X, y, watched=watched, memory_bytes=memory_bytes)
-    return [_training(estimator) for estimator in estimators]
-
-
-def _training(estimator: NetworkEstimator) -> Training:
-    """What a fitted estimator says of its training; the metric as a loss."""
-    history = estimator.history_
-    metric = "accuracy" if isinstance(estimator, NetworkClassifier) else "r2"
-    curve = {name: history[name] for name in ("train_loss", "validation_loss") if history[name]}
-    if history["validation_metric"]:
-        curve[metric] = [1.0 - value for value in history["validation_metric"]]
-    diverged = f"training diverged in epoch {estimator.n_epochs_}" if estimator.status_ == "diverged" else ""
-    return Training(estimator.fit_seconds_, curve, diverged)
+    metric = "accuracy" if isinstance(estimators[0], NetworkClassifier) else "r2"
+    return [training_of(estimator, metric) for estimator in estimators]
 
 
 def mlp_classifier() -> Learner:

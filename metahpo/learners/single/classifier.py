@@ -17,12 +17,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES, LaneStatus, Recipe
 from metahpo.learners.learner import Training
+from metahpo.learners.targets import class_codes, classes_of, held_out_rows, training_of, weights_with_classes
 
 if TYPE_CHECKING:
     import torch
@@ -175,42 +174,26 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             raise ValueError("Input y contains NaN; drop the rows whose target is missing.")
         if len(target) != n_rows:
             raise ValueError(f"X and y must have equally many rows, but have {n_rows} and {len(target)}.")
-        check_classification_targets(target)
-        self.classes_ = np.unique(target)
-        if len(self.classes_) < 2:
-            raise ValueError(f"a classifier needs two classes or more, but y has one class: {self.classes_[0]!r}.")
+        self.classes_ = classes_of(target)
         return self._encode_target(target)
 
     def _encode_target(self, target: NDArray[Any]) -> NDArray[np.int64]:
-        unknown = sorted(set(target.tolist()) - set(self.classes_.tolist()), key=str)
-        if unknown:
-            raise ValueError(f"y has the labels {unknown}, but the classes are {self.classes_.tolist()}.")
-        return np.searchsorted(self.classes_, target).astype(np.int64)
+        return class_codes(target, self.classes_)
 
     def _weight(self, sample_weight: Any, target: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Weights of the rows, of mean one; None where all are equal."""
-        if sample_weight is None and self.class_weight is None:
-            return None
-        weight = _check_sample_weight(sample_weight, target, dtype=np.float64, ensure_non_negative=True)
-        chosen = self.class_weight
-        if isinstance(chosen, dict):
-            chosen = {i: chosen.get(c, 1.0) for i, c in enumerate(self.classes_.tolist())}
-        if chosen is not None:
-            weight = weight * compute_sample_weight(chosen, target)
-        normed: NDArray[np.float64] = weight / weight.mean()
-        return normed
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, target, dtype=np.float64, ensure_non_negative=True)
+            weight = weight / weight.mean()
+        return weights_with_classes(weight, self.class_weight, target, self.classes_)
 
     def _hold_out(self, target: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows to learn from and rows to stop by: of each class a share."""
         rows = np.arange(len(target))
         if not self.early_stopping:
             return rows, rows[:0]
-        rng = np.random.default_rng([self.seed_, 3])
-        held_out = [
-            rng.permutation(rows[target == label])[: int(self.validation_fraction * (target == label).sum())]
-            for label in np.unique(target)
-        ]
-        chosen = np.sort(np.concatenate(held_out))
+        chosen = held_out_rows(target, self.validation_fraction, self.seed_)
         return np.setdiff1d(rows, chosen), chosen
 
 
@@ -226,10 +209,5 @@ def fit_each(
     trainings = []
     for estimator in estimators:
         estimator.fit_watched(X, y, None, watched)
-        history = estimator.history_
-        curve = {name: history[name] for name in ("train_loss", "validation_loss") if history[name]}
-        if history["validation_metric"]:
-            curve["accuracy"] = [1.0 - value for value in history["validation_metric"]]
-        diverged = f"training diverged in epoch {estimator.n_epochs_}" if estimator.status_ == "diverged" else ""
-        trainings.append(Training(estimator.fit_seconds_, curve, diverged))
+        trainings.append(training_of(estimator, "accuracy"))
     return trainings
