@@ -46,6 +46,7 @@ ADDRESSES = {
     "ray": {"building/engines/ray.py"},
     "safetensors": {"surrogates/tensor_file.py"},
     "submitit": {"building/engines/slurm.py"},
+    "transformers": {"learners/text/pretrained.py"},
 }
 
 

@@ -1,8 +1,11 @@
-"""How many trials a worker gets in one go: as many as fill a second or two, so that no driver is a bottleneck."""
+"""How many trials a worker gets in one go: as many as fill a second or two, so that no driver is a bottleneck.
+
+Of learners that train configurations at once, as many as a batch may have: the more there are, the less each costs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from metahpo.trials.trial import TrialKey
 
@@ -13,9 +16,16 @@ MAX_BATCH = 64
 
 
 class Pace:
-    """Seconds that a trial of each learner takes: a running mean, in which the last batch counts for half."""
+    """Seconds that a trial of each learner takes: a running mean, in which the last batch counts for half.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    together : container of str, default=()
+        Learners that train the trials of a batch at once.
+    """
+
+    def __init__(self, together: Container[str] = ()) -> None:
+        self._together = together
         self._seconds: dict[str, float] = {}
 
     def observe(self, learner: str, n_trials: int, seconds: float) -> None:
@@ -26,6 +36,8 @@ class Pace:
 
     def batch_size(self, learner: str) -> int:
         """Trials of a learner that make a batch; one while nothing is known of it."""
+        if learner in self._together:
+            return MAX_BATCH
         seconds = self._seconds.get(learner, TARGET_SECONDS)
         return int(min(MAX_BATCH, max(1.0, TARGET_SECONDS / max(seconds, 1e-9))))
 

@@ -17,6 +17,7 @@ from metahpo.building.draining import Draining
 from metahpo.building.engines.engine import Engine, WorkersLostError
 from metahpo.building.engines.local import LocalEngine
 from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.building.planning import trained_together
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace
@@ -98,8 +99,9 @@ def run_owed(
         Stay until the trials that other drivers are running are in the store, and run them where those drivers die.
     """
     plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
-    draining, pace = Draining(folder, drain), Pace()
-    place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu)
+    together = trained_together(plan)
+    draining, pace = Draining(folder, drain), Pace(together)
+    place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu, together)
     n_fruitless = n_failed = 0
     refused: set[str] = set()
     with draining.on_interrupt(), _progress(plan, store, shard) as progress:

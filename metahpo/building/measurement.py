@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,33 @@ from metahpo.tasks.task import Task
 
 @dataclass(frozen=True)
 class Measurement:
-    """Losses and seconds of every fold: see :class:`metahpo.trials.trial.Trial`."""
+    """Losses and seconds of every fold, and the mean learning curve: see :class:`metahpo.trials.trial.Trial`.
+
+    Where training or a prediction `diverged`, that is told in words, there are no losses, and the other folds are left
+    out.
+    """
 
     fold_losses: Mapping[str, list[float]]
     fit_seconds: list[float]
     predict_seconds: list[float]
+    learning_curve: Mapping[str, list[float]] = field(default_factory=dict)
+    diverged: str = ""
+
+
+class _Record:
+    """What the folds have shown of one configuration so far."""
+
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+        self.fit_seconds: list[float] = []
+        self.predict_seconds: list[float] = []
+        self.curves: list[Mapping[str, Sequence[float]]] = []
+        self.diverged = ""
+
+    def measurement(self) -> Measurement:
+        metrics = [] if self.diverged else self.losses[0]
+        losses = {m: [fold[m] for fold in self.losses] for m in metrics}
+        return Measurement(losses, self.fit_seconds, self.predict_seconds, mean_curve(self.curves), self.diverged)
 
 
 @dataclass(frozen=True)
@@ -54,22 +76,63 @@ class Measuring:
         self._folds: dict[Encoding, list[_Fold]] = {}
 
     def measure(self, learner: Learner, configuration: Mapping[str, Any]) -> Measurement:
-        """Losses of one configuration on every fold, in every metric of the task's kind."""
-        folds: list[dict[str, float]] = []
-        fit_seconds, predict_seconds = [], []
-        for fold in self.prepared(learner.encoding):
-            estimator = learner.on_prepared_columns(configuration, self.task, self.protocol.seed)
-            start = time.perf_counter()
-            estimator.fit(fold.X_train, fold.y_train)
-            fitted = time.perf_counter()
-            if self.task.kind == "classification":
-                losses = classification_losses(fold.y_test, class_probabilities(estimator, fold.X_test))
-            else:
-                losses = regression_losses(fold.y_test, _finite(estimator.predict(fold.X_test)))
-            fit_seconds.append(fitted - start)
-            predict_seconds.append(time.perf_counter() - fitted)
-            folds.append(losses)
-        return Measurement({m: [fold[m] for fold in folds] for m in folds[0]}, fit_seconds, predict_seconds)
+        """Losses of one configuration on every fold, in every metric of the task's kind.
+
+        Raises
+        ------
+        DivergedError
+            It predicts values that are not finite.
+        """
+        measured = self.measure_together(learner, [configuration])[0]
+        if measured.diverged:
+            raise DivergedError(measured.diverged)
+        return measured
+
+    def measure_together(
+        self, learner: Learner, configurations: Sequence[Mapping[str, Any]], memory_bytes: int | None = None
+    ) -> list[Measurement]:
+        """As :meth:`measure`, of configurations that a learner may train at once; those that diverge hinder no other.
+
+        The rows a fold holds out are watched while it trains: nothing is learnt from them, nor stopped by them.
+
+        Parameters
+        ----------
+        learner : Learner
+        configurations : sequence of mapping
+        memory_bytes : int or None, default=None
+            Memory that training may plan with; None: half of what is free.
+        """
+        records = [_Record() for _ in configurations]
+        for number, fold in enumerate(self.prepared(learner.encoding), start=1):
+            going = [i for i, record in enumerate(records) if not record.diverged]
+            estimators, trainings = learner.fitted(
+                [configurations[i] for i in going],
+                self.task,
+                fold.X_train,
+                fold.y_train,
+                self.protocol.seed,
+                watched=(fold.X_test, fold.y_test),
+                memory_bytes=memory_bytes,
+            )
+            for i, estimator, training in zip(going, estimators, trainings, strict=True):
+                record = records[i]
+                record.fit_seconds.append(training.seconds)
+                record.curves.append(training.curve)
+                if training.diverged:
+                    record.diverged = f"{training.diverged}, fold {number}"
+                    continue
+                start = time.perf_counter()
+                try:
+                    record.losses.append(self._losses(estimator, fold))
+                except DivergedError as error:
+                    record.diverged = str(error)
+                record.predict_seconds.append(time.perf_counter() - start)
+        return [record.measurement() for record in records]
+
+    def _losses(self, estimator: BaseEstimator, fold: _Fold) -> dict[str, float]:
+        if self.task.kind == "classification":
+            return classification_losses(fold.y_test, class_probabilities(estimator, fold.X_test))
+        return regression_losses(fold.y_test, _finite(estimator.predict(fold.X_test)))
 
     def prepared(self, encoding: Encoding) -> list[_Fold]:
         """Every fold, its columns in that encoding."""
@@ -97,6 +160,15 @@ def class_probabilities(estimator: BaseEstimator, X: Any) -> NDArray[np.float64]
         positive = expit(decision)
         return np.column_stack([1.0 - positive, positive])
     return np.asarray(softmax(decision, axis=1), dtype=np.float64)
+
+
+def mean_curve(curves: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float]]:
+    """Mean over the folds, up to the epoch that all of them reached, to six digits."""
+    mean: dict[str, list[float]] = {}
+    for name in curves[0] if curves else ():
+        epochs = zip(*(curve[name] for curve in curves), strict=False)
+        mean[name] = [float(f"{sum(values) / len(values):.6g}") for values in epochs]
+    return mean
 
 
 class DivergedError(DataError):

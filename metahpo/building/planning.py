@@ -8,10 +8,10 @@ from pathlib import Path
 from metahpo.building.plan import Plan, PlannedTask
 from metahpo.building.protocol import Protocol
 from metahpo.exceptions import DataError
-from metahpo.learners.registry import learner_named, learner_names
+from metahpo.learners.registry import CLASSICAL, learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import read_sidecar, read_sidecars
+from metahpo.tasks.cache import read_sidecar, read_sidecars, task_kind
 from metahpo.tasks.target import KINDS, TaskKind
 
 
@@ -35,10 +35,10 @@ def make_plan(
     cache : path
         Folder of the dataset cache.
     keys : sequence of str, default=None
-        Datasets by key, whatever their size; None takes every tabular dataset within the limits below, but for those
-        whose sidecar is damaged.
+        Datasets by key, whatever their size, images and texts among them; None takes every tabular dataset within the
+        limits below, but for those whose sidecar is damaged.
     learners : sequence of str, default=None
-        Names of learners; None takes all.
+        Names of learners; None takes linear, svm, random_forest and boosting.
     n_configurations : int, default=32
         Configurations of each learner on each task.
     protocol : Protocol, default=None
@@ -57,14 +57,16 @@ def make_plan(
     DataError
         No dataset of the cache is within the limits.
     """
-    names = tuple(learners or learner_names("classification"))
+    names = tuple(learners or CLASSICAL)
     chosen: list[PlannedTask] = []
     of_family: dict[str, int] = {}
     sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
     order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
     for key in order:
         sidecar = sidecars[key]
-        if sidecar["kind"] not in KINDS or sidecar.get("family") in exclude_families:
+        kind = task_kind(sidecar)
+        passed_over = keys is None and sidecar["kind"] not in KINDS
+        if kind is None or passed_over or sidecar.get("family") in exclude_families:
             continue
         family = str(sidecar.get("family") or key)
         unfit = (
@@ -76,7 +78,7 @@ def make_plan(
         if keys is None and unfit:
             continue
         of_family[family] = of_family.get(family, 0) + 1
-        chosen.append(PlannedTask(key, sidecar["kind"], _cost(sidecar)))
+        chosen.append(PlannedTask(key, kind, _cost(sidecar)))
     if not chosen:
         raise DataError(
             f"none of the {len(sidecars)} datasets in {str(cache)!r} is tabular and within the limits "
@@ -85,6 +87,12 @@ def make_plan(
     protocol = protocol or Protocol()
     designs = shared_designs({task.kind for task in chosen}, names, n_configurations, protocol.seed)
     return Plan(str(Path(cache).absolute()), tuple(chosen), names, designs, protocol)
+
+
+def trained_together(plan: Plan) -> frozenset[str]:
+    """Learners of a plan that train the trials of a batch at once."""
+    kinds = {task.kind for task in plan.tasks}
+    return frozenset(name for name in plan.learners if all(learner_named(name, kind).lanes for kind in kinds))
 
 
 def shared_designs(

@@ -1,4 +1,4 @@
-"""A child process that runs trials one at a time, under limits, and is replaced when one of them brings it down.
+"""A child process that runs trials under limits, and is replaced when one of them brings it down.
 
 How a trial ends, and who finds out:
 
@@ -9,6 +9,10 @@ How a trial ends, and who finds out:
 - it dies of a fault of its own, such as a segfault, an abort, an exit (crashed);
 - it is killed by a signal that others send: an operator, the cluster, the kernel of a machine without memory. That says
   nothing about the trial, which runs again, and counts as crashed only when it happens every time.
+
+Trials of a learner that trains configurations at once come several together, with the time of all and the memory of
+one. When that does not end well, whatever the cause, it is two halves that run next, and so on until the trial at fault
+is alone and ends as above.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -47,7 +51,7 @@ ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one trial may use.
+    """What one trial may use; of trials that train at once, its share of the time, and the memory of all.
 
     Attributes
     ----------
@@ -96,8 +100,10 @@ class TrialProcess:
         self.environment = dict(environment or {})
         self._child: _Child | None = None
 
-    def run(self, key: TrialKey) -> Trial | TaskRefusal:
-        """Run one trial; whatever the learner does, a trial comes back, or why nothing can be measured on its task.
+    def run(self, keys: Sequence[TrialKey]) -> list[Trial] | TaskRefusal:
+        """Run trials of one learner on one task at once; for a learner that trains one by one, a single one.
+
+        Whatever the learner does, a trial comes back for every key, or why nothing can be measured on their task.
 
         Raises
         ------
@@ -107,12 +113,21 @@ class TrialProcess:
         message = ""
         for _ in range(MAX_STARTS):
             try:
-                outcome = self._run_once(key)
+                outcome = self._run_once(keys)
             except _KilledFromOutsideError as killed:
                 message = f"{killed} {MAX_STARTS} times, from outside"
-            else:
-                return replace(outcome, finished=time.time()) if isinstance(outcome, Trial) else outcome
-        return Trial(key, TrialStatus.CRASHED, message=message, finished=time.time())
+                continue
+            if outcome is None:
+                break
+            if isinstance(outcome, TaskRefusal):
+                return outcome
+            return [replace(trial, finished=time.time()) for trial in outcome]
+        if len(keys) == 1:
+            return [Trial(keys[0], TrialStatus.CRASHED, message=message, finished=time.time())]
+        middle = len(keys) // 2
+        first = self.run(keys[:middle])
+        second = first if isinstance(first, TaskRefusal) else self.run(keys[middle:])
+        return second if isinstance(first, TaskRefusal) or isinstance(second, TaskRefusal) else [*first, *second]
 
     def close(self) -> None:
         """End the child process and what it forked, if there is one."""
@@ -122,28 +137,32 @@ class TrialProcess:
             self._child.process.wait()
         self._child = None
 
-    def _run_once(self, key: TrialKey) -> Trial | TaskRefusal:
+    def _run_once(self, keys: Sequence[TrialKey]) -> list[Trial] | TaskRefusal | None:
+        """Trials; None where several did not end well."""
         child = self._started()
         start, peak = time.perf_counter(), 0
+        limit_seconds = self.limits.seconds * len(keys)
 
-        def ended(status: TrialStatus, message: str) -> Trial:
+        def ended(status: TrialStatus, message: str) -> list[Trial] | None:
             self.close()
+            if len(keys) > 1:
+                return None
             seconds = time.perf_counter() - start
-            return Trial(key, status, message=message, seconds=seconds, peak_memory_bytes=peak)
+            return [Trial(keys[0], status, message=message, seconds=seconds, peak_memory_bytes=peak)]
 
         try:
-            child.pipe.send((key, self.limits.seconds))
+            child.pipe.send((keys, self.limits.seconds, (self.limits.memory_bytes - child.idle_bytes) // 2))
             while not child.pipe.poll(WATCH_SECONDS):
                 peak = max(peak, held := child.tree.resident_bytes())
                 if held > self.limits.memory_bytes:
                     limit = self.limits.memory_bytes
                     return ended(TrialStatus.OUT_OF_MEMORY, f"held {_mib(held)} of memory; the limit is {_mib(limit)}")
-                if time.perf_counter() - start > self.limits.seconds:
+                if time.perf_counter() - start > limit_seconds:
                     return ended(TrialStatus.TIMEOUT, f"stopped after {self.limits.seconds:g} s")
                 # What it forked may hold the pipe open, so its end is no sure sign of a death.
                 if child.process.poll() is not None and not child.pipe.poll():
                     raise EOFError
-            outcome: Trial | TaskRefusal
+            outcome: list[Trial] | TaskRefusal | None
             outcome, retire = child.pipe.recv()
         except (EOFError, OSError):
             code = self._exit_code(child)
@@ -155,8 +174,8 @@ class TrialProcess:
         held = child.tree.resident_bytes()
         if retire or held > (child.idle_bytes + self.limits.memory_bytes) / 2:
             self.close()
-        if isinstance(outcome, Trial):
-            outcome = replace(outcome, peak_memory_bytes=max(peak, held, outcome.peak_memory_bytes))
+        if isinstance(outcome, list):
+            return [replace(trial, peak_memory_bytes=max(peak, held, trial.peak_memory_bytes)) for trial in outcome]
         return outcome
 
     @staticmethod

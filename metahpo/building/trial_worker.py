@@ -1,4 +1,4 @@
-"""Life of a trial process: a trial's key in, a finished trial out, until the parent is gone.
+"""Life of a trial process: keys in, finished trials out, until the parent is gone.
 
 Started by :class:`metahpo.building.trial_process.TrialProcess` as
 ``python -m metahpo.building.trial_worker FD PARENT_PID``.
@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,7 +26,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
 from metahpo.building.device_use import device_use, forget_device_use
-from metahpo.building.measurement import DivergedError, Measuring
+from metahpo.building.measurement import Measurement, Measuring
 from metahpo.building.protocol import Protocol
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
@@ -42,8 +43,9 @@ PR_SET_CHILD_SUBREAPER = 36
 def serve(pipe: Connection) -> None:
     """Receive cache and protocol once, then run trials as they come.
 
-    The answer to a key and its limit in seconds is a pair: the trial, or why its task cannot be measured; and whether
-    the process should be replaced before the next trial.
+    What comes are keys of one learner on one task, the limit of each in seconds, and the memory to plan with. The
+    answer is a pair: the trials, or why their task cannot be measured, or None where several did not end well; and
+    whether the process should be replaced before the next.
     """
     warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business: it lets running trials finish
@@ -54,58 +56,91 @@ def serve(pipe: Connection) -> None:
     with threadpool_limits(1), contextlib.suppress(EOFError, BrokenPipeError):
         pipe.send("ready")
         while True:
-            key, seconds = pipe.recv()
-            signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
-            answer = _run(key, cache, protocol)
+            keys, seconds, memory_bytes = pipe.recv()
+            signal.setitimer(signal.ITIMER_REAL, seconds * len(keys) + GRACE_SECONDS)
+            try:
+                answer = _run(keys, cache, protocol, seconds, memory_bytes)
+            except _NotTogetherError:
+                answer = None
             if os.getpid() != pid:
                 os._exit(0)  # a fork that a learner left running comes by here; only the original may answer
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            out_of_memory = isinstance(answer, Trial) and answer.status is TrialStatus.OUT_OF_MEMORY
-            pipe.send((answer, out_of_memory or _has_children()))
+            pipe.send((answer, _is_spoilt(answer) or _has_children()))
 
 
-def _run(key: TrialKey, cache: Path, protocol: Protocol) -> Trial | TaskRefusal:
+def _run(
+    keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds: float, memory_bytes: int
+) -> list[Trial] | TaskRefusal:
     start = time.perf_counter()
-    losses: Mapping[str, list[float]] = {}
-    fit_seconds: list[float] = []
-    predict_seconds: list[float] = []
+    measured = [Measurement({}, [], [])]
     status, message = TrialStatus.SUCCESS, ""
+    libraries: tuple[str, ...] = ()
     _forget_peak_memory()
     forget_device_use()
     try:
         with _faults_of_the_task():
-            measuring = _measuring(cache, key.task, protocol)
-        learner = learner_named(key.learner, measuring.task.kind)
+            measuring = _measuring(cache, keys[0].task, protocol)
+        learner = learner_named(keys[0].learner, measuring.task.kind)
+        libraries = learner.libraries
         with _faults_of_the_task():
             measuring.prepared(learner.encoding)
-        measured = measuring.measure(learner, key.configuration)
-        losses, fit_seconds, predict_seconds = measured.fold_losses, measured.fit_seconds, measured.predict_seconds
-        if not all(math.isfinite(x) for fold in losses.values() for x in fold):
-            status, message = TrialStatus.DIVERGED, "a loss is not finite"
+        configurations = [learner.at_fidelity(key.configuration, key.fidelity) for key in keys]
+        measured = measuring.measure_together(learner, configurations, memory_bytes)
     except _UnmeasurableError as error:
-        return TaskRefusal(key.task, str(error)[:500], time.time())
-    except MemoryError as error:
-        status, message = TrialStatus.OUT_OF_MEMORY, str(error) or "out of memory"
-    except DivergedError as error:
-        status, message = TrialStatus.DIVERGED, str(error)
-    except InvalidParameterError as error:
-        status, message = TrialStatus.INVALID, str(error)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - any failure of a learner is data here
-        status, message = TrialStatus.CRASHED, f"{type(error).__name__}: {error}"
+        return TaskRefusal(keys[0].task, str(error)[:500], time.time())
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # any failure of a learner is data here
+        if len(keys) > 1:
+            raise _NotTogetherError from error
+        status, message = _status_of(error)
     device, peak_device_memory = device_use()
-    return Trial(
-        key,
+    trial = Trial(
+        keys[0],
         status,
-        fold_losses=losses if status is TrialStatus.SUCCESS else {},
-        fit_seconds=fit_seconds,
-        predict_seconds=predict_seconds,
         message=message[:500],
-        seconds=time.perf_counter() - start,
         peak_memory_bytes=_peak_memory_bytes(),
         device=device,
         peak_device_memory_bytes=peak_device_memory,
-        versions=library_versions(),
+        versions=library_versions(libraries),
     )
+    # What is not of one configuration, such as preprocessing, they share.
+    own = [sum(m.fit_seconds) + sum(m.predict_seconds) for m in measured]
+    shared = (time.perf_counter() - start - sum(own)) / len(keys)
+    return [
+        _filled(replace(trial, key=key, seconds=s + max(0.0, shared)), m, seconds if len(keys) > 1 else math.inf)
+        for key, m, s in zip(keys, measured, own, strict=True)
+    ]
+
+
+def _filled(trial: Trial, measured: Measurement, limit: float) -> Trial:
+    """The trial with what was measured, in at most `limit` seconds."""
+    losses = measured.fold_losses
+    if trial.status is TrialStatus.SUCCESS:
+        if measured.diverged:
+            trial = replace(trial, status=TrialStatus.DIVERGED, message=measured.diverged)
+        elif not all(math.isfinite(x) for fold in losses.values() for x in fold):
+            trial = replace(trial, status=TrialStatus.DIVERGED, message="a loss is not finite")
+        elif trial.seconds > limit:
+            trial = replace(trial, status=TrialStatus.TIMEOUT, message=f"took {trial.seconds:.3g} s of {limit:g}")
+    return replace(
+        trial,
+        fold_losses=losses if trial.status is TrialStatus.SUCCESS else {},
+        fit_seconds=measured.fit_seconds,
+        predict_seconds=measured.predict_seconds,
+        learning_curve=measured.learning_curve,
+    )
+
+
+def _status_of(error: BaseException) -> tuple[TrialStatus, str]:
+    """What an exception says of the trial that it ended."""
+    if isinstance(error, MemoryError):
+        return TrialStatus.OUT_OF_MEMORY, str(error) or "out of memory"
+    if isinstance(error, InvalidParameterError):
+        return TrialStatus.INVALID, str(error)
+    return TrialStatus.CRASHED, f"{type(error).__name__}: {error}"
+
+
+class _NotTogetherError(Exception):
+    """Several trials that ran at once did not end well."""
 
 
 class _UnmeasurableError(Exception):
@@ -130,10 +165,10 @@ def _measuring(cache: Path, key: str, protocol: Protocol) -> Measuring:
     return Measuring(protocol.prepare(read_task(cache, key)), protocol)
 
 
-@lru_cache(maxsize=1)
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that decide a trial's result."""
-    return {name: importlib.metadata.version(name) for name in ("scikit-learn", "numpy", "scipy")}
+@lru_cache(maxsize=8)
+def library_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of the libraries that decide a trial's result, `more` of them for some learners."""
+    return {name: importlib.metadata.version(name) for name in ("scikit-learn", "numpy", "scipy", *more)}
 
 
 def _forget_peak_memory() -> None:
@@ -148,6 +183,13 @@ def _peak_memory_bytes() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
     return 0
+
+
+def _is_spoilt(answer: list[Trial] | TaskRefusal | None) -> bool:
+    """Whether this process may be left with too little memory."""
+    if isinstance(answer, list):
+        return any(trial.status is TrialStatus.OUT_OF_MEMORY for trial in answer)
+    return answer is None
 
 
 def _has_children() -> bool:

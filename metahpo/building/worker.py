@@ -1,4 +1,4 @@
-"""The unit of work: a batch of trials of one learner on one task, run in this process's trial process, one by one."""
+"""The unit of work: a batch of trials of one learner on one task, run in this process's trial process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Workplace:
         Flag file: where it exists, no further trial begins.
     workers_per_gpu : int
         Workers that share a GPU, on machines that have one.
+    together : frozenset of str
+        Learners that train the trials of a batch at once; those of all others run one by one.
     driver : (str, int)
         Host and process id of the driver.
     """
@@ -48,6 +51,7 @@ class Workplace:
     limits: Limits
     drain: Path
     workers_per_gpu: int = 1
+    together: frozenset[str] = frozenset()
     driver: tuple[str, int] = field(default_factory=lambda: (socket.gethostname(), os.getpid()))
 
 
@@ -77,7 +81,7 @@ class Outcome:
 
 
 def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
-    """Run a batch and append every trial as soon as it is finished.
+    """Run a batch and append every trial as soon as it is finished; those that train at once are finished at once.
 
     A trial that another driver's worker runs or has recorded is left alone. The store is looked into only once the
     trials are claimed: what another worker held until then, it has recorded by now. A task that cannot be measured is
@@ -102,18 +106,21 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
     try:
         recorded: Container[str] = store.identities() if claimed else ()
         while claimed:
-            identity = next(iter(claimed))
-            key = claimed[identity]
-            if identity not in recorded and not place.drain.exists():
-                record = tools.process.run(key)
-                store.append([record])
-                if isinstance(record, TaskRefusal):
-                    refused = frozenset([key.task])
+            at_once = len(claimed) if batch[0].learner in place.together else 1
+            identities = list(islice(claimed, at_once))
+            owed = [claimed[identity] for identity in identities if identity not in recorded]
+            if owed and not place.drain.exists():
+                records = tools.process.run(owed)
+                if isinstance(records, TaskRefusal):
+                    store.append([records])
+                    refused = frozenset([owed[0].task])
                     break
-                n_done += 1
-                n_failed += not record.fold_losses
-            claims.release(identity)
-            del claimed[identity]
+                store.append(records)
+                n_done += len(records)
+                n_failed += sum(not record.fold_losses for record in records)
+            for identity in identities:
+                claims.release(identity)
+                del claimed[identity]
     finally:
         for identity in claimed:
             claims.release(identity)

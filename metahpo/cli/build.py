@@ -105,7 +105,11 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tasks", nargs="+", metavar="KEY", help="datasets by key (default: all of the cache that fit)"
     )
-    parser.add_argument("--learners", nargs="+", help="default: all; one of your own is written module:function")
+    parser.add_argument(
+        "--learners",
+        nargs="+",
+        help="default: linear svm random_forest boosting; also mlp, or one of your own, written module:function",
+    )
     parser.add_argument(
         "--configurations", type=int, default=32, help="a learner and task, default first (default: 32)"
     )

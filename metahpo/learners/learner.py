@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from metahpo.exceptions import DataError
 from metahpo.tasks.preprocessing import Encoding, preprocessing
 from metahpo.tasks.task import Task, TaskKind
 
 #: Value of a rule hyperparameter that says: take the number.
 BY_VALUE = "value"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the training of one estimator went.
+
+    Attributes
+    ----------
+    seconds : float
+        Of an estimator that was trained beside others, its share.
+    curve : dict of str to sequence of float
+        Name of a loss -> its value after each epoch; empty for estimators without epochs.
+    diverged : str
+        Where and how training diverged; empty where it has not.
+    """
+
+    seconds: float
+    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    diverged: str = ""
+
+
+class FitTogether(Protocol):
+    """Fits several unfitted estimators, at once or one after the other.
+
+    ``watched`` are rows and targets whose loss is written down after each epoch, and which nothing is learnt from;
+    ``memory_bytes`` is the memory that may be planned with, None for half of what is free.
+    """
+
+    def __call__(
+        self,
+        estimators: Sequence[Any],
+        X: Any,
+        y: NDArray[Any],
+        *,
+        watched: tuple[Any, NDArray[Any]] | None,
+        memory_bytes: int | None,
+    ) -> list[Training]:
+        """In the order of `estimators`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +73,7 @@ class Learner:
         Its default configuration is the library's own.
     estimator_class : class
         scikit-learn estimator.
-    encoding : {"scaled", "ordinal"}
+    encoding : {"scaled", "ordinal", "text"}
         How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
     rules : dict of str to str
         Rule hyperparameter -> the parameter it speaks for. A parameter that is either a word or a number
@@ -40,6 +82,14 @@ class Learner:
         Task -> parameters that are not tuned (those that follow from the data, and limits).
     scale_target : bool
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
+    fit_together : FitTogether or None
+        Fits several unfitted estimators and tells how it went; None: ``fit`` of each does.
+    lanes : bool
+        Whether it fits them at once, so that many cost less than one by one.
+    fidelity : str or None
+        Hyperparameter that is the budget of a training; None: it has none, and every trial is a whole one.
+    libraries : tuple of str
+        Distributions that decide what it gives, beside scikit-learn, NumPy and SciPy.
     """
 
     name: str
@@ -50,6 +100,10 @@ class Learner:
     rules: Mapping[str, str] = field(default_factory=dict)
     fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
     scale_target: bool = False
+    fit_together: FitTogether | None = None
+    lanes: bool = False
+    fidelity: str | None = None
+    libraries: tuple[str, ...] = ()
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration as estimator parameters: ``estimator.set_params(**learner.parameters(configuration))``."""
@@ -74,6 +128,58 @@ class Learner:
         if self.scale_target:
             return TransformedTargetRegressor(estimator, transformer=StandardScaler())
         return estimator
+
+    def at_fidelity(self, configuration: Mapping[str, Any], fidelity: float) -> dict[str, Any]:
+        """A configuration with that share, in (0, 1], of its own budget, and at least 1; schedules shrink with it.
+
+        Raises
+        ------
+        DataError
+            A share of the budget of a learner that has none.
+        """
+        if fidelity == 1.0:
+            return dict(configuration)
+        if self.fidelity is None or not 0.0 < fidelity < 1.0:
+            raise DataError(f"fidelity must be 1 for {self.name!r}, or lie in (0, 1] for networks, but is {fidelity}.")
+        default = self.space[self.fidelity].default_value
+        budget = configuration.get(self.fidelity, default)
+        return {**configuration, self.fidelity: max(1, round(fidelity * budget))}
+
+    def fitted(
+        self,
+        configurations: Sequence[Mapping[str, Any]],
+        task: Task,
+        X: Any,
+        y: NDArray[Any],
+        random_state: int | None = None,
+        *,
+        watched: tuple[Any, NDArray[Any]] | None = None,
+        memory_bytes: int | None = None,
+    ) -> tuple[list[BaseEstimator], list[Training]]:
+        """Estimators of several configurations, fitted on rows of prepared columns: at once where the learner can.
+
+        Parameters
+        ----------
+        configurations : sequence of mapping
+        task : Task
+            The task that the rows are of.
+        X : array of shape (n_rows, n_columns)
+            What ``preprocessing(task, encoding)`` gives.
+        y : ndarray of shape (n_rows,)
+        random_state : int or None
+            Seed of each estimator.
+        watched, memory_bytes
+            See :class:`FitTogether`; learners that fit one by one have no use for them.
+        """
+        estimators = [self.on_prepared_columns(c, task, random_state) for c in configurations]
+        if self.fit_together is not None:
+            return estimators, self.fit_together(estimators, X, y, watched=watched, memory_bytes=memory_bytes)
+        trainings = []
+        for estimator in estimators:
+            start = time.perf_counter()
+            estimator.fit(X, y)
+            trainings.append(Training(time.perf_counter() - start))
+        return estimators, trainings
 
     def pipeline(self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None) -> Pipeline:
         """Unfitted pipeline that takes the columns of `task`: preprocessing, then the learner.

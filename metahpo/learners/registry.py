@@ -8,10 +8,13 @@ from functools import cache
 
 from metahpo.exceptions import UnknownNameError
 from metahpo.learners.boosting import boosting_classifier, boosting_regressor
+from metahpo.learners.convnet.learner import convnet_classifier
 from metahpo.learners.forest import forest_classifier, forest_regressor
 from metahpo.learners.learner import Learner
 from metahpo.learners.linear import linear_classifier, linear_regressor
+from metahpo.learners.mlp.learner import mlp_classifier, mlp_regressor
 from metahpo.learners.svm import svm_classifier, svm_regressor
+from metahpo.learners.text.learner import text_classifier
 from metahpo.tasks.task import TaskKind
 
 _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
@@ -23,7 +26,15 @@ _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
     ("random_forest", "regression"): forest_regressor,
     ("boosting", "classification"): boosting_classifier,
     ("boosting", "regression"): boosting_regressor,
+    ("mlp", "classification"): mlp_classifier,
+    ("mlp", "regression"): mlp_regressor,
+    ("convnet", "classification"): convnet_classifier,
+    ("text", "classification"): text_classifier,
 }
+
+
+#: Learners of a build that names none: those that need seconds where networks need minutes.
+CLASSICAL = ("linear", "svm", "random_forest", "boosting")
 
 
 def learner_names(kind: TaskKind) -> list[str]:

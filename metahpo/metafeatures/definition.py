@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from metahpo.tasks.task import TaskKind
 
-Group = Literal["general", "statistical", "information", "landmarking"]
-GROUPS: tuple[Group, ...] = get_args(Group)
+TableGroup = Literal["general", "statistical", "information", "landmarking"]
+#: Groups of a table's meta-features.
+GROUPS: tuple[TableGroup, ...] = get_args(TableGroup)
+Group = TableGroup | Literal["image", "text"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class MetaFeature:
     ----------
     name : str
         Key in `MetaFeatures.values`.
-    group : {"general", "statistical", "information", "landmarking"}
+    group : {"general", "statistical", "information", "landmarking", "image", "text"}
     formula : str
         What is computed, in words and symbols (n rows, p columns, k classes; ln is the natural logarithm).
     source : str

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from threadpoolctl import threadpool_limits
 
-from metahpo.metafeatures.definition import GROUPS, Group, MetaFeature
+from metahpo.metafeatures.definition import GROUPS, MetaFeature, TableGroup
 from metahpo.metafeatures.general import GENERAL, general
 from metahpo.metafeatures.information import INFORMATION, information
 from metahpo.metafeatures.landmarking import LANDMARKING, landmarking
@@ -65,7 +65,7 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
         drawn = draw(task, random_state)
         sample = Sample.of(drawn)
         seconds["sample"] = perf_counter() - start
-        compute: dict[Group, Callable[[], dict[str, float]]] = {
+        compute: dict[TableGroup, Callable[[], dict[str, float]]] = {
             "general": lambda: general(task, drawn, sample),
             "statistical": lambda: statistical(sample),
             "information": lambda: information(sample),

@@ -24,8 +24,11 @@ import pandas as pd
 
 from metahpo.exceptions import DataError, StoreError
 from metahpo.tasks.files import check_file, read_json_file, read_table_file, write_json_file, write_table_file
-from metahpo.tasks.target import KINDS
+from metahpo.tasks.target import KINDS, TaskKind
 from metahpo.tasks.task import Task
+
+#: Kinds of datasets that are no tables, and are classified.
+CLASSIFIED = ("image", "text")
 
 
 def cached_keys(folder: Path | str) -> list[str]:
@@ -95,6 +98,15 @@ def read_sidecars(folder: Path | str) -> tuple[dict[str, dict[str, Any]], dict[s
     return sidecars, damaged
 
 
+def task_kind(sidecar: Mapping[str, Any]) -> TaskKind | None:
+    """Kind of task that a dataset makes: images and texts are classified; None for a kind that makes none.
+
+    The columns of an image are its pixels; those of a text are categorical, so that they stay text.
+    """
+    kind: TaskKind | None = "classification" if sidecar["kind"] in CLASSIFIED else None
+    return next((known for known in KINDS if known == sidecar["kind"]), kind)
+
+
 def read_task(folder: Path | str, key: str) -> Task:
     """Read one dataset as a task.
 
@@ -103,11 +115,13 @@ def read_task(folder: Path | str, key: str) -> Task:
     StoreError
         Missing files, or data that do not match the checksum in the sidecar.
     DataError
-        A kind that is not tabular (image, text), or data that make no task.
+        An unknown kind, or data that make no task.
     """
     sidecar = read_sidecar(folder, key)
-    if sidecar["kind"] not in KINDS:
-        raise DataError(f"dataset {key!r} is of kind {sidecar['kind']!r}; tabular learners take {list(KINDS)}.")
+    kind = task_kind(sidecar)
+    if kind is None:
+        known = [*KINDS, *CLASSIFIED]
+        raise DataError(f"dataset {key!r} is of kind {sidecar['kind']!r}; tasks can be made of {known}.")
     frame = read_table_file(Path(folder) / f"{key}.parquet", sidecar["sha256"], how_to_fetch(folder, key))
     target = sidecar["target"]
     if target not in frame.columns:
@@ -115,7 +129,7 @@ def read_task(folder: Path | str, key: str) -> Task:
     return Task.from_arrays(
         frame.drop(columns=target),
         frame[target],
-        kind=sidecar["kind"],
+        kind=kind,
         categorical=sidecar.get("categorical") or (),
         name=str(sidecar["name"]),
         family=sidecar.get("family"),

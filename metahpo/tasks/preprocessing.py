@@ -10,9 +10,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from metahpo.exceptions import DataError
 from metahpo.tasks.task import Task
 
-Encoding = Literal["scaled", "ordinal"]
+Encoding = Literal["scaled", "ordinal", "text"]
 
 #: Rarer categories are pooled, so that a column of ten thousand categories cannot explode the width.
 MAX_ONE_HOT = 30
@@ -25,11 +26,21 @@ def preprocessing(task: Task, encoding: Encoding) -> ColumnTransformer:
 
     Parameters
     ----------
-    encoding : {"scaled", "ordinal"}
+    encoding : {"scaled", "ordinal", "text"}
         "scaled", for learners that measure distances: numbers imputed by the median and standardised, categories
         one-hot, the rarest pooled beyond 30 a column. "ordinal", for trees: numbers as they are (missing stays
-        missing), categories as integers, missing and unseen ones as NaN; categorical columns come first.
+        missing), categories as integers, missing and unseen ones as NaN; categorical columns come first. "text": the
+        categorical columns as they are, and nothing else.
+
+    Raises
+    ------
+    DataError
+        A task without text columns for "text".
     """
+    if encoding == "text":
+        if not task.categorical:
+            raise DataError(f"task {task.name!r} has no column of text; its columns are {list(task.X.columns)[:20]}.")
+        return ColumnTransformer([("text", "passthrough", list(task.categorical))], verbose_feature_names_out=False)
     if encoding == "ordinal":
         encoder = OrdinalEncoder(
             handle_unknown="use_encoded_value",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_info
 
-from metahpo.learners.learner import Learner
+from metahpo.learners.learner import Learner, Training
 from metahpo.tasks.task import TaskKind
 
 Deed = Callable[[float], Any]
@@ -179,6 +179,28 @@ def fork_and_eat(amount: float) -> None:
     if os.fork() == 0:
         hold(amount)
     time.sleep(1000)
+
+
+def misbehave_together(kind: TaskKind) -> Learner:
+    """Trains at once; an amount above 1 is held as MiB, and 1 kills the process."""
+    space = ConfigurationSpace()
+    space.add(Float("amount", (0.0, 1e4), default=0.0))
+
+    def do(amount: float) -> None:
+        if amount == 1.0:
+            ctypes.string_at(0)
+        if amount > 1.0:
+            hold(amount)
+
+    def fit_together(estimators: Sequence[Any], X: Any, y: NDArray[Any], **options: Any) -> list[Training]:
+        for estimator in estimators:
+            estimator.fit(X, y)
+        return [Training(0.0) for _ in estimators]
+
+    name = "planted:misbehave_together"
+    return Learner(
+        name, kind, space, lambda **given: Planted(do, **given), "scaled", fit_together=fit_together, lanes=True
+    )
 
 
 @planted

@@ -64,9 +64,9 @@ def key(learner: str = "linear", task: str = "small", **configuration: Any) -> T
 
 
 def measured(process: TrialProcess, key: TrialKey) -> Trial:
-    trial = process.run(key)
-    assert isinstance(trial, Trial)
-    return trial
+    trials = process.run([key])
+    assert isinstance(trials, list)
+    return trials[0]
 
 
 def children() -> list[int]:
@@ -136,7 +136,7 @@ def test_a_failing_trial_is_data(process: TrialProcess, of: TrialKey, status: Tr
     ],
 )
 def test_a_task_that_cannot_be_measured_is_no_trial_but_refused(process: TrialProcess, task: str, reason: str) -> None:
-    refusal = process.run(key(task=task))
+    refusal = process.run([key(task=task)])
     assert isinstance(refusal, TaskRefusal)
     assert refusal.task == task
     assert reason in refusal.reason
@@ -300,9 +300,9 @@ def test_trial_processes_end_with_a_killed_parent_even_in_a_hanging_trial(strict
         "from metahpo.trials.trial import TrialKey\n"
         "protocol = Protocol(n_folds=2, max_rows=4000)\n"
         "process = TrialProcess(Path(sys.argv[1]), protocol, Limits(2.0))\n"
-        "process.run(TrialKey('small', 'linear', {}, protocol.name))\n"
+        "process.run([TrialKey('small', 'linear', {}, protocol.name)])\n"
         "print(process._child.process.pid, flush=True)\n"
-        "process.run(TrialKey('small', 'planted:' + sys.argv[2], {'amount': 0.0}, protocol.name))\n"
+        "process.run([TrialKey('small', 'planted:' + sys.argv[2], {'amount': 0.0}, protocol.name)])\n"
     )
     parents = [
         subprocess.Popen(

@@ -39,6 +39,10 @@ class LearnerContract:
     def learner(self) -> Learner:
         raise NotImplementedError
 
+    def task(self, kind: TaskKind) -> Task:
+        """A task of three classes, or of regression, that the learner can take."""
+        return small_task(kind)
+
     def test_default_configuration_is_the_librarys_own(self, learner: Learner) -> None:
         chosen = learner.parameters(default_configuration(learner.space))
         library = learner.estimator_class().get_params()
@@ -62,18 +66,18 @@ class LearnerContract:
             assert not learner.parameters(configuration).keys() & learner.rules.keys()
 
     def test_every_configuration_fits_and_predicts(self, learner: Learner) -> None:
-        task = small_task(learner.kind)
+        task = self.task(learner.kind)
         for configuration in sobol_design(learner.space, 5):
             self._check_predictions(learner.pipeline(configuration, task, 0).fit(task.X, task.y), task)
 
     def test_same_seed_gives_the_same_predictions(self, learner: Learner) -> None:
-        task = small_task(learner.kind)
+        task = self.task(learner.kind)
         configuration = sobol_design(learner.space, 3)[-1]
         first, second = (learner.pipeline(configuration, task, 1).fit(task.X, task.y).predict(task.X) for _ in "ab")
         np.testing.assert_array_equal(first, second)
 
     def test_unseen_categories_and_all_missing_rows_are_predicted(self, learner: Learner) -> None:
-        task = small_task(learner.kind)
+        task = self.task(learner.kind)
         model = learner.pipeline(default_configuration(learner.space), task, 0).fit(task.X, task.y)
         new = pd.DataFrame({"a": [np.nan, 0.0], "b": [np.nan, 1.0], "k": [np.nan, 2.0]})
         new["c"] = pd.Categorical([None, "never seen"])

@@ -11,10 +11,13 @@ from metahpo.exceptions import UnknownNameError
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.space.activity import canonical, default_configuration
+from metahpo.space.design import sobol_design
+from metahpo.tasks.preprocessing import preprocessing
 from metahpo.tasks.task import KINDS, Task
 from tests.contracts.learner_contract import LearnerContract, small_task
 
-ALL = [(name, kind) for kind in KINDS for name in learner_names(kind)]
+TABULAR = ["linear", "svm", "random_forest", "boosting", "mlp"]
+ALL = [(name, kind) for kind in KINDS for name in TABULAR]
 
 
 class TestLearnersOfTheRegistry(LearnerContract):
@@ -23,9 +26,9 @@ class TestLearnersOfTheRegistry(LearnerContract):
         return learner_named(*request.param)
 
 
-def test_four_learners_for_each_kind() -> None:
-    for kind in KINDS:
-        assert learner_names(kind) == ["linear", "svm", "random_forest", "boosting"]
+def test_the_learners_of_each_kind() -> None:
+    assert learner_names("classification") == [*TABULAR, "convnet", "text"]
+    assert learner_names("regression") == TABULAR
 
 
 def test_an_unknown_learner_is_refused_with_those_that_exist() -> None:
@@ -110,3 +113,15 @@ def test_boosting_is_told_which_columns_are_categories() -> None:
     boosting = learner_named("boosting", "regression")
     fitted = boosting.pipeline({"max_iter": 5}, task := small_task("regression"), 0).fit(task.X, task.y)
     assert fitted[-1].is_categorical_.tolist() == [True, False, False, False]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ["mlp", "random_forest"])
+def test_several_configurations_fitted_at_once_are_those_fitted_one_by_one(name: str) -> None:
+    learner = learner_named(name, "classification")
+    task = small_task("classification")
+    X, y = preprocessing(task, learner.encoding).fit_transform(task.X), task.y
+    design = sobol_design(learner.space, 6)
+    for configuration, together in zip(design, learner.fitted(design, task, X, y, 0)[0], strict=True):
+        alone = learner.on_prepared_columns(configuration, task, 0).fit(X, y)
+        np.testing.assert_allclose(together.predict_proba(X), alone.predict_proba(X), atol=0.02)

@@ -1,0 +1,136 @@
+"""How one lane is trained, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+OPTIMISERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "step", "one_cycle")
+
+#: A lane's parameters or statistics: name -> array of the lane's own (unpadded) shape.
+State = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a lane's training that is not the shape of its network.
+
+    Attributes
+    ----------
+    optimiser : str
+        One of `OPTIMISERS`. L2 is coupled to the gradient, but for "adamw", where it is decoupled.
+    learning_rate : float
+        Peak of the schedule.
+    momentum : float
+        Of "momentum" and "nesterov"; the others ignore it.
+    weight_decay, l1 : float
+        Penalties on every parameter.
+    batch_size : int
+        An epoch is ``ceil(n_rows / batch_size)`` batches of equal size; the few rows that are left over sit it out,
+        others each epoch.
+    schedule : str
+        One of `SCHEDULES`.
+    label_smoothing : float
+        Share of a class label that is spread over all classes; regression ignores it.
+    epochs : int
+    patience : int
+        With validation rows: epochs without a better validation loss after which training stops.
+    seed : int
+        Of the initial weights, the order of rows, and dropout.
+    """
+
+    optimiser: str = "adamw"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    batch_size: int = 128
+    schedule: str = "cosine"
+    label_smoothing: float = 0.0
+    epochs: int = 50
+    patience: int = 50
+    seed: int = 0
+
+
+class LaneStatus(StrEnum):
+    """How the training of a lane ended."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"  # early: the validation loss no longer fell
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What training goes on from: parameters, statistics, the optimiser's moments, and how far it has come."""
+
+    parameters: State
+    statistics: State
+    first_moment: State
+    second_moment: State
+    steps: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained lane.
+
+    Attributes
+    ----------
+    status : LaneStatus
+    parameters, statistics : dict of str to ndarray
+        Those of the epoch with the lowest validation loss; without validation rows to stop by, the last ones.
+    history : dict of str to list of float
+        Per epoch: ``train_loss`` (mean over the epoch's batches, as trained on), ``validation_loss`` (cross-entropy or
+        mean squared error), ``validation_metric`` (accuracy or R2), and ``seconds`` (of the stack, divided by the
+        lanes that trained in it). The validation lists are empty without validation rows.
+    best_epoch : int
+        Epoch (from 1) of `parameters`.
+    last : Progress
+        For warm starts.
+    """
+
+    status: LaneStatus
+    parameters: State
+    statistics: State
+    best_epoch: int
+    last: Progress
+    history: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One network to be trained.
+
+    Attributes
+    ----------
+    shape : Any
+        What the stacked network needs to know of it.
+    recipe : Recipe
+    train, validation : ndarray of int
+        Rows of the pool to learn from and to stop by; no validation rows, no early stopping.
+    start : Progress or None
+        Go on from here; None starts from fresh weights.
+    stops : bool
+        Whether the validation rows stop training and choose its epoch; otherwise they are only watched.
+    """
+
+    shape: Any
+    recipe: Recipe
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    start: Progress | None = None
+    stops: bool = True
+
+    @property
+    def steps_and_batch(self) -> tuple[int, int]:
+        """Batches of an epoch, and rows of each."""
+        steps = -(-len(self.train) // max(1, self.recipe.batch_size))
+        return steps, len(self.train) // steps

@@ -1,0 +1,311 @@
+"""What the classifier and the regressor share: a scikit-learn estimator that is a small stack of lanes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES, LaneStatus, Outcome
+from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
+from metahpo.learners.mlp.table import TableEncoder, categorical_positions
+from metahpo.learners.targets import held_out_rows
+
+if TYPE_CHECKING:
+    from metahpo.learners.mlp.fitting import Job
+
+#: Fewer training rows than this are all learnt from: a few held out would stop training by chance.
+LEAST_ROWS_TO_HOLD_OUT = 50
+
+
+class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """What :class:`NetworkClassifier` and :class:`NetworkRegressor` share.
+
+    Attributes
+    ----------
+    history_ : dict of str to list of float
+        Per epoch of the first member: train loss, validation loss and metric, seconds; see
+        :class:`metahpo.learners.lanes.recipe.Outcome`.
+    status_ : {"finished", "stopped", "diverged"}
+        "diverged" where any member has, else the first member's.
+    n_epochs_, best_epoch_ : int
+        Epochs that the first member trained, and the one (from 1) whose weights predict.
+    fit_seconds_ : float
+        Seconds of training; of a network that was trained beside others, its share.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "members": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 1, None, closed="left")],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "residual": ["boolean"],
+        "normalisation": [StrOptions(set(NORMALISATIONS))],
+        "dropout": [Interval(Real, 0.0, 1.0, closed="left")],
+        "bins": [Interval(Integral, 0, None, closed="left")],
+        "embedding_size": [Interval(Integral, 1, None, closed="left")],
+        "optimiser": [StrOptions(set(OPTIMISERS))],
+        "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
+        "momentum": [Interval(Real, 0.0, 1.0, closed="left")],
+        "weight_decay": [Interval(Real, 0.0, None, closed="left")],
+        "l1": [Interval(Real, 0.0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "schedule": [StrOptions(set(SCHEDULES))],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0.0, 1.0, closed="neither")],
+        "categorical_features": ["array-like", None],
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
+    #: Seed that `random_state` gave the current fit.
+    seed_: int
+    #: What training has made of each member.
+    outcomes_: Sequence[Outcome]
+
+    def __init__(
+        self,
+        *,
+        members: int = 3,
+        depth: int = 2,
+        width: int = 64,
+        activation: Activation = "relu",
+        residual: bool = False,
+        normalisation: Normalisation = "none",
+        dropout: float = 0.1,
+        bins: int = 8,
+        embedding_size: int = 8,
+        optimiser: str = "adamw",
+        learning_rate: float = 5e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 0.1,
+        l1: float = 0.0,
+        batch_size: int = 128,
+        schedule: str = "one_cycle",
+        epochs: int = 40,
+        early_stopping: bool = False,
+        patience: int = 20,
+        validation_fraction: float = 0.1,
+        categorical_features: Sequence[int | str] | None = None,
+        device: str = "cpu",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.members = members
+        self.depth = depth
+        self.width = width
+        self.activation = activation
+        self.residual = residual
+        self.normalisation = normalisation
+        self.dropout = dropout
+        self.bins = bins
+        self.embedding_size = embedding_size
+        self.optimiser = optimiser
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.l1 = l1
+        self.batch_size = batch_size
+        self.schedule = schedule
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.categorical_features = categorical_features
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train from fresh weights.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_rows, n_features)
+            Columns of a DataFrame that hold no numbers, and `categorical_features`, are embedded; missing values are
+            allowed everywhere.
+        y : array-like of shape (n_rows,)
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Raises
+        ------
+        DataError
+            A device that is not there.
+        MemoryError
+            The network does not fit into memory.
+        """
+        fit_together([self], X, y, sample_weight)
+        return self
+
+    @property
+    def n_network_outputs(self) -> int:
+        """Outputs of the network: classes, or one number."""
+        raise NotImplementedError
+
+    def finish(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Take what training has made of each member."""
+        before, first = getattr(self, "history_", {}), outcomes[0]
+        self.outcomes_ = outcomes
+        self.history_ = {name: [*before.get(name, ()), *values] for name, values in first.history.items()}
+        diverged = any(outcome.status is LaneStatus.DIVERGED for outcome in outcomes)
+        self.status_ = LaneStatus.DIVERGED.value if diverged else first.status.value
+        self.n_epochs_, self.best_epoch_ = len(self.history_["train_loss"]), first.best_epoch
+        self.fit_seconds_ = seconds
+        if diverged:
+            message = f"training diverged in epoch {self.n_epochs_}; the weights are those of epoch {self.best_epoch_}"
+            warnings.warn(f"{message}. Try a lower learning_rate.", ConvergenceWarning, stacklevel=2)
+
+    def _start_partial(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        """First of several partial fits: as `fit`, but for one epoch, and no row is held out."""
+        from metahpo.learners.mlp.fitting import train_jobs  # torch loads with the first fit
+
+        job = self._first_job(X, y, sample_weight)
+        every = np.concatenate([job.train, job.held_out])
+        train_jobs([replace(job, train=every, held_out=every[:0], one_epoch=True)])
+        return self
+
+    def _go_on(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        from metahpo.learners.mlp.fitting import train_jobs
+
+        train_jobs([self._next_job(X, y, sample_weight)])
+        return self
+
+    def _first_job(self, X: Any, y: Any, sample_weight: Any, watched: tuple[Any, Any] | None = None) -> Job:
+        """All that comes before training: check the data, hold rows out, learn the encoding.
+
+        Where no row is held out, the rows `watched` may take their place in the learning curve.
+        """
+        from metahpo.learners.mlp.fitting import Job
+
+        self._validate_params()
+        self.history_ = {}
+        rows = self._checked(X, reset=True)
+        target = self._learn_target(self._checked_target(y, len(rows)))
+        self.seed_ = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        train, held_out = self._hold_out(target)
+        self._encoder = TableEncoder(categorical_positions(rows, self.categorical_features), self.bins)
+        self._encoder.fit(rows.iloc[train] if isinstance(rows, pd.DataFrame) else rows[train])
+        table = self._table(rows, target, self._weight(sample_weight, target))
+        if watched is None or len(held_out):
+            return Job(self, table, train, held_out)
+        more = self._checked(watched[0], reset=False)
+        table = table.followed_by(
+            self._table(more, self._encode_target(self._checked_target(watched[1], len(more))), None)
+        )
+        return Job(self, table, train, np.arange(len(rows), len(rows) + len(more)), stops=False)
+
+    def _next_job(self, X: Any, y: Any, sample_weight: Any) -> Job:
+        """One more epoch, from where the network is."""
+        from metahpo.learners.mlp.fitting import Job
+
+        self._validate_params()
+        rows = self._checked(X, reset=False)
+        target = self._encode_target(self._checked_target(y, len(rows)))
+        starts = [replace(o.last, parameters=o.parameters, statistics=o.statistics) for o in self.outcomes_]
+        every = np.arange(len(rows))
+        table = self._table(rows, target, self._weight(sample_weight, target))
+        return Job(self, table, every, every[:0], starts=starts, one_epoch=True)
+
+    def _table(self, rows: Any, target: Any, weight: Any) -> Any:
+        from metahpo.learners.mlp.fitting import Table
+
+        return Table(*self._encoder.transform(rows), target, weight, self._encoder.n_codes)
+
+    def _output(self, X: Any) -> NDArray[np.float64]:
+        """Outputs of every member (members, n, n_outputs)."""
+        from metahpo.learners.mlp.fitting import outputs
+
+        check_is_fitted(self, "outcomes_")
+        rows = self._checked(X, reset=False)
+        return outputs(self, self._table(rows, np.zeros(len(rows)), None))
+
+    def _checked(self, X: Any, reset: bool) -> pd.DataFrame | NDArray[np.float64]:
+        """X as an array of numbers, or as it is where it has columns that hold none."""
+        if isinstance(X, pd.DataFrame) and len(X) and categorical_positions(X, None):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        numbers: NDArray[np.float64] = validate_data(
+            self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
+        )
+        return numbers
+
+    def _checked_target(self, y: Any, n_rows: int) -> NDArray[Any]:
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        target = column_or_1d(y, warn=True)
+        if pd.isna(target).any():
+            raise ValueError("Input y contains NaN; drop the rows whose target is missing.")
+        if len(target) != n_rows:
+            raise ValueError(f"X and y must have equally many rows, but have {n_rows} and {len(target)}.")
+        return np.asarray(target)
+
+    def _hold_out(self, target: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows to learn from and rows to stop by; of each class a share, as far as it has rows to spare."""
+        rows = np.arange(len(target))
+        if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
+            return rows, rows[:0]
+        chosen = held_out_rows(target, self.validation_fraction, self.seed_)
+        return np.setdiff1d(rows, chosen), chosen
+
+    def _weight(self, sample_weight: Any, target: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Weights of the rows, of mean one; None where all are equal."""
+        if sample_weight is None:
+            return None
+        weight: NDArray[np.float64] = _check_sample_weight(
+            sample_weight, target, dtype=np.float64, ensure_non_negative=True
+        )
+        normed: NDArray[np.float64] = weight / weight.mean()
+        return normed
+
+    def _learn_target(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Class indices (int64) or standardised numbers (float64), and what it takes to go back."""
+        raise NotImplementedError
+
+    def _encode_target(self, target: NDArray[Any]) -> NDArray[Any]:
+        """As :meth:`_learn_target` has learnt it."""
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def fit_together(
+    estimators: Sequence[NetworkEstimator],
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    watched: tuple[Any, Any] | None = None,
+    memory_bytes: int | None = None,
+) -> None:
+    """Fit estimators as lanes of stacked networks; each becomes what it would become alone, but for rounding.
+
+    Parameters
+    ----------
+    estimators : sequence of NetworkEstimator
+        All classifiers or all regressors.
+    X, y, sample_weight
+        See :meth:`NetworkEstimator.fit`.
+    watched : tuple of (X, y), default=None
+        Rows that nothing is learnt from, whose loss and metric are written down after each epoch; of no use to
+        estimators that hold rows out themselves.
+    memory_bytes : int or None, default=None
+        Memory that may be planned with; None: half of what is free.
+    """
+    from metahpo.learners.mlp.fitting import share_tables, train_jobs
+
+    jobs = [e._first_job(X, y, sample_weight, watched) for e in estimators]
+    train_jobs(share_tables(jobs), memory_bytes=memory_bytes)

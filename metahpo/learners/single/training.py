@@ -1,0 +1,168 @@
+"""One training loop for any torch module: the recipe of a lane, torch's own optimisers, an epoch at a time."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metahpo.learners.lanes.recipe import LaneStatus, Recipe
+from metahpo.learners.lanes.schedule import factors
+
+#: Rows that are predicted at once.
+CHUNK = 256
+
+#: Changes the inputs of a training batch at random.
+Augment = Callable[[list[Tensor], torch.Generator], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a classification task.
+
+    Attributes
+    ----------
+    inputs : sequence of Tensor of shape (n, ...)
+    target : Tensor of shape (n,)
+        Class indices.
+    weight : Tensor of shape (n,) or None
+        Weights of mean one.
+    """
+
+    inputs: Sequence[Tensor]
+    target: Tensor
+    weight: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What comes of training: see :class:`metahpo.learners.lanes.recipe.Outcome`, whose history this one's is like."""
+
+    status: LaneStatus
+    best_epoch: int
+    history: dict[str, list[float]]
+
+
+def train_module(
+    module: nn.Module,
+    rows: Rows,
+    recipe: Recipe,
+    held_out: Rows | None = None,
+    *,
+    stops: bool = True,
+    augment: Augment | None = None,
+    groups: Sequence[dict[str, Any]] | None = None,
+) -> Trained:
+    """Train a module in place, on smoothed cross-entropy.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Takes the inputs of a batch, returns logits; on the device of `rows`.
+    rows : Rows
+    recipe : Recipe
+    held_out : Rows or None
+        Rows whose loss and accuracy are written down after each epoch.
+    stops : bool, default=True
+        Whether they stop training as well, and choose the epoch whose weights are kept.
+    augment : callable or None
+    groups : sequence of dict, or None
+        torch's parameter groups; ``scale`` of a group is a factor of its learning rate.
+    """
+    optimiser = torch_optimiser(recipe, groups or [{"params": list(module.parameters())}])
+    scales = [group.get("scale", 1.0) for group in optimiser.param_groups]
+    n = len(rows.target)
+    n_steps = -(-n // recipe.batch_size)
+    draw = torch.Generator().manual_seed(recipe.seed)
+    history: dict[str, list[float]] = {
+        name: [] for name in ("train_loss", "validation_loss", "validation_metric", "seconds")
+    }
+    best_loss, best_epoch, best_state = np.inf, 0, copy.deepcopy(module.state_dict())
+    status = LaneStatus.FINISHED
+    for epoch in range(1, recipe.epochs + 1):
+        start = time.perf_counter()
+        progress = (epoch - 1 + np.arange(n_steps) / n_steps) / recipe.epochs
+        rates = recipe.learning_rate * factors(recipe.schedule, progress)
+        order = torch.randperm(n, generator=draw).to(rows.target.device)
+        module.train()
+        total = 0.0
+        for batch, rate in zip(torch.tensor_split(order, n_steps), rates, strict=True):
+            for group, scale in zip(optimiser.param_groups, scales, strict=True):
+                group["lr"] = rate * scale
+            inputs = [x[batch] for x in rows.inputs]
+            weight = None if rows.weight is None else rows.weight[batch]
+            loss = mean_loss(
+                module(*(augment(inputs, draw) if augment else inputs)),
+                rows.target[batch],
+                weight,
+                recipe.label_smoothing,
+            )
+            total += loss.item() * len(batch) / n
+            if recipe.l1:
+                loss = loss + recipe.l1 * torch.stack([p.abs().sum() for p in module.parameters()]).sum()
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+        history["train_loss"].append(total)
+        judged = -float(epoch)
+        if held_out is not None:
+            logits = outputs(module, held_out.inputs)
+            held_out_loss = mean_loss(logits, held_out.target, held_out.weight, 0.0).item()
+            history["validation_loss"].append(held_out_loss)
+            history["validation_metric"].append((logits.argmax(1) == held_out.target).double().mean().item())
+            judged = held_out_loss if stops else judged
+        history["seconds"].append(time.perf_counter() - start)
+        if not np.isfinite([total, *history["validation_loss"][-1:]]).all():
+            status = LaneStatus.DIVERGED
+            break
+        if judged < best_loss:
+            best_loss, best_epoch, best_state = judged, epoch, copy.deepcopy(module.state_dict())
+        elif epoch - best_epoch >= recipe.patience:
+            status = LaneStatus.STOPPED
+            break
+    module.load_state_dict(best_state)
+    return Trained(status, best_epoch, history)
+
+
+def mean_loss(logits: Tensor, target: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
+    """Mean cross-entropy of a batch."""
+    each = functional.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+    return each.mean() if weight is None else (each * weight).mean()
+
+
+@torch.no_grad()
+def outputs(module: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    """Logits (n, c), some rows at a time."""
+    module.eval()
+    chunks = zip(*(torch.split(x, CHUNK) for x in inputs), strict=True)
+    return torch.cat([module(*chunk) for chunk in chunks])
+
+
+def torch_optimiser(recipe: Recipe, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Optimiser of a recipe, one of torch's."""
+    groups, rate, decay = list(groups), recipe.learning_rate, recipe.weight_decay
+    if recipe.optimiser in ("sgd", "momentum", "nesterov"):
+        momentum = 0.0 if recipe.optimiser == "sgd" else recipe.momentum
+        return torch.optim.SGD(
+            groups, rate, momentum=momentum, weight_decay=decay, nesterov=recipe.optimiser == "nesterov"
+        )
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adagrad": torch.optim.Adagrad,
+        "rmsprop": torch.optim.RMSprop,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[recipe.optimiser](groups, rate, weight_decay=decay)
+
+
+def as_index(values: NDArray[Any], device: torch.device) -> Tensor:
+    """Class indices as a tensor."""
+    return torch.as_tensor(values, dtype=torch.int64, device=device)

@@ -1,0 +1,1 @@
+"""Networks for texts: vocabulary, estimators, search space, and what is fine-tuned from a folder."""

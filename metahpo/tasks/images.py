@@ -1,0 +1,71 @@
+"""Images as arrays: from any of the layouts they come in to (n, channels, height, width)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metahpo.exceptions import DataError
+
+ImageShape = tuple[int, int, int]
+
+
+def shape_of_columns(n_columns: int, shape: Sequence[int] | None) -> ImageShape:
+    """Height, width and channels of images that are rows of numbers.
+
+    Parameters
+    ----------
+    n_columns : int
+    shape : sequence of int, or None
+        (height, width) or (height, width, channels); None takes a square of one channel, else of three.
+
+    Raises
+    ------
+    DataError
+        No such square, or a shape of another number of pixels.
+    """
+    if shape is not None:
+        if len(shape) not in (2, 3) or math.prod(shape) != n_columns:
+            raise DataError(f"image_shape is {tuple(shape)}, but a row of X has {n_columns} numbers.")
+        return (shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
+    for channels in (1, 3):
+        side = math.isqrt(n_columns // channels)
+        if side * side * channels == n_columns:
+            return side, side, channels
+    raise DataError(
+        f"rows of {n_columns} numbers are no square images of one or three channels: give image_shape=(height, width)."
+    )
+
+
+def as_images(X: Any, shape: Sequence[int] | None = None) -> NDArray[np.float32]:
+    """Images of shape (n, channels, height, width).
+
+    Parameters
+    ----------
+    X : array-like
+        Of shape (n, h, w), (n, h, w, c), or (n, pixels), rows of pixels in that order. NaN is a missing pixel.
+    shape : sequence of int, or None
+        Of flattened images; see :func:`shape_of_columns`.
+
+    Raises
+    ------
+    DataError
+        Images of different shapes, no numbers, infinite values, no images at all.
+    """
+    try:
+        array = np.asarray(X, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"images must be numbers, and all of one shape, but: {error}") from error
+    if array.ndim == 2:
+        array = array.reshape(len(array), *shape_of_columns(array.shape[1], shape))
+    elif array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or 0 in array.shape:
+        raise DataError(f"images must be n x h x w, n x h x w x c or n x pixels, but the shape of X is {np.shape(X)}.")
+    if np.isinf(array).any():
+        raise DataError("images hold infinite values; replace them by NaN (missing) or finite numbers.")
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2))

@@ -1,0 +1,45 @@
+"""Texts of any container as strings, and strings as words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metahpo.exceptions import DataError
+
+#: Words with inner apostrophes, numbers, or single marks.
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|[^\w\s]|_")
+
+
+def as_texts(X: Any) -> list[str]:
+    """Texts of any container, a missing one empty; several columns of a table are joined by spaces.
+
+    Raises
+    ------
+    DataError
+        Values that are no text, or more than two dimensions.
+    """
+    columns = X.to_numpy(dtype=object) if isinstance(X, (pd.DataFrame, pd.Series)) else np.asarray(X, dtype=object)
+    if columns.ndim not in (1, 2):
+        raise DataError(f"texts must be a sequence, or columns of a table, but X has {columns.ndim} dimensions.")
+    return [
+        _text(row) if isinstance(row, str) or columns.ndim == 1 else " ".join(map(_text, row))
+        for row in columns.tolist()
+    ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    raise DataError(f"texts must be strings, but one is {value!r} ({type(value).__name__}); convert it with str().")
+
+
+def words_of(text: str, lowercase: bool = True) -> list[str]:
+    """Words, numbers and marks of a text, in order; numbers are told by their length only."""
+    found = WORD.findall(text.lower() if lowercase else text)
+    return [f"<{len(word)} digits>" if word.isdigit() else word for word in found]

@@ -1,0 +1,216 @@
+"""Networks a minute: one at a time in a plain torch loop, against lanes, on a random design of the whole space.
+
+Both train the same networks on the same rows, with validation after each epoch, in one run, by turns, so that whatever
+else the machine is doing slows both. Few epochs are enough: the ratio does not depend on them. The roof is the time
+that the unpadded matrix products and the optimisers' traffic would take, at the speed that this machine reaches on one
+large product and on one large addition.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metahpo.learners.lanes.recipe import Lane, Recipe
+from metahpo.learners.lanes.schedule import factors
+from metahpo.learners.lanes.stacking import stacks, train_lanes
+from metahpo.learners.lanes.training import Pool
+from metahpo.learners.mlp.estimator import NetworkEstimator
+from metahpo.learners.mlp.fitting import recipe_of
+from metahpo.learners.mlp.network import StackedMLP, lane_order
+from metahpo.learners.mlp.shape import MLPShape
+from metahpo.learners.registry import learner_named
+from metahpo.space.design import sobol_design
+
+#: Rows, numeric columns, and categorical columns of ten categories each.
+SIZES = ((300, 8, 2), (1500, 20, 4), (6000, 50, 8))
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+}
+
+
+class PlainMLP(nn.Module):
+    """The same network as an ordinary module."""
+
+    def __init__(self, shape: MLPShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Embedding(shape.n_codes, shape.embedding_size)
+        widths = [shape.n_numbers + shape.n_embedded] + [shape.width] * shape.depth
+        self.linears = nn.ModuleList([nn.Linear(n, shape.width) for n in widths[:-1]])
+        norms: dict[str, Callable[[int], nn.Module]] = {
+            "none": nn.Identity,
+            "batch": nn.BatchNorm1d,
+            "layer": nn.LayerNorm,
+        }
+        norm = norms[shape.normalisation]
+        self.norms = nn.ModuleList([norm(shape.width) for _ in self.linears])
+        self.dropout = nn.Dropout(shape.dropout)
+        self.output = nn.Linear(shape.width, shape.n_outputs)
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """Logits."""
+        hidden = torch.cat([numbers, self.embedding(codes).flatten(1)], dim=1)
+        for layer, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
+            value = self.dropout(ACTIVATIONS[self.shape.activation](norm(linear(hidden))))
+            hidden = hidden + value if layer and self.shape.residual else value
+        logits: Tensor = self.output(hidden)
+        return logits
+
+
+def plain_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    """Optimiser of a recipe."""
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    parameters = network.parameters()
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, rate, weight_decay=decay)
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(parameters, rate, weight_decay=decay)
+    if recipe.optimiser == "rmsprop":
+        return torch.optim.RMSprop(parameters, rate, weight_decay=decay)
+    if recipe.optimiser == "adagrad":
+        return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
+    momentum = 0.0 if recipe.optimiser == "sgd" else recipe.momentum
+    return torch.optim.SGD(
+        parameters, rate, momentum=momentum, weight_decay=decay, nesterov=recipe.optimiser == "nesterov"
+    )
+
+
+def train_plainly(lane: Lane, pool: Pool) -> None:
+    """One network, as one would write it."""
+    recipe, shape = lane.recipe, lane.shape
+    torch.manual_seed(recipe.seed)
+    network = PlainMLP(shape)
+    optimiser = plain_optimiser(recipe, network)
+    n_steps, batch = lane.steps_and_batch
+    numbers, codes = pool.inputs
+    train, validation = torch.as_tensor(lane.train), torch.as_tensor(lane.validation)
+    for epoch in range(recipe.epochs):
+        order = train[torch.randperm(len(train))]
+        rates = recipe.learning_rate * factors(recipe.schedule, (epoch + np.arange(n_steps) / n_steps) / recipe.epochs)
+        total = torch.zeros(())
+        network.train()
+        for step in range(n_steps):
+            rows = order[step * batch : (step + 1) * batch]
+            optimiser.param_groups[0]["lr"] = rates[step]
+            optimiser.zero_grad()
+            logits = network(numbers[rows], codes[rows])
+            loss = functional.cross_entropy(logits, pool.target[rows], label_smoothing=recipe.label_smoothing)
+            penalised = loss
+            if recipe.l1:
+                penalised = loss + recipe.l1 * sum(p.abs().sum() for p in network.parameters())
+            torch.autograd.backward(penalised)
+            optimiser.step()
+            total += loss.detach()
+        network.eval()
+        with torch.no_grad():
+            logits = network(numbers[validation], codes[validation])
+            functional.cross_entropy(logits, pool.target[validation]).item()
+            (logits.argmax(dim=1) == pool.target[validation]).double().mean().item()
+        total.item()
+
+
+def lanes_of_design(n_lanes: int, size: tuple[int, int, int], epochs: int) -> tuple[list[Lane], Pool]:
+    """A random design of the whole space on a made-up table of three classes."""
+    n_rows, n_numbers, n_categorical = size
+    rng = np.random.default_rng(0)
+    numbers, codes = rng.standard_normal((n_rows, n_numbers)), rng.integers(1, 11, (n_rows, n_categorical))
+    target = np.digitize(numbers[:, 0] * numbers[:, 1] + (codes[:, 0] > 5), [0.0, 0.8])
+    pool = Pool(
+        [torch.as_tensor(numbers, dtype=torch.float32), torch.as_tensor(codes + 10 * np.arange(n_categorical))],
+        torch.as_tensor(target),
+    )
+    train, validation = np.split(rng.permutation(n_rows), [int(0.9 * n_rows)])
+    learner = learner_named("mlp", "classification")
+    lanes = []
+    for configuration in sobol_design(learner.space, n_lanes, random_state=1, default_first=False):
+        estimator = learner.estimator(configuration, 0)
+        assert isinstance(estimator, NetworkEstimator)
+        estimator.seed_ = 0
+        shape = MLPShape(
+            n_numbers,
+            n_categorical,
+            10 * n_categorical + 1,
+            3,
+            estimator.depth,
+            estimator.width,
+            estimator.embedding_size,
+            estimator.activation,
+            estimator.normalisation,
+            estimator.residual,
+            estimator.dropout,
+        )
+        lanes.append(Lane(shape, replace(recipe_of(estimator), epochs=epochs), train, validation))
+    return lanes, pool
+
+
+def machine_speed() -> tuple[float, float]:
+    """Multiply-adds a second in one large product, and bytes a second in one large addition."""
+    a, big = torch.rand(1024, 1024), torch.rand(1 << 24)
+    products = 1024**3 / min(seconds(lambda: a @ a) for _ in range(5))
+    return products, 12 * len(big) / min(seconds(lambda: torch.add(big, big, out=big)) for _ in range(5))
+
+
+def roof_seconds(lanes: Sequence[Lane], products_per_second: float, bytes_per_second: float) -> float:
+    """Seconds of the products, and of reading and writing weights, gradient and two moments once a step."""
+    total = 0.0
+    for lane in lanes:
+        n_steps, batch = lane.steps_and_batch
+        step = lane.shape.products(batch) / products_per_second + 7 * 4 * lane.shape.n_parameters / bytes_per_second
+        total += n_steps * lane.recipe.epochs * step
+    return total
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall-clock seconds."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lanes", type=int, default=128, help="configurations of the design")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads, for both ways")
+    parser.add_argument("--parts", type=int, default=2, help="turns that the plain loop is cut into")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    products, traffic = machine_speed()
+    print(f"{arguments.threads} threads, {2e-9 * products:.0f} GFLOP/s, {1e-9 * traffic:.0f} GB/s")
+    print(f"{'rows x columns':>16s} {'plain/min':>10s} {'lanes/min':>10s} {'ratio':>6s} {'stacks':>7s} {'of roof':>8s}")
+    ratios = []
+    for size in SIZES:
+        lanes, pool = lanes_of_design(arguments.lanes, size, arguments.epochs)
+        train_plainly(lanes[0], pool)  # first calls load kernels
+        train_lanes(lanes[:2], pool, StackedMLP, order=lane_order)
+        plain, together = 0.0, []
+        for part in range(arguments.parts):
+            start = time.perf_counter()
+            for lane in lanes[part :: arguments.parts]:
+                train_plainly(lane, pool)
+            middle = time.perf_counter()
+            train_lanes(lanes, pool, StackedMLP, order=lane_order)
+            plain += middle - start
+            together.append(time.perf_counter() - middle)
+        quick, n_stacks = sum(together) / len(together), len(stacks(lanes, 1 << 33))
+        ratios.append(plain / quick)
+        share = roof_seconds(lanes, products, traffic) / quick
+        print(
+            f"{size[0]:>9d} x {size[1] + size[2]:<4d} {60 * len(lanes) / plain:10.0f} {60 * len(lanes) / quick:10.0f} "
+            f"{ratios[-1]:6.1f} {n_stacks:7d} {share:8.1%}"
+        )
+    print(f"median ratio: {median(ratios):.1f}")
+
+
+if __name__ == "__main__":
+    main()
