@@ -105,6 +105,8 @@ class Measuring:
         records = [_Record() for _ in configurations]
         for number, fold in enumerate(self.prepared(learner.encoding), start=1):
             going = [i for i, record in enumerate(records) if not record.diverged]
+            if not going:
+                break
             estimators, trainings = learner.fitted(
                 [configurations[i] for i in going],
                 self.task,
