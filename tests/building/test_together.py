@@ -136,14 +136,14 @@ def test_the_memory_limit_and_a_dying_process_end_only_those_at_fault(small_cach
 
 def test_limits_hold_for_each_of_them(small_cache: Path) -> None:
     """Far more epochs than the time allows, beside a configuration of six."""
-    process = TrialProcess(small_cache, PROTOCOL, Limits(seconds=15.0))
+    process = TrialProcess(small_cache, PROTOCOL, Limits(seconds=10.0))
     try:
         slow = network(epochs=100_000, batch_size=16, width=256, depth=1)
         quick, stopped = measured(process, [key(**network()), key(**slow)])
     finally:
         process.close()
     assert quick.status is TrialStatus.SUCCESS
-    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 15 s")
+    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 10 s")
 
 
 def test_a_task_that_cannot_be_measured_is_refused_for_all(process: TrialProcess) -> None:

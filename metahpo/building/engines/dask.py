@@ -27,7 +27,7 @@ from metahpo.exceptions import MetaHPOError, MissingDependencyError
 from metahpo.trials.trial import TrialKey
 
 if TYPE_CHECKING:
-    from distributed import Client, as_completed
+    from distributed import Client, Future, as_completed
 
 #: Seconds to wait for a scheduler, and for its first worker.
 CONNECT_SECONDS = 60.0
@@ -81,7 +81,7 @@ class DaskEngine:
                 while not running.is_empty():
                     _wait(running, client)
                     try:
-                        yield next(running).result()
+                        yield _result(next(running), client)
                     except KilledWorker as error:  # Dask has given the batch to several workers, and all died
                         lost = error
                     send()
@@ -119,11 +119,27 @@ class DaskEngine:
 
 
 def _wait(running: as_completed, client: Client) -> None:
-    """Wait until something has ended; a cluster without workers would let us wait for ever."""
+    """Wait until something has ended."""
     seen = time.monotonic()
     while not running.has_ready():
         time.sleep(POLL_SECONDS)
         if time.monotonic() > seen + DESERTED_SECONDS:
-            if not client.nthreads():
-                raise WorkersLostError(f"the Dask cluster has had no worker for {DESERTED_SECONDS:g} seconds.")
+            _check_for_workers(client)
             seen = time.monotonic()
+
+
+def _result(ended: Future, client: Client) -> Outcome:
+    """Outcome of a batch that has ended; it runs again where the worker that holds it dies before it is fetched."""
+    while True:
+        try:
+            outcome: Outcome = ended.result(timeout=DESERTED_SECONDS)
+        except TimeoutError:
+            _check_for_workers(client)
+        else:
+            return outcome
+
+
+def _check_for_workers(client: Client) -> None:
+    """A cluster without workers would let us wait for ever."""
+    if not client.nthreads():
+        raise WorkersLostError(f"the Dask cluster has had no worker for {DESERTED_SECONDS:g} seconds.")
