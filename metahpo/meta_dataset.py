@@ -316,7 +316,7 @@ class MetaDataset:
 
     @classmethod
     def load(cls, folder: Path | str) -> MetaDataset:
-        """Read a meta-dataset from a folder, or one that ships with the package by its name.
+        """Read a meta-dataset: a folder, the name of one that ships with the package, or a file in HPO-B's layout.
 
         Raises
         ------
@@ -324,7 +324,11 @@ class MetaDataset:
             Neither a folder with a meta-dataset nor the name of one that ships.
         ArtefactError
             Damaged (checksum), or of a format this version does not read.
+        DataError
+            A file (.json, .json.gz) of another layout: see :meth:`from_hpob`.
         """
+        if str(folder).endswith((".json", ".json.gz")):
+            return cls.from_hpob(folder)
         header, parts = release.read(release.locate(folder))
         lacking = [name for name in ("tasks", "trials") if name not in parts]
         if lacking:

@@ -49,8 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     summaries, trials = [], []
     for folder in options.folders:
-        recorded = folder.endswith((".json", ".json.gz"))
-        md = MetaDataset.from_hpob(folder) if recorded else MetaDataset.load(folder)
+        md = MetaDataset.load(folder)
         report = evaluate(
             md,
             methods=variants(),

@@ -34,7 +34,8 @@ def written(tmp_path: Path, form: str) -> Any:
 
 @pytest.mark.parametrize("form", ["mapping", "json", "json.gz"])
 def test_rows_and_values_come_out_as_they_went_in(tmp_path: Path, form: str) -> None:
-    md = MetaDataset.from_hpob(written(tmp_path, form))
+    source = written(tmp_path, form)
+    md = MetaDataset.from_hpob(source) if form == "mapping" else MetaDataset.load(source)
     assert (md.metrics, list(md.spaces), md.name) == (["y"], ["4796", "5527"], "4796+5527")
     assert list(md.tasks.index) == ["3549", "3918"]
     for space, tables in BENCHMARK.items():

@@ -182,8 +182,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from metahpo.evaluation.protocol import evaluate
     from metahpo.meta_dataset import MetaDataset
 
-    recorded = options.folder.endswith((".json", ".json.gz"))
-    md = MetaDataset.from_hpob(options.folder) if recorded else MetaDataset.load(options.folder)
+    md = MetaDataset.load(options.folder)
     report = evaluate(
         md,
         methods=options.methods and [name for part in options.methods for name in part.split(",") if name],

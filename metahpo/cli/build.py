@@ -205,9 +205,7 @@ def _compact(options: argparse.Namespace) -> None:
 
 
 def _merge(options: argparse.Namespace) -> None:
-    from metahpo.trials.compaction import merge
-
-    print(f"{merge(_store(options.folder), _store(options.other))} trials came in from {options.other}")
+    print(f"{_store(options.folder).merge(_store(options.other))} trials came in from {options.other}")
 
 
 def _verify(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +28,7 @@ class SourceTask:
 
     @classmethod
     def from_table(cls, table: TaskTable) -> SourceTask:
-        """Read a table of which at least two losses differ."""
+        """Read an informative table."""
         return cls(
             table.task,
             table.family,
@@ -39,6 +40,11 @@ class SourceTask:
     def rows(self, index: Tensor | slice) -> SourceTask:
         """The task with some of its trials."""
         return replace(self, X=self.X[index], loss=self.loss[index], z=self.z[index])
+
+
+def informative(tables: Iterable[TaskTable]) -> list[TaskTable]:
+    """Tables to learn from: those of which at least two losses differ."""
+    return [t for t in tables if len(np.unique(t.loss[np.isfinite(t.loss)])) > 1]
 
 
 @dataclass(frozen=True)

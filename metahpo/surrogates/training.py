@@ -20,7 +20,7 @@ from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.affinity import TaskAffinity
-from metahpo.surrogates.batches import SourceTask, sample_batch
+from metahpo.surrogates.batches import SourceTask, informative, sample_batch
 from metahpo.surrogates.calibration import learn_sharpness
 from metahpo.surrogates.kernel_learning import KernelSettings, choose_features, learn_kernel
 from metahpo.surrogates.kernels import DeepKernel
@@ -103,7 +103,7 @@ def train_on_tables(
         Fewer than two tasks with at least two distinct losses.
     """
     settings = settings or TrainingSettings()
-    usable = [t for t in tables if len(np.unique(t.loss[np.isfinite(t.loss)])) > 1]
+    usable = informative(tables)
     if len(usable) < 2:
         raise DataError(
             f"a surrogate learns from at least two tasks with two distinct losses each, but of {len(tables)} tasks "

@@ -1,4 +1,4 @@
-"""Makes a store small: finished logs become one Parquet part; what another store holds comes in."""
+"""Makes a store small: finished logs become one Parquet part."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from metahpo.exceptions import DataError, StoreError
 from metahpo.trials import log, parts
 from metahpo.trials.schema import from_line
-from metahpo.trials.store import TrialStore, standing
-from metahpo.trials.trial import Trial, TrialStatus
 
 LOCK_FILE = ".compaction.lock"
-#: Trials that a merge appends and syncs at a time.
-MERGE_BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -73,30 +68,6 @@ def compact(folder: Path | str) -> Compaction:
         for source in finished:
             source.unlink()
         return Compaction(part.n_records, n_finished + len(finished), len(logs) - len(finished))
-
-
-def merge(into: TrialStore, other: TrialStore) -> int:
-    """Append the trials of another store that this one lacks, or has only as failures; their number.
-
-    Done twice, the second time adds nothing. The other store is not changed.
-
-    Raises
-    ------
-    StoreError
-        A store cannot be read, or this one not be written.
-    """
-    into.identities()
-
-    def wanted(trial: Trial) -> bool:
-        rank = standing(trial.status is TrialStatus.SUCCESS, trial.attempt)
-        return bool(rank > into.standing_of(trial.key.identity))
-
-    n = 0
-    news = (trial for trial in other if wanted(trial))
-    while block := list(islice(news, MERGE_BLOCK)):
-        into.append(block)
-        n += len(block)
-    return n
 
 
 @contextlib.contextmanager

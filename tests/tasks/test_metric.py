@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, log_loss
 
 from metahpo.exceptions import UnknownNameError
 from metahpo.tasks.metric import METRICS, classification_losses, metric_named, metric_names, regression_losses
@@ -25,6 +25,12 @@ def test_classification_losses_are_one_minus_scikit_learns_scores(n_classes: int
         assert loss >= 0
         assert METRICS[name].score_from_loss(loss) == pytest.approx(score)
         assert METRICS[name].loss_from_score(score) == pytest.approx(loss)
+
+
+def test_a_certain_mistake_costs_what_it_costs_in_scikit_learn() -> None:
+    y, probability = np.array([0, 1, 2]), np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    losses = classification_losses(y, probability)
+    assert losses["neg_log_loss"] == pytest.approx(log_loss(y, probability))
 
 
 def test_regression_losses_are_scikit_learns_scores_turned() -> None:

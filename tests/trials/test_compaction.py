@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from metahpo.exceptions import StoreError
-from metahpo.trials.compaction import LOCK_FILE, compact, merge
+from metahpo.trials.compaction import LOCK_FILE, compact
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
@@ -71,6 +71,16 @@ def test_compaction_keeps_every_record_and_removes_the_logs(tmp_path: Path) -> N
     assert compact(tmp_path).n_records == 0
     assert len(list(tmp_path.glob("trials-*"))) == 2
     assert len(state(tmp_path)) == 61
+
+
+def test_a_writer_of_many_records_compacts_as_it_goes(tmp_path: Path) -> None:
+    store = TrialStore(tmp_path, compact_every=20)
+    for i in range(0, 50, 5):
+        store.append(trial(j) for j in range(i, i + 5))
+        assert len(TrialStore(tmp_path).identities()) == i + 5
+    assert len(list(tmp_path.glob("*.parquet"))) == 2
+    assert len(list(tmp_path.glob("*.jsonl"))) == 1
+    consistent(tmp_path)
 
 
 def test_a_log_that_is_still_written_stays(tmp_path: Path) -> None:
@@ -199,9 +209,9 @@ def test_merge_brings_what_is_missing_once(tmp_path: Path) -> None:
     write(mine, trial(0, loss=0.1), trial(1, TrialStatus.TIMEOUT))
     write(other, trial(0, loss=0.9), trial(1), trial(2), trial(3, TrialStatus.INVALID))
     before = state(other)
-    assert merge(TrialStore(mine), TrialStore(other)) == 3
-    assert merge(TrialStore(mine), TrialStore(other)) == 0
-    assert merge(TrialStore(mine), TrialStore(mine)) == 0
+    assert TrialStore(mine).merge(TrialStore(other)) == 3
+    assert TrialStore(mine).merge(TrialStore(other)) == 0
+    assert TrialStore(mine).merge(TrialStore(mine)) == 0
     merged = {t.key.configuration["C"]: t for t in TrialStore(mine)}
     assert merged[0.0].loss("accuracy") == 0.1
     assert [merged[i].status for i in (1, 2, 3)] == ["success", "success", "invalid"]

@@ -10,39 +10,29 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metahpo.evaluation.methods.search import ColdMethod
 from metahpo.exceptions import MissingDependencyError
 from metahpo.surrogates.gaussian_process import standardised
-from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class BoTorch:
+class BoTorch(ColdMethod):
     """BoTorch's default Gaussian process, after a few random trials.
-
-    Attributes
-    ----------
-    n_initial : int, default=5
-        Random trials at the start; they count.
-    n_replays : int, default=5
-        See :class:`~metahpo.evaluation.methods.method.Method`.
 
     Raises
     ------
     MissingDependencyError
         BoTorch is not installed.
     """
-
-    n_initial: int = 5
-    n_replays: int = 5
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("botorch") is None:
@@ -54,10 +44,6 @@ class BoTorch:
     def name(self) -> str:
         """`botorch`."""
         return "botorch"
-
-    def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> BoTorch:
-        """Nothing is learnt."""
-        return self
 
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> BoTorchRun:
         """Begin with a generator of the task's own."""

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metahpo.surrogates.batches import SourceTask
+from metahpo.surrogates.batches import SourceTask, informative
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.task_table import TaskTable
 
 
 def source_tasks(tables: Sequence[TaskTable]) -> list[SourceTask]:
-    """Tasks of which at least two losses differ."""
-    return [SourceTask.from_table(t) for t in tables if len(np.unique(t.loss[np.isfinite(t.loss)])) > 1]
+    """Tasks to learn from, of those whose losses tell configurations apart."""
+    return [SourceTask.from_table(t) for t in informative(tables)]
 
 
 def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

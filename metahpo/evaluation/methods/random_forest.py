@@ -12,17 +12,16 @@ Sources: Hutter, Hoos and Leyton-Brown, "Sequential model-based optimization for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from metahpo.evaluation.methods.search import ModelRun
+from metahpo.evaluation.methods.search import ColdMethod, ModelRun
 from metahpo.surrogates.gaussian_process import standardised
 from metahpo.surrogates.posterior import Posterior
-from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
 
@@ -30,29 +29,13 @@ Array = NDArray[np.float64]
 MIN_STD = 1e-3
 
 
-@dataclass(frozen=True)
-class RandomForest:
-    """Random forest with expected improvement, after a few random trials.
-
-    Attributes
-    ----------
-    n_initial : int, default=5
-        Random trials at the start; they count.
-    n_replays : int, default=5
-        See :class:`~metahpo.evaluation.methods.method.Method`.
-    """
-
-    n_initial: int = 5
-    n_replays: int = 5
+class RandomForest(ColdMethod):
+    """Random forest with expected improvement, after a few random trials."""
 
     @property
     def name(self) -> str:
         """`random_forest`."""
         return "random_forest"
-
-    def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> RandomForest:
-        """Nothing is learnt."""
-        return self
 
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> ModelRun:
         """Begin with a generator of the task's own."""

@@ -5,8 +5,10 @@ Symbols: n trials so far, m configurations left in the pool, d columns, k picks.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,38 @@ from scipy.spatial.distance import cdist
 from metahpo.evaluation.methods.method import Run
 from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.surrogates.posterior import Posterior
+from metahpo.task_table import TaskTable
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ColdMethod(ABC):
+    """A method that learns nothing from other tasks.
+
+    Attributes
+    ----------
+    n_initial : int, default=5
+        Random trials at the start; they count.
+    n_replays : int, default=5
+        See :class:`~metahpo.evaluation.methods.method.Method`.
+    """
+
+    n_initial: int = 5
+    n_replays: int = 5
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As in the catalogue."""
+
+    def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> Self:
+        """Nothing is learnt."""
+        return self
+
+    @abstractmethod
+    def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> Run:
+        """Begin with a generator of the task's own."""
 
 
 class Model(Protocol):

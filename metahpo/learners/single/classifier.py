@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral, Real
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from metahpo.learners.single.training import Augment
 
 
-class ModuleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is untyped
     """A classifier that trains one torch module; a subclass says what its rows and its module are.
 
     Attributes
@@ -144,17 +145,17 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         chosen: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return chosen
 
+    @abstractmethod
     def _learn_inputs(self, X: Any) -> list[NDArray[Any]]:
         """Rows as arrays that the module takes, after learning how from them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _inputs(self, X: Any) -> list[NDArray[Any]]:
         """As :meth:`_learn_inputs` has learnt it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _module(self, n_classes: int) -> nn.Module:
         """Fresh module, its weights drawn from torch's current generator."""
-        raise NotImplementedError
 
     def _augment(self) -> Augment | None:
         return None
