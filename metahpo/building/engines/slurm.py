@@ -118,7 +118,7 @@ class SlurmEngine:
         name, flag, store = job_name(place.folder), _flag(place.folder), TrialStore(place.folder)
         before = len(store.identities())
         n_done, pause, submitted = 0, FIRST_POLL_SECONDS, 0.0
-        if not _queued(name):
+        if not _queued(name, patience=0.0):  # where there is no Slurm, that is said at once
             flag.unlink(missing_ok=True)
             self._submit(self.n_elements, name, place)
             submitted = time.monotonic()
@@ -182,10 +182,10 @@ def _flag(folder: Path) -> Path:
     return folder / ".drain-slurm"
 
 
-def _queued(name: str) -> int:
-    """Number of elements that are pending or running; asks again while Slurm is silent."""
+def _queued(name: str, patience: float = SILENCE_SECONDS) -> int:
+    """Number of elements that are pending or running; asks again while Slurm is silent, for so many seconds."""
     command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--name={name}", "--format=%i"]
-    end = time.monotonic() + SILENCE_SECONDS
+    end = time.monotonic() + patience
     while True:
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=60.0, check=True)
@@ -195,8 +195,8 @@ def _queued(name: str) -> int:
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             if time.monotonic() > end:
                 raise MetaHPOError(
-                    f"Slurm has not answered for {SILENCE_SECONDS:g} s ({error}); the job array {name!r} goes on by "
-                    "itself. Start the same command again to go on watching it."
+                    f"Slurm does not answer ({str(error.stderr or error).strip()}). Elements of the job array {name!r} "
+                    "that were submitted go on by themselves; start the same command again when it does."
                 ) from error
             time.sleep(LAST_POLL_SECONDS)
 
