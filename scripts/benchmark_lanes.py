@@ -1,12 +1,15 @@
 """Networks a minute: one at a time in a plain torch loop, against lanes, on a random design of the whole space.
 
 Both train the same networks on the same rows, with validation after each epoch, in one run, by turns, so that whatever
-else the machine is doing slows both. Few epochs are enough: the ratio does not depend on them. The roof is the time
-that the unpadded matrix products and the optimisers' traffic would take, at the speed that this machine reaches on one
-large product and on one large addition.
+else the machine is doing slows both. On a CPU the loop has one thread, which at these sizes is as quick as two
+(`--plain-threads`), and the lanes have all cores; on a GPU (`--device cuda`) lanes are stacked, and the loop is there
+as well. Few epochs are enough: the ratio does not depend on them. The roof is the time that the matrix products and the
+optimisers' traffic would take on all cores, at the speed that one core reaches on one large product and on one large
+addition.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,8 +22,9 @@ from torch.nn import functional
 
 from metahpo.learners.lanes.recipe import Lane, Recipe
 from metahpo.learners.lanes.schedule import factors
-from metahpo.learners.lanes.stacking import stacks, train_lanes
+from metahpo.learners.lanes.stacking import train_lanes
 from metahpo.learners.lanes.training import Pool
+from metahpo.learners.mlp.compiled.training import train_on_cpu
 from metahpo.learners.mlp.estimator import NetworkEstimator
 from metahpo.learners.mlp.fitting import recipe_of
 from metahpo.learners.mlp.network import StackedMLP, lane_order
@@ -88,15 +92,16 @@ def train_plainly(lane: Lane, pool: Pool) -> None:
     """One network, as one would write it."""
     recipe, shape = lane.recipe, lane.shape
     torch.manual_seed(recipe.seed)
-    network = PlainMLP(shape)
+    device = pool.target.device
+    network = PlainMLP(shape).to(device)
     optimiser = plain_optimiser(recipe, network)
     n_steps, batch = lane.steps_and_batch
     numbers, codes = pool.inputs
-    train, validation = torch.as_tensor(lane.train), torch.as_tensor(lane.validation)
+    train, validation = (torch.as_tensor(rows, device=device) for rows in (lane.train, lane.validation))
     for epoch in range(recipe.epochs):
-        order = train[torch.randperm(len(train))]
+        order = train[torch.randperm(len(train), device=device)]
         rates = recipe.learning_rate * factors(recipe.schedule, (epoch + np.arange(n_steps) / n_steps) / recipe.epochs)
-        total = torch.zeros(())
+        total = torch.zeros((), device=device)
         network.train()
         for step in range(n_steps):
             rows = order[step * batch : (step + 1) * batch]
@@ -118,15 +123,20 @@ def train_plainly(lane: Lane, pool: Pool) -> None:
         total.item()
 
 
-def lanes_of_design(n_lanes: int, size: tuple[int, int, int], epochs: int) -> tuple[list[Lane], Pool]:
+def lanes_of_design(
+    n_lanes: int, size: tuple[int, int, int], epochs: int, device: torch.device
+) -> tuple[list[Lane], Pool]:
     """A random design of the whole space on a made-up table of three classes."""
     n_rows, n_numbers, n_categorical = size
     rng = np.random.default_rng(0)
     numbers, codes = rng.standard_normal((n_rows, n_numbers)), rng.integers(1, 11, (n_rows, n_categorical))
     target = np.digitize(numbers[:, 0] * numbers[:, 1] + (codes[:, 0] > 5), [0.0, 0.8])
     pool = Pool(
-        [torch.as_tensor(numbers, dtype=torch.float32), torch.as_tensor(codes + 10 * np.arange(n_categorical))],
-        torch.as_tensor(target),
+        [
+            torch.as_tensor(numbers, dtype=torch.float32, device=device),
+            torch.as_tensor(codes + 10 * np.arange(n_categorical), device=device),
+        ],
+        torch.as_tensor(target, device=device),
     )
     train, validation = np.split(rng.permutation(n_rows), [int(0.9 * n_rows)])
     learner = learner_named("mlp", "classification")
@@ -176,38 +186,49 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def train_as_lanes(lanes: Sequence[Lane], pool: Pool, n_jobs: int) -> None:
+    """All networks, the way of their device."""
+    if pool.target.device.type == "cpu":
+        train_on_cpu(lanes, pool, n_jobs=n_jobs)
+    else:
+        train_lanes(lanes, pool, StackedMLP, order=lane_order)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lanes", type=int, default=128, help="configurations of the design")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="torch threads, for both ways")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="threads of the lanes")
+    parser.add_argument("--plain-threads", type=int, default=1, help="torch's threads, in the plain loop")
     parser.add_argument("--parts", type=int, default=2, help="turns that the plain loop is cut into")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(1)
     products, traffic = machine_speed()
-    print(f"{arguments.threads} threads, {2e-9 * products:.0f} GFLOP/s, {1e-9 * traffic:.0f} GB/s")
-    print(f"{'rows x columns':>16s} {'plain/min':>10s} {'lanes/min':>10s} {'ratio':>6s} {'stacks':>7s} {'of roof':>8s}")
+    torch.set_num_threads(arguments.plain_threads)
+    print(f"{arguments.cores} cores, of each {2e-9 * products:.0f} GFLOP/s, {1e-9 * traffic:.0f} GB/s")
+    print(f"{'rows x columns':>16s} {'plain/min':>10s} {'lanes/min':>10s} {'ratio':>6s} {'of roof':>8s}")
     ratios = []
     for size in SIZES:
-        lanes, pool = lanes_of_design(arguments.lanes, size, arguments.epochs)
-        train_plainly(lanes[0], pool)  # first calls load kernels
-        train_lanes(lanes[:2], pool, StackedMLP, order=lane_order)
+        lanes, pool = lanes_of_design(arguments.lanes, size, arguments.epochs, torch.device(arguments.device))
+        train_plainly(lanes[0], pool)  # first calls load kernels, or compile
+        train_as_lanes(lanes[:2], pool, 1)
         plain, together = 0.0, []
         for part in range(arguments.parts):
             start = time.perf_counter()
             for lane in lanes[part :: arguments.parts]:
                 train_plainly(lane, pool)
             middle = time.perf_counter()
-            train_lanes(lanes, pool, StackedMLP, order=lane_order)
+            train_as_lanes(lanes, pool, arguments.cores)
             plain += middle - start
             together.append(time.perf_counter() - middle)
-        quick, n_stacks = sum(together) / len(together), len(stacks(lanes, 1 << 33))
+        quick = sum(together) / len(together)
         ratios.append(plain / quick)
-        share = roof_seconds(lanes, products, traffic) / quick
+        share = roof_seconds(lanes, products, traffic) / arguments.cores / quick
         print(
             f"{size[0]:>9d} x {size[1] + size[2]:<4d} {60 * len(lanes) / plain:10.0f} {60 * len(lanes) / quick:10.0f} "
-            f"{ratios[-1]:6.1f} {n_stacks:7d} {share:8.1%}"
+            f"{ratios[-1]:6.1f} {share:8.1%}"
         )
     print(f"median ratio: {median(ratios):.1f}")
 

@@ -15,6 +15,7 @@ from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES, Lane, LaneStatu
 from metahpo.learners.lanes.schedule import factors
 from metahpo.learners.lanes.stacking import stacks, train_lanes
 from metahpo.learners.lanes.training import Pool, losses_and_gradient
+from metahpo.learners.mlp.compiled.training import train_on_cpu
 from metahpo.learners.mlp.network import StackedMLP, lane_order
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS, MLPShape
 
@@ -92,6 +93,44 @@ def test_a_lane_gives_what_the_configuration_gives_alone(kind: str) -> None:
         assert_equal_outcomes(train([one], data)[0], outcome)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_compiled_training_gives_what_a_stack_gives(kind: str, weighted: bool) -> None:
+    lanes = random_lanes(40, 2 if kind == "classification" else 1)
+    data = pool(kind, weighted)
+    for compiled, stacked in zip(train_on_cpu(lanes, data, torch.float64), train(lanes, data), strict=True):
+        assert_equal_outcomes(compiled, stacked)
+        for name, values in stacked.last.second_moment.items():
+            np.testing.assert_allclose(compiled.last.second_moment[name], values, rtol=1e-6, atol=1e-9)
+
+
+def test_single_precision_is_that_of_a_stack() -> None:
+    lanes = [replace(one, recipe=replace(one.recipe, epochs=2)) for one in random_lanes(40)]
+    data = pool(dtype=torch.float32)
+    stacked = train_lanes(lanes, data, StackedMLP, torch.float32, lane_order)
+    for one, other in zip(train_on_cpu(lanes, data), stacked, strict=True):
+        np.testing.assert_allclose(one.history["train_loss"], other.history["train_loss"], rtol=1e-4, atol=1e-5)
+
+
+def test_threads_and_neighbours_change_no_bit() -> None:
+    lanes, data = random_lanes(12), pool(dtype=torch.float32)
+    together = train_on_cpu(lanes, data, n_jobs=2)
+    for one, outcome in zip(lanes, together, strict=True):
+        alone = train_on_cpu([one], data)[0]
+        assert alone.history["train_loss"] == outcome.history["train_loss"]
+        for name, values in alone.parameters.items():
+            np.testing.assert_array_equal(values, outcome.parameters[name])
+
+
+def test_training_goes_on_from_where_it_was() -> None:
+    whole, data = lane(epochs=4, schedule="constant", patience=9), pool()
+    half = replace(whole, recipe=replace(whole.recipe, epochs=2))
+    first = train_on_cpu([half], data, torch.float64)[0]
+    second = train_on_cpu([replace(half, start=first.last)], data, torch.float64)[0]
+    straight = train_on_cpu([whole], data, torch.float64)[0]
+    assert first.history["train_loss"] + second.history["train_loss"] == straight.history["train_loss"]
+
+
 def test_the_order_of_lanes_does_not_matter() -> None:
     lanes = random_lanes(12)
     for forward, backward in zip(train(lanes, pool()), reversed(train(lanes[::-1], pool())), strict=True):
@@ -101,7 +140,9 @@ def test_the_order_of_lanes_does_not_matter() -> None:
 def test_a_diverging_lane_is_written_down_and_the_others_go_on() -> None:
     calm = [lane(seed) for seed in range(3)]
     wild = lane(9, shape={"activation": "relu"}, optimiser="sgd", learning_rate=1e200)
-    outcomes = train([calm[0], wild, *calm[1:]], pool())
+    lanes = [calm[0], wild, *calm[1:]]
+    assert train_on_cpu(lanes, pool(), torch.float64)[1].status == "diverged"
+    outcomes = train(lanes, pool())
     assert [o.status for o in outcomes] == ["finished", "diverged", "finished", "finished"]
     assert len(outcomes[1].history["train_loss"]) < 4
     assert all(np.isfinite(values).all() for values in outcomes[1].parameters.values())
@@ -187,6 +228,8 @@ def test_out_of_memory_halves_the_stack() -> None:
 def test_a_lane_too_large_for_memory_is_an_error_that_names_it() -> None:
     with pytest.raises(MemoryError, match=r"width=2000000.* does not fit into memory: .*choose a smaller one"):
         train([replace(lane(), shape=replace(lane().shape, width=2_000_000, depth=2))], pool())
+    with pytest.raises(MemoryError, match=r"does not fit into memory: 0.0 GiB may be used; choose a smaller one"):
+        train_on_cpu([lane()], pool(), memory_bytes=1000)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -131,8 +130,3 @@ class LaneMemory:
 def _corner(lane: int, values: NDArray[Any]) -> tuple[int | slice, ...]:
     """Where the unpadded values of a lane lie."""
     return (lane, *(slice(n) for n in values.shape))
-
-
-def zeros_like(state: State) -> State:
-    """Moments before the first step."""
-    return {name: np.zeros_like(values) for name, values in state.items()}

@@ -36,10 +36,62 @@ from torch import Tensor
 from metahpo.learners.lanes.recipe import Recipe
 from metahpo.learners.lanes.schedule import factors
 
+Array = NDArray[np.float64]
+
 #: Below this a learning rate counts as this: dividing by zero would make a lane that stands still diverge.
 LEAST_LEARNING_RATE = 1e-20
 #: Keeps square roots away from zero and denormal numbers, which a CPU takes thirty times as long for.
 TINY = 1e-30
+
+
+class Coefficients:
+    """The coefficients of K lanes, as arrays.
+
+    Attributes
+    ----------
+    average, look_ahead, forget, decay, l1 : ndarray of shape (K,)
+        a, a of Nesterov's second step (else 0), b, and the penalties that add to the gradient.
+
+    Parameters
+    ----------
+    recipes : sequence of K Recipe
+    """
+
+    def __init__(self, recipes: Sequence[Recipe]) -> None:
+        self._recipes = recipes
+        names = [r.optimiser for r in recipes]
+        decay, decoupled = np.array([r.weight_decay for r in recipes]), _is(names, "adamw")
+        self._adam, self._rms, self._adagrad = (
+            _is(names, "adam") | decoupled,
+            _is(names, "rmsprop"),
+            _is(names, "adagrad"),
+        )
+        self._heavy = np.array([1.0 - r.momentum if r.optimiser in ("momentum", "nesterov") else 1.0 for r in recipes])
+        self._decoupled, self.decay = decay * decoupled, decay * ~decoupled
+        self.average = np.where(self._adam, 0.1, self._heavy)
+        self.look_ahead = np.where(_is(names, "nesterov"), self._heavy, 0.0)
+        self.forget = np.select([self._adam, self._rms, self._adagrad], [0.999, 0.99, 1.0])
+        self.l1 = np.array([r.l1 for r in recipes])
+
+    def of_epoch(self, steps: NDArray[np.int64], epochs: NDArray[np.int64], n_steps: int) -> Array:
+        """Those of the coming `n_steps` steps, after `steps` and `epochs` (K,) of each lane.
+
+        Returns
+        -------
+        ndarray of shape (3, S, K)
+            c, d, and the share 1 - lr decay that is kept of the weights.
+        """
+        rates = np.empty((n_steps, len(self._recipes)))
+        for k, recipe in enumerate(self._recipes):
+            progress = (epochs[k] + np.arange(n_steps) / n_steps) / max(1, recipe.epochs)
+            rates[:, k] = recipe.learning_rate * factors(recipe.schedule, progress)
+        rates = np.maximum(rates, LEAST_LEARNING_RATE)
+        t = steps + 1 + np.arange(n_steps)[:, None]
+        adam_rate = rates / (1.0 - 0.9**t)
+        kinds = [self._adam, self._rms, self._adagrad]
+        scale = np.select(kinds, [np.sqrt(0.001 / (1.0 - 0.999**t)) / adam_rate, 0.1 / rates, 1.0 / rates], 0.0)
+        offset = np.select(kinds, [1e-8 / adam_rate, 1e-8 / rates, 1e-10 / rates], self._heavy / rates)
+        return np.stack([scale, offset, 1.0 - rates * self._decoupled])
 
 
 class LaneOptimiser:
@@ -53,47 +105,23 @@ class LaneOptimiser:
     """
 
     def __init__(self, recipes: Sequence[Recipe], first: Tensor, second: Tensor) -> None:
-        self.recipes, self.first, self.second = recipes, first, second
-        names = [r.optimiser for r in recipes]
-        decoupled = np.array([n == "adamw" for n in names])
-        decay = np.array([r.weight_decay for r in recipes])
-        adam = np.array([n in ("adam", "adamw") for n in names])
-        heavy = np.array([1.0 - r.momentum if r.optimiser in ("momentum", "nesterov") else 1.0 for r in recipes])
-        self._adam, self._heavy = adam, heavy
-        self._average = self._column(np.where(adam, 0.1, heavy))
-        self._look_ahead = self._column(np.where([n == "nesterov" for n in names], heavy, 0.0))
-        self._forget = self._column(np.select([adam, _is(names, "rmsprop"), _is(names, "adagrad")], [0.999, 0.99, 1.0]))
-        self._decoupled, self._coupled = decay * decoupled, self._column(decay * ~decoupled)
-        self._l1 = self._column(np.array([r.l1 for r in recipes]))
-        self._adaptive = bool(self._forget.any())
-        self._averages = bool((self._average != 1.0).any())
-        self._looks_ahead = bool(self._look_ahead.any())
-        self._shrinks_decoupled = bool(self._decoupled.any())
-        self._shrinks, self._penalises = bool(self._coupled.any()), bool(self._l1.any())
+        self.first, self.second = first, second
+        self._coefficients = own = Coefficients(recipes)
+        self._average, self._look_ahead, self._forget = map(self._column, (own.average, own.look_ahead, own.forget))
+        self._coupled, self._l1 = self._column(own.decay), self._column(own.l1)
+        self._adaptive, self._averages = bool(own.forget.any()), bool((own.average != 1.0).any())
+        self._looks_ahead = bool(own.look_ahead.any())
+        self._shrinks_decoupled = any(r.optimiser == "adamw" and r.weight_decay for r in recipes)
+        self._shrinks, self._penalises = bool(own.decay.any()), bool(own.l1.any())
         self._scratch = torch.empty_like(first)
 
-    def _column(self, values: NDArray[np.float64]) -> Tensor:
+    def _column(self, values: Array) -> Tensor:
         return torch.as_tensor(values, dtype=self.first.dtype, device=self.first.device).unsqueeze(-1)
 
     def begin_epoch(self, steps: NDArray[np.int64], epochs: NDArray[np.int64], n_steps: int) -> None:
         """Work out the coefficients of the coming `n_steps` steps, after `steps` and `epochs` (K,) of each lane."""
-        names = [r.optimiser for r in self.recipes]
-        rates = np.empty((n_steps, len(names)))
-        for k, recipe in enumerate(self.recipes):
-            progress = (epochs[k] + np.arange(n_steps) / n_steps) / max(1, recipe.epochs)
-            rates[:, k] = recipe.learning_rate * factors(recipe.schedule, progress)
-        rates = np.maximum(rates, LEAST_LEARNING_RATE)
-        t = steps + 1 + np.arange(n_steps)[:, None]
-        adam_rate = rates / (1.0 - 0.9**t)
-        rms, adagrad = _is(names, "rmsprop"), _is(names, "adagrad")
-        scale = np.select(
-            [self._adam, rms, adagrad], [np.sqrt(0.001 / (1.0 - 0.999**t)) / adam_rate, 0.1 / rates, 1.0 / rates], 0.0
-        )
-        offset = np.select(
-            [self._adam, rms, adagrad], [1e-8 / adam_rate, 1e-8 / rates, 1e-10 / rates], self._heavy / rates
-        )
-        self._scales, self._offsets = self._column(scale), self._column(offset)
-        self._keeps = self._column(1.0 - rates * self._decoupled)
+        scale, offset, keep = self._coefficients.of_epoch(steps, epochs, n_steps)
+        self._scales, self._offsets, self._keeps = self._column(scale), self._column(offset), self._column(keep)
         self._step_of_epoch = 0
 
     def step(self, weights: Tensor, gradient: Tensor) -> None:

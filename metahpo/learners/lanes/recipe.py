@@ -134,3 +134,15 @@ class Lane:
         """Batches of an epoch, and rows of each."""
         steps = -(-len(self.train) // max(1, self.recipe.batch_size))
         return steps, len(self.train) // steps
+
+    def beginning(self) -> Progress:
+        """Where training starts."""
+        if self.start is not None:
+            return self.start
+        parameters, statistics = self.shape.initial(self.recipe.seed)
+        return Progress(parameters, statistics, zeros_like(parameters), zeros_like(parameters), 0, 0)
+
+
+def zeros_like(state: State) -> State:
+    """Moments before the first step."""
+    return {name: np.zeros_like(values) for name, values in state.items()}

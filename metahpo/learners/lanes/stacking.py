@@ -47,9 +47,7 @@ def train_lanes(
     MemoryError
         A single lane does not fit.
     """
-    budget = int(MEMORY_SHARE * free_bytes(pool.target.device))
-    if memory_bytes is not None:
-        budget = min(budget, memory_bytes)
+    budget = planned_bytes(pool.target.device, memory_bytes)
     outcomes: dict[int, Outcome] = {}
     for stack in stacks(lanes, budget):
         chosen = sorted(stack, key=lambda i: order(lanes[i].shape))
@@ -100,8 +98,7 @@ def _halving(lanes: list[Lane], pool: Pool, make_network: MakeNetwork, dtype: to
         if not is_out_of_memory(error):
             raise
         if len(lanes) == 1:
-            message = f"a network of shape {lanes[0].shape} does not fit into memory: {error}; choose a smaller one."
-            raise MemoryError(message) from error
+            raise too_large(lanes[0].shape, str(error)) from error
     middle = len(lanes) // 2
     return [o for half in (lanes[:middle], lanes[middle:]) for o in _halving(half, pool, make_network, dtype)]
 
@@ -109,6 +106,17 @@ def _halving(lanes: list[Lane], pool: Pool, make_network: MakeNetwork, dtype: to
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory has run out; on a CPU torch raises a bare RuntimeError."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+def too_large(shape: Any, reason: str) -> MemoryError:
+    """What is said where a single lane does not fit."""
+    return MemoryError(f"a network of shape {shape} does not fit into memory: {reason}; choose a smaller one.")
+
+
+def planned_bytes(device: torch.device, memory_bytes: int | None) -> int:
+    """Memory that training may plan with: half of what is free, and no more than `memory_bytes`."""
+    budget = int(MEMORY_SHARE * free_bytes(device))
+    return budget if memory_bytes is None else min(budget, memory_bytes)
 
 
 def free_bytes(device: torch.device) -> int:

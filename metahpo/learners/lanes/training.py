@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from metahpo.learners.lanes.network import LaneMemory, StackedNetwork, zeros_like
+from metahpo.learners.lanes.account import Account
+from metahpo.learners.lanes.network import LaneMemory, StackedNetwork
 from metahpo.learners.lanes.optimiser import LaneOptimiser
-from metahpo.learners.lanes.recipe import Lane, LaneStatus, Outcome, Progress
+from metahpo.learners.lanes.recipe import Lane, Outcome, Progress
 from metahpo.learners.lanes.streams import Streams
 
 #: The stack is packed anew, without the lanes that are done, when this share of it is done.
@@ -58,19 +59,6 @@ class Pool:
         return [x[rows] for x in self.inputs], self.target[rows], None if self.weight is None else self.weight[rows]
 
 
-class _Account:
-    """What is written down of one lane while it trains."""
-
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
-        self.epochs = 0
-        self.history: dict[str, list[float]] = {
-            name: [] for name in ("train_loss", "validation_loss", "validation_metric", "seconds")
-        }
-        self.best_loss, self.best_epoch = np.inf, 0
-        self.status: LaneStatus | None = None
-
-
 def train_stack(
     lanes: Sequence[Lane],
     pool: Pool,
@@ -95,7 +83,7 @@ def train_stack(
         In the order of `lanes`. Whatever the stack, a lane of given seed has the same outcome up to rounding: in
         float64 and before chaos grows (some ten epochs) to a relative 1e-9.
     """
-    accounts = [_Account(lane) for lane in lanes]
+    accounts = [Account(lane) for lane in lanes]
     outcomes: dict[int, Outcome] = {}
     running = list(range(len(lanes)))
     progress: dict[int, tuple[Progress, Progress]] = {}
@@ -103,8 +91,8 @@ def train_stack(
         stack = _Stack([accounts[i] for i in running], [progress.get(i) for i in running], pool, make_network, dtype)
         stack.train_until_a_share_is_done()
         for k, i in enumerate(running):
-            if accounts[i].status is not None:
-                outcomes[i] = stack.outcome(k)
+            if k in stack.outcomes:
+                outcomes[i] = stack.outcomes[k]
             else:
                 progress[i] = stack.progress(k)
         running = [i for i in running if i not in outcomes]
@@ -116,17 +104,18 @@ class _Stack:
 
     def __init__(
         self,
-        accounts: Sequence[_Account],
+        accounts: Sequence[Account],
         progress: Sequence[tuple[Progress, Progress] | None],
         pool: Pool,
         make_network: MakeNetwork,
         dtype: torch.dtype,
     ) -> None:
         self.accounts, self.pool = accounts, pool
+        self.outcomes: dict[int, Outcome] = {}
         lanes = [account.lane for account in accounts]
         device = pool.target.device
         self.network = make_network([lane.shape for lane in lanes], dtype, device)
-        self.n_steps, self.batch = lanes[0].steps_and_batch
+        self.n_steps, _ = lanes[0].steps_and_batch
         self.streams = Streams(lanes, device)
         n = len(lanes)
         self.weights, self.gradient, self.first, self.second, self.best_weights = (
@@ -138,7 +127,7 @@ class _Stack:
         self.like = []
         steps, epochs = [], []
         for k, lane in enumerate(lanes):
-            now, best = progress[k] or (lane.start or _fresh(lane), lane.start or _fresh(lane))
+            now, best = progress[k] or (lane.beginning(),) * 2
             self.like.append(now)
             self.weights.write(k, now.parameters)
             self.first.write(k, now.first_moment)
@@ -171,26 +160,27 @@ class _Stack:
 
     def train_until_a_share_is_done(self) -> None:
         """Epoch after epoch; lanes that are done go on unheeded until there are enough of them."""
-        done = 0
-        while done == 0 or done < PACK_SHARE * len(self.accounts):
+        while len(self.outcomes) < max(1.0, PACK_SHARE * len(self.accounts)):
             start = time.perf_counter()
             train_loss = self._train_epoch()
             validation_loss, metric = self._validate()
             seconds = (time.perf_counter() - start) / len(self.accounts)
             improved = [
-                self._note(account, train_loss[k], validation_loss[k], metric[k], seconds)
+                account.note(train_loss[k], validation_loss[k], metric[k], seconds)
                 for k, account in enumerate(self.accounts)
             ]
             if any(improved):
                 chosen = torch.tensor(improved, device=self.weights.flat.device)
                 self.best_weights.flat[chosen] = self.weights.flat[chosen]
                 self.best_statistics.flat[chosen] = self.statistics.flat[chosen]
-            done = sum(account.status is not None for account in self.accounts)
+            for k, account in enumerate(self.accounts):
+                if account.status is not None and k not in self.outcomes:
+                    self.outcomes[k] = self._outcome(k)
 
     @torch.no_grad()
     def _train_epoch(self) -> NDArray[np.float64]:
         """One epoch; mean training loss of every lane (K,)."""
-        self.streams.begin_epoch(self.epochs, self.n_steps, self.batch)
+        self.streams.begin_epoch(self.epochs)
         for i, (optimiser, _, _) in enumerate(self.parts):
             part = slice(i * self.at_once, (i + 1) * self.at_once)
             optimiser.begin_epoch(self.steps[part], self.epochs[part], self.n_steps)
@@ -218,34 +208,7 @@ class _Stack:
             return nothing, nothing
         inputs, target, weight = self.pool.batch(self.validation)
         output = predict_rows(self.network, self.weights, self.statistics, inputs)
-        loss, _ = losses_and_gradient(output, target, weight, torch.zeros_like(self.smoothing))
-        return loss.double().cpu().numpy(), _metric(output, target, weight).double().cpu().numpy()
-
-    def _note(
-        self, account: _Account, train_loss: float, validation_loss: float, metric: float, seconds: float
-    ) -> bool:
-        """Write an epoch down; whether it is the lane's best so far."""
-        if account.status is not None:
-            return False
-        account.epochs += 1
-        held_out = len(account.lane.validation) > 0
-        account.history["train_loss"].append(float(train_loss))
-        account.history["seconds"].append(seconds)
-        if held_out:
-            account.history["validation_loss"].append(float(validation_loss))
-            account.history["validation_metric"].append(float(metric))
-        judged = float(validation_loss) if held_out and account.lane.stops else -float(account.epochs)
-        if not np.isfinite(train_loss) or (held_out and not np.isfinite(validation_loss)):
-            account.status = LaneStatus.DIVERGED
-            return False
-        improved = judged < account.best_loss
-        if improved:
-            account.best_loss, account.best_epoch = judged, account.epochs
-        if account.epochs >= account.lane.recipe.epochs:
-            account.status = LaneStatus.FINISHED
-        elif account.epochs - account.best_epoch >= account.lane.recipe.patience:
-            account.status = LaneStatus.STOPPED
-        return improved
+        return validation(output, target, weight)
 
     def progress(self, k: int) -> tuple[Progress, Progress]:
         """Where lane `k` is, and where it was best."""
@@ -263,17 +226,12 @@ class _Stack:
         )
         return now, best
 
-    def outcome(self, k: int) -> Outcome:
+    def _outcome(self, k: int) -> Outcome:
         """What comes of lane `k`."""
         account = self.accounts[k]
         now, best = self.progress(k)
         assert account.status is not None
         return Outcome(account.status, best.parameters, best.statistics, account.best_epoch, now, account.history)
-
-
-def _fresh(lane: Lane) -> Progress:
-    parameters, statistics = lane.shape.initial(lane.recipe.seed)
-    return Progress(parameters, statistics, zeros_like(parameters), zeros_like(parameters), 0, 0)
 
 
 def predict_rows(
@@ -309,6 +267,14 @@ def losses_and_gradient(
     if weight is not None:
         each, gradient = each * weight, gradient.mul_(weight.unsqueeze(2))
     return each.mean(dim=1), gradient
+
+
+def validation(
+    output: Tensor, target: Tensor, weight: Tensor | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Loss without smoothing and metric of every lane (K,), of outputs (K, n, c)."""
+    loss, _ = losses_and_gradient(output, target, weight, output.new_zeros((len(output), 1)))
+    return loss.double().cpu().numpy(), _metric(output, target, weight).double().cpu().numpy()
 
 
 def _metric(output: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:

@@ -26,7 +26,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     members : int, default=3
         Networks that are trained beside each other, from different first weights and in different orders of the rows;
         their mean probability is the prediction.
-    depth, width : int, default=2, 64
+    depth, width : int, default=3, 64
         Hidden layers and their units.
     activation : {"relu", "silu", "tanh"}, default="silu"
     residual : bool, default=False
@@ -44,7 +44,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         For "momentum" and "nesterov".
     weight_decay, l1 : float, default=0.1, 0.0
         Penalties; the first is decoupled for "adamw".
-    batch_size : int, default=128
+    batch_size : int, default=32
     schedule : {"constant", "cosine", "step", "one_cycle"}, default="one_cycle"
     label_smoothing : float in [0, 1), default=0.1
     epochs : int, default=40
@@ -88,7 +88,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         self,
         *,
         members: int = 3,
-        depth: int = 2,
+        depth: int = 3,
         width: int = 64,
         activation: Activation = "silu",
         residual: bool = False,
@@ -101,7 +101,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         momentum: float = 0.9,
         weight_decay: float = 0.1,
         l1: float = 0.0,
-        batch_size: int = 128,
+        batch_size: int = 32,
         schedule: str = "one_cycle",
         label_smoothing: float = 0.1,
         epochs: int = 40,

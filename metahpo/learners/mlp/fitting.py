@@ -18,6 +18,7 @@ from metahpo.learners.lanes.network import LaneMemory
 from metahpo.learners.lanes.recipe import Lane, Progress, Recipe
 from metahpo.learners.lanes.stacking import train_lanes
 from metahpo.learners.lanes.training import Pool, predict_rows
+from metahpo.learners.mlp.compiled.training import train_on_cpu
 from metahpo.learners.mlp.network import StackedMLP, lane_order
 from metahpo.learners.mlp.shape import MLPShape
 
@@ -107,7 +108,9 @@ def share_tables(jobs: Sequence[Job]) -> list[Job]:
     return [replace(job, table=known.setdefault(job.table.fingerprint(), job.table)) for job in jobs]
 
 
-def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_bytes: int | None = None) -> None:
+def train_jobs(
+    jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_bytes: int | None = None, n_jobs: int = 1
+) -> None:
     """Train estimators as lanes and fill in what they have learnt.
 
     Parameters
@@ -116,7 +119,9 @@ def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_b
         On any tables; those of equal numbers of columns and outputs, on one device, share stacks.
     dtype : torch.dtype, default=float32
     memory_bytes : int or None, default=None
-        Of the host: see :func:`metahpo.learners.lanes.stacking.train_lanes`.
+        Of the host: see :func:`metahpo.learners.mlp.compiled.training.train_on_cpu`.
+    n_jobs : int, default=1
+        Threads, where training is on the CPU.
     """
     alike: dict[tuple[Any, ...], list[Job]] = defaultdict(list)
     for job in jobs:
@@ -124,10 +129,10 @@ def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_b
         columns = (table.numbers.shape[1], table.codes.shape[1])
         alike[(*columns, job.estimator.n_network_outputs, job.estimator.device)].append(job)
     for group in alike.values():
-        _train(group, dtype, memory_bytes)
+        _train(group, dtype, memory_bytes, n_jobs)
 
 
-def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) -> None:
+def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None, n_jobs: int) -> None:
     start = time.perf_counter()
     tables = list(dict.fromkeys(job.table for job in jobs))
     firsts = dict(zip(tables, np.cumsum([0, *(len(t.target) for t in tables)]).tolist(), strict=False))
@@ -152,14 +157,10 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
             )
             for member in range(job.estimator.members)
         ]
-    outcomes = train_lanes(
-        lanes,
-        pool,
-        StackedMLP,
-        dtype,
-        order=lane_order,
-        memory_bytes=memory_bytes if device.type == "cpu" else None,
-    )
+    if device.type == "cpu":
+        outcomes = train_on_cpu(lanes, pool, dtype, memory_bytes, n_jobs)
+    else:
+        outcomes = train_lanes(lanes, pool, StackedMLP, dtype, order=lane_order)
     seconds = time.perf_counter() - start
     done = iter(outcomes)
     for job in jobs:
