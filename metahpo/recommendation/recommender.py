@@ -150,7 +150,7 @@ class Recommender:
         posterior = surrogate.posterior(candidates, meta_features=usable)
         percentile = 100.0 * posterior.expected_percentile()
         picks = complementary_picks(posterior, n)
-        if not defaults & set(picks):
+        if defaults and defaults.isdisjoint(picks):
             picks = [*picks[: max(1, n - 1)], max(defaults, key=lambda i: percentile[i])][:n]
         low, high = (100.0 * bound for bound in posterior.percentile_interval(LEVEL))
         weights = surrogate.task_weights(meta_features=usable)
