@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pandas as pd
-
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.tasks.task import Modality, Task, TaskKind
@@ -29,11 +27,6 @@ def shipped_name(kind: TaskKind, modality: Modality) -> str:
     return SHIPPED[kind]
 
 
-def modalities_of(tasks: pd.DataFrame) -> list[str]:
-    """What the rows of recorded tasks are, from a tasks table; one without a word on it is of tables."""
-    return ["table"] if "modality" not in tasks else sorted(tasks["modality"].fillna("table").unique())
-
-
 def check_modality(md: MetaDataset, task: Task) -> None:
     """Refuse a task unlike all recorded ones.
 
@@ -42,7 +35,8 @@ def check_modality(md: MetaDataset, task: Task) -> None:
     DataError
         Its rows are another thing than those of the recorded tasks.
     """
-    known = modalities_of(md.tasks)
+    # A tasks table without a word on it is of tables.
+    known = sorted(md.tasks["modality"].fillna("table").unique()) if "modality" in md.tasks else ["table"]
     if task.modality not in known:
         hint = "" if task.modality == "table" else f" {how_to_make(task.modality)}"
         raise DataError(
