@@ -19,7 +19,8 @@ from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.space.configuration import Configuration
 from metahpo.tasks.metric import METRICS
-from metahpo.tasks.task import Task, TaskKind
+from metahpo.tasks.modality import as_task
+from metahpo.tasks.task import TaskKind
 
 
 def _prefix_of_learner(estimator: BaseEstimator) -> str:
@@ -148,9 +149,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
 
         if not self.warm_start:
             return BayesianOptimizer(learner.space, random_state=self.random_state), to_parameters
-        recommender = self.recommender or Recommender.shipped(kind)
+        task = as_task(X, y, kind=kind)
+        recommender = self.recommender or Recommender.shipped(kind, task.modality)
         metric = self.scoring if isinstance(self.scoring, str) and self.scoring in METRICS else None
-        warm = recommender.warm_start(Task.from_arrays(X, y, kind=kind), self.space, metric)
+        warm = recommender.warm_start(task, self.space, metric)
         return warm.optimizer(self.random_state), to_parameters
 
     def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]]) -> None:

@@ -79,6 +79,7 @@ def _describe(plan: Plan, planned: PlannedTask) -> tuple[dict[str, Any], Mapping
     about = {
         "family": task.family,
         "kind": task.kind,
+        "modality": task.modality,
         "key": planned.key,
         "data_id": task.data_id,
         "n_rows": measured.n_rows,

@@ -1,4 +1,7 @@
-"""What the meta-features of images and of texts share: the classes, and a draw of rows that bounds the time."""
+"""Rows and classes, meta-features that need no columns; and what those of images and of texts share.
+
+Legend: n rows, k classes.
+"""
 
 from __future__ import annotations
 
@@ -10,43 +13,41 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from metahpo.exceptions import DataError
+from metahpo.metafeatures.definition import MetaFeature
+from metahpo.metafeatures.sources import FEURER, RIVOLLI
 
-#: Rows that are looked at; of more, so many are drawn.
+LOG_ROWS = MetaFeature("log_rows", "general", "ln n", FEURER)
+TARGET_MODE_SHARE = MetaFeature(
+    "target_mode_share", "general", "share of the largest class or the most frequent target", FEURER
+)
+CLASSES = (
+    MetaFeature("log_classes", "general", "ln k", FEURER, "classification"),
+    MetaFeature("class_share_min", "general", "share of the smallest class", FEURER, "classification"),
+    MetaFeature("class_imbalance", "general", "ln(largest / smallest class)", RIVOLLI, "classification"),
+    MetaFeature("log_rows_smallest_class", "general", "ln(rows of the smallest class)", RIVOLLI, "classification"),
+)
+#: What can be told of any classification task.
+WITHOUT_COLUMNS = (LOG_ROWS, *CLASSES, TARGET_MODE_SHARE)
+
+#: Rows of images and of texts that are looked at; of more, so many are drawn.
 ROWS = 2_000
 
 
-def codes_of(y: Any, n_rows: int) -> NDArray[np.int64]:
-    """Class indices of labels.
-
-    Raises
-    ------
-    DataError
-        Another number of labels than of rows, a missing label, or fewer than two classes.
-    """
-    labels = np.asarray(y, dtype=object)
-    if labels.shape != (n_rows,):
-        raise DataError(f"there are {n_rows} rows, but y is of shape {labels.shape}.")
-    if any(label is None or label != label for label in labels):
-        raise DataError("y holds missing labels; drop those rows.")
-    classes, codes = np.unique(labels.astype(str), return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(f"y has one class: {classes[0]!r}.")
-    return codes.astype(np.int64)
-
-
-def drawn_rows(n_rows: int, random_state: int) -> NDArray[np.intp]:
-    """At most `ROWS` rows, in order."""
-    return np.sort(np.random.default_rng(random_state).permutation(n_rows)[:ROWS])
+def without_columns(y: NDArray[np.int64]) -> dict[str, float]:
+    """Values of `WITHOUT_COLUMNS` for class indices (n,)."""
+    return {"log_rows": float(np.log(len(y))), **class_structure(y)}
 
 
 def class_structure(y: NDArray[np.int64]) -> dict[str, float]:
-    """Number and shares of the classes: ``log_classes``, ``class_share_min`` and ``class_imbalance``."""
+    """Number and shares of the classes: values of `CLASSES` and `TARGET_MODE_SHARE` for class indices (n,)."""
     counts = np.bincount(y)
+    counts = counts[counts > 0]
     return {
         "log_classes": float(np.log(len(counts))),
-        "class_share_min": float(counts.min() / counts.sum()),
+        "class_share_min": float(counts.min() / len(y)),
         "class_imbalance": float(np.log(counts.max() / counts.min())),
+        "log_rows_smallest_class": float(np.log(counts.min())),
+        "target_mode_share": float(counts.max() / len(y)),
     }
 
 

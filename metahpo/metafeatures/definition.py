@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.tasks.task import TaskKind
 
-TableGroup = Literal["general", "statistical", "information", "landmarking"]
-#: Groups of a table's meta-features.
-GROUPS: tuple[TableGroup, ...] = get_args(TableGroup)
-Group = TableGroup | Literal["image", "text"]
+Group = Literal["general", "statistical", "information", "landmarking", "image", "text"]
 
 
 @dataclass(frozen=True)

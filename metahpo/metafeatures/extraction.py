@@ -8,16 +8,25 @@ from time import perf_counter
 
 from threadpoolctl import threadpool_limits
 
-from metahpo.metafeatures.definition import GROUPS, MetaFeature, TableGroup
+from metahpo.metafeatures.classes import WITHOUT_COLUMNS, without_columns
+from metahpo.metafeatures.definition import Group, MetaFeature
 from metahpo.metafeatures.general import GENERAL, general
+from metahpo.metafeatures.images import IMAGE, draw_images, image
 from metahpo.metafeatures.information import INFORMATION, information
 from metahpo.metafeatures.landmarking import LANDMARKING, landmarking
 from metahpo.metafeatures.sample import Sample, draw
 from metahpo.metafeatures.statistical import STATISTICAL, statistical
-from metahpo.tasks.task import Task
+from metahpo.metafeatures.texts import TEXT, draw_texts, text
+from metahpo.tasks.task import Modality, Task
 
-#: Every meta-feature, in the order of `MetaFeatures.values`; `pandas.DataFrame(META_FEATURES)` is a table of them.
+#: Meta-features of tables, in the order of `MetaFeatures.values`; `pandas.DataFrame(META_FEATURES)` is a table of them.
 META_FEATURES: tuple[MetaFeature, ...] = (*GENERAL, *STATISTICAL, *INFORMATION, *LANDMARKING)
+#: Those of every modality: images and texts have groups of their own, and what needs no columns.
+DEFINITIONS: Mapping[Modality, tuple[MetaFeature, ...]] = {
+    "table": META_FEATURES,
+    "image": (*WITHOUT_COLUMNS, *IMAGE),
+    "text": (*WITHOUT_COLUMNS, *TEXT),
+}
 
 
 @dataclass(frozen=True)
@@ -27,11 +36,13 @@ class MetaFeatures:
     Attributes
     ----------
     values : mapping of str to float
-        One value a definition in `META_FEATURES`, in that order for every task; NaN = not defined for this task.
+        One value a definition of the task's modality in `DEFINITIONS` (`META_FEATURES` for tables), in that order;
+        NaN = not defined for this task.
     seconds : mapping of str to float
         Wall-clock seconds of each group, and of "sample": arranging and drawing rows and columns.
     n_rows_used, n_columns_used : int
-        Size of the sample that all groups but landmarking read; landmarking reads part of its rows.
+        Size of the sample that all groups but landmarking read; landmarking reads part of its rows. The columns of
+        images are their pixels, times channels.
     """
 
     values: Mapping[str, float]
@@ -40,16 +51,26 @@ class MetaFeatures:
     n_columns_used: int
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What is left to be computed of a task once its sample is drawn: a call a group."""
+
+    groups: Mapping[Group, Callable[[], dict[str, float]]]
+    n_rows: int
+    n_columns: int
+
+
 def extract(task: Task, random_state: int = 0) -> MetaFeatures:
     """Compute the meta-features of a task.
 
-    Time is bounded by the size of the sample, not by a clock, so that the same data give the same values on any day;
-    the order of rows and columns, names, and the units of numeric columns do not matter (see `arrangement`).
+    Time is bounded by the size of the sample, not by a clock, so that the same data give the same values on any day.
+    For tables, the order of rows and columns, names, and the units of numeric columns do not matter (see
+    `arrangement`); for images and texts the order of rows does, by which they are drawn and dealt into folds.
 
     Parameters
     ----------
     task : Task
-        Of either kind; missing cells and categorical columns are welcome. It is not changed.
+        Of any kind and modality; missing cells and categorical columns are welcome. It is not changed.
     random_state : int, default=0
         Seed of the draws of rows, columns and folds.
 
@@ -62,19 +83,41 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
     # On matrices this small, threads cost more than they bring, and their number would be felt in the last digits.
     with threadpool_limits(1):
         start = perf_counter()
-        drawn = draw(task, random_state)
-        sample = Sample.of(drawn)
+        prepared = _PREPARE[task.modality](task, random_state)
         seconds["sample"] = perf_counter() - start
-        compute: dict[TableGroup, Callable[[], dict[str, float]]] = {
-            "general": lambda: general(task, drawn, sample),
-            "statistical": lambda: statistical(sample),
-            "information": lambda: information(sample),
-            "landmarking": lambda: landmarking(drawn, random_state),
-        }
         found: dict[str, float] = {}
-        for group in GROUPS:
+        for group, compute in prepared.groups.items():
             start = perf_counter()
-            found |= compute[group]()
+            found |= compute()
             seconds[group] = perf_counter() - start
-    values = {feature.name: found.get(feature.name, float("nan")) for feature in META_FEATURES}
-    return MetaFeatures(values, seconds, sample.n_rows, sample.n_columns)
+    values = {feature.name: found.get(feature.name, float("nan")) for feature in DEFINITIONS[task.modality]}
+    return MetaFeatures(values, seconds, prepared.n_rows, prepared.n_columns)
+
+
+def _table(task: Task, random_state: int) -> _Prepared:
+    drawn = draw(task, random_state)
+    sample = Sample.of(drawn)
+    groups: dict[Group, Callable[[], dict[str, float]]] = {
+        "general": lambda: general(task, drawn, sample),
+        "statistical": lambda: statistical(sample),
+        "information": lambda: information(sample),
+        "landmarking": lambda: landmarking(drawn, random_state),
+    }
+    return _Prepared(groups, sample.n_rows, sample.n_columns)
+
+
+def _images(task: Task, random_state: int) -> _Prepared:
+    images, y = draw_images(task, random_state)
+    return _Prepared(
+        {"general": lambda: without_columns(task.y), "image": lambda: image(images, y)}, len(y), images[0].size
+    )
+
+
+def _texts(task: Task, random_state: int) -> _Prepared:
+    texts, y = draw_texts(task, random_state)
+    return _Prepared(
+        {"general": lambda: without_columns(task.y), "text": lambda: text(texts, y)}, len(y), len(task.categorical)
+    )
+
+
+_PREPARE: Mapping[Modality, Callable[[Task, int], _Prepared]] = {"table": _table, "image": _images, "text": _texts}

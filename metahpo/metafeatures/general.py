@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from metahpo.metafeatures.classes import CLASSES, LOG_ROWS, TARGET_MODE_SHARE, class_structure
 from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
 from metahpo.metafeatures.sample import Sample
 from metahpo.metafeatures.sources import FEURER, RIVOLLI, SOARES, STATLOG
 from metahpo.tasks.task import Task
 
 GENERAL = (
-    MetaFeature("log_rows", "general", "ln n", FEURER),
+    LOG_ROWS,
     MetaFeature("log_columns", "general", "ln p", FEURER),
     MetaFeature("log_rows_per_column", "general", "ln(n / p)", FEURER),
     MetaFeature(
@@ -29,11 +30,8 @@ GENERAL = (
     MetaFeature("log_cardinality_max", "general", "ln of the categories of a categorical column, largest", FEURER),
     MetaFeature("distinct_ratio_mean", "general", "distinct / known cells of a numeric column, mean", SOARES),
     MetaFeature("mode_share_mean", "general", "share of a column's most frequent value, mean (sparsity)", RIVOLLI),
-    MetaFeature("log_classes", "general", "ln k", FEURER, "classification"),
-    MetaFeature("class_share_min", "general", "share of the smallest class", FEURER, "classification"),
-    MetaFeature("class_imbalance", "general", "ln(largest / smallest class)", RIVOLLI, "classification"),
-    MetaFeature("log_rows_smallest_class", "general", "ln(rows of the smallest class)", RIVOLLI, "classification"),
-    MetaFeature("target_mode_share", "general", "share of the largest class or the most frequent target", FEURER),
+    *CLASSES,
+    TARGET_MODE_SHARE,
     MetaFeature("target_distinct_ratio", "general", "distinct target values / n", SOARES, "regression"),
 )
 
@@ -62,15 +60,7 @@ def general(task: Task, drawn: Task, sample: Sample) -> dict[str, float]:
         "mode_share_mean": mean_of(np.concatenate([mode_numeric, mode_named])),
     }
     if task.kind == "classification":
-        counts = np.bincount(task.y)
-        counts = counts[counts > 0]
-        values |= {
-            "log_classes": np.log(len(counts)),
-            "class_share_min": counts.min() / n,
-            "class_imbalance": np.log(counts.max() / counts.min()),
-            "log_rows_smallest_class": np.log(counts.min()),
-            "target_mode_share": counts.max() / n,
-        }
+        values |= class_structure(task.y)
     else:
         distinct, mode = _distinct(sample.y[:, None])
         values |= {"target_mode_share": mode[0], "target_distinct_ratio": distinct[0] / sample.n_rows}

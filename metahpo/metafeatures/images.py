@@ -1,32 +1,29 @@
-"""Meta-features of images: sizes, pixels, neighbours, classes.
+"""Meta-features of images: sizes, pixels, neighbours, and what pixels tell of the classes.
 
-Legend: n images of c channels, h x w pixels; pixels are scaled to [0, 1] by the range of the whole dataset.
+Legend: n images of c channels, h x w pixels, scaled to [0, 1] by the range of all of them. Larger images are averaged
+down to at most `SIDE` pixels a side, and sizes alone are those of the images as they are.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestCentroid
 
-from metahpo.metafeatures.classes import class_structure, codes_of, drawn_rows, landmark, share_explained
+from metahpo.metafeatures.classes import ROWS, landmark, share_explained
 from metahpo.metafeatures.definition import MetaFeature, mean_of
-from metahpo.metafeatures.sources import FEURER, PFAHRINGER, RIVOLLI, ROY
+from metahpo.metafeatures.sample import standardise
+from metahpo.metafeatures.sources import OWN, PFAHRINGER, ROY
 from metahpo.tasks.images import as_images
+from metahpo.tasks.task import Task
 
-OWN = "this package"
+#: Numbers that are read, and pixels a side and images that are looked at, whatever the size of the task.
+CELLS, SIDE, RANK_IMAGES = 10_000_000, 32, 500
 
-IMAGE_META_FEATURES = (
-    MetaFeature("log_rows", "image", "ln n", FEURER),
+IMAGE = (
     MetaFeature("log_height", "image", "ln h", OWN),
     MetaFeature("log_width", "image", "ln w", OWN),
     MetaFeature("log_channels", "image", "ln c", OWN),
-    MetaFeature("log_classes", "image", "ln of the number of classes", FEURER, "classification"),
-    MetaFeature("class_share_min", "image", "share of the smallest class", FEURER, "classification"),
-    MetaFeature("class_imbalance", "image", "ln(largest / smallest class)", RIVOLLI, "classification"),
     MetaFeature("pixel_mean", "image", "mean of all pixels", OWN),
     MetaFeature("pixel_spread", "image", "standard deviation of all pixels", OWN),
     MetaFeature("pixel_skewness", "image", "third standardised moment of all pixels", OWN),
@@ -42,46 +39,45 @@ IMAGE_META_FEATURES = (
 )
 
 
-def image_meta_features(X: Any, y: Any, shape: Sequence[int] | None = None, random_state: int = 0) -> dict[str, float]:
-    """Meta-features of an image classification task.
-
-    Parameters
-    ----------
-    X : array-like
-        n x h x w, n x h x w x c, or n x pixels; see :func:`metahpo.tasks.images.as_images`.
-    y : array-like of shape (n,)
-    shape : sequence of int, or None
-        Of flattened images.
-    random_state : int, default=0
-        Seed of the draw of at most 2,000 images.
-
-    Returns
-    -------
-    dict of str to float
-        One value a definition in `IMAGE_META_FEATURES`, in that order; NaN = not defined.
-
-    Raises
-    ------
-    DataError
-        No images, or labels that are missing, too few, or of one class.
-    """
-    images = as_images(X, shape)
-    codes = codes_of(y, len(images))
-    n, c, h, w = images.shape
-    found = {"log_rows": np.log(n), "log_height": np.log(h), "log_width": np.log(w), "log_channels": np.log(c)}
-    found |= class_structure(codes)
-    rows = drawn_rows(n, random_state)
-    found |= _of_pixels(images[rows].astype(np.float64), codes[rows])
-    return {feature.name: float(found.get(feature.name, np.nan)) for feature in IMAGE_META_FEATURES}
+def draw_images(task: Task, random_state: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Some images of a task, (n, c, h, w), stratified by class, and their classes (n,)."""
+    drawn = task.subsample(min(ROWS, max(1, CELLS // task.X.shape[1])), random_state)
+    return as_images(drawn.X, drawn.image_shape).astype(np.float64), np.unique(drawn.y, return_inverse=True)[1]
 
 
-def _of_pixels(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
+def image(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
+    """The meta-features of images (n, c, h, w) of classes (n,); what is not defined is left out or NaN."""
+    _, c, h, w = images.shape
+    found = {"log_height": np.log(h), "log_width": np.log(w), "log_channels": np.log(c)}
     missing = np.isnan(images)
-    low, high = (np.nanmin(images), np.nanmax(images)) if not missing.all() else (0.0, 0.0)
+    found["share_missing_pixels"] = missing.mean()
+    found |= _of_pixels(_shrunk(_scaled(images, missing)), y)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _scaled(images: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Pixels in [0, 1], missing ones at the mean of all."""
+    if missing.all():
+        return np.zeros_like(images)
+    low, high = np.nanmin(images), np.nanmax(images)
     scaled = (images - low) / (high - low if high > low else 1.0)
-    scaled = np.where(missing, np.mean(scaled[~missing]) if not missing.all() else 0.0, scaled)
+    return np.where(missing, scaled[~missing].mean(), scaled)
+
+
+def _shrunk(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Images of at most `SIDE` pixels a side: means of blocks, without the last rows and columns that fill no block."""
+    n, c, h, w = images.shape
+    a, b = -(-h // SIDE), -(-w // SIDE)
+    if a == b == 1:
+        return images
+    blocks = images[:, :, : h // a * a, : w // b * b].reshape(n, c, h // a, a, w // b, b)
+    shrunk: NDArray[np.float64] = blocks.mean(axis=(3, 5))
+    return shrunk
+
+
+def _of_pixels(scaled: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
     spread = scaled.std()
-    found = {"pixel_mean": scaled.mean(), "pixel_spread": spread, "share_missing_pixels": missing.mean()}
+    found = {"pixel_mean": scaled.mean(), "pixel_spread": spread}
     found["background_share"] = np.unique(scaled, return_counts=True)[1].max() / scaled.size
     flat = scaled.reshape(len(scaled), -1)
     found["class_variance_mean"] = mean_of(share_explained(flat, y))
@@ -93,13 +89,14 @@ def _of_pixels(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, f
     pairs = [(a, b) for a, b in pairs if a.size]
     found["neighbour_correlation"] = mean_of(np.array([_correlation(a, b) for a, b in pairs]))
     found["edge_density"] = mean_of(np.array([np.abs(a - b).mean() / spread for a, b in pairs]))
-    channels = [scaled[:, i] for i in range(scaled.shape[1])]
-    found["channel_correlation"] = mean_of(
-        np.array([_correlation(a, b) for i, a in enumerate(channels) for b in channels[:i]])
-    )
-    variances = np.linalg.svd(flat - flat.mean(axis=0), compute_uv=False) ** 2
-    shares = variances[variances > 0] / variances.sum()
-    found["effective_rank"] = np.exp(-(shares * np.log(shares)).sum()) / len(variances)
+    channels = standardise(scaled.transpose(0, 2, 3, 1).reshape(-1, scaled.shape[1]))
+    between = channels.T @ channels / len(channels)
+    found["channel_correlation"] = mean_of(between[np.tril_indices(len(between), -1)])
+    some = flat[:: -(-len(flat) // RANK_IMAGES)]
+    variances = np.linalg.svd(some - some.mean(axis=0), compute_uv=False) ** 2
+    if variances.sum() > 0.0:
+        shares = variances[variances > 0] / variances.sum()
+        found["effective_rank"] = np.exp(-(shares * np.log(shares)).sum()) / len(variances)
     found["nearest_centroid"] = landmark(NearestCentroid(), flat, y)
     return found
 

@@ -5,6 +5,7 @@ CASTIELLO = "Castiello et al., Meta-Data: Characterization of Input Features for
 EZEKIEL = "Ezekiel, Methods of Correlation Analysis, 1930 (adjusted R^2); Fisher, 1925 (correlation ratio)"
 FEURER = "Feurer et al., Initializing Bayesian Hyperparameter Optimization via Meta-Learning, AAAI 2015"
 FURNKRANZ = "Fürnkranz and Petrak, An Evaluation of Landmarking Variants, IDDM 2001"
+OWN = "this package"
 PFAHRINGER = "Pfahringer et al., Meta-Learning by Landmarking Various Learning Algorithms, ICML 2000"
 RIVOLLI = "Rivolli et al., Meta-Features for Meta-Learning, Knowledge-Based Systems 240, 2022"
 ROY = "Roy and Vetterli, The Effective Rank, EUSIPCO 2007"

@@ -1,4 +1,4 @@
-"""Meta-features of texts: lengths, vocabulary, what they are written in, classes.
+"""Meta-features of texts: lengths, vocabulary, what they are written in, and what words tell of the classes.
 
 Legend: n texts, t words in all, v distinct words.
 """
@@ -6,27 +6,24 @@ Legend: n texts, t words in all, v distinct words.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.naive_bayes import MultinomialNB
 
-from metahpo.metafeatures.classes import class_structure, codes_of, drawn_rows, landmark, share_explained
+from metahpo.metafeatures.classes import ROWS, landmark, share_explained
 from metahpo.metafeatures.definition import MetaFeature
-from metahpo.metafeatures.sources import FEURER, PFAHRINGER, RIVOLLI
+from metahpo.metafeatures.sources import OWN, PFAHRINGER, RIVOLLI
+from metahpo.tasks.task import Task
 from metahpo.tasks.texts import as_texts, words_of
 
-OWN = "this package"
 #: Most frequent words that the information on the class is measured of.
 WORDS = 500
+#: Characters that are looked at, about, and those of one text: it is cut there. At least `FEW` texts are drawn.
+CHARACTERS, LENGTH, FEW = 2_000_000, 10_000, 200
 
-TEXT_META_FEATURES = (
-    MetaFeature("log_rows", "text", "ln n", FEURER),
-    MetaFeature("log_classes", "text", "ln of the number of classes", FEURER, "classification"),
-    MetaFeature("class_share_min", "text", "share of the smallest class", FEURER, "classification"),
-    MetaFeature("class_imbalance", "text", "ln(largest / smallest class)", RIVOLLI, "classification"),
+TEXT = (
     MetaFeature("share_empty", "text", "share of the texts without a word", OWN),
     MetaFeature("share_repeated", "text", "share of the texts that another one equals", OWN),
     MetaFeature("log_words_mean", "text", "ln(1 + words of a text), mean", OWN),
@@ -47,47 +44,30 @@ TEXT_META_FEATURES = (
 )
 
 
-def text_meta_features(X: Any, y: Any, random_state: int = 0) -> dict[str, float]:
-    """Meta-features of a text classification task.
+def draw_texts(task: Task, random_state: int) -> tuple[list[str], NDArray[np.int64]]:
+    """Some texts of a task, stratified by class, and their classes (n,)."""
+    columns = list(task.categorical)
+    length = max(1, sum(map(len, as_texts(task.X[columns]))) // task.n_rows)
+    drawn = task.subsample(min(ROWS, max(FEW, CHARACTERS // length)), random_state)
+    return [text[:LENGTH] for text in as_texts(drawn.X[columns])], np.unique(drawn.y, return_inverse=True)[1]
 
-    Parameters
-    ----------
-    X : sequence of str, or table with columns of text
-    y : array-like of shape (n,)
-    random_state : int, default=0
-        Seed of the draw of at most 2,000 texts.
 
-    Returns
-    -------
-    dict of str to float
-        One value a definition in `TEXT_META_FEATURES`, in that order; NaN = not defined.
-
-    Raises
-    ------
-    DataError
-        Values that are no text, or labels that are missing, too few, or of one class.
-    """
-    texts = as_texts(X)
-    codes = codes_of(y, len(texts))
-    found = {"log_rows": float(np.log(len(texts))), **class_structure(codes)}
-    rows = drawn_rows(len(texts), random_state)
-    texts, codes = [texts[i] for i in rows], codes[rows]
-    words = [words_of(text) for text in texts]
+def text(texts: list[str], y: NDArray[np.int64]) -> dict[str, float]:
+    """The meta-features of texts of classes (n,); what is not defined is left out or NaN."""
+    words = [words_of(one) for one in texts]
     lengths = np.log1p([len(of_text) for of_text in words])
     copies = Counter(texts)
-    letters = [letter for text in texts for letter in text if letter.isalpha()]
-    found |= {
+    capitals = [letter.isupper() for one in texts for letter in one if letter.isalpha()]
+    found = {
         "share_empty": float(np.mean(lengths == 0)),
-        "share_repeated": float(np.mean([copies[text] > 1 for text in texts])),
+        "share_repeated": float(np.mean([copies[one] > 1 for one in texts])),
         "log_words_mean": float(lengths.mean()),
         "log_words_spread": float(lengths.std()),
         "log_words_max": float(lengths.max()),
-        "share_upper": float(np.mean([letter.isupper() for letter in letters])) if letters else float("nan"),
-        "length_by_class": float(share_explained(lengths[:, None], codes)[0]),
+        "share_upper": float(np.mean(capitals)) if capitals else float("nan"),
+        "length_by_class": float(share_explained(lengths[:, None], y)[0]),
     }
-    if any(words):
-        found |= _of_words(words, codes)
-    return {feature.name: found.get(feature.name, float("nan")) for feature in TEXT_META_FEATURES}
+    return found | (_of_words(words, y) if any(words) else {})
 
 
 def _information(there: NDArray[np.bool_], y: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -103,7 +83,7 @@ def _information(there: NDArray[np.bool_], y: NDArray[np.int64]) -> NDArray[np.f
     return information
 
 
-def _of_words(words: list[list[str]], y: Any) -> dict[str, float]:
+def _of_words(words: list[list[str]], y: NDArray[np.int64]) -> dict[str, float]:
     counts = Counter(word for of_text in words for word in of_text)
     total = sum(counts.values())
     ranked = sorted(counts, key=lambda word: (-counts[word], word))

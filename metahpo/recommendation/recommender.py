@@ -16,6 +16,7 @@ from metahpo.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.cost import CostModel
+from metahpo.recommendation.experience import check_modality, shipped_name
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.recommendations import Recommendation, Recommendations
@@ -26,12 +27,11 @@ from metahpo.surrogates.artefact import load_surrogate
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.tasks.metric import metric_named
-from metahpo.tasks.task import Task, TaskKind
+from metahpo.tasks.modality import as_task
+from metahpo.tasks.task import Modality, Task, TaskKind
 
 #: Folder of the surrogates inside a meta-dataset, and the name of one of them.
 SURROGATES = "surrogates"
-#: Meta-dataset that ships for each kind of task.
-SHIPPED: Mapping[TaskKind, str] = {"classification": "tabular_classification", "regression": "tabular_regression"}
 #: Level of the intervals that recommendations come with.
 LEVEL = 0.8
 
@@ -85,9 +85,15 @@ class Recommender:
         self._costs: dict[str | None, CostModel | None] = {}
 
     @classmethod
-    def shipped(cls, kind: TaskKind) -> Recommender:
-        """The recommender that ships for a kind of task; loaded once."""
-        return _shipped(SHIPPED[kind])
+    def shipped(cls, kind: TaskKind, modality: Modality = "table") -> Recommender:
+        """The recommender that ships for a kind of task; loaded once.
+
+        Raises
+        ------
+        DataError
+            None ships for tasks of images or of texts; the message names the commands that make one.
+        """
+        return _shipped(shipped_name(kind, modality))
 
     @property
     def kind(self) -> TaskKind:
@@ -128,6 +134,7 @@ class Recommender:
             raise DataError(f"n must be at least 1, but is {n}.")
         if task.kind != self.kind:
             raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
+        check_modality(self.meta_dataset, task)
         clock = _Clock()
         surrogate = self.surrogate(learner, metric_named(metric, task.kind).name)
         clock.lap("load")
@@ -143,7 +150,7 @@ class Recommender:
         posterior = surrogate.posterior(candidates, meta_features=usable)
         percentile = 100.0 * posterior.expected_percentile()
         picks = complementary_picks(posterior, n)
-        if not defaults & set(picks):
+        if defaults and defaults.isdisjoint(picks):
             picks = [*picks[: max(1, n - 1)], max(defaults, key=lambda i: percentile[i])][:n]
         low, high = (100.0 * bound for bound in posterior.percentile_interval(LEVEL))
         weights = surrogate.task_weights(meta_features=usable)
@@ -262,11 +269,12 @@ def recommend(
 
     Parameters
     ----------
-    X : DataFrame or array-like of shape (n_rows, n_features)
-        See :meth:`metahpo.tasks.task.Task.from_arrays`.
+    X : DataFrame, array-like of shape (n_rows, n_features), (n, h, w) or (n, h, w, c), or sequence of str
+        A table, images, or texts: see :func:`metahpo.tasks.modality.as_task`. A frame with a column of text is a table.
     y : array-like of shape (n_rows,)
     learner : str, default=None
-        "linear", "svm", "random_forest" or "boosting"; None recommends over all of them together.
+        "linear", "svm", "random_forest" or "boosting", or a learner of `recommender`; None recommends over all of them
+        together.
     n : int, default=5
         Number of configurations, complementing each other. One of them is the library default (the last, unless it
         deserves a better place) where `n` is at least 2.
@@ -275,7 +283,7 @@ def recommend(
     metric : str, default=None
         scikit-learn scorer name to recommend for; None takes balanced accuracy, or R2.
     recommender : Recommender, default=None
-        Experience of your own; None takes what ships with the package.
+        Experience of your own; None takes what ships with the package, which knows tables only.
     random_state : int, default=0
         Seed of the meta-features' subsample.
 
@@ -286,7 +294,7 @@ def recommend(
     Raises
     ------
     DataError
-        Data that make no task.
+        Data that make no task, or images or texts without a recommender that knows such.
     UnknownNameError
         An unknown learner or metric; the message lists those that exist.
 
@@ -298,5 +306,6 @@ def recommend(
     >>> sorted(rec.best)[:2]
     ['C', 'class_weight']
     """
-    task = Task.from_arrays(X, y, kind=kind, name="your dataset")
-    return (recommender or Recommender.shipped(task.kind)).recommend(task, learner, n, metric, random_state)
+    task = as_task(X, y, kind=kind, name="your dataset")
+    known = recommender or Recommender.shipped(task.kind, task.modality)
+    return known.recommend(task, learner, n, metric, random_state)

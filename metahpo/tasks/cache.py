@@ -4,8 +4,8 @@ Layout of a folder::
 
     KEY.parquet                  the rows, the target among the columns
     KEY.json                     at least ``name``, ``kind``, ``target`` and ``sha256`` (of the Parquet file), and where
-                                 known ``family``, ``data_id``, ``version``, ``categorical``, ``licence``, ``source``
-                                 and ``tasks`` (see below)
+                                 known ``family``, ``data_id``, ``version``, ``categorical``, ``licence``, ``source``,
+                                 ``image_shape`` (height, width and channels) and ``tasks`` (see below)
     KEY.splits-TASK.parquet      official splits of an OpenML task (see :mod:`metahpo.tasks.splits`)
     refusals/KEY.json            why a dataset that was asked for cannot be used: ``{"reason": ...}``
 
@@ -25,10 +25,10 @@ import pandas as pd
 from metahpo.exceptions import DataError, StoreError
 from metahpo.tasks.files import check_file, read_json_file, read_table_file, write_json_file, write_table_file
 from metahpo.tasks.target import KINDS, TaskKind
-from metahpo.tasks.task import Task
+from metahpo.tasks.task import Modality, Task
 
 #: Kinds of datasets that are no tables, and are classified.
-CLASSIFIED = ("image", "text")
+CLASSIFIED: tuple[Modality, ...] = ("image", "text")
 
 
 def cached_keys(folder: Path | str) -> list[str]:
@@ -99,10 +99,7 @@ def read_sidecars(folder: Path | str) -> tuple[dict[str, dict[str, Any]], dict[s
 
 
 def task_kind(sidecar: Mapping[str, Any]) -> TaskKind | None:
-    """Kind of task that a dataset makes: images and texts are classified; None for a kind that makes none.
-
-    The columns of an image are its pixels; those of a text are categorical, so that they stay text.
-    """
+    """Kind of task that a dataset makes: images and texts are classified; None for a kind that makes none."""
     kind: TaskKind | None = "classification" if sidecar["kind"] in CLASSIFIED else None
     return next((known for known in KINDS if known == sidecar["kind"]), kind)
 
@@ -126,15 +123,18 @@ def read_task(folder: Path | str, key: str) -> Task:
     target = sidecar["target"]
     if target not in frame.columns:
         raise DataError(f"dataset {key!r} has no target column {target!r}; its columns are {list(frame.columns)[:20]}.")
-    return Task.from_arrays(
-        frame.drop(columns=target),
-        frame[target],
-        kind=kind,
-        categorical=sidecar.get("categorical") or (),
-        name=str(sidecar["name"]),
-        family=sidecar.get("family"),
-        data_id=sidecar.get("data_id"),
-    )
+    X, y = frame.drop(columns=target), frame[target]
+    about: dict[str, Any] = {
+        "name": str(sidecar["name"]),
+        "family": sidecar.get("family"),
+        "data_id": sidecar.get("data_id"),
+    }
+    categorical = sidecar.get("categorical") or ()
+    if sidecar["kind"] == "image":
+        return Task.from_images(X, y, shape=sidecar.get("image_shape"), **about)
+    if sidecar["kind"] == "text":
+        return Task.from_texts(X, y, columns=categorical, **about)
+    return Task.from_arrays(X, y, kind=kind, categorical=categorical, **about)
 
 
 def verify(folder: Path | str, key: str) -> dict[str, Any]:

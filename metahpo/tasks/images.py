@@ -41,6 +41,12 @@ def shape_of_columns(n_columns: int, shape: Sequence[int] | None) -> ImageShape:
     )
 
 
+def in_words(shape: ImageShape) -> str:
+    """A shape as a person reads it."""
+    height, width, channels = shape
+    return f"{height} x {width} pixels and {channels} channel{'s' if channels > 1 else ''}"
+
+
 def as_images(X: Any, shape: Sequence[int] | None = None) -> NDArray[np.float32]:
     """Images of shape (n, channels, height, width).
 
@@ -54,9 +60,11 @@ def as_images(X: Any, shape: Sequence[int] | None = None) -> NDArray[np.float32]
     Raises
     ------
     DataError
-        Images of different shapes, no numbers, infinite values, no images at all.
+        Images of different shapes, no real numbers, infinite values, no images at all.
     """
     try:
+        if np.iscomplexobj(X):
+            raise TypeError("these are complex")
         array = np.asarray(X, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise DataError(f"images must be numbers, and all of one shape, but: {error}") from error

@@ -49,14 +49,44 @@ def as_target(y: Any) -> pd.Series:
     return as_finite(target, "y") if target.dtype.kind == "f" or holds_numbers(target) else target
 
 
+def with_target(frame: pd.DataFrame, y: Any) -> tuple[pd.DataFrame, pd.Series, list[str]]:
+    """The rows that have a target, their targets, and what was dropped, in words.
+
+    Raises
+    ------
+    DataError
+        No rows or columns, wrong length of `y`, no target at all, or one as :func:`as_target` refuses.
+    """
+    target = as_target(y)
+    if len(frame) == 0 or frame.shape[1] == 0:
+        raise DataError(f"X must have at least one row and one column, but its shape is {frame.shape}.")
+    if len(target) != len(frame):
+        raise DataError(f"X and y must be of equal length, but X has {len(frame)} rows and y has {len(target)}.")
+    known = ~target.isna().to_numpy()
+    treatments: list[str] = []
+    if not known.any():
+        raise DataError("y holds no value: every row's target is missing.")
+    if not known.all():
+        treatments.append(f"{int((~known).sum())} rows without a target were dropped")
+        frame, target = frame[known], target[known].infer_objects()
+    return frame, target, treatments
+
+
 def infer_kind(target: pd.Series) -> TaskKind:
     """Kind of task that a target column suggests: see :meth:`Task.from_arrays`."""
     if not pd.api.types.is_numeric_dtype(target) or pd.api.types.is_bool_dtype(target):
         return "classification"
-    values = target.to_numpy(np.float64)
     distinct = target.nunique()
     quantity = distinct > MAX_CLASSES and distinct > CLASS_SHARE * len(target)
-    return "regression" if quantity or (values != np.floor(values)).any() else "classification"
+    return "regression" if quantity or is_continuous(target) else "classification"
+
+
+def is_continuous(target: pd.Series) -> bool:
+    """Whether a target column without gaps holds numbers with a fraction."""
+    if not pd.api.types.is_numeric_dtype(target):
+        return False
+    values = target.to_numpy(np.float64)
+    return bool((values != np.floor(values)).any())
 
 
 def encode_target(target: pd.Series, kind: TaskKind) -> tuple[NDArray[Any], tuple[Any, ...]]:

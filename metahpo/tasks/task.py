@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,21 +14,28 @@ from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
 from metahpo.tasks.columns import as_frame, clean_columns
-from metahpo.tasks.target import KINDS, TaskKind, as_target, encode_target, infer_kind
+from metahpo.tasks.images import ImageShape, as_images
+from metahpo.tasks.target import KINDS, TaskKind, encode_target, infer_kind, with_target
+from metahpo.tasks.texts import as_texts, is_text
 
-__all__ = ["KINDS", "Task", "TaskKind", "infer_kind"]
+__all__ = ["KINDS", "Modality", "Task", "TaskKind", "infer_kind"]
+
+#: What the rows of a task are.
+Modality = Literal["table", "image", "text"]
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """One supervised learning task.
 
-    Build one with :meth:`from_arrays`, which checks and normalises the data; the constructor only stores.
+    Build one with :meth:`from_arrays`, :meth:`from_images` or :meth:`from_texts`, which check and normalise the data,
+    or with :func:`metahpo.tasks.modality.as_task`, which sees what they are; the constructor only stores.
 
     Attributes
     ----------
     X : DataFrame of shape (n_rows, n_features)
-        Numeric columns as float64 (missing = NaN), categorical columns as pandas categories of strings.
+        Numeric columns as float64 (missing = NaN), categorical columns as pandas categories of strings. The columns of
+        images are their pixels, row by row, the channels of a pixel side by side; texts are categorical columns.
     y : ndarray of shape (n_rows,)
         Class indices 0..n_classes-1 (int64) for classification, float64 for regression.
     kind : {"classification", "regression"}
@@ -42,6 +49,10 @@ class Task:
         Original class labels in the order of the indices in `y`; empty for regression.
     treatments : tuple of str
         What was changed on the way in (dropped columns, converted dates, ...), in words.
+    modality : {"table", "image", "text"}
+        What the rows are.
+    image_shape : tuple of int or None
+        (height, width, channels) of images.
     """
 
     X: pd.DataFrame
@@ -52,6 +63,8 @@ class Task:
     data_id: int | None = None
     classes: tuple[Any, ...] = ()
     treatments: tuple[str, ...] = field(default=())
+    modality: Modality = "table"
+    image_shape: ImageShape | None = None
 
     @classmethod
     def from_arrays(
@@ -91,19 +104,7 @@ class Task:
             float64, dates for a target, duplicate column names, one class, constant target, or no usable column; the
             message says which.
         """
-        frame = as_frame(X)
-        target = as_target(y)
-        if len(frame) == 0 or frame.shape[1] == 0:
-            raise DataError(f"X must have at least one row and one column, but its shape is {frame.shape}.")
-        if len(target) != len(frame):
-            raise DataError(f"X and y must be of equal length, but X has {len(frame)} rows and y has {len(target)}.")
-        known = ~target.isna().to_numpy()
-        treatments = []
-        if not known.any():
-            raise DataError("y holds no value: every row's target is missing.")
-        if not known.all():
-            treatments.append(f"{int((~known).sum())} rows without a target were dropped")
-            frame, target = frame[known], target[known].infer_objects()
+        frame, target, treatments = with_target(as_frame(X), y)
         if kind is None:
             kind = infer_kind(target)
         if kind not in KINDS:
@@ -115,7 +116,84 @@ class Task:
             )
         frame, notes = clean_columns(frame.reset_index(drop=True), frozenset(categorical))
         values, classes = encode_target(target, kind)
-        return cls(frame, values, kind, name, family or name, data_id, classes, tuple(treatments + notes))
+        return cls(frame, values, kind, name, family or name, data_id, classes, (*treatments, *notes))
+
+    @classmethod
+    def from_images(
+        cls,
+        X: Any,
+        y: Any,
+        *,
+        shape: Sequence[int] | None = None,
+        name: str = "task",
+        family: str | None = None,
+        data_id: int | None = None,
+    ) -> Task:
+        """Check images of one shape and make them a classification task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, pixels)
+            See :func:`metahpo.tasks.images.as_images`; NaN is a missing pixel.
+        y : array-like of shape (n,)
+            Class labels. Images without one are dropped.
+        shape : sequence of int, default=None
+            (height, width) or (height, width, channels) of flattened images; None: square, of one or three channels.
+        name, family, data_id
+            See the class; `family` defaults to `name`.
+
+        Raises
+        ------
+        DataError
+            What are no images of one shape, or labels as in :meth:`from_arrays`.
+        """
+        images = as_images(X, shape).transpose(0, 2, 3, 1)
+        pixels = pd.DataFrame(images.reshape(len(images), -1).astype(np.float64)).add_prefix("x")
+        frame, target, treatments = with_target(pixels, y)
+        values, classes = encode_target(target, "classification")
+        height, width, channels = images.shape[1:]
+        task = cls(frame.reset_index(drop=True), values, "classification", name, family or name, data_id, classes)
+        return replace(task, treatments=tuple(treatments), modality="image", image_shape=(height, width, channels))
+
+    @classmethod
+    def from_texts(
+        cls,
+        X: Any,
+        y: Any,
+        *,
+        columns: Sequence[str] | None = None,
+        name: str = "task",
+        family: str | None = None,
+        data_id: int | None = None,
+    ) -> Task:
+        """Check texts and make them a classification task.
+
+        Parameters
+        ----------
+        X : sequence of str, or DataFrame with columns of text
+            Several columns are the parts of a text; columns of numbers stay what they are.
+        y : array-like of shape (n,)
+            Class labels. Texts without one are dropped.
+        columns : sequence of str, default=None
+            Columns of a DataFrame that are text; None: those of strings.
+        name, family, data_id
+            See the class; `family` defaults to `name`.
+
+        Raises
+        ------
+        DataError
+            Values that are no text, no text at all, or labels as in :meth:`from_arrays`.
+        """
+        if not isinstance(X, pd.DataFrame):
+            as_texts(X)  # refuses what is no text
+            X = pd.DataFrame({"text": pd.Series(list(X), dtype=object)})
+        of_text = columns or [str(column) for column, values in X.items() if is_text(values)]
+        if not of_text:
+            raise DataError(f"there is no column of text among {[str(column) for column in X.columns][:20]}.")
+        task = cls.from_arrays(
+            X, y, kind="classification", categorical=of_text, name=name, family=family, data_id=data_id
+        )
+        return replace(task, modality="text")
 
     @property
     def n_rows(self) -> int:
@@ -175,16 +253,7 @@ class Task:
 
     def take(self, rows: NDArray[np.intp]) -> Task:
         """The task restricted to `rows`, with classes and categories kept as they are."""
-        return Task(
-            self.X.iloc[rows].reset_index(drop=True),
-            self.y[rows],
-            self.kind,
-            self.name,
-            self.family,
-            self.data_id,
-            self.classes,
-            self.treatments,
-        )
+        return replace(self, X=self.X.iloc[rows].reset_index(drop=True), y=self.y[rows])
 
     def without_rare_classes(self, minimum: int) -> Task:
         """Drop the rows of classes with fewer than `minimum` members, so that stratified folds exist."""
@@ -200,15 +269,12 @@ class Task:
         renumbered = np.searchsorted(kept, self.y[rows])
         gone = [self.classes[i] for i in np.flatnonzero(counts < minimum)]
         note = f"classes with fewer than {minimum} rows were dropped: {gone}"
-        return Task(
-            self.X.iloc[rows].reset_index(drop=True),
-            renumbered,
-            self.kind,
-            self.name,
-            self.family,
-            self.data_id,
-            tuple(self.classes[i] for i in kept),
-            (*self.treatments, note),
+        return replace(
+            self,
+            X=self.X.iloc[rows].reset_index(drop=True),
+            y=renumbered,
+            classes=tuple(self.classes[i] for i in kept),
+            treatments=(*self.treatments, note),
         )
 
     def subsample(self, max_rows: int, random_state: int = 0) -> Task:

@@ -31,12 +31,21 @@ def as_texts(X: Any) -> list[str]:
     ]
 
 
+def is_text(column: pd.Series) -> bool:
+    """Whether a column of a table holds strings, and nothing but strings and missing values."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = pd.Series(column.cat.categories)
+    return bool(pd.api.types.infer_dtype(column, skipna=True) == "string")
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ""
-    raise DataError(f"texts must be strings, but one is {value!r} ({type(value).__name__}); convert it with str().")
+    raise DataError(
+        f"texts must be strings, but one is {value!r} ({type(value).__name__}); convert it with str(), or decode it."
+    )
 
 
 def words_of(text: str, lowercase: bool = True) -> list[str]:

@@ -1,27 +1,38 @@
-"""Meta-features of images and of texts, by hand where they can be, and what is refused."""
+"""Meta-features of images and of texts, by hand where they can be, and of sizes that would take for ever."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.metrics import mutual_info_score
 
-from metahpo.exceptions import DataError
-from metahpo.metafeatures.images import IMAGE_META_FEATURES, image_meta_features
-from metahpo.metafeatures.texts import TEXT_META_FEATURES, text_meta_features
+from metahpo.metafeatures.extraction import DEFINITIONS, META_FEATURES, extract
+from metahpo.metafeatures.images import CELLS, SIDE
+from metahpo.metafeatures.texts import FEW, LENGTH
+from metahpo.tasks.task import Task
 
 TEXTS = ["The sun, the SUN", "rain 12", "rain", "", "the snow falls", "rain"]
 WEATHER = ["fine", "bad", "bad", "bad", "fine", "bad"]
+STRIPES = np.random.default_rng(0).random((60, 6, 5)), np.arange(60) % 3
+
+
+def image_meta_features(X: Any, y: Any) -> dict[str, float]:
+    return dict(extract(Task.from_images(X, y)).values)
+
+
+def text_meta_features(X: Any, y: Any) -> dict[str, float]:
+    return dict(extract(Task.from_texts(X, y)).values)
 
 
 def test_sizes_and_pixels_by_hand() -> None:
     images = np.zeros((6, 4, 2, 3))
     images[3:, :, :, 0] = 2.0
     found = image_meta_features(images, [0, 0, 0, 1, 1, 1])
-    assert list(found) == [feature.name for feature in IMAGE_META_FEATURES]
+    assert list(found) == [feature.name for feature in DEFINITIONS["image"]]
     by_hand = {
         "log_rows": np.log(6),
         "log_height": np.log(4),
@@ -63,7 +74,7 @@ def test_images_without_anything_on_them_have_what_can_be_told() -> None:
 
 def test_lengths_and_words_by_hand() -> None:
     found = text_meta_features(TEXTS, WEATHER)
-    assert list(found) == [feature.name for feature in TEXT_META_FEATURES]
+    assert list(found) == [feature.name for feature in DEFINITIONS["text"]]
     lengths = np.log1p([5, 2, 1, 0, 3, 1])
     by_hand = {
         "log_rows": np.log(6),
@@ -103,16 +114,57 @@ def test_texts_without_a_word_have_what_can_be_told() -> None:
     assert np.isnan([found["log_vocabulary"], found["naive_bayes"]]).all()
 
 
-@pytest.mark.parametrize(
-    ("y", "message"),
-    [
-        ([0, 1], "there are 3 rows, but y is of shape"),
-        ([0, None, 1], "y holds missing labels"),
-        ([1, 1, 1], "y has one class"),
-    ],
-)
-def test_labels_that_are_none_are_refused(y: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        text_meta_features(["a", "b", "c"], y)
-    with pytest.raises(DataError, match=message):
-        image_meta_features(np.zeros((3, 2, 2)), y)
+def test_classes_are_told_as_those_of_a_table_are() -> None:
+    X, y = load_digits(return_X_y=True)
+    kept = y < 9
+    table, images = (extract(make(X[kept], y[kept])).values for make in (Task.from_arrays, Task.from_images))
+    shared = {"log_rows", "log_classes", "class_share_min", "class_imbalance"}
+    shared |= {"log_rows_smallest_class", "target_mode_share"}
+    assert shared == table.keys() & images.keys()
+    assert {name: images[name] for name in shared} == {name: table[name] for name in shared}
+    names = {modality: [feature.name for feature in features] for modality, features in DEFINITIONS.items()}
+    assert all(len(set(of_one)) == len(of_one) for of_one in names.values())
+    assert set(names["image"]) & set(names["text"]) == shared
+    assert DEFINITIONS["table"] == META_FEATURES
+
+
+def large_images() -> Task:
+    """More and larger images than are looked at: blobs on the left or on the right."""
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    images = rng.random((200, 150, 150, 3))
+    images[y == 0, :, :75] += 0.5
+    return Task.from_images(images, y)
+
+
+def long_texts() -> Task:
+    """More and longer texts than are looked at."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"{a}{b}" for a in "bcdfgh" for b in "aeiou"])
+    return Task.from_texts([" ".join(rng.choice(words, 4000)) for _ in range(240)], np.arange(240) % 2)
+
+
+def test_large_images_are_drawn_and_shrunk() -> None:
+    found = extract(large_images())
+    assert found.n_rows_used == CELLS // (150 * 150 * 3)
+    assert (found.values["log_rows"], found.values["log_height"]) == (np.log(200), np.log(150))
+    assert 0.0 < found.values["effective_rank"] < 1.0
+    assert found.values["nearest_centroid"] == 1.0
+    # A block of 5 x 5 random pixels varies a fifth as much as a pixel does.
+    assert found.values["pixel_spread"] == pytest.approx(np.hypot(np.sqrt(3 / 64), np.sqrt(1 / 12) / 5) / 1.5, rel=0.02)
+    assert SIDE >= 150 // 5
+
+
+def test_long_texts_are_drawn_and_cut() -> None:
+    found = extract(long_texts())
+    assert found.n_rows_used == FEW
+    assert found.values["log_words_max"] == pytest.approx(np.log(LENGTH / 3), abs=1e-3)  # of two letters and a space
+    assert found.values["log_rows"] == np.log(240)
+
+
+@pytest.mark.parametrize("task", [Task.from_images(*STRIPES), Task.from_texts(TEXTS, WEATHER)], ids=["image", "text"])
+def test_they_are_the_same_every_time_and_leave_the_task_alone(task: Task) -> None:
+    before = task.X.copy()
+    first, second = (extract(task).values for _ in range(2))
+    np.testing.assert_array_equal(list(first.values()), list(second.values()))
+    pd.testing.assert_frame_equal(task.X, before)

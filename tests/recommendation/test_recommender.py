@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.svm import SVC
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.recommendation.recommender import Recommender, recommend
+from metahpo.space.activity import default_configuration
+from metahpo.space.configuration import to_json
 from metahpo.tasks.cache import read_task
 from metahpo.tasks.task import Task
 
@@ -45,6 +48,17 @@ def test_recommend__the_library_default_is_always_in_the_list(recommender: Recom
     for learner in ("linear", "svm", None):
         reasons = [item.reason for item in recommender.recommend(task, learner, n=3).items]
         assert "library default" in reasons
+
+
+def test_recommend__of_experience_without_the_default(trained: Path, task: Task, tmp_path: Path) -> None:
+    md = MetaDataset.load(trained)
+    default = to_json(default_configuration(md.spaces["svm"]))
+    others = md.trials[md.trials["configuration"] != default]
+    tasks = md.tasks.assign(modality=md.tasks["modality"].where(np.arange(len(md.tasks)) > 0))  # as after a merge
+    MetaDataset(tasks, others, md.meta_features, md.spaces, name="others").save(tmp_path)
+    shutil.copytree(trained / "surrogates", tmp_path / "surrogates")
+    recommended = Recommender(tmp_path).recommend(task, "svm", n=3)
+    assert [item.reason for item in recommended.items][1:] == ["complements those above"] * 2
 
 
 def test_recommend__frame_says_what_to_expect(recommender: Recommender, task: Task) -> None:

@@ -76,9 +76,16 @@ def test_what_a_killed_writer_left_is_no_dataset(folder: Path) -> None:
 
 
 def test_images_and_texts_are_passed_over_unless_asked_for(folder: Path) -> None:
-    write_task(folder, "pictures", FRAME, "class", {"name": "pictures", "kind": "image"})
+    pixels = pd.DataFrame(np.eye(4), columns=list("abcd")).assign(target=[0, 1, 0, 1])
+    write_task(folder, "pictures", pixels, "target", {"name": "pictures", "kind": "image"})
+    write_task(folder, "strips", pixels, "target", {"name": "strips", "kind": "image", "image_shape": [1, 2, 2]})
+    write_task(folder, "words", FRAME[["colour", "size", "class"]], "class", {"name": "words", "kind": "text"})
     assert [t.name for t in read_tasks(folder)] == ["toys"]
-    assert [t.kind for t in read_tasks(folder, ["pictures"])] == ["classification"]
+    found = list(read_tasks(folder, ["pictures", "strips", "words"]))
+    assert [t.kind for t in found] == ["classification"] * 3
+    assert [t.modality for t in found] == ["image", "image", "text"]
+    assert [t.image_shape for t in found] == [(2, 2, 1), (1, 2, 2), None]
+    assert found[2].categorical == ("colour",)
     write_task(folder, "noises", FRAME, "class", {"name": "noises", "kind": "sound"})
     with pytest.raises(DataError, match="'noises' is of kind 'sound'; tasks can be made of"):
         read_task(folder, "noises")

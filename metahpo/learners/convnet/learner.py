@@ -14,11 +14,14 @@ from metahpo.tasks.task import Task
 
 
 def _fixed(task: Task) -> dict[str, Any]:
-    return {"device": "auto"}
+    return {"device": "auto", "image_shape": task.image_shape}
 
 
 def convnet_classifier() -> Learner:
-    """Small residual network, kept small enough to record many of them; images are square, of one or three channels."""
+    """Small residual network, kept small enough to record many of them.
+
+    Of a task of a table, the columns are taken for square images of one or three channels.
+    """
     default = ConvNetClassifier().get_params()
     space = ConfigurationSpace()
     optimiser = Categorical("optimiser", OPTIMISERS, default=default["optimiser"])

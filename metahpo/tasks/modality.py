@@ -1,0 +1,69 @@
+"""Which task data make that come without a word about them: of a table, of images, or of texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metahpo.exceptions import DataError
+from metahpo.tasks.images import in_words
+from metahpo.tasks.target import TaskKind, as_target, is_continuous
+from metahpo.tasks.task import Modality, Task
+
+
+def modality_of(X: Any) -> Modality:
+    """What features are; nothing is raised for those that are no features at all.
+
+    Arrays of three and four dimensions are images, one-dimensional containers of strings are texts, and everything
+    else is a table: a frame with a column of text, and rows of pixels, too.
+    """
+    if isinstance(X, pd.DataFrame):
+        return "table"
+    try:
+        array = np.asarray(X)
+    except ValueError:  # not rectangular
+        return "table"
+    if array.ndim in (3, 4):
+        return "image"
+    if array.ndim == 1 and (array.dtype.kind in "US" or any(isinstance(value, str) for value in array)):
+        return "text"
+    return "table"
+
+
+def as_task(X: Any, y: Any, *, kind: TaskKind | None = None, name: str = "task") -> Task:
+    """Make data a task of what :func:`modality_of` takes them for; images and texts are named in its treatments.
+
+    Parameters
+    ----------
+    X : DataFrame, array-like of shape (n_rows, n_features), (n, h, w) or (n, h, w, c), or sequence of str
+    y : array-like of shape (n_rows,)
+    kind : {"classification", "regression"}, default=None
+        None infers it for a table; images and texts are classified.
+    name : str, default="task"
+
+    Raises
+    ------
+    DataError
+        Data that make no task, images whose channels come first, or a quantity to be predicted from images or texts.
+    """
+    modality = modality_of(X)
+    if modality == "table":
+        return Task.from_arrays(X, y, kind=kind, name=name)
+    if kind == "regression" or (kind is None and is_continuous(as_target(y).dropna())):
+        raise DataError(f"{modality}s are classified, but the target is a quantity; give class labels.")
+    task = Task.from_texts(X, y, name=name) if modality == "text" else _of_images(X, y, name)
+    rows = "texts" if task.image_shape is None else f"images of {in_words(task.image_shape)}"
+    return replace(task, treatments=(f"the rows of X are taken for {rows}", *task.treatments))
+
+
+def _of_images(X: Any, y: Any, name: str) -> Task:
+    shape = np.shape(X)
+    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] > 4:
+        raise DataError(
+            f"images are n x h x w x c, but the shape of X is {shape}, which looks like n x c x h x w: give "
+            "X.transpose(0, 2, 3, 1), or Task.from_images(X, y) to a Recommender where it only looks so."
+        )
+    return Task.from_images(X, y, name=name)

@@ -1,0 +1,142 @@
+"""From image and text datasets to recommendations for new ones, by way of a build, a meta-dataset and surrogates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from metahpo import MetaDataset, MetaSearchCV, Recommender, recommend, train_surrogate
+from metahpo.cli import main
+from metahpo.exceptions import DataError
+from metahpo.learners.convnet.classifier import ConvNetClassifier
+from metahpo.learners.text.classifier import TextClassifier
+from metahpo.metafeatures.extraction import DEFINITIONS
+from metahpo.recommendation.recommender import surrogate_path
+from metahpo.surrogates.training import TrainingSettings
+from metahpo.tasks.cache import write_task
+
+Make = Callable[[int], tuple[Any, NDArray[np.int64]]]
+
+
+def pictures(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Thirty images of 6 x 5 pixels, bright on the left or on the right; noise grows with the seed."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(30) % 2
+    images = (0.5 + 1.5 * seed) * rng.random((30, 6, 5, 1))
+    images[y == 0, :, :2] += 1.0
+    images[y == 1, :, 3:] += 1.0
+    return images, y
+
+
+def sayings(seed: int) -> tuple[list[str], NDArray[np.int64]]:
+    """Thirty texts with a word that tells the class among others; there are more of them with every seed."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(30) % 2
+    filler = [f"word{letter}" for letter in "abcdefgh"]
+    return [" ".join([*rng.choice(filler, 1 + 6 * seed), ["sun", "rain"][k]]) for k in y], y
+
+
+def made(make: Make, kind: str, learner: str, folder: Path) -> Path:
+    """Folder of a meta-dataset over three datasets, with a surrogate of the learner and one of all."""
+    for seed in range(3):
+        X, y = make(seed)
+        about: dict[str, Any] = {"name": f"{kind}{seed}", "kind": kind, "n_rows": 30, "n_classes": 2}
+        if kind == "image":
+            about |= {"image_shape": X.shape[1:], "n_features": X[0].size}
+            frame = pd.DataFrame(X.reshape(30, -1)).rename(columns=str)
+        else:
+            about |= {"categorical": ["said"], "n_features": 1}
+            frame = pd.DataFrame({"said": X})
+        write_task(folder / "cache", f"{kind}-{seed}", frame.assign(target=y), "target", about)
+    keys = [f"{kind}-{seed}" for seed in range(3)]
+    build, out = str(folder / "build"), str(folder / f"my_{kind}s")
+    design = ["--tasks", *keys, "--learners", learner, "--configurations", "4", "--folds", "2", "--jobs", "1"]
+    assert main(["build", "run", build, "--cache", str(folder / "cache"), *design]) == 0
+    assert main(["release", build, out, "--kind", "classification", "--min-skill", "-9", "--jobs", "1"]) == 0
+    md = MetaDataset.load(out)
+    surrogate_path(Path(out), None, md.metrics[0]).parent.mkdir()
+    for space in (learner, None):
+        surrogate = train_surrogate(md, space, settings=TrainingSettings(kernel_steps=20, regime_steps=20))
+        surrogate.save(surrogate_path(Path(out), space, md.metrics[0]))
+    return Path(out)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(pictures, "image", "convnet", tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(sayings, "text", "text", tmp_path_factory.mktemp("texts"))
+
+
+def test_images__are_recommended_for(images: Path) -> None:
+    md = MetaDataset.load(images)
+    assert md.tasks["modality"].tolist() == ["image"] * 3
+    assert md.trials["status"].tolist() == ["success"] * 12
+    assert md.meta_features is not None
+    assert list(md.meta_features.columns) == [feature.name for feature in DEFINITIONS["image"]]
+    assert md.meta_features["log_width"].tolist() == [np.log(5)] * 3
+
+    X, y = pictures(5)
+    recommended = recommend(X, y, "convnet", n=2, recommender=Recommender(images))
+    assert set(recommended.nearest_tasks) <= {f"image{seed}" for seed in range(3)}
+    assert "the rows of X are taken for images of 6 x 5 pixels and 1 channel" in recommended.notes
+    assert all(0 <= item.expected_percentile <= 100 and item.expected_train_seconds > 0 for item in recommended.items)
+    bare = ConvNetClassifier(**recommended.parameters(1)).set_params(epochs=1).fit(X, y)
+    whole = recommended.estimator(1).set_params(learner__epochs=1).fit(recommended.task.X, recommended.task.y)
+    assert bare.predict(X).shape == whole.predict(recommended.task.X).shape == (30,)
+
+
+def test_texts__are_recommended_for(texts: Path) -> None:
+    md = MetaDataset.load(texts)
+    assert md.tasks["modality"].tolist() == ["text"] * 3
+    assert md.trials["status"].tolist() == ["success"] * 12
+    assert md.meta_features is not None
+    assert list(md.meta_features.columns) == [feature.name for feature in DEFINITIONS["text"]]
+
+    X, y = sayings(5)
+    recommended = recommend(X, np.array(["fine", "wet"])[y], n=2, recommender=Recommender(texts))
+    assert recommended.best_learner == "text"
+    assert "the rows of X are taken for texts" in recommended.notes
+    whole = recommended.estimator(0).set_params(learner__epochs=1).fit(recommended.task.X, recommended.task.y)
+    assert whole.predict(recommended.task.X).shape == (30,)
+    assert TextClassifier(**recommended.best).set_params(epochs=1).fit(X, y).predict(X).shape == (30,)
+
+
+def test_a_dataset_that_was_tuned_is_recognised(images: Path, texts: Path) -> None:
+    for make, folder, name in ((pictures, images, "image2"), (sayings, texts, "text2")):
+        X, y = make(2)
+        notes = recommend(X, y, n=1, recommender=Recommender(folder)).notes
+        assert any(f"was tuned before, as {name!r}" in note for note in notes)
+
+
+def test_a_search_of_images_starts_from_experience(images: Path) -> None:
+    X, y = pictures(5)
+    recommender = Recommender(images)
+    model = ConvNetClassifier(random_state=0)
+    search = MetaSearchCV(model, "convnet", n_trials=1, cv=2, recommender=recommender, random_state=0).fit(X, y)
+    assert search.best_params_ == recommend(X, y, "convnet", n=1, recommender=recommender).best
+
+
+def test_experience_with_another_thing_is_refused(images: Path) -> None:
+    with pytest.raises(DataError, match="'my_images' is experience with images, but the rows of the task are texts"):
+        recommend(*sayings(0), recommender=Recommender(images))
+    with pytest.raises(DataError, match=r"'my_images' is experience with images, .* are tables\.$"):
+        recommend(pictures(0)[0].reshape(30, -1), pictures(0)[1], recommender=Recommender(images))
+    with pytest.raises(DataError, match=r"is experience with tables, .* are images\. .*--learners convnet"):
+        recommend(*pictures(0), recommender=Recommender("tabular_classification"))
+
+
+@pytest.mark.parametrize(("make", "things", "learner"), [(pictures, "images", "convnet"), (sayings, "texts", "text")])
+def test_none_ships_and_the_message_tells_how_to_make_it(make: Make, things: str, learner: str) -> None:
+    expected = f"no experience with {things} ships.*metahpo build run .*--learners {learner}`.*release.*metahpo train"
+    with pytest.raises(DataError, match=expected):
+        recommend(*make(0))
