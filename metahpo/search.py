@@ -150,7 +150,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         if not self.warm_start:
             return BayesianOptimizer(learner.space, random_state=self.random_state), to_parameters
         task = as_task(X, y, kind=kind)
-        recommender = self.recommender or Recommender.shipped(kind, task.modality)
+        recommender = self.recommender or Recommender.shipped(kind, task.modality, self.space)
         metric = self.scoring if isinstance(self.scoring, str) and self.scoring in METRICS else None
         warm = recommender.warm_start(task, self.space, metric)
         return warm.optimizer(self.random_state), to_parameters

@@ -6,10 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metahpo import __version__
 from metahpo.cli import build
 from metahpo.exceptions import DataError, MetaHPOError
+
+if TYPE_CHECKING:
+    from metahpo.recommendation.recommender import Recommender
+    from metahpo.tasks.task import Task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", help="CSV or Parquet file, or iris, wine, breast_cancer, digits, diabetes")
     parser.add_argument("--target", help="column to be predicted (default: the last)")
-    parser.add_argument("--learner", help="linear, svm, random_forest or boosting (default: all together)")
+    parser.add_argument("--learner", help="linear, svm, random_forest, boosting (default: these together), or mlp")
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
 
@@ -137,12 +142,19 @@ def _train(options: argparse.Namespace) -> None:
             print(f"{name}, {metric}: {path}", flush=True)
 
 
-def _recommend(options: argparse.Namespace) -> None:
+def _recommender(options: argparse.Namespace, task: Task) -> Recommender:
     from metahpo.recommendation.recommender import Recommender
+
+    if options.experience:
+        return Recommender(options.experience)
+    return Recommender.shipped(task.kind, task.modality, options.learner)
+
+
+def _recommend(options: argparse.Namespace) -> None:
     from metahpo.tasks.table import read_table
 
     task = read_table(options.table, options.target)
-    recommender = Recommender(options.experience) if options.experience else Recommender.shipped(task.kind)
+    recommender = _recommender(options, task)
     recommended = recommender.recommend(task, options.learner, options.n, options.metric)
     print(recommended)
     print(f"parameters of the first, for set_params: {recommended.best}")
@@ -152,14 +164,13 @@ def _recommend(options: argparse.Namespace) -> None:
 
 def _tune(options: argparse.Namespace) -> None:
     from metahpo.learners.registry import learner_named
-    from metahpo.recommendation.recommender import Recommender
     from metahpo.search import MetaSearchCV
     from metahpo.space.activity import default_configuration
     from metahpo.tasks.metric import metric_named
     from metahpo.tasks.table import read_table
 
     task = read_table(options.table, options.target)
-    recommender = Recommender(options.experience) if options.experience else Recommender.shipped(task.kind)
+    recommender = _recommender(options, task)
     metric = metric_named(options.metric, task.kind).name
     learner = options.learner or recommender.recommend(task, metric=metric).best_learner
     tuned = learner_named(learner, task.kind)

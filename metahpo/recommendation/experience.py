@@ -8,14 +8,18 @@ from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.tasks.task import Modality, Task, TaskKind
 
-#: Meta-dataset that ships for each kind of task of a table.
+#: Meta-datasets that ship for each kind of task of a table: of all learners together, and of those recorded apart,
+#: because their trials are of other tasks.
 SHIPPED: Mapping[TaskKind, str] = {"classification": "tabular_classification", "regression": "tabular_regression"}
+SHIPPED_APART: Mapping[str, Mapping[TaskKind, str]] = {
+    "mlp": {"classification": "networks_classification", "regression": "networks_regression"}
+}
 #: Learners that are made for images, and for texts.
 NETWORKS: Mapping[Modality, str] = {"image": "convnet", "text": "text"}
 
 
-def shipped_name(kind: TaskKind, modality: Modality) -> str:
-    """Name of the meta-dataset that ships for such tasks.
+def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None) -> str:
+    """Name of the meta-dataset that ships for such tasks and that learner, None: for all that can be compared.
 
     Raises
     ------
@@ -24,7 +28,7 @@ def shipped_name(kind: TaskKind, modality: Modality) -> str:
     """
     if modality != "table":
         raise DataError(f"no experience with {modality}s ships. {how_to_make(modality)}")
-    return SHIPPED[kind]
+    return SHIPPED_APART.get(learner or "", SHIPPED)[kind]
 
 
 def check_modality(md: MetaDataset, task: Task) -> None:

@@ -85,15 +85,15 @@ class Recommender:
         self._costs: dict[str | None, CostModel | None] = {}
 
     @classmethod
-    def shipped(cls, kind: TaskKind, modality: Modality = "table") -> Recommender:
-        """The recommender that ships for a kind of task; loaded once.
+    def shipped(cls, kind: TaskKind, modality: Modality = "table", learner: str | None = None) -> Recommender:
+        """The recommender that ships for a kind of task and a learner (None: those of tables together); loaded once.
 
         Raises
         ------
         DataError
             None ships for tasks of images or of texts; the message names the commands that make one.
         """
-        return _shipped(shipped_name(kind, modality))
+        return _shipped(shipped_name(kind, modality, learner))
 
     @property
     def kind(self) -> TaskKind:
@@ -307,5 +307,5 @@ def recommend(
     ['C', 'class_weight']
     """
     task = as_task(X, y, kind=kind, name="your dataset")
-    known = recommender or Recommender.shipped(task.kind, task.modality)
+    known = recommender or Recommender.shipped(task.kind, task.modality, learner)
     return known.recommend(task, learner, n, metric, random_state)

@@ -23,7 +23,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
 
     Parameters
     ----------
-    members : int, default=3
+    members : int, default=4
         Networks that are trained beside each other, from different first weights and in different orders of the rows;
         their mean probability is the prediction.
     depth, width : int, default=3, 64
@@ -42,7 +42,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         Peak of the schedule.
     momentum : float in [0, 1), default=0.9
         For "momentum" and "nesterov".
-    weight_decay, l1 : float, default=0.1, 0.0
+    weight_decay, l1 : float, default=0.3, 0.0
         Penalties; the first is decoupled for "adamw".
     batch_size : int, default=32
     schedule : {"constant", "cosine", "step", "one_cycle"}, default="one_cycle"
@@ -87,7 +87,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     def __init__(
         self,
         *,
-        members: int = 3,
+        members: int = 4,
         depth: int = 3,
         width: int = 64,
         activation: Activation = "silu",
@@ -99,7 +99,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         optimiser: str = "adamw",
         learning_rate: float = 5e-3,
         momentum: float = 0.9,
-        weight_decay: float = 0.1,
+        weight_decay: float = 0.3,
         l1: float = 0.0,
         batch_size: int = 32,
         schedule: str = "one_cycle",

@@ -79,7 +79,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
     def __init__(
         self,
         *,
-        members: int = 3,
+        members: int = 4,
         depth: int = 3,
         width: int = 64,
         activation: Activation = "relu",
@@ -91,7 +91,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         optimiser: str = "adamw",
         learning_rate: float = 5e-3,
         momentum: float = 0.9,
-        weight_decay: float = 0.1,
+        weight_decay: float = 0.3,
         l1: float = 0.0,
         batch_size: int = 32,
         schedule: str = "one_cycle",
