@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--trials", type=int, default=30, help="default: 30")
     tune.add_argument("--folds", type=int, default=5, help="default: 5")
     tune.add_argument("--cold", action="store_true", help="ignore experience, for comparison")
+    tune.add_argument(
+        "--per-second", action="store_true", help="count improvement per second of a trial, not per trial"
+    )
     tune.add_argument("--random-state", type=int, default=0)
     tune.set_defaults(run=_tune)
 
@@ -171,6 +174,7 @@ def _tune(options: argparse.Namespace) -> None:
         scoring=metric,
         n_jobs=-1,
         warm_start=not options.cold,
+        per_second=options.per_second,
         recommender=recommender,
         random_state=options.random_state,
     ).fit(task.X, task.y)

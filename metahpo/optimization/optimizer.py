@@ -1,4 +1,8 @@
-"""Bayesian optimisation by ask and tell. It knows nothing of meta-data: a warm start is a list and a surrogate."""
+"""Bayesian optimisation by ask and tell. It knows nothing of meta-data: a warm start is a list and a surrogate.
+
+Where trials differ in what they cost, the expected improvement per second of a trial decides (Snoek et al., NeurIPS
+2012): the logarithm of the improvement less that of the seconds.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory
 
 #: Losses further from the best than this many times the median's distance are outliers.
@@ -66,6 +71,11 @@ class BayesianOptimizer:
         Trials (`initial` counts) before the whole space is open: a cold start makes them by design.
     random_state : int, default=None
         Seed; None takes a fresh one.
+    per_second : bool, default=False
+        Maximise the expected improvement per second of a trial, not per trial: for a budget of time. What trials take
+        is learnt from the `seconds` that are told.
+    cost : TaskCost, default=None
+        What is known of the seconds of configurations before any trial, for `per_second`.
 
     Raises
     ------
@@ -92,6 +102,9 @@ class BayesianOptimizer:
         candidates: Sequence[Mapping[str, Any]] | None = None,
         n_initial: int = 5,
         random_state: int | None = None,
+        *,
+        per_second: bool = False,
+        cost: TaskCost | None = None,
     ) -> None:
         self.space = space
         self._encoder = SpaceEncoder(space)
@@ -112,6 +125,7 @@ class BayesianOptimizer:
             self._queue += design[: max(0, n_initial - len(self._queue))]
         self._candidates = {to_json(c): c for c in (canonical(space, given) for given in candidates or ())}
         self._n_initial = n_initial
+        self._cost = (cost or TaskCost()) if per_second else None
         self._pending: dict[str, Configuration] = {}
         self.history = TrialHistory()
 
@@ -133,7 +147,7 @@ class BayesianOptimizer:
         self._pending[to_json(configuration)] = configuration
         return dict(configuration)
 
-    def tell(self, configuration: Mapping[str, Any], value: float) -> None:
+    def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
         """Record the loss of a configuration, asked for or not.
 
         Parameters
@@ -142,21 +156,25 @@ class BayesianOptimizer:
             Of the optimiser's space.
         value : float
             Loss, to be minimised; NaN or infinite for a trial that failed, which is a lesson as well.
+        seconds : float, default=None
+            What the trial took; None: not known.
 
         Raises
         ------
         SpaceError
             The configuration is not of the space.
         DataError
-            `value` is not a number.
+            `value` is not a number, or `seconds` not a positive one.
         """
         checked = canonical(self.space, configuration)
         try:
             loss = float(value)
         except (TypeError, ValueError):
             raise DataError(f"value must be a loss (a number, NaN for a failed trial), but is {value!r}.") from None
+        if seconds is not None and not 0.0 < seconds < np.inf:
+            raise DataError(f"seconds must be positive and finite, or None where not known, but is {seconds!r}.")
         self._pending.pop(to_json(checked), None)
-        self.history.append(checked, loss)
+        self.history.append(checked, loss, np.nan if seconds is None else seconds)
 
     def _next_of_queue(self, known: set[str]) -> Configuration | None:
         while self._queue:
@@ -177,10 +195,15 @@ class BayesianOptimizer:
 
         def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
             posterior = self._surrogate.posterior(rows, observed, self._meta_features)
-            return log_expected_improvement(posterior)
+            value = log_expected_improvement(posterior)
+            return value if self._cost is None else value - self._log_seconds(self._cost, rows)
 
         seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
         if len(tried) < self._n_initial and seen_elsewhere:
             return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
         also = [self.history.configurations[i] for i in best]
         return maximise(gain, self.space, self._encoder, also=also, exclude=known, rng=self._rng)
+
+    def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        tried = self._encoder.encode(self.history.configurations) if len(self.history) else rows[:0]
+        return cost.log_seconds(rows, tried, self.history.seconds)
