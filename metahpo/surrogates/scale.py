@@ -47,7 +47,7 @@ class Losses:
 
 def integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
     """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J, T)."""
-    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype).reshape(-1, *[1] * yy.dim())
+    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype, device=yy.device).reshape(-1, *[1] * yy.dim())
     tau = log_tau.exp()
     spread = losses.spread[..., None]
     differ = spread > 0.0

@@ -54,6 +54,11 @@ class Described:
         place = Located(self.place.deep[index], self.place.plain[index])
         return Described(place, self.mean[index], self.deviations[index], self.recorded[index])
 
+    def to(self, device: torch.device) -> Described:
+        """The same on a device."""
+        place = Located(self.place.deep.to(device), self.place.plain.to(device))
+        return Described(place, self.mean.to(device), self.deviations.to(device), self.recorded.to(device))
+
     def single(self) -> Described:
         """The same in single precision."""
         place = Located(self.place.deep.float(), self.place.plain.float())
@@ -267,7 +272,7 @@ class Mixture:
     def _whiten(self, trials: Described, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """L (B, J, n, n), and L^-1 times: ones, y and mu, (B, J, n, 1), and D, (B, J, n, T)."""
         n, T = trials.deviations.shape[-2:]
-        noise = self._noise()[:, None, None] * torch.eye(n, dtype=y.dtype)
+        noise = self._noise()[:, None, None] * torch.eye(n, dtype=y.dtype, device=y.device)
         factor = torch.linalg.cholesky(self.covariances(trials, trials) + noise)
         columns = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean, trials.deviations], dim=-1)
         right = columns[..., None, :, :].expand(*factor.shape[:-1], T + 3)
