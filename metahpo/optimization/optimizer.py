@@ -6,8 +6,9 @@ Where trials differ in what they cost, the expected improvement per second of a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -21,6 +22,7 @@ from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory
@@ -50,6 +52,13 @@ def without_outliers(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(losses, best + OUTLIER * (middle - best)) if middle > best else losses
 
 
+class _PartlyTrained(NamedTuple):
+    """A configuration, and what is predicted of its end from its curve so far and the losses of other trials."""
+
+    configuration: Configuration
+    final: Callable[[NDArray[np.float64]], FinalLoss]
+
+
 class BayesianOptimizer:
     """Suggests configurations one at a time and learns from their losses.
 
@@ -76,6 +85,8 @@ class BayesianOptimizer:
         is learnt from the `seconds` that are told.
     cost : TaskCost, default=None
         What is known of the seconds of configurations before any trial, for `per_second`.
+    learning_curves : LearningCurves, default=None
+        What learning curves are like, for trials that are told before their end by :meth:`tell_curve`.
 
     Raises
     ------
@@ -105,6 +116,7 @@ class BayesianOptimizer:
         *,
         per_second: bool = False,
         cost: TaskCost | None = None,
+        learning_curves: LearningCurves | None = None,
     ) -> None:
         self.space = space
         self._encoder = SpaceEncoder(space)
@@ -126,7 +138,9 @@ class BayesianOptimizer:
         self._candidates = {to_json(c): c for c in (canonical(space, given) for given in candidates or ())}
         self._n_initial = n_initial
         self._cost = (cost or TaskCost()) if per_second else None
+        self._learning_curves = learning_curves
         self._pending: dict[str, Configuration] = {}
+        self._partly: dict[str, _PartlyTrained] = {}
         self.history = TrialHistory()
 
     @property
@@ -142,7 +156,7 @@ class BayesianOptimizer:
         SpaceError
             Every configuration of a finite space has been suggested.
         """
-        known = {to_json(c) for c in self.history.configurations} | self._pending.keys()
+        known = {to_json(c) for c in self.history.configurations} | self._pending.keys() | self._partly.keys()
         configuration = self._next_of_queue(known) or self._most_promising(known)
         self._pending[to_json(configuration)] = configuration
         return dict(configuration)
@@ -174,7 +188,46 @@ class BayesianOptimizer:
         if seconds is not None and not 0.0 < seconds < np.inf:
             raise DataError(f"seconds must be positive and finite, or None where not known, but is {seconds!r}.")
         self._pending.pop(to_json(checked), None)
+        self._partly.pop(to_json(checked), None)
         self.history.append(checked, loss, np.nan if seconds is None else seconds)
+
+    def tell_curve(self, configuration: Mapping[str, Any], curve: Sequence[float], n_epochs: int) -> FinalLoss:
+        """Record how far a configuration has come that is not trained to its end.
+
+        Until it is told again, with more of its curve or by :meth:`tell`, the loss predicted of its end counts as an
+        observation, the less the less certain it is; it is no incumbent.
+
+        Parameters
+        ----------
+        configuration : mapping
+            Of the optimiser's space.
+        curve : sequence of float
+            Loss after each epoch so far, on the scale of the losses that are told.
+        n_epochs : int
+            Epochs of the whole training.
+
+        Returns
+        -------
+        FinalLoss
+            Mean and standard deviation of the loss at the end: whether it is worth going on.
+
+        Raises
+        ------
+        SpaceError
+            The configuration is not of the space.
+        DataError
+            The optimiser was given no `learning_curves`, or the curve is empty, longer than `n_epochs` or not finite.
+        """
+        if self._learning_curves is None:
+            raise DataError(
+                "give BayesianOptimizer learning_curves, LearningCurves.of(meta_dataset, space), say, first."
+            )
+        checked = canonical(self.space, configuration)
+        predict = self._learning_curves.predict
+        final = predict(curve, n_epochs, self.history.losses)
+        self._pending.pop(to_json(checked), None)
+        self._partly[to_json(checked)] = _PartlyTrained(checked, partial(predict, tuple(curve), n_epochs))
+        return final
 
     def _next_of_queue(self, known: set[str]) -> Configuration | None:
         while self._queue:
@@ -184,7 +237,14 @@ class BayesianOptimizer:
         return None
 
     def _most_promising(self, known: set[str]) -> Configuration:
-        tried, losses = [*self.history.configurations, *self._pending.values()], without_outliers(self.history.losses)
+        partly = self._partly.values()
+        tried = [*self.history.configurations, *(p.configuration for p in partly), *self._pending.values()]
+        finals = [p.final(self.history.losses) for p in partly]  # with every trial told, more is known of them too
+        losses = without_outliers(np.append(self.history.losses, [final.mean for final in finals]))
+        noise = None
+        if finals:
+            noise = np.zeros(len(tried))
+            noise[len(self.history) : len(losses)] = [final.std for final in finals]
         if self._pending:
             # A trial still running counts as an average one, so that the next suggestion goes elsewhere.
             middle = float(np.nanmedian(losses)) if np.isfinite(losses).any() else 0.0
@@ -194,7 +254,7 @@ class BayesianOptimizer:
         best = finite[np.argsort(self.history.losses[finite])[:3]]
 
         def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            posterior = self._surrogate.posterior(rows, observed, self._meta_features)
+            posterior = self._surrogate.posterior(rows, observed, self._meta_features, noise)
             value = log_expected_improvement(posterior)
             return value if self._cost is None else value - self._log_seconds(self._cost, rows)
 
