@@ -216,13 +216,16 @@ class BayesianOptimizer:
         SpaceError
             The configuration is not of the space.
         DataError
-            The optimiser was given no `learning_curves`, or the curve is empty, longer than `n_epochs` or not finite.
+            The optimiser was given no `learning_curves`, the configuration was told to its end before, or the curve is
+            empty, longer than `n_epochs` or not finite.
         """
         if self._learning_curves is None:
             raise DataError(
                 "give BayesianOptimizer learning_curves, LearningCurves.of(meta_dataset, space), say, first."
             )
         checked = canonical(self.space, configuration)
+        if checked in self.history.configurations:
+            raise DataError(f"a configuration that was told to its end cannot be under way again: {checked}.")
         predict = self._learning_curves.predict
         final = predict(curve, n_epochs, self.history.losses)
         self._pending.pop(to_json(checked), None)

@@ -64,6 +64,8 @@ def test_tell__ends_what_was_under_way(learning_curves: LearningCurves) -> None:
     optimizer.ask()
     optimizer.tell(first, 0.5)
     assert optimizer.incumbent == (first, 0.5)
+    with pytest.raises(DataError, match="cannot be under way again"):
+        optimizer.tell_curve(first, [0.9], N_EPOCHS)
     assert optimizer.history.losses.tolist() == [0.5]
 
 
