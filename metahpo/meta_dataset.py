@@ -35,7 +35,8 @@ class MetaDataset:
         Index: task name. Columns: at least ``family`` and ``kind``.
     trials : DataFrame
         One row a trial: ``task``, ``space``, ``configuration`` (JSON of the active hyperparameters), ``status``,
-        ``seconds``, and a column ``loss.METRIC`` for each metric (NaN: failed), optionally ``folds.METRIC`` (lists).
+        ``seconds``, and a column ``loss.METRIC`` for each metric (NaN: failed), optionally ``folds.METRIC`` (lists) and
+        ``learning_curve`` (lists: a loss after each epoch).
     meta_features : DataFrame or None
         Index: task name; a column a meta-feature, NaN where it is not defined.
     spaces : mapping of str to ConfigurationSpace
@@ -180,6 +181,23 @@ class MetaDataset:
     def seconds(self, space: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`."""
         return {name: rows["seconds"].to_numpy(np.float64) for name, rows, _ in self._by_task(space)}
+
+    def learning_curves(self, space: str | None = None) -> dict[str, list[NDArray[np.float64]]]:
+        """Loss after each epoch of every trial that succeeded, task -> arrays of shape (n_epochs,).
+
+        It is the loss of the default metric where learners followed it, and else the one that they minimised. Trials
+        without a curve are left out.
+        """
+        if "learning_curve" not in self.trials.columns:
+            return {}
+        return {
+            name: [
+                np.asarray(curve, dtype=np.float64)
+                for curve, status in zip(rows["learning_curve"], rows["status"], strict=True)
+                if status == "success" and isinstance(curve, Iterable) and len(list(curve))
+            ]
+            for name, rows, _ in self._by_task(space)
+        }
 
     def _by_task(self, space: str | None) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
         self.space(space)  # an unknown name is an error even where there is nothing to iterate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -50,6 +51,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         trial side by side, because every trial waits for the one before.
     warm_start : bool, default=True
         False ignores experience, for comparison.
+    per_second : bool, default=False
+        Choose trials by their expected improvement per second, not per trial: where time is short and configurations
+        differ in what they take. The search then depends on the clock, and cannot be repeated exactly.
     recommender : Recommender, default=None
         Where experience comes from; None takes the one that ships for the kind of task.
     random_state : int, default=None
@@ -90,6 +94,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         error_score: float | str = np.nan,
         return_train_score: bool = False,
         warm_start: bool = True,
+        per_second: bool = False,
         recommender: Recommender | None = None,
         random_state: int | None = None,
     ) -> None:
@@ -107,6 +112,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self.space = space
         self.n_trials = n_trials
         self.warm_start = warm_start
+        self.per_second = per_second
         self.recommender = recommender
         self.random_state = random_state
 
@@ -140,7 +146,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self, X: Any, y: Any, kind: TaskKind
     ) -> tuple[BayesianOptimizer, Callable[[Configuration], dict[str, Any]]]:
         if not isinstance(self.space, str):
-            return BayesianOptimizer(self.space, random_state=self.random_state), dict
+            return self._cold(self.space), dict
         learner = learner_named(self.space, kind)
         prefix = _prefix_of_learner(self.estimator)
 
@@ -148,17 +154,21 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             return {f"{prefix}{name}": value for name, value in learner.parameters(configuration).items()}
 
         if not self.warm_start:
-            return BayesianOptimizer(learner.space, random_state=self.random_state), to_parameters
+            return self._cold(learner.space), to_parameters
         task = as_task(X, y, kind=kind)
         recommender = self.recommender or Recommender.shipped(kind, task.modality, self.space)
         metric = self.scoring if isinstance(self.scoring, str) and self.scoring in METRICS else None
         warm = recommender.warm_start(task, self.space, metric)
-        return warm.optimizer(self.random_state), to_parameters
+        return warm.optimizer(self.random_state, per_second=self.per_second), to_parameters
+
+    def _cold(self, space: ConfigurationSpace) -> BayesianOptimizer:
+        return BayesianOptimizer(space, random_state=self.random_state, per_second=self.per_second)
 
     def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]]) -> None:
         """Template method of scikit-learn: one candidate after the other, each chosen by what came before."""
         for _ in range(self.n_trials):
             configuration = self.optimizer_.ask()
+            started = time.perf_counter()
             try:
                 results = evaluate_candidates([self._to_parameters(configuration)])
             except ValueError as error:
@@ -166,7 +176,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 if self.error_score == "raise" or "fits failed" not in str(error):
                     raise
                 warnings.warn(f"a trial failed on every fold and is not in cv_results_: {configuration}", stacklevel=2)
-                self.optimizer_.tell(configuration, np.nan)
+                self.optimizer_.tell(configuration, np.nan, seconds=time.perf_counter() - started)
             else:
                 score = float(results["mean_test_score"][-1])  # a scorer's: higher is better
-                self.optimizer_.tell(configuration, -score)
+                self.optimizer_.tell(configuration, -score, seconds=time.perf_counter() - started)

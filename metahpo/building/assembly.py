@@ -59,10 +59,14 @@ def assemble(folder: Path | str, kind: TaskKind, *, name: str, version: str = "1
     described = list(tqdm(work, total=len(complete), desc="meta-features", disable=not sys.stderr.isatty()))
     names = _names(plan, complete)
     index = pd.Index([names[t.key] for t in complete], name="task")
-    trials = [_row(trial, names[t.key], kind) for t in complete for trial in by_task[t.key] if trial is not None]
+    trials = pd.DataFrame(
+        [_row(trial, names[t.key], kind) for t in complete for trial in by_task[t.key] if trial is not None]
+    )
+    if not trials["learning_curve"].map(len).any():
+        trials = trials.drop(columns="learning_curve")
     return MetaDataset(
         pd.DataFrame([about for about, _ in described], index=index),
-        pd.DataFrame(trials),
+        trials,
         pd.DataFrame([features for _, features in described], index=index),
         {learner: learner_named(learner, kind).space for learner in plan.learners},
         name=name,
@@ -112,4 +116,11 @@ def _row(trial: Trial, task: str, kind: TaskKind) -> dict[str, Any]:
     for metric in metric_names(kind):
         row[f"loss.{metric}"] = trial.loss(metric)
         row[f"folds.{metric}"] = list(trial.fold_losses.get(metric, ()))
+    row["learning_curve"] = _learning_curve(trial, metric_names(kind)[0])
     return row
+
+
+def _learning_curve(trial: Trial, metric: str) -> list[float]:
+    """Loss after each epoch: of the metric, or, where it was not followed, that which the learner minimised."""
+    curves = trial.learning_curve
+    return list(curves.get(metric, curves.get("validation_loss", ())))

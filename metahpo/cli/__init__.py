@@ -54,6 +54,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each, and all)")
     train.add_argument("--metrics", nargs="+", help="default: the meta-dataset's first")
     train.add_argument("--random-state", type=int, default=0)
+    train.add_argument(
+        "--validation-share",
+        type=float,
+        default=0.0,
+        help="share of the task families to validate on while training: the log density of their scores after 0, 5 and "
+        "20 trials is printed (default: 0)",
+    )
+    train.add_argument(
+        "--patience", type=int, default=0, help="stop after so many validations without a better one (default: never)"
+    )
+    train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto (default: cpu)")
+    train.add_argument(
+        "--checkpoints", type=Path, help="folder to keep unfinished trainings in: started again, they go on"
+    )
     train.set_defaults(run=_train)
 
     recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
@@ -69,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--trials", type=int, default=30, help="default: 30")
     tune.add_argument("--folds", type=int, default=5, help="default: 5")
     tune.add_argument("--cold", action="store_true", help="ignore experience, for comparison")
+    tune.add_argument(
+        "--per-second", action="store_true", help="count improvement per second of a trial, not per trial"
+    )
     tune.add_argument("--random-state", type=int, default=0)
     tune.set_defaults(run=_tune)
 
@@ -127,19 +144,29 @@ def _train(options: argparse.Namespace) -> None:
     from metahpo import release
     from metahpo.meta_dataset import MetaDataset
     from metahpo.recommendation.recommender import surrogate_path
-    from metahpo.surrogates.training import train_surrogate
+    from metahpo.surrogates.course import Course
+    from metahpo.surrogates.training import TrainingSettings, train_surrogate
 
     folder = release.locate(options.folder)
     md = MetaDataset.load(folder)
     spaces = options.spaces or [*md.spaces, "all"]
+    settings = TrainingSettings(
+        validation_share=options.validation_share, patience=options.patience, device=options.device
+    )
+    checkpoints = []
     for metric in options.metrics or md.metrics[:1]:
         for name in spaces:
             space = None if name == "all" else name
-            surrogate = train_surrogate(md, space=space, metric=metric, random_state=options.random_state)
+            checkpoint = options.checkpoints and options.checkpoints / f"{name}.{metric}.checkpoint"
+            course = Course(checkpoint, progress=True)
+            surrogate = train_surrogate(md, space, metric, options.random_state, settings, course)
             path = surrogate_path(folder, space, metric)
             path.parent.mkdir(exist_ok=True)
             surrogate.save(path)
             print(f"{name}, {metric}: {path}", flush=True)
+            checkpoints.append(checkpoint)
+    for checkpoint in filter(None, checkpoints):  # only now: started again, what is finished is not trained again
+        checkpoint.unlink()
 
 
 def _recommender(options: argparse.Namespace, task: Task) -> Recommender:
@@ -182,6 +209,7 @@ def _tune(options: argparse.Namespace) -> None:
         scoring=metric,
         n_jobs=-1,
         warm_start=not options.cold,
+        per_second=options.per_second,
         recommender=recommender,
         random_state=options.random_state,
     ).fit(task.X, task.y)

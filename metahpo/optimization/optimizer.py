@@ -1,9 +1,14 @@
-"""Bayesian optimisation by ask and tell. It knows nothing of meta-data: a warm start is a list and a surrogate."""
+"""Bayesian optimisation by ask and tell. It knows nothing of meta-data: a warm start is a list and a surrogate.
+
+Where trials differ in what they cost, the expected improvement per second of a trial decides (Snoek et al., NeurIPS
+2012): the logarithm of the improvement less that of the seconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -17,7 +22,9 @@ from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
 from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory
 
 #: Losses further from the best than this many times the median's distance are outliers.
@@ -45,6 +52,13 @@ def without_outliers(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(losses, best + OUTLIER * (middle - best)) if middle > best else losses
 
 
+class _PartlyTrained(NamedTuple):
+    """A configuration, and what is predicted of its end from its curve so far and the losses of other trials."""
+
+    configuration: Configuration
+    final: Callable[[NDArray[np.float64]], FinalLoss]
+
+
 class BayesianOptimizer:
     """Suggests configurations one at a time and learns from their losses.
 
@@ -66,6 +80,13 @@ class BayesianOptimizer:
         Trials (`initial` counts) before the whole space is open: a cold start makes them by design.
     random_state : int, default=None
         Seed; None takes a fresh one.
+    per_second : bool, default=False
+        Maximise the expected improvement per second of a trial, not per trial: for a budget of time. What trials take
+        is learnt from the `seconds` that are told.
+    cost : TaskCost, default=None
+        What is known of the seconds of configurations before any trial, for `per_second`.
+    learning_curves : LearningCurves, default=None
+        What learning curves are like, for trials that are told before their end by :meth:`tell_curve`.
 
     Raises
     ------
@@ -92,6 +113,10 @@ class BayesianOptimizer:
         candidates: Sequence[Mapping[str, Any]] | None = None,
         n_initial: int = 5,
         random_state: int | None = None,
+        *,
+        per_second: bool = False,
+        cost: TaskCost | None = None,
+        learning_curves: LearningCurves | None = None,
     ) -> None:
         self.space = space
         self._encoder = SpaceEncoder(space)
@@ -112,7 +137,10 @@ class BayesianOptimizer:
             self._queue += design[: max(0, n_initial - len(self._queue))]
         self._candidates = {to_json(c): c for c in (canonical(space, given) for given in candidates or ())}
         self._n_initial = n_initial
+        self._cost = (cost or TaskCost()) if per_second else None
+        self._learning_curves = learning_curves
         self._pending: dict[str, Configuration] = {}
+        self._partly: dict[str, _PartlyTrained] = {}
         self.history = TrialHistory()
 
     @property
@@ -128,12 +156,12 @@ class BayesianOptimizer:
         SpaceError
             Every configuration of a finite space has been suggested.
         """
-        known = {to_json(c) for c in self.history.configurations} | self._pending.keys()
+        known = {to_json(c) for c in self.history.configurations} | self._pending.keys() | self._partly.keys()
         configuration = self._next_of_queue(known) or self._most_promising(known)
         self._pending[to_json(configuration)] = configuration
         return dict(configuration)
 
-    def tell(self, configuration: Mapping[str, Any], value: float) -> None:
+    def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
         """Record the loss of a configuration, asked for or not.
 
         Parameters
@@ -142,21 +170,67 @@ class BayesianOptimizer:
             Of the optimiser's space.
         value : float
             Loss, to be minimised; NaN or infinite for a trial that failed, which is a lesson as well.
+        seconds : float, default=None
+            What the trial took; None: not known.
 
         Raises
         ------
         SpaceError
             The configuration is not of the space.
         DataError
-            `value` is not a number.
+            `value` is not a number, or `seconds` not a positive one.
         """
         checked = canonical(self.space, configuration)
         try:
             loss = float(value)
         except (TypeError, ValueError):
             raise DataError(f"value must be a loss (a number, NaN for a failed trial), but is {value!r}.") from None
+        if seconds is not None and not 0.0 < seconds < np.inf:
+            raise DataError(f"seconds must be positive and finite, or None where not known, but is {seconds!r}.")
         self._pending.pop(to_json(checked), None)
-        self.history.append(checked, loss)
+        self._partly.pop(to_json(checked), None)
+        self.history.append(checked, loss, np.nan if seconds is None else seconds)
+
+    def tell_curve(self, configuration: Mapping[str, Any], curve: Sequence[float], n_epochs: int) -> FinalLoss:
+        """Record how far a configuration has come that is not trained to its end.
+
+        Until it is told again, with more of its curve or by :meth:`tell`, the loss predicted of its end counts as an
+        observation, the less the less certain it is; it is no incumbent.
+
+        Parameters
+        ----------
+        configuration : mapping
+            Of the optimiser's space.
+        curve : sequence of float
+            Loss after each epoch so far, on the scale of the losses that are told.
+        n_epochs : int
+            Epochs of the whole training.
+
+        Returns
+        -------
+        FinalLoss
+            Mean and standard deviation of the loss at the end: whether it is worth going on.
+
+        Raises
+        ------
+        SpaceError
+            The configuration is not of the space.
+        DataError
+            The optimiser was given no `learning_curves`, the configuration was told to its end before, or the curve is
+            empty, longer than `n_epochs` or not finite.
+        """
+        if self._learning_curves is None:
+            raise DataError(
+                "give BayesianOptimizer learning_curves, LearningCurves.of(meta_dataset, space), say, first."
+            )
+        checked = canonical(self.space, configuration)
+        if checked in self.history.configurations:
+            raise DataError(f"a configuration that was told to its end cannot be under way again: {checked}.")
+        predict = self._learning_curves.predict
+        final = predict(curve, n_epochs, self.history.losses)
+        self._pending.pop(to_json(checked), None)
+        self._partly[to_json(checked)] = _PartlyTrained(checked, partial(predict, tuple(curve), n_epochs))
+        return final
 
     def _next_of_queue(self, known: set[str]) -> Configuration | None:
         while self._queue:
@@ -166,7 +240,14 @@ class BayesianOptimizer:
         return None
 
     def _most_promising(self, known: set[str]) -> Configuration:
-        tried, losses = [*self.history.configurations, *self._pending.values()], without_outliers(self.history.losses)
+        partly = self._partly.values()
+        tried = [*self.history.configurations, *(p.configuration for p in partly), *self._pending.values()]
+        finals = [p.final(self.history.losses) for p in partly]  # with every trial told, more is known of them too
+        losses = without_outliers(np.append(self.history.losses, [final.mean for final in finals]))
+        noise = None
+        if finals:
+            noise = np.zeros(len(tried))
+            noise[len(self.history) : len(losses)] = [final.std for final in finals]
         if self._pending:
             # A trial still running counts as an average one, so that the next suggestion goes elsewhere.
             middle = float(np.nanmedian(losses)) if np.isfinite(losses).any() else 0.0
@@ -176,11 +257,16 @@ class BayesianOptimizer:
         best = finite[np.argsort(self.history.losses[finite])[:3]]
 
         def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            posterior = self._surrogate.posterior(rows, observed, self._meta_features)
-            return log_expected_improvement(posterior)
+            posterior = self._surrogate.posterior(rows, observed, self._meta_features, noise)
+            value = log_expected_improvement(posterior)
+            return value if self._cost is None else value - self._log_seconds(self._cost, rows)
 
         seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
         if len(tried) < self._n_initial and seen_elsewhere:
             return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
         also = [self.history.configurations[i] for i in best]
         return maximise(gain, self.space, self._encoder, also=also, exclude=known, rng=self._rng)
+
+    def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        tried = self._encoder.encode(self.history.configurations) if len(self.history) else rows[:0]
+        return cost.log_seconds(rows, tried, self.history.seconds)

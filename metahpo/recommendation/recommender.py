@@ -15,7 +15,6 @@ from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.recommendation.cost import CostModel
 from metahpo.recommendation.experience import check_modality, shipped_name
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
@@ -24,8 +23,10 @@ from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.joint import split_joint, to_joint
 from metahpo.surrogates.artefact import load_surrogate
+from metahpo.surrogates.cost import CostModel
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.task_cost import TaskCost
 from metahpo.tasks.metric import metric_named
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.task import Modality, Task, TaskKind
@@ -49,9 +50,10 @@ class WarmStart:
     meta_features: Mapping[str, float]
     initial: list[Configuration]
     candidates: list[Configuration]
+    cost: TaskCost | None
 
-    def optimizer(self, random_state: int | None = None) -> BayesianOptimizer:
-        """Ask-and-tell optimiser that starts from it."""
+    def optimizer(self, random_state: int | None = None, *, per_second: bool = False) -> BayesianOptimizer:
+        """Ask-and-tell optimiser that starts from it; `per_second` counts improvement per second."""
         return BayesianOptimizer(
             self.surrogate.space,
             self.surrogate,
@@ -59,6 +61,8 @@ class WarmStart:
             self.initial,
             self.candidates,
             random_state=random_state,
+            per_second=per_second,
+            cost=self.cost,
         )
 
 
@@ -174,7 +178,9 @@ class Recommender:
         recommended = self.recommend(task, learner, n=1, metric=metric)
         surrogate = self.surrogate(learner, recommended.metric)
         candidates, _ = self._candidates(learner)
-        return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates)
+        model = self._cost(learner)
+        cost = None if model is None else model.on(task)
+        return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates, cost)
 
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
         """What the scores expected on a task depend on, and which recorded tasks say so; before any trial of it.
@@ -202,10 +208,13 @@ class Recommender:
             candidates.append(configuration if learner is not None else to_joint(space, configuration))
         return candidates, defaults
 
-    def _seconds(self, learner: str | None, configurations: list[Configuration], task: Task) -> list[float]:
+    def _cost(self, learner: str | None) -> CostModel | None:
         if learner not in self._costs:
             self._costs[learner] = CostModel.of(self.meta_dataset, learner)
-        cost = self._costs[learner]
+        return self._costs[learner]
+
+    def _seconds(self, learner: str | None, configurations: list[Configuration], task: Task) -> list[float]:
+        cost = self._cost(learner)
         if cost is None:
             return [float("nan")] * len(configurations)
         rows = self.meta_dataset.encoder(learner).encode(configurations)

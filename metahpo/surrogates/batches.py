@@ -57,6 +57,10 @@ class Batch:
     loss: Tensor
     z: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same with its configurations, losses and scores on a device."""
+        return replace(self, X=self.X.to(device), loss=self.loss.to(device), z=self.z.to(device))
+
 
 def sample_batch(
     tasks: list[SourceTask], n_tasks: int, n_trials: int, generator: torch.Generator, greed: float = 0.0

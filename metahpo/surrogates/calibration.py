@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor
 
 from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.transfer import Described, Hypotheses, Mixture
+from metahpo.surrogates.transfer import Described, Hypotheses, Mixture, Prediction
 
 #: Numbers of trials for which the sharpness is learnt; in between, it is interpolated in log(1 + n).
 TRIAL_COUNTS = (0, 5, 20)
@@ -59,17 +58,19 @@ def learn_sharpness(
                 continue
             order = torch.randperm(len(task.z), generator=generator)
             seen, unseen = order[:n], order[n : n + MAX_PREDICTED]
-            transforms.append(_transform(mixture, trials, task, prior, seen, unseen))
+            weights, prediction = predict_unseen(mixture, trials, task, prior, seen, unseen)
+            gap = (task.z[unseen] - prediction.mean) / prediction.variance.sqrt()
+            transforms.append(np.asarray(weights.numpy() @ ndtr(gap.numpy())))
         variance = float(np.concatenate(transforms).var()) if transforms else 1.0 / 12.0
         # Beta(a, a) has variance 1 / (4 (2 a + 1)): 1 / 12 for the uniform, a = 1.
         sharpness.append(float(np.clip(0.5 * (0.25 / variance - 1.0), *BOUNDS)))
     return tuple(sharpness)
 
 
-def _transform(
+def predict_unseen(
     mixture: Mixture, trials: Described, task: SourceTask, log_weights: Tensor, seen: Tensor, unseen: Tensor
-) -> NDArray[np.float64]:
-    """F(z) of the unseen scores of one task, given the losses seen."""
+) -> tuple[Tensor, Prediction]:
+    """Weights (S,) and predictions of the heaviest hypotheses for the unseen scores of one task, given losses seen."""
     at = trials.rows(unseen)
     if len(seen) == 0:
         chosen = Hypotheses.heaviest(log_weights)
@@ -79,5 +80,4 @@ def _transform(
         log_weights = log_weights + given.log_evidence
         chosen = Hypotheses.heaviest(log_weights)
         prediction = mixture.predict(trials.rows(seen), given, at, chosen)
-    gap = (task.z[unseen] - prediction.mean) / prediction.variance.sqrt()
-    return np.asarray(torch.softmax(log_weights[chosen], 0).numpy() @ ndtr(gap.numpy()))
+    return torch.softmax(log_weights[chosen], 0), prediction

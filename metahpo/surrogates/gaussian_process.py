@@ -19,6 +19,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from metahpo.surrogates.posterior import Posterior
+from metahpo.surrogates.surrogate import checked_noise
 
 #: Wide bounds of s, l and e: the prior keeps theta away from them.
 BOUNDS = (1e-7, 1e7)
@@ -27,6 +28,8 @@ PRIOR_STD = (1.5, 0.9, 2.0)
 NOISE_MODE = 0.01
 #: Iterations of the optimiser; a refit starts at the previous optimum.
 MAX_ITERATIONS = 25
+#: Added to the diagonal of the kernel, as scikit-learn does.
+JITTER = 1e-10
 
 Objective = Callable[..., tuple[float, NDArray[np.float64]]]
 
@@ -47,6 +50,7 @@ class GaussianProcessSurrogate:
         configurations: NDArray[np.float64],
         observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
         meta_features: Mapping[str, float] | None = None,
+        noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Belief about the standardised losses of `configurations`; see the contract of surrogates.
 
@@ -58,20 +62,30 @@ class GaussianProcessSurrogate:
             Trials so far and their losses; NaN = failed.
         meta_features
             Ignored: a cold start knows of no other task.
+        noise : ndarray of shape (n,), default=None
+            Standard deviations of losses that are predictions, 0 for measured ones; see the contract.
         """
         y = None if observed is None else standardised(observed[1])
         m = len(configurations)
         if observed is None or y is None:
             return Posterior(np.ones(1), np.zeros((1, m)), np.ones((1, m)), np.zeros(1))
-        process = self.fit(np.asarray(observed[0], dtype=np.float64), y)
+        extra = np.zeros(len(y)) if noise is None else checked_noise(noise, len(y)) / np.nanstd(observed[1])
+        process = self.fit(np.asarray(observed[0], dtype=np.float64), y, extra)
         mean, std = process.predict(configurations, return_std=True)
+        lowest = y[extra == 0.0].min() if (extra == 0.0).any() else y.min()
         # Predictions contain the noise; what is to be improved is the function.
         variance = np.maximum(std**2 - np.exp(process.kernel_.theta[-1]), 1e-12)
-        return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([y.min()]))
+        return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([lowest]))
 
-    def fit(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> GaussianProcessRegressor:
-        """Process fitted to configurations (n, d) and standardised losses (n,); its last theta is that of the noise."""
-        seen = X.tobytes() + y.tobytes()
+    def fit(
+        self, X: NDArray[np.float64], y: NDArray[np.float64], extra: NDArray[np.float64] | None = None
+    ) -> GaussianProcessRegressor:
+        """Process fitted to configurations (n, d) and standardised losses (n,); its last theta is that of the noise.
+
+        `extra` (n,) are standard deviations of single losses beyond that.
+        """
+        extra = np.zeros(len(y)) if extra is None else extra
+        seen = X.tobytes() + y.tobytes() + extra.tobytes()
         if self._fitted is not None and self._fitted[0] == seen:
             return self._fitted[1]
         d = X.shape[1]
@@ -80,7 +94,7 @@ class GaussianProcessSurrogate:
         start = prior_mean if self._theta is None else self._theta
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
         optimiser = maximum_a_posteriori(prior_mean, prior_std)
-        process = GaussianProcessRegressor(kernel.clone_with_theta(start), optimizer=optimiser)
+        process = GaussianProcessRegressor(kernel.clone_with_theta(start), alpha=JITTER + extra**2, optimizer=optimiser)
         with warnings.catch_warnings():  # losses without noise are no fault: theta at its bound serves
             warnings.simplefilter("ignore", ConvergenceWarning)
             process.fit(X, y)

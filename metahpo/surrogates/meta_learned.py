@@ -25,7 +25,7 @@ from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import TINY, Losses
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.sources import SourceFunctions
-from metahpo.surrogates.surrogate import Configurations, Observed
+from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
 from metahpo.surrogates.transfer import Described, Hypotheses, Mixture, describe, squared_distances
 
 #: What an artefact of this surrogate is called in its header.
@@ -123,6 +123,7 @@ class MetaLearnedSurrogate:
         configurations: Configurations,
         observed: Observed | None = None,
         meta_features: Mapping[str, float] | None = None,
+        noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
         alpha, log_weights = self._expected(meta_features)
@@ -134,6 +135,8 @@ class MetaLearnedSurrogate:
             prediction = self._mixture.predict_first(at, chosen)
         else:
             trials, losses = self._observed(observed, alpha)
+            if noise is not None:
+                losses = losses.with_noise(torch.from_numpy(checked_noise(noise, n_trials)))
             given = self._mixture.condition(trials, losses)
             incumbent, log_weights = given.incumbent, log_weights + given.log_evidence
             chosen = Hypotheses.heaviest(log_weights)

@@ -14,7 +14,7 @@ in score, too, but a task measured on another scale is soon recognised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,10 +31,15 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of n trials of B tasks: standardised values y (B, n), and the spread that was divided out (B, 1)."""
+    """Losses of n trials of B tasks: standardised values y (B, n), and the spread that was divided out (B, 1).
+
+    `extra`, of shape (B, n), is the variance that a loss has beyond that of a measured one, on the scale of y: of
+    trials that are not at their end, and whose loss is a prediction. None: all are measured.
+    """
 
     y: Tensor
     spread: Tensor
+    extra: Tensor | None = None
 
     @classmethod
     def standardise(cls, losses: Tensor) -> Losses:
@@ -44,10 +49,20 @@ class Losses:
         differ = spread > TINY * losses.abs().amax(-1, keepdim=True)
         return cls(torch.where(differ, centred / spread.clamp_min(1e-300), 0.0), torch.where(differ, spread, 0.0))
 
+    def with_noise(self, std: Tensor) -> Losses:
+        """The same with standard deviations of shape (B, n), 0 where measured, in the units that the losses came in."""
+        return replace(self, extra=(std / torch.where(self.spread > 0.0, self.spread, 1.0)).square())
+
+    def lowest(self) -> Tensor:
+        """The lowest that was measured, shape (B,)."""
+        if self.extra is None or not bool((self.extra == 0.0).any()):
+            return self.y.amin(-1)
+        return self.y.masked_fill(self.extra > 0.0, torch.inf).amin(-1)
+
 
 def integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
     """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J, T)."""
-    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype).reshape(-1, *[1] * yy.dim())
+    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype, device=yy.device).reshape(-1, *[1] * yy.dim())
     tau = log_tau.exp()
     spread = losses.spread[..., None]
     differ = spread > 0.0

@@ -10,6 +10,7 @@ import numpy as np
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
+from metahpo.exceptions import DataError
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.posterior import Posterior
 
@@ -17,6 +18,20 @@ from metahpo.surrogates.posterior import Posterior
 Configurations = NDArray[np.float64] | Sequence[Mapping[str, Any]]
 #: Configurations tried on the task at hand, and their losses, shape (n,); NaN is a failed trial.
 Observed = tuple[Configurations, NDArray[np.float64]]
+
+
+def checked_noise(noise: NDArray[np.float64], n_trials: int) -> NDArray[np.float64]:
+    """Standard deviations of shape (n_trials,): see :meth:`Surrogate.posterior`.
+
+    Raises
+    ------
+    DataError
+        Of another shape, negative or not finite.
+    """
+    std = np.asarray(noise, dtype=np.float64)
+    if std.shape != (n_trials,) or not (np.isfinite(std) & (std >= 0.0)).all():
+        raise DataError(f"noise must be {n_trials} finite standard deviations, one a trial, but is {std}.")
+    return std
 
 
 class Surrogate(Protocol):
@@ -46,6 +61,7 @@ class Surrogate(Protocol):
         configurations: Configurations,
         observed: Observed | None = None,
         meta_features: Mapping[str, float] | None = None,
+        noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Belief about the scores of `configurations` on the task at hand.
 
@@ -57,11 +73,14 @@ class Surrogate(Protocol):
             both are inferred. NaN is a failed trial: no better than the worst that succeeded.
         meta_features : mapping of str to float, default=None
             Of the task at hand; missing and NaN ones are treated as unknown.
+        noise : ndarray of shape (n,), default=None
+            Standard deviations of losses that are predictions, of partly trained configurations, in units of the loss;
+            0 for those that were measured, among which the incumbent is. None: all were measured.
 
         Raises
         ------
         DataError
-            Arrays of the wrong shape, or an infinite loss.
+            Arrays of the wrong shape, an infinite loss, or a negative or infinite noise.
         """
 
     def task_weights(

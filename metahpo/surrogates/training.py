@@ -4,31 +4,40 @@ Three steps. The kernel, by exact marginal likelihood on random subsets of each 
 one task look like? The affinity of tasks, in closed form: what do meta-features say of a task's function? The regimes,
 by marginal likelihood again, of losses as a new task would show them: how much of a task do the others explain? In the
 last two, each task is predicted from other families only.
+
+Families may be set aside to watch the first and the last, the two that take steps, and to stop them early; they are
+source tasks like the others in the end. The steps leave a checkpoint, where one is asked for: see
+:mod:`metahpo.surrogates.course`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from ConfigSpace import ConfigurationSpace
-from torch import Tensor
 
+from metahpo import __version__
 from metahpo.exceptions import DataError
+from metahpo.learners.mlp.fitting import device_named
 from metahpo.meta_dataset import MetaDataset
 from metahpo.space.encoding import unit_cube_space
-from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask, informative, sample_batch
 from metahpo.surrogates.calibration import learn_sharpness
+from metahpo.surrogates.course import Course, Descent, Score
+from metahpo.surrogates.experience import Experience
 from metahpo.surrogates.kernel_learning import KernelSettings, choose_features, learn_kernel
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
-from metahpo.surrogates.transfer import Described, Mixture, describe, squared_distances, stack
+from metahpo.surrogates.transfer import Mixture, stack
+from metahpo.surrogates.validation import HeldOut, set_aside
 from metahpo.task_table import TaskTable
 
 
@@ -44,6 +53,12 @@ class TrainingSettings(KernelSettings):
     """Learning rate of these steps; a third of it in the last third of them."""
     without: tuple[str, ...] = ()
     """Parts of the mixture, of :data:`metahpo.surrogates.regimes.PARTS`, to do without: what are they worth?"""
+    validation_share: float = 0.0
+    """Share of the families that kernel and regimes are not learnt from, but validated on."""
+    validation_steps: int = 10
+    """Steps between validations, and between writes of the checkpoint."""
+    patience: int = 0
+    """Validations in a row without a better one that end the steps and go back to the best; 0: no early stopping."""
 
 
 def train_surrogate(
@@ -52,6 +67,7 @@ def train_surrogate(
     metric: str | None = None,
     random_state: int = 0,
     settings: TrainingSettings | None = None,
+    course: Course | None = None,
 ) -> MetaLearnedSurrogate:
     """Learn a surrogate from a meta-dataset.
 
@@ -66,11 +82,16 @@ def train_surrogate(
         The same meta-dataset, settings and number give the same surrogate.
     settings : TrainingSettings, default=None
         None takes the defaults.
+    course : Course, default=None
+        Where progress and validations are reported and checkpoints kept; None: nowhere.
 
     Raises
     ------
     DataError
-        Fewer than two tasks with at least two distinct losses.
+        Fewer than two tasks with at least two distinct losses, a `validation_share` that leaves no two to learn from,
+        `patience` without anything to validate on, or a device that is not there.
+    ArtefactError
+        The checkpoint is of another training, or is damaged.
     UnknownNameError
         No such space or metric.
     """
@@ -82,6 +103,7 @@ def train_surrogate(
         meta_dataset=f"{md.name} {md.version}",
         random_state=random_state,
         settings=settings,
+        course=course,
     )
 
 
@@ -94,53 +116,58 @@ def train_on_tables(
     meta_dataset: str = "",
     random_state: int = 0,
     settings: TrainingSettings | None = None,
+    course: Course | None = None,
 ) -> MetaLearnedSurrogate:
     """Learn a surrogate from tables, one a task; `space` None takes them as rows of a plain unit cube.
 
     Raises
     ------
-    DataError
-        Fewer than two tasks with at least two distinct losses.
+    DataError, ArtefactError
+        See :func:`train_surrogate`.
     """
-    settings = settings or TrainingSettings()
+    settings, course = settings or TrainingSettings(), course or Course()
     usable = informative(tables)
     if len(usable) < 2:
         raise DataError(
             f"a surrogate learns from at least two tasks with two distinct losses each, but of {len(tables)} tasks "
             f"{len(usable)} are such."
         )
-    tasks = [SourceTask.from_table(t) for t in usable]
+    if settings.patience and not settings.validation_share:
+        raise DataError(f"patience = {settings.patience} needs families to validate on: set a validation_share.")
+    known, away = set_aside(usable, settings.validation_share, random_state)
+    held_out = HeldOut(away) if away else None
+    course.begin(_identity(usable, random_state, settings), settings.validation_steps, settings.patience)
+    tasks = [SourceTask.from_table(t) for t in known]
     generator = torch.Generator().manual_seed(random_state)
     rng = np.random.default_rng(random_state)
 
-    kernel = learn_kernel(tasks, choose_features(tasks, settings, generator, rng), settings, generator)
-    Z = torch.tensor(reference_configurations([t.X for t in usable], settings.n_reference, rng))
-    W = source_weights(kernel, Z, tasks)
-    families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
-    functions = SourceFunctions(kernel, Z, W)
-    affinity = TaskAffinity.learn([t.meta_features for t in usable], families, functions.at_reference.numpy())
+    features = choose_features(tasks, settings, generator, rng, course)
+    score_of_kernel = held_out.score_of_kernel if held_out else None
+    kernel = learn_kernel(tasks, features, settings, generator, course, "kernel", score_of_kernel)
 
     # From here on, each task is seen as a new one: described by the functions of tasks of other families only.
-    strangers = torch.tensor([[a != b for b in families] for a in families])
-    alpha = torch.from_numpy(affinity.leaving_out(families))
-    described = [describe(functions.at(t.X.numpy()), alpha[i], strangers[i]) for i, t in enumerate(tasks)]
-    distances = squared_distances(functions.at_reference, alpha, strangers)
-    regimes = learn_regimes(kernel, tasks, described, distances, settings, generator)
-    sharpness = learn_sharpness(Mixture(kernel, regimes), tasks, described, regimes.log_prior(distances), generator)
+    experience = Experience.of(kernel, known, settings.n_reference, rng)
+    described = [experience.describe(table) for table in away]
+    score_of_regimes = partial(held_out.score_of_regimes, kernel, described) if held_out else None
+    regimes = learn_regimes(kernel, experience, settings, generator, course, score_of_regimes)
+    if away:
+        experience = Experience.of(kernel, usable, settings.n_reference, rng)
+    mixture, log_prior = Mixture(kernel, regimes), regimes.log_prior(experience.distances)
+    sharpness = learn_sharpness(mixture, experience.tasks, experience.described, log_prior, generator)
 
     return MetaLearnedSurrogate(
-        space or unit_cube_space(Z.shape[1]),
+        space or unit_cube_space(experience.reference.shape[1]),
         kernel,
         regimes,
-        affinity,
+        experience.affinity,
         sharpness,
-        Z,
-        W,
+        experience.reference,
+        experience.weights,
         Provenance(
             space_name=space_name,
             metric=metric,
-            tasks=tuple(t.name for t in tasks),
-            families=tuple(t.family for t in tasks),
+            tasks=tuple(t.task for t in usable),
+            families=tuple(t.family for t in usable),
             meta_dataset=meta_dataset,
             random_state=random_state,
             settings=asdict(settings),
@@ -150,29 +177,33 @@ def train_on_tables(
 
 def learn_regimes(
     kernel: DeepKernel,
-    tasks: list[SourceTask],
-    described: list[Described],
-    distances: Tensor,
+    experience: Experience,
     settings: TrainingSettings,
     generator: torch.Generator,
+    course: Course,
+    score: Callable[[Regimes], Score] | None = None,
 ) -> Regimes:
     """Regimes under which what is recorded of each task is most likely, given the functions of other families.
 
     Two views of the same trials count alike: their losses, as a search would see them, of unknown shift and factor; and
     their scores, which are to be predicted.
     """
+    device = device_named(settings.device)
+    tasks, described = experience.tasks, experience.described
     regimes = Regimes().double()
     log_spreads = torch.stack([t.loss.std() for t in tasks]).log()
     regimes.log_spread = torch.stack([log_spreads.mean(), log_spreads.std()])
     regimes.leave_out(settings.without)
-    mixture = Mixture(kernel, regimes)
+    mixture = Mixture(copy.deepcopy(kernel).to(device), regimes.to(device))
     optimizer = torch.optim.Adam(regimes.parameters(), lr=settings.regime_rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * settings.regime_steps // 3), gamma=1 / 3)
-    for _ in range(settings.regime_steps):
+    descent = Descent(regimes, optimizer, schedule, generator)
+    for _ in course.steps("regimes", settings.regime_steps, descent, score and partial(score, regimes)):
         n = int(torch.randint(2, settings.batch_trials + 1, (1,), generator=generator))
-        batch = sample_batch(tasks, settings.batch_tasks, n, generator, greed=1.0)
+        batch = sample_batch(tasks, settings.batch_tasks, n, generator, greed=1.0).to(device)
         trials = stack([described[i].rows(rows) for i, rows in zip(batch.tasks.tolist(), batch.rows, strict=True)])
-        log_prior = regimes.log_prior(distances[batch.tasks])
+        trials = trials.to(device)
+        log_prior = regimes.log_prior(experience.distances[batch.tasks].to(device))
         views = (
             mixture.condition(trials, Losses.standardise(batch.loss)).log_evidence,
             mixture.log_density(trials, batch.z),
@@ -184,4 +215,13 @@ def learn_regimes(
         regimes.keep_fixed()
         optimizer.step()
         schedule.step()
-    return regimes.requires_grad_(False)
+    return regimes.cpu().requires_grad_(False)
+
+
+def _identity(tables: Sequence[TaskTable], random_state: int, settings: TrainingSettings) -> str:
+    """Digest of what a training depends on."""
+    digest = hashlib.sha256(repr((random_state, asdict(settings), __version__, torch.__version__)).encode())
+    for table in tables:
+        digest.update(repr((table.task, table.family, table.meta_features)).encode())
+        digest.update(np.ascontiguousarray(table.X).tobytes() + table.loss.tobytes())
+    return digest.hexdigest()

@@ -54,6 +54,11 @@ class Described:
         place = Located(self.place.deep[index], self.place.plain[index])
         return Described(place, self.mean[index], self.deviations[index], self.recorded[index])
 
+    def to(self, device: torch.device) -> Described:
+        """The same on a device."""
+        place = Located(self.place.deep.to(device), self.place.plain.to(device))
+        return Described(place, self.mean.to(device), self.deviations.to(device), self.recorded.to(device))
+
     def single(self) -> Described:
         """The same in single precision."""
         place = Located(self.place.deep.float(), self.place.plain.float())
@@ -179,7 +184,7 @@ class Mixture:
 
     def condition(self, trials: Described, losses: Losses) -> Conditioned:
         """Condition all hypotheses on the losses of `trials`."""
-        factor, one, y, mean, D = self._whiten(trials, losses.y)
+        factor, one, y, mean, D = self._whiten(trials, losses.y, losses.extra)
         m = self._expected(mean, D)
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
@@ -198,7 +203,7 @@ class Mixture:
         residual = tau[..., None, :] * y - m - c[..., None, :] * one
         return Conditioned(
             log_evidence=log_integral - half_log_det,
-            incumbent=tau * losses.y.amin(-1)[..., None, None] - c,
+            incumbent=tau * losses.lowest()[..., None, None] - c,
             factor=factor,
             one=one,
             expected=mean,
@@ -264,10 +269,18 @@ class Mixture:
             total = total + (v_mean * (given.expected * residual).sum((1, 2))).sum()
         return coefficients + (total - coefficients.sum()) * alpha
 
-    def _whiten(self, trials: Described, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """L (B, J, n, n), and L^-1 times: ones, y and mu, (B, J, n, 1), and D, (B, J, n, T)."""
+    def _whiten(
+        self, trials: Described, y: Tensor, extra: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """L (B, J, n, n), and L^-1 times: ones, y and mu, (B, J, n, 1), and D, (B, J, n, T).
+
+        `extra` variance of single trials counts as one of scores, as if the factor tau were 1: it would not be closed
+        otherwise. Losses are standardised and scores are standard, so that tau is seldom far from it.
+        """
         n, T = trials.deviations.shape[-2:]
-        noise = self._noise()[:, None, None] * torch.eye(n, dtype=y.dtype)
+        noise = self._noise()[:, None, None] * torch.eye(n, dtype=y.dtype, device=y.device)
+        if extra is not None:
+            noise = noise + torch.diag_embed(extra)[..., None, :, :]
         factor = torch.linalg.cholesky(self.covariances(trials, trials) + noise)
         columns = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean, trials.deviations], dim=-1)
         right = columns[..., None, :, :].expand(*factor.shape[:-1], T + 3)

@@ -13,24 +13,31 @@ from metahpo.space.configuration import Configuration
 
 
 class TrialHistory:
-    """Configurations and their losses in the order in which they were tried; a NaN loss is a failed trial."""
+    """Configurations, their losses and seconds in the order in which they were tried; a NaN loss is a failed trial."""
 
     def __init__(self) -> None:
         self.configurations: list[Configuration] = []
         self._losses: list[float] = []
+        self._seconds: list[float] = []
 
     def __len__(self) -> int:
         return len(self._losses)
 
-    def append(self, configuration: Mapping[str, Any], loss: float) -> None:
-        """Record one trial; any loss that is not finite counts as a failure."""
+    def append(self, configuration: Mapping[str, Any], loss: float, seconds: float = float("nan")) -> None:
+        """Record one trial; any loss that is not finite counts as a failure. NaN: its seconds are not known."""
         self.configurations.append(dict(configuration))
         self._losses.append(float(loss) if np.isfinite(loss) else float("nan"))
+        self._seconds.append(float(seconds))
 
     @property
     def losses(self) -> NDArray[np.float64]:
         """Losses of shape (n,), NaN where the trial failed."""
         return np.array(self._losses, dtype=np.float64)
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """What each trial took, of shape (n,), NaN where that is not known."""
+        return np.array(self._seconds, dtype=np.float64)
 
     @property
     def incumbent(self) -> tuple[Configuration, float] | None:
@@ -46,6 +53,7 @@ class TrialHistory:
         return np.minimum.accumulate(np.where(np.isnan(self.losses), np.inf, self.losses))
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a trial: hyperparameters, loss, best so far."""
+        """One row a trial: hyperparameters, loss, best so far, and seconds where those of any are known."""
         frame = pd.DataFrame(self.configurations)
-        return frame.assign(loss=self.losses, best_so_far=self.best_so_far())
+        frame = frame.assign(loss=self.losses, best_so_far=self.best_so_far())
+        return frame.assign(seconds=self.seconds) if np.isfinite(self.seconds).any() else frame

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import Ridge
 
 from metahpo.meta_dataset import MetaDataset
+from metahpo.surrogates.task_cost import TaskCost
 from metahpo.tasks.task import Task
 
 #: Columns of the tasks table that the cost grows with.
@@ -22,9 +23,17 @@ SIZE_COLUMNS = ("n_rows", "n_features", "n_classes")
 
 @dataclass(frozen=True)
 class CostModel:
-    """Predicts the seconds of one fit, on one core of the machine that recorded the trials."""
+    """Predicts the seconds of one fit, on one core of the machine that recorded the trials.
+
+    Attributes
+    ----------
+    ridge : Ridge
+    deviation : float
+        Standard deviation, within a task, of what it leaves unexplained of log seconds.
+    """
 
     ridge: Ridge
+    deviation: float
 
     @classmethod
     def of(cls, md: MetaDataset, space: str | None) -> CostModel | None:
@@ -32,19 +41,28 @@ class CostModel:
         if not set(SIZE_COLUMNS) <= set(md.tasks.columns):
             return None
         sizes = md.tasks[list(SIZE_COLUMNS)].astype(np.float64)
-        X, seconds = [], []
+        X, log_seconds = [], []
         for table, spent in zip(md.tables(space), md.seconds(space).values(), strict=True):
             known = np.isfinite(spent) & (spent > 0)
             X.append(_design(table.X[known], _size(sizes.loc[table.task].to_numpy())))
-            seconds.append(spent[known])
-        if not sum(map(len, seconds)):
+            log_seconds.append(np.log(spent[known]))
+        if not sum(map(len, log_seconds)):
             return None
-        return cls(Ridge(alpha=1.0).fit(np.concatenate(X), np.log(np.concatenate(seconds))))
+        ridge = Ridge(alpha=1.0).fit(np.concatenate(X), np.concatenate(log_seconds))
+        left = [own - ridge.predict(rows) for rows, own in zip(X, log_seconds, strict=True) if len(own)]
+        return cls(ridge, float(np.concatenate([own - own.mean() for own in left]).std()))
 
     def seconds(self, rows: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
         """Expected seconds (geometric mean) of encoded configurations of shape (n, d) on a task."""
+        return np.exp(self._log_seconds(rows, task))
+
+    def on(self, task: Task) -> TaskCost:
+        """What is expected of a task, to be corrected by the seconds of its own trials."""
+        return TaskCost(lambda rows: self._log_seconds(rows, task), self.deviation)
+
+    def _log_seconds(self, rows: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
         size = _size((task.n_rows, task.X.shape[1], len(task.classes)))
-        return np.asarray(np.exp(self.ridge.predict(_design(rows, size))), dtype=np.float64)
+        return np.asarray(self.ridge.predict(_design(rows, size)), dtype=np.float64)
 
 
 def _size(sizes: ArrayLike) -> NDArray[np.float64]:

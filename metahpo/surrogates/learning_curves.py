@@ -1,0 +1,217 @@
+"""The final loss of a configuration that is partly trained, from its first epochs and the curves of other tasks.
+
+Symbols: y_1 .. y_E losses after each of E epochs, of which the first e are known; c and r centre and spread of the
+losses known on the task.
+
+    v_i = asinh((y_i - c) / r)                 losses of all tasks on one scale; those that diverge come near
+    h   = exp(w a)                             how far a curve like this one may still go: ridge regression of
+                                               log |v_E - v_e| on a: epochs left, how much the last ones changed, ...
+    (v_E - v_e) / h = f(b) + noise,  f ~ GP    where it goes: a Matern process on b: shape so far, level, ...
+
+Two closed forms, nothing to be iterated. Epochs may be any equal steps: quarters of the rows, say, for subsamples of a
+growing share. Unlike in the extrapolation of single curves (Domhan et al., IJCAI 2015; Swersky et al., Freeze-Thaw
+Bayesian Optimization, 2014), what curves are like is learnt across tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+from sklearn.linear_model import Ridge
+
+from metahpo.exceptions import DataError
+from metahpo.meta_dataset import MetaDataset
+
+Array = NDArray[np.float64]
+
+#: Cuts learnt from.
+MAX_CUTS = 800
+#: Losses that must be known of a task to tell its spread; below, the curve itself helps out.
+ENOUGH = 4
+#: Length scale of f in standard deviations of b, and variances of the noise, in units of f's, of which one is taken.
+LENGTH, NOISES = 1.0, (0.03, 0.1, 0.3, 1.0, 3.0)
+#: Change that is none, on the scale of v; most that a curve may be expected to go; and bound of what is many times h.
+STILL, FARTHEST, MANY = 3e-3, 2.0, 3.0
+
+
+class FinalLoss(NamedTuple):
+    """Mean and standard deviation of a loss at the end of training."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class LearningCurves:
+    """What learning curves are like, on other tasks.
+
+    Attributes
+    ----------
+    change : Ridge
+        Logarithm of h from a.
+    direction : GaussianProcessRegressor
+        f, from b over its standard deviations.
+    noise : float
+        Variance of the noise, in units of h.
+    centre, spread : ndarray of shape (6,)
+        Mean and standard deviation of b.
+    """
+
+    change: Ridge
+    direction: GaussianProcessRegressor
+    noise: float
+    centre: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, md: MetaDataset, space: str | None, random_state: int = 0) -> LearningCurves:
+        """From the curves of successful trials in a space.
+
+        Raises
+        ------
+        DataError
+            Too few curves were recorded.
+        """
+        return cls.learn(list(md.learning_curves(space).values()), random_state)
+
+    @classmethod
+    def learn(cls, tasks: Sequence[Sequence[Array]], random_state: int = 0) -> LearningCurves:
+        """From complete curves, a sequence of them a task.
+
+        Each is cut at random, and as many other final losses of its task are known as chance will have it.
+
+        Raises
+        ------
+        DataError
+            Fewer than two curves of two epochs or more.
+        """
+        rng = np.random.default_rng(random_state)
+        complete = [[c for c in curves if len(c) > 1 and np.isfinite(c).all()] for curves in tasks]
+        numbered = [(t, i) for t, curves in enumerate(complete) for i in range(len(curves))]
+        if len(numbered) < 2:
+            raise DataError(f"two learning curves of two epochs at least are needed, but there are {len(numbered)}.")
+        cuts: list[_Cut] = []
+        ahead = []
+        for t, i in (numbered[k] for k in rng.permutation(len(numbered))[:MAX_CUTS]):
+            curve, others = complete[t][i], [c[-1] for j, c in enumerate(complete[t]) if j != i]
+            known = rng.permutation(others)[: rng.choice([0, ENOUGH, 10, len(others)])]
+            cut = _Cut.of(curve[: rng.integers(1, len(curve))], len(curve), known)
+            cuts.append(cut)
+            ahead.append(cut.squashed(curve[-1]) - cut.last)
+        left = np.array(ahead)
+        change = Ridge(alpha=1.0).fit([cut.hints for cut in cuts], np.log(np.abs(left) + STILL))
+        typical = np.array([_farthest(change, cut) for cut in cuts])
+        # A mean of logarithms is the typical change; the process works on changes of unit size.
+        change.intercept_ += np.log(np.sqrt(np.mean(np.clip(left / typical, -MANY, MANY) ** 2)) + STILL)
+        h = np.array([_farthest(change, cut) for cut in cuts])
+        b = np.array([cut.shape(far) for cut, far in zip(cuts, h, strict=True)])
+        centre, spread = b.mean(0), b.std(0) + STILL
+        process, noise = _most_likely((b - centre) / spread, np.clip(left / h, -MANY, MANY))
+        return cls(change, process, noise, centre, spread)
+
+    def predict(self, curve: Sequence[float] | Array, n_epochs: int, known: Sequence[float] | Array = ()) -> FinalLoss:
+        """Loss after the last epoch.
+
+        Parameters
+        ----------
+        curve : array-like of shape (e,)
+            Loss after each epoch so far.
+        n_epochs : int
+            Epochs of the whole training, at least e.
+        known : array-like
+            Losses of other configurations on the task, which tell what is much and what is little.
+
+        Raises
+        ------
+        DataError
+            A curve that is empty, longer than `n_epochs` or not finite.
+        """
+        so_far = np.asarray(curve, dtype=np.float64)
+        if so_far.ndim != 1 or not 0 < len(so_far) <= n_epochs or not np.isfinite(so_far).all():
+            raise DataError(
+                f"a curve must be 1 to n_epochs = {n_epochs} finite losses, but is of shape {so_far.shape}: "
+                f"{so_far[:10]}. Tell a trial that diverged as failed, with a loss of NaN."
+            )
+        if len(so_far) == n_epochs:
+            return FinalLoss(float(so_far[-1]), 0.0)
+        others = np.asarray(known, dtype=np.float64)
+        cut = _Cut.of(so_far, n_epochs, others[np.isfinite(others)])
+        far = _farthest(self.change, cut)
+        b = (np.array(cut.shape(far)) - self.centre) / self.spread
+        mean, std = (float(part[0]) for part in self.direction.predict(b[None], return_std=True))
+        v, s = cut.last + far * mean, far * np.sqrt(std**2 + self.noise)
+        # Half of the central interval that holds 68 %: the moments of sinh(v) would tell of its far tail only.
+        return FinalLoss(float(cut.centre + cut.spread * np.sinh(v)), float(cut.spread * np.cosh(v) * np.sinh(s)))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The first epochs of a curve, on the scale of v."""
+
+    v: Array
+    n_epochs: int
+    centre: float
+    spread: float
+
+    @classmethod
+    def of(cls, curve: Array, n_epochs: int, known: Array) -> _Cut:
+        last = curve[-1]
+        losses = np.append(known, last)
+        seen = losses if len(known) >= ENOUGH else np.concatenate([known, curve])
+        low, high = np.percentile(seen, [25, 75])
+        spread = float(high - low) or float(np.ptp(seen)) or abs(float(last)) or 1.0
+        centre = float(np.median(losses))
+        return cls(np.arcsinh((curve - centre) / spread), n_epochs, centre, spread)
+
+    def squashed(self, loss: float) -> float:
+        return float(np.arcsinh((loss - self.centre) / self.spread))
+
+    @property
+    def last(self) -> float:
+        return float(self.v[-1])
+
+    @property
+    def hints(self) -> list[float]:
+        """a: what tells how far the curve may still go."""
+        e = len(self.v)
+        recent = np.abs(np.diff(self.v[max(0, min(e // 2, e - 2)) :]))
+        lately = np.log(recent.mean() + STILL) if e > 1 else 0.0
+        gained = np.log(self.v[0] - self.v.min() + STILL)
+        level = np.clip(self.last, -MANY, MANY)
+        return [float(hint) for hint in (lately, e == 1, np.log(self.n_epochs - e), np.log(e), gained, level)]
+
+    def shape(self, h: float) -> list[float]:
+        """b: what tells where it goes."""
+        e = len(self.v)
+        quarter, half = np.interp([0.75 * (e - 1), 0.5 * (e - 1)], np.arange(e), self.v) - self.last
+        steps = np.clip(np.array([quarter, half, self.v.min() - self.last]) / h, -MANY, MANY)
+        level = np.clip(self.last, -MANY, MANY)
+        return [float(level), *steps.tolist(), float(np.log(e / self.n_epochs)), float(np.log(self.n_epochs))]
+
+
+def _farthest(change: Ridge, cut: _Cut) -> float:
+    """How far a cut may still go: h."""
+    return float(np.clip(np.exp(change.predict([cut.hints])[0]), STILL, FARTHEST))
+
+
+def _most_likely(b: Array, y: Array) -> tuple[GaussianProcessRegressor, float]:
+    """Process of y (n,) on b (n, 6), and its noise: of `NOISES` the likeliest, with the variance then likeliest.
+
+    Under covariances v K, the evidence is highest at v = y K^-1 y / n, where its logarithm is -(n log v + log |K|) / 2.
+    """
+    K = Matern(LENGTH, nu=1.5)(b)
+    found = []
+    for noise in NOISES:
+        factor = np.linalg.cholesky(K + noise * np.eye(len(y)))
+        v = float(np.mean(np.square(solve_triangular(factor, y, lower=True)))) + STILL**2
+        found.append((len(y) * np.log(v) + 2.0 * np.log(np.diag(factor)).sum(), v, noise * v))
+    _, v, noise = min(found)
+    kernel = ConstantKernel(v) * Matern(LENGTH, nu=1.5)
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(b, y), noise
