@@ -45,15 +45,16 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     weight_decay, l1 : float, default=0.3, 0.0
         Penalties; the first is decoupled for "adamw".
     batch_size : int, default=32
-    schedule : {"constant", "cosine", "step", "one_cycle"}, default="one_cycle"
+    schedule : {"constant", "cosine", "step", "one_cycle"}, default="cosine"
     label_smoothing : float in [0, 1), default=0.1
     epochs : int, default=40
-    early_stopping : bool, default=False
-        Hold rows out, keep the weights of the epoch with the lowest loss on them, and stop when it no longer falls.
+    early_stopping : bool, default=True
+        Each member holds rows of its own out, keeps the weights of the epoch with the lowest loss on them, and stops
+        when it no longer falls.
         Below 50 rows none are held out.
-    patience : int, default=20
+    patience : int, default=10
         Epochs without a lower validation loss.
-    validation_fraction : float in (0, 1), default=0.1
+    validation_fraction : float in (0, 1), default=0.2
     class_weight : "balanced", dict or None, default=None
     categorical_features : sequence of int or str, default=None
         Columns to embed beside those of a DataFrame that hold no numbers.
@@ -102,12 +103,12 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         weight_decay: float = 0.3,
         l1: float = 0.0,
         batch_size: int = 32,
-        schedule: str = "one_cycle",
+        schedule: str = "cosine",
         label_smoothing: float = 0.1,
         epochs: int = 40,
-        early_stopping: bool = False,
-        patience: int = 20,
-        validation_fraction: float = 0.1,
+        early_stopping: bool = True,
+        patience: int = 10,
+        validation_fraction: float = 0.2,
         class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
         categorical_features: Sequence[int | str] | None = None,
         device: str = "cpu",

@@ -23,7 +23,7 @@ from metahpo.learners.mlp.table import TableEncoder, categorical_positions
 from metahpo.learners.targets import held_out_rows
 
 if TYPE_CHECKING:
-    from metahpo.learners.mlp.fitting import Job
+    from metahpo.learners.mlp.fitting import Job, Split
 
 #: Fewer training rows than this are all learnt from: a few held out would stop training by chance.
 LEAST_ROWS_TO_HOLD_OUT = 50
@@ -94,11 +94,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         weight_decay: float = 0.3,
         l1: float = 0.0,
         batch_size: int = 32,
-        schedule: str = "one_cycle",
+        schedule: str = "cosine",
         epochs: int = 40,
-        early_stopping: bool = False,
-        patience: int = 20,
-        validation_fraction: float = 0.1,
+        early_stopping: bool = True,
+        patience: int = 10,
+        validation_fraction: float = 0.2,
         categorical_features: Sequence[int | str] | None = None,
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
@@ -171,8 +171,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         from metahpo.learners.mlp.fitting import train_jobs  # torch loads with the first fit
 
         job = self._first_job(X, y, sample_weight)
-        every = np.concatenate([job.train, job.held_out])
-        train_jobs([replace(job, train=every, held_out=every[:0], one_epoch=True)])
+        train_jobs([replace(job, splits=[_all_of(np.concatenate(job.splits[0]))], one_epoch=True)])
         return self
 
     def _go_on(self, X: Any, y: Any, sample_weight: Any) -> Self:
@@ -193,17 +192,16 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         rows = self._checked(X, reset=True)
         target = self._learn_target(self._checked_target(y, len(rows)))
         self.seed_ = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        train, held_out = self._hold_out(target)
-        self._encoder = TableEncoder(categorical_positions(rows, self.categorical_features), self.bins)
-        self._encoder.fit(rows.iloc[train] if isinstance(rows, pd.DataFrame) else rows[train])
+        splits = self._splits(target)
+        self._encoder = TableEncoder(categorical_positions(rows, self.categorical_features), self.bins).fit(rows)
         table = self._table(rows, target, self._weight(sample_weight, target))
-        if watched is None or len(held_out):
-            return Job(self, table, train, held_out)
+        if watched is None or len(splits[0][1]):
+            return Job(self, table, splits)
         more = self._checked(watched[0], reset=False)
         table = table.followed_by(
             self._table(more, self._encode_target(self._checked_target(watched[1], len(more))), None)
         )
-        return Job(self, table, train, np.arange(len(rows), len(rows) + len(more)), stops=False)
+        return Job(self, table, [(splits[0][0], np.arange(len(rows), len(rows) + len(more)))], stops=False)
 
     def _next_job(self, X: Any, y: Any, sample_weight: Any) -> Job:
         """One more epoch, from where the network is."""
@@ -213,9 +211,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         rows = self._checked(X, reset=False)
         target = self._encode_target(self._checked_target(y, len(rows)))
         starts = [replace(o.last, parameters=o.parameters, statistics=o.statistics) for o in self.outcomes_]
-        every = np.arange(len(rows))
         table = self._table(rows, target, self._weight(sample_weight, target))
-        return Job(self, table, every, every[:0], starts=starts, one_epoch=True)
+        return Job(self, table, [_all_of(np.arange(len(rows)))], starts=starts, one_epoch=True)
 
     def _table(self, rows: Any, target: Any, weight: Any) -> Any:
         from metahpo.learners.mlp.fitting import Table
@@ -250,13 +247,17 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
             raise ValueError(f"X and y must have equally many rows, but have {n_rows} and {len(target)}.")
         return np.asarray(target)
 
-    def _hold_out(self, target: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows to learn from and rows to stop by; of each class a share, as far as it has rows to spare."""
+    def _splits(self, target: NDArray[Any]) -> list[Split]:
+        """Rows to learn from and rows to stop by; of each class a share, as far as it has rows to spare.
+
+        Every member holds out rows of its own, so that together they learn from all.
+        """
         rows = np.arange(len(target))
         if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
-            return rows, rows[:0]
-        chosen = held_out_rows(target, self.validation_fraction, self.seed_)
-        return np.setdiff1d(rows, chosen), chosen
+            return [_all_of(rows)]
+        seeds = (self.seed_ + member for member in range(self.members))
+        chosen = [held_out_rows(target, self.validation_fraction, seed) for seed in seeds]
+        return [(np.setdiff1d(rows, held_out), held_out) for held_out in chosen]
 
     def _weight(self, sample_weight: Any, target: NDArray[Any]) -> NDArray[np.float64] | None:
         """Weights of the rows, of mean one; None where all are equal."""
@@ -280,6 +281,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _all_of(rows: NDArray[np.int64]) -> Split:
+    """Learn from all rows, hold out none."""
+    return rows, rows[:0]
 
 
 def fit_together(

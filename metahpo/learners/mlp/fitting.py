@@ -55,14 +55,20 @@ class Table:
         return digest.digest()
 
 
+#: Rows to learn from, and rows held out.
+Split = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
 @dataclass(frozen=True)
 class Job:
-    """An estimator to be trained, and on what; `stops`: by the held-out rows, or they are only watched."""
+    """An estimator to be trained, and on what; `stops`: by the held-out rows, or they are only watched.
+
+    `splits` are the rows to learn from and those held out, of each member, or one for all of them.
+    """
 
     estimator: NetworkEstimator
     table: Table
-    train: NDArray[np.int64]
-    held_out: NDArray[np.int64]
+    splits: Sequence[Split]
     stops: bool = True
     starts: Sequence[Progress] = ()
     one_epoch: bool = False
@@ -142,7 +148,10 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None, n_
     lanes = []
     for job in jobs:
         first = firsts[job.table]
-        train, held_out = (rows.setdefault((first, r.tobytes()), r + first) for r in (job.train, job.held_out))
+        splits: list[Split] = []
+        for split in job.splits:
+            train, held_out = (rows.setdefault((first, r.tobytes()), r + first) for r in split)
+            splits.append((train, held_out))
         recipe = recipe_of(job.estimator)
         if job.one_epoch:
             recipe = replace(recipe, epochs=1, schedule="constant")
@@ -150,8 +159,7 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None, n_
             Lane(
                 shape_of(job.estimator, job.table),
                 replace(recipe, seed=recipe.seed + member),
-                train,
-                held_out,
+                *splits[member % len(splits)],
                 job.starts[member] if job.starts else None,
                 job.stops,
             )

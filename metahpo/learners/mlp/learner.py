@@ -72,7 +72,12 @@ def _network_space(estimator_class: Callable[[], NetworkEstimator]) -> Configura
 def _fixed(task: Task) -> dict[str, Any]:
     # The ordinal preprocessing puts the categorical columns first. A trial is of one network: members would average out
     # much of what tells configurations apart, at several times the cost.
-    return {"categorical_features": list(range(len(task.categorical))), "members": 1, "device": "auto"}
+    return {
+        "categorical_features": list(range(len(task.categorical))),
+        "members": 1,
+        "early_stopping": False,
+        "device": "auto",
+    }
 
 
 def _fit_together(
