@@ -68,6 +68,8 @@ class TaskAffinity:
         step = affinity.leaving_out(families) - equal
         error = np.eye(len(families)) - equal
         gain, cost = np.einsum("it,tu,iu->i", step, G, error), np.einsum("it,tu,iu->i", step, G, step)
+        if not cost.sum() > 0.0:  # all tasks agree: there is nothing that likeness could tell
+            return cls(tuple(names), values, 0.0)
         trust = gain.sum() / cost.sum()
         standard_error = np.sqrt(np.square(gain - trust * cost).sum()) / cost.sum()
         return cls(tuple(names), values, float(np.clip(trust - standard_error, 0.0, 1.0)))

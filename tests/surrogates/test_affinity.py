@@ -81,3 +81,10 @@ def test_a_family_is_left_out_whole() -> None:
     same = np.array([[a == b for b in families] for a in families])
     assert (rows[same] == 0).all()
     np.testing.assert_allclose(rows.sum(axis=1), 1)
+
+
+def test_tasks_that_all_agree_leave_nothing_for_likeness_to_tell() -> None:
+    features: list[dict[str, float] | None] = [{"size": float(i)} for i in range(4)]
+    learnt = TaskAffinity.learn(features, ["a", "b", "c", "d"], np.ones((50, 4)))
+    assert learnt.trust == 0.0
+    np.testing.assert_allclose(learnt.weights({"size": 1.0}), 0.25)
