@@ -1,7 +1,7 @@
 """How well final losses of partly trained configurations are predicted on task families that nothing was learnt from.
 
-For a share of the epochs seen and a number of finished trials known on the task: the median error of the predicted final
-loss, and that of taking the last loss for it, over the interquartile range of the task's final losses; their rank
+For a share of the epochs seen and a number of finished trials known on the task: the median error of the predicted
+final loss, and that of taking the last loss for it, over the interquartile range of the task's final losses; their rank
 correlations with the true ones within a task; and how often the 80 % interval holds.
 """
 
