@@ -14,7 +14,7 @@ PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
     {"exceptions"},
-    {"space", "tasks", "trials"},
+    {"device", "space", "tasks", "trials"},
     {"metafeatures", "learners", "meta_dataset"},
     {"building", "surrogates"},
     {"optimization"},
@@ -37,6 +37,8 @@ ADDRESSES = {
     "urllib3": {"tasks/openml.py"},
     "requests": {"tasks/throttle.py"},
     "arff": {"tasks/arff.py"},
+    "llvmlite": {"learners/mlp/compiled/compiler.py"},
+    "numba": {"learners/mlp/compiled/compiler.py"},
     "matplotlib": {"evaluation/figures.py"},
     "jinja2": {"evaluation/report.py"},
     "orjson": {"trials/schema.py"},

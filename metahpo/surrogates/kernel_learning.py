@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from metahpo.learners.mlp.fitting import device_named
+from metahpo.device import device_named
 from metahpo.surrogates.batches import SourceTask, hide_configurations, sample_batch
 from metahpo.surrogates.course import Course, Descent, Score
 from metahpo.surrogates.kernels import FEATURE_MAPS, DeepKernel, FeatureMap

@@ -23,8 +23,8 @@ import torch
 from ConfigSpace import ConfigurationSpace
 
 from metahpo import __version__
+from metahpo.device import device_named
 from metahpo.exceptions import DataError
-from metahpo.learners.mlp.fitting import device_named
 from metahpo.meta_dataset import MetaDataset
 from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.batches import SourceTask, informative, sample_batch

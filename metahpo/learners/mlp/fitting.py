@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metahpo.exceptions import DataError
+from metahpo.device import device_named
 from metahpo.learners.lanes.network import LaneMemory
 from metahpo.learners.lanes.recipe import Lane, Progress, Recipe
 from metahpo.learners.lanes.stacking import train_lanes
@@ -209,24 +209,3 @@ def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
     ]
     output = predict_rows(network, weights, statistics, inputs)
     return output.cpu().numpy()
-
-
-def device_named(name: str) -> torch.device:
-    """Look up a device; "auto" is a GPU where torch sees one.
-
-    Raises
-    ------
-    DataError
-        A name torch does not know, or a GPU where there is none.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DataError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', but is {name!r}.") from error
-    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
-        raise DataError(f"device {name!r} was asked for, but torch sees {torch.cuda.device_count()} GPUs; use 'cpu'.")
-    if device.type not in ("cpu", "cuda"):
-        raise DataError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', but is {name!r}.")
-    return device

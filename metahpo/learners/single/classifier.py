@@ -84,7 +84,7 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         """As :meth:`fit`; where no row is held out, the rows `watched` (X, y) take their place in the history."""
         import torch  # with the first fit, not with the first import
 
-        from metahpo.learners.mlp.fitting import device_named
+        from metahpo.device import device_named
         from metahpo.learners.single.training import Rows, as_index, train_module
 
         start = time.perf_counter()
