@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from metahpo.learners.lanes.account import Account
 from metahpo.learners.lanes.optimiser import Coefficients
@@ -64,11 +66,19 @@ def train_on_cpu(
     kind = np.float64 if dtype == torch.float64 else np.float32
     rows = _rows(pool, kind)
     order = sorted(range(len(lanes)), key=lambda i: -_seconds(lanes[i]))
-    work = Parallel(n_jobs=min(n_jobs, len(lanes)), prefer="threads")(
-        delayed(_train)(lanes[i], pool, rows, kind) for i in order
-    )
+    with _libraries().limit(
+        limits=1, user_api="blas"
+    ):  # a product is too small to be shared, and lanes share the cores
+        work = Parallel(n_jobs=min(n_jobs, len(lanes)), prefer="threads")(
+            delayed(_train)(lanes[i], pool, rows, kind) for i in order
+        )
     outcomes = dict(zip(order, work, strict=True))
     return [outcomes[i] for i in range(len(lanes))]
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # finding them takes milliseconds
 
 
 def _seconds(lane: Lane) -> float:
