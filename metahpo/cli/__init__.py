@@ -149,7 +149,7 @@ def _train(options: argparse.Namespace) -> None:
 
     folder = release.locate(options.folder)
     md = MetaDataset.load(folder)
-    spaces = options.spaces or [*md.spaces, "all"]
+    spaces = options.spaces or [*md.spaces, *(["all"] if len(md.spaces) > 1 else [])]
     settings = TrainingSettings(
         validation_share=options.validation_share, patience=options.patience, device=options.device
     )

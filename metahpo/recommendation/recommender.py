@@ -139,6 +139,7 @@ class Recommender:
         if task.kind != self.kind:
             raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
         check_modality(self.meta_dataset, task)
+        learner = self._meant(learner)
         clock = _Clock()
         surrogate = self.surrogate(learner, metric_named(metric, task.kind).name)
         clock.lap("load")
@@ -193,7 +194,11 @@ class Recommender:
             None: all learners together.
         """
         known = None if recommended.novelty > UNFAMILIAR else recommended.meta_features
-        return self.surrogate(learner, recommended.metric).explain(meta_features=known)
+        return self.surrogate(self._meant(learner), recommended.metric).explain(meta_features=known)
+
+    def _meant(self, learner: str | None) -> str | None:
+        """The only learner there is, where none is named."""
+        return self.learners[0] if learner is None and len(self.learners) == 1 else learner
 
     def _candidates(self, learner: str | None) -> tuple[list[Configuration], set[int]]:
         """Recorded configurations, and the indices of library defaults among them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
+from metahpo.learners.registry import learner_named
 from metahpo.meta_dataset import MetaDataset
 from metahpo.recommendation.recommender import Recommender, recommend
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import to_json
 from metahpo.tasks.cache import read_task
-from metahpo.tasks.task import Task
+from metahpo.tasks.task import Task, TaskKind
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,15 @@ def test_recommender__damaged_surrogate(trained: Path, task: Task, tmp_path: Pat
     (tmp_path / "surrogates" / "svm.balanced_accuracy.safetensors").write_bytes(whole[:-100])
     with pytest.raises(ArtefactError):
         Recommender(tmp_path).recommend(task, "svm")
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_experience_with_networks_ships_and_is_found_by_the_learner(kind: TaskKind) -> None:
+    X = np.random.default_rng(0).standard_normal((150, 4))
+    y = X[:, 0] if kind == "regression" else np.where(X[:, 0] > 0.0, "yes", "no")
+    rec = recommend(X, y, learner="mlp", n=3)
+    assert {item.learner for item in rec.items} == {"mlp"}
+    estimator: Any = learner_named("mlp", kind).estimator(rec.items[0].configuration, 0)
+    assert estimator.learning_rate == rec.best["learning_rate"]
+    of_its_own = Recommender(f"networks_{kind}")
+    assert recommend(X, y, n=3, recommender=of_its_own).best == rec.best  # the only learner need not be named
