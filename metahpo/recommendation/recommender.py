@@ -15,7 +15,7 @@ from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.recommendation.experience import check_modality, shipped_name
+from metahpo.recommendation.experience import SHIPPED_APART, check_modality, shipped_name
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.recommendations import Recommendation, Recommendations
@@ -96,8 +96,14 @@ class Recommender:
         ------
         DataError
             None ships for tasks of images or of texts; the message names the commands that make one.
+        UnknownNameError
+            None ships for the learner.
         """
-        return _shipped(shipped_name(kind, modality, learner))
+        found = _shipped(shipped_name(kind, modality, learner))
+        if learner is not None and learner not in found.learners:
+            known = [*found.learners, *SHIPPED_APART]
+            raise UnknownNameError("learner that experience ships with", learner, known, "Record others yourself.")
+        return found
 
     @property
     def kind(self) -> TaskKind:
