@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from metahpo import release
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
-from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.experience import SHIPPED_APART, check_modality, shipped_name
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.recommendations import Recommendation, Recommendations
+from metahpo.recommendation.warm_start import WarmStart
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.joint import split_joint, to_joint
@@ -26,7 +25,6 @@ from metahpo.surrogates.artefact import load_surrogate
 from metahpo.surrogates.cost import CostModel
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import Surrogate
-from metahpo.surrogates.task_cost import TaskCost
 from metahpo.tasks.metric import metric_named
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.task import Modality, Task, TaskKind
@@ -40,30 +38,6 @@ LEVEL = 0.8
 def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
     """File of the surrogate for a space (None: all learners together) and a metric."""
     return folder / SURROGATES / f"{space or 'all'}.{metric}.safetensors"
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """What a search needs to start from experience."""
-
-    surrogate: Surrogate
-    meta_features: Mapping[str, float]
-    initial: list[Configuration]
-    candidates: list[Configuration]
-    cost: TaskCost | None
-
-    def optimizer(self, random_state: int | None = None, *, per_second: bool = False) -> BayesianOptimizer:
-        """Ask-and-tell optimiser that starts from it; `per_second` counts improvement per second."""
-        return BayesianOptimizer(
-            self.surrogate.space,
-            self.surrogate,
-            self.meta_features,
-            self.initial,
-            self.candidates,
-            random_state=random_state,
-            per_second=per_second,
-            cost=self.cost,
-        )
 
 
 class Recommender:
