@@ -36,6 +36,8 @@ class Experience:
         All trials of each task, as those of a new one.
     distances : Tensor of shape (T, T)
         Squared distances of the source functions from what is expected of each task; infinite within a family.
+    functions : SourceFunctions
+        Of all tasks, at any configurations.
     """
 
     tasks: list[SourceTask]

@@ -61,11 +61,8 @@ class Coefficients:
         self._recipes = recipes
         names = [r.optimiser for r in recipes]
         decay, decoupled = np.array([r.weight_decay for r in recipes]), _is(names, "adamw")
-        self._adam, self._rms, self._adagrad = (
-            _is(names, "adam") | decoupled,
-            _is(names, "rmsprop"),
-            _is(names, "adagrad"),
-        )
+        self._adam = _is(names, "adam") | decoupled
+        self._rms, self._adagrad = _is(names, "rmsprop"), _is(names, "adagrad")
         self._heavy = np.array([1.0 - r.momentum if r.optimiser in ("momentum", "nesterov") else 1.0 for r in recipes])
         self._decoupled, self.decay = decay * decoupled, decay * ~decoupled
         self.average = np.where(self._adam, 0.1, self._heavy)

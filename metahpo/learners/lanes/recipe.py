@@ -89,8 +89,8 @@ class Outcome:
         Those of the epoch with the lowest validation loss; without validation rows to stop by, the last ones.
     history : dict of str to list of float
         Per epoch: ``train_loss`` (mean over the epoch's batches, as trained on), ``validation_loss`` (cross-entropy or
-        mean squared error), ``validation_metric`` (accuracy or R2), and ``seconds`` (of the stack, divided by the
-        lanes that trained in it). The validation lists are empty without validation rows.
+        mean squared error), ``validation_metric`` (accuracy or R2), and ``seconds`` (its own; in a stack, its
+        share of the stack's). The validation lists are empty without validation rows.
     best_epoch : int
         Epoch (from 1) of `parameters`.
     last : Progress

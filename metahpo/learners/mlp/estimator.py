@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: a scikit-learn estimator that is a small stack of lanes."""
+"""What the classifier and the regressor share: a scikit-learn estimator whose members are lanes."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def fit_together(
     watched: tuple[Any, Any] | None = None,
     memory_bytes: int | None = None,
 ) -> None:
-    """Fit estimators as lanes of stacked networks; each becomes what it would become alone, but for rounding.
+    """Fit estimators as lanes; each becomes what it would become alone, but for rounding.
 
     Parameters
     ----------

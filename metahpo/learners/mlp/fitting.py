@@ -114,20 +114,16 @@ def share_tables(jobs: Sequence[Job]) -> list[Job]:
     return [replace(job, table=known.setdefault(job.table.fingerprint(), job.table)) for job in jobs]
 
 
-def train_jobs(
-    jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_bytes: int | None = None, n_jobs: int = 1
-) -> None:
+def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_bytes: int | None = None) -> None:
     """Train estimators as lanes and fill in what they have learnt.
 
     Parameters
     ----------
     jobs : sequence of Job
-        On any tables; those of equal numbers of columns and outputs, on one device, share stacks.
+        On any tables; those of equal numbers of columns and outputs, on one device, train together.
     dtype : torch.dtype, default=float32
     memory_bytes : int or None, default=None
         Of the host: see :func:`metahpo.learners.mlp.compiled.training.train_on_cpu`.
-    n_jobs : int, default=1
-        Threads, where training is on the CPU.
     """
     alike: dict[tuple[Any, ...], list[Job]] = defaultdict(list)
     for job in jobs:
@@ -135,10 +131,10 @@ def train_jobs(
         columns = (table.numbers.shape[1], table.codes.shape[1])
         alike[(*columns, job.estimator.n_network_outputs, job.estimator.device)].append(job)
     for group in alike.values():
-        _train(group, dtype, memory_bytes, n_jobs)
+        _train(group, dtype, memory_bytes)
 
 
-def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None, n_jobs: int) -> None:
+def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) -> None:
     start = time.perf_counter()
     tables = list(dict.fromkeys(job.table for job in jobs))
     firsts = dict(zip(tables, np.cumsum([0, *(len(t.target) for t in tables)]).tolist(), strict=False))
@@ -166,7 +162,7 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None, n_
             for member in range(job.estimator.members)
         ]
     if device.type == "cpu":
-        outcomes = train_on_cpu(lanes, pool, dtype, memory_bytes, n_jobs)
+        outcomes = train_on_cpu(lanes, pool, dtype, memory_bytes)
     else:
         outcomes = train_lanes(lanes, pool, StackedMLP, dtype, order=lane_order)
     seconds = time.perf_counter() - start

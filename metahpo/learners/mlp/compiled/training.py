@@ -92,8 +92,7 @@ def _rows(pool: Pool, kind: type[np.floating]) -> Rows:
     classes = pool.target.numpy() if pool.classifies else np.zeros(n, dtype=np.int64)
     values = np.zeros((0, 0)) if pool.classifies else pool.target.numpy()
     weight = np.zeros(0) if pool.weight is None else pool.weight.numpy()
-    ready = (np.ascontiguousarray(x, dtype=kind) for x in (numbers, values, weight))
-    numbers, values, weight = ready
+    numbers, values, weight = (np.ascontiguousarray(x, dtype=kind) for x in (numbers, values, weight))
     return Rows(numbers, np.ascontiguousarray(codes), np.ascontiguousarray(classes), values, weight)
 
 
