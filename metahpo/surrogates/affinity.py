@@ -82,18 +82,31 @@ class TaskAffinity:
         query = np.array([_number(meta_features.get(name)) for name in self.names])
         if np.isnan(query).all():
             return np.full(n_tasks, 1.0 / n_tasks)
-        return self._regress(self._between, self._distances(self._rank(query[None]))[:, 0])
+        to_query, mean = self._distances(self._rank(query[None]))[:, 0], np.zeros(n_tasks)
+        for bandwidth in self._bandwidths:
+            kernel = _kernel(self._between, bandwidth) + RIDGE * np.eye(n_tasks)
+            w = np.linalg.solve(kernel, _kernel(to_query, bandwidth))
+            mean += (w + (1.0 - w.sum()) / n_tasks) / len(BANDWIDTHS)
+        return self.trust * mean + (1.0 - self.trust) / n_tasks
 
     def leaving_out(self, families: Sequence[str]) -> Array:
         """Row i: weights for task i, from the tasks of other families; shape (T, T)."""
         if self.trust == 0.0:
             return _equal_weights(families)
         names = np.asarray(families)
+        own = [np.flatnonzero(names == family) for family in np.unique(names)]
         rows = np.zeros_like(self._between)
-        for i, family in enumerate(names):
-            others = np.flatnonzero(names != family)
-            rows[i, others] = self._regress(self._between[np.ix_(others, others)], self._between[others, i])
-        return rows
+        for bandwidth in self._bandwidths:
+            kernel = _kernel(self._between, bandwidth)
+            inverse = np.linalg.inv(kernel + RIDGE * np.eye(len(names)))
+            for left_out in own:
+                # Where A is the inverse for all tasks, that for all but F, times their kernel with F, is -A_F A_FF^-1.
+                w = -np.linalg.solve(inverse[np.ix_(left_out, left_out)], inverse[left_out])
+                w[:, left_out] = 0.0
+                n_others = len(names) - len(left_out)
+                rows[left_out] += w + (1.0 - w.sum(axis=1, keepdims=True)) / n_others
+        mean = self.trust * rows / len(BANDWIDTHS) + (1.0 - self.trust) * _equal_weights(families)
+        return np.where(names[:, None] != names[None], mean, 0.0)
 
     @cached_property
     def _sorted(self) -> list[Array]:
@@ -108,7 +121,7 @@ class TaskAffinity:
     @cached_property
     def _typical(self) -> Array:
         """Mean difference of two source tasks in each meta-feature, shape (p,)."""
-        return np.asarray(np.nanmean(np.abs(self._scores[:, None] - self._scores[None]), axis=(0, 1)))
+        return np.array([np.nanmean(np.abs(column[:, None] - column[None])) for column in self._scores.T])
 
     @cached_property
     def _between(self) -> Array:
@@ -125,20 +138,21 @@ class TaskAffinity:
 
     def _distances(self, scores: Array) -> Array:
         """Distances of the source tasks to others, shape (T, n); an unknown gap counts as that of two random tasks."""
-        gaps = np.abs(self._scores[:, None] - scores[None])
-        return np.asarray(np.where(np.isnan(gaps), self._typical, gaps).mean(axis=2))
+        total = np.zeros((len(self._scores), len(scores)))
+        for source, query, typical in zip(self._scores.T, scores.T, self._typical, strict=True):
+            gap = np.abs(source[:, None] - query[None])  # one meta-feature at a time: of many tasks all do not fit
+            total += np.where(np.isnan(gap), typical, gap)
+        return total / len(self.names)
 
-    def _regress(self, between: Array, to_query: Array) -> Array:
-        """Weights of n tasks from their distances (n, n) and those to the query (n,)."""
-        n = len(between)
-        median = np.median(between[np.triu_indices(n, 1)]) if n > 1 else 1.0
-        mean = np.zeros(n)
-        for factor in BANDWIDTHS:
-            bandwidth = max(factor * float(median), 1e-9)
-            kernel = np.exp(-0.5 * np.square(between / bandwidth))
-            w = np.linalg.solve(kernel + RIDGE * np.eye(n), np.exp(-0.5 * np.square(to_query / bandwidth)))
-            mean += (w + (1.0 - w.sum()) / n) / len(BANDWIDTHS)
-        return self.trust * mean + (1.0 - self.trust) / n
+    @cached_property
+    def _bandwidths(self) -> list[float]:
+        """The bandwidths h."""
+        median = float(np.median(self._between[np.triu_indices(len(self.values), 1)])) if len(self.values) > 1 else 1.0
+        return [max(factor * median, 1e-9) for factor in BANDWIDTHS]
+
+
+def _kernel(distances: Array, bandwidth: float) -> Array:
+    return np.asarray(np.exp(-0.5 * np.square(distances / bandwidth)))
 
 
 def _equal_weights(families: Sequence[str]) -> Array:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor
 from metahpo.surrogates.score import failed_as_worse, normal_scores
 from metahpo.task_table import TaskTable
 
+#: Trials that are learnt from a task; what more of them would add to a few hundred reference configurations is little.
+MAX_TRIALS = 5000
 #: Share of the distinct configurations that is hidden, and the fewest trials a task must show.
 HIDDEN_SHARE, MIN_SHOWN = 0.25, 2
 
@@ -28,18 +31,34 @@ class SourceTask:
 
     @classmethod
     def from_table(cls, table: TaskTable) -> SourceTask:
-        """Read an informative table."""
-        return cls(
+        """Read an informative table; of more than `MAX_TRIALS` trials, as many by chance, and always the same."""
+        task = cls(
             table.task,
             table.family,
             torch.tensor(table.X),
             torch.tensor(failed_as_worse(table.loss, typical_spread=0.0)),
             torch.tensor(normal_scores(table.loss)),
         )
+        if len(table.loss) <= MAX_TRIALS:
+            return task
+        drawn = torch.randperm(len(table.loss), generator=torch.Generator().manual_seed(0))[:MAX_TRIALS]
+        return task.rows(drawn)
 
     def rows(self, index: Tensor | slice) -> SourceTask:
         """The task with some of its trials."""
         return replace(self, X=self.X[index], loss=self.loss[index], z=self.z[index])
+
+
+def representative(tables: Sequence[TaskTable], n: int, rng: np.random.Generator) -> list[TaskTable]:
+    """At most `n` tables, by chance, in their order: of as many families as can be, and of each about as many."""
+    if len(tables) <= n:
+        return list(tables)
+    seen: Counter[str] = Counter()
+    rank = np.zeros(len(tables))
+    for i in rng.permutation(len(tables)):
+        rank[i] = seen[tables[i].family] + rng.random()
+        seen[tables[i].family] += 1
+    return [tables[i] for i in np.sort(np.argsort(rank)[:n])]
 
 
 def informative(tables: Iterable[TaskTable]) -> list[TaskTable]:

@@ -15,9 +15,9 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
-from metahpo.surrogates.batches import SourceTask
+from metahpo.surrogates.experience import NewTask
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.transfer import Described, Hypotheses, Mixture, Prediction
+from metahpo.surrogates.transfer import Hypotheses, Mixture, Prediction
 
 #: Numbers of trials for which the sharpness is learnt; in between, it is interpolated in log(1 + n).
 TRIAL_COUNTS = (0, 5, 20)
@@ -32,34 +32,19 @@ def sharpness_at(n_trials: int, sharpness: Sequence[float]) -> float:
     return float(np.exp(np.interp(np.log1p(n_trials), np.log1p(TRIAL_COUNTS), np.log(sharpness))))
 
 
-def learn_sharpness(
-    mixture: Mixture,
-    tasks: Sequence[SourceTask],
-    described: Sequence[Described],
-    log_prior: Tensor,
-    generator: torch.Generator,
-) -> tuple[float, ...]:
-    """Sharpness for `TRIAL_COUNTS`, from tasks of which neither they nor their families are among the hypotheses.
-
-    Parameters
-    ----------
-    mixture : Mixture
-    tasks : sequence of SourceTask
-    described : sequence of Described
-        All trials of each task, described by the functions of tasks of other families.
-    log_prior : Tensor of shape (n_tasks, J, T)
-    generator : torch.Generator
-    """
+def learn_sharpness(mixture: Mixture, tasks: Sequence[NewTask], generator: torch.Generator) -> tuple[float, ...]:
+    """Sharpness for `TRIAL_COUNTS`, from tasks of which neither they nor their families are among the hypotheses."""
     sharpness = []
     for n in TRIAL_COUNTS:
         transforms = []
-        for task, trials, prior in zip(tasks, described, log_prior, strict=True):
-            if len(task.z) < 2 * n or len(task.z) < 2:
+        for new in tasks:
+            z = new.task.z
+            if len(z) < 2 * n or len(z) < 2:
                 continue
-            order = torch.randperm(len(task.z), generator=generator)
+            order = torch.randperm(len(z), generator=generator)
             seen, unseen = order[:n], order[n : n + MAX_PREDICTED]
-            weights, prediction = predict_unseen(mixture, trials, task, prior, seen, unseen)
-            gap = (task.z[unseen] - prediction.mean) / prediction.variance.sqrt()
+            weights, prediction = predict_unseen(mixture, new, seen, unseen)
+            gap = (z[unseen] - prediction.mean) / prediction.variance.sqrt()
             transforms.append(np.asarray(weights.numpy() @ ndtr(gap.numpy())))
         variance = float(np.concatenate(transforms).var()) if transforms else 1.0 / 12.0
         # Beta(a, a) has variance 1 / (4 (2 a + 1)): 1 / 12 for the uniform, a = 1.
@@ -67,17 +52,16 @@ def learn_sharpness(
     return tuple(sharpness)
 
 
-def predict_unseen(
-    mixture: Mixture, trials: Described, task: SourceTask, log_weights: Tensor, seen: Tensor, unseen: Tensor
-) -> tuple[Tensor, Prediction]:
+def predict_unseen(mixture: Mixture, new: NewTask, seen: Tensor, unseen: Tensor) -> tuple[Tensor, Prediction]:
     """Weights (S,) and predictions of the heaviest hypotheses for the unseen scores of one task, given losses seen."""
-    at = trials.rows(unseen)
+    log_weights, at = mixture.regimes.log_prior(new.distances), new.described(unseen)
     if len(seen) == 0:
         chosen = Hypotheses.heaviest(log_weights)
         prediction = mixture.predict_first(at, chosen)
     else:
-        given = mixture.condition(trials.rows(seen), Losses.standardise(task.loss[seen]))
+        trials = new.described(seen)
+        given = mixture.condition(trials, Losses.standardise(new.task.loss[seen]))
         log_weights = log_weights + given.log_evidence
         chosen = Hypotheses.heaviest(log_weights)
-        prediction = mixture.predict(trials.rows(seen), given, at, chosen)
+        prediction = mixture.predict(trials, given, at, chosen)
     return torch.softmax(log_weights[chosen], 0), prediction

@@ -21,31 +21,52 @@ from metahpo.task_table import TaskTable
 
 
 @dataclass(frozen=True, eq=False)
+class NewTask:
+    """A task seen as a new one: weights alpha (T,) of the function expected of it, and which source tasks are known.
+
+    Attributes
+    ----------
+    task : SourceTask
+        Its trials.
+    alpha, distances : Tensor of shape (T,)
+        Weights of the function expected of it, and squared distances of the source functions from that.
+    known : Tensor of shape (T,) or None
+        Which of the source tasks are; None: all of them.
+    functions : SourceFunctions
+    """
+
+    task: SourceTask
+    alpha: Tensor
+    distances: Tensor
+    known: Tensor | None
+    functions: SourceFunctions
+
+    def described(self, rows: Tensor) -> Described:
+        """Some of its trials, by the source functions; computed when asked for, since all do not fit into memory."""
+        return describe(self.functions.computed(self.task.X[rows]), self.alpha, self.known)
+
+
+@dataclass(frozen=True, eq=False)
 class Experience:
     """T source tasks under one kernel.
 
     Attributes
     ----------
-    tasks : list of SourceTask
+    as_new : list of NewTask
+        Each of them as a new one: none of its family is known.
     reference : Tensor of shape (R, d)
         Reference configurations.
     weights : Tensor of shape (R, T)
         Weights of the source functions.
     affinity : TaskAffinity
-    described : list of Described
-        All trials of each task, as those of a new one.
-    distances : Tensor of shape (T, T)
-        Squared distances of the source functions from what is expected of each task; infinite within a family.
     functions : SourceFunctions
         Of all tasks, at any configurations.
     """
 
-    tasks: list[SourceTask]
+    as_new: list[NewTask]
     reference: Tensor
     weights: Tensor
     affinity: TaskAffinity
-    described: list[Described]
-    distances: Tensor
     functions: SourceFunctions
 
     @classmethod
@@ -54,19 +75,19 @@ class Experience:
     ) -> Experience:
         """In closed form, from informative tables."""
         tasks = [SourceTask.from_table(t) for t in tables]
-        Z = torch.tensor(reference_configurations([t.X for t in tables], n_reference, rng))
+        Z = torch.tensor(reference_configurations([t.X.numpy() for t in tasks], n_reference, rng))
         W = source_weights(kernel, Z, tasks)
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
         functions = SourceFunctions(kernel, Z, W)
         affinity = TaskAffinity.learn([t.meta_features for t in tables], families, functions.at_reference.numpy())
-        strangers = torch.tensor([[a != b for b in families] for a in families])
+        strangers = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
         alpha = torch.from_numpy(affinity.leaving_out(families))
-        described = [describe(functions.at(t.X.numpy()), alpha[i], strangers[i]) for i, t in enumerate(tasks)]
         distances = squared_distances(functions.at_reference, alpha, strangers)
-        return cls(tasks, Z, W, affinity, described, distances, functions)
+        as_new = [NewTask(t, alpha[i], distances[i], strangers[i], functions) for i, t in enumerate(tasks)]
+        return cls(as_new, Z, W, affinity, functions)
 
-    def describe(self, table: TaskTable) -> tuple[Described, Tensor]:
-        """Trials of a task that is none of the source tasks, and the distances (T,) from what is expected of it."""
+    def stranger(self, table: TaskTable) -> NewTask:
+        """A task that is none of the source tasks."""
         alpha = torch.from_numpy(self.affinity.weights(table.meta_features))
         distances = squared_distances(self.functions.at_reference, alpha)
-        return describe(self.functions.at(table.X), alpha), distances
+        return NewTask(SourceTask.from_table(table), alpha, distances, None, self.functions)

@@ -94,18 +94,23 @@ class SourceFunctions:
         self._index: dict[bytes, int] = {}
         self._remembered: tuple[Tensor, ...] = ()
 
-    def at(self, rows: NDArray[np.float64]) -> SourceValues:
+    def computed(self, rows: Tensor) -> SourceValues:
         """Places of rows (n, d), source functions there (n, T), and what was recorded around (n, R)."""
+        place = self._kernel.locate(rows)
+        K_xZ = self._kernel(place, self._reference)
+        recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
+        return SourceValues(place, K_xZ @ self._weights, recorded)
+
+    def at(self, rows: NDArray[np.float64]) -> SourceValues:
+        """The same, remembered; to the last bit it depends on the rows that were asked about together."""
         keys = [row.tobytes() for row in rows]
         new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
         if len(self._index) + len(new) > REMEMBERED_ROWS:
             self._index.clear()
             new = list({key: i for i, key in enumerate(keys)}.values())
         if new:
-            place = self._kernel.locate(torch.from_numpy(rows[new]))
-            K_xZ = self._kernel(place, self._reference)
-            recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
-            found = place.deep, place.plain, K_xZ @ self._weights, recorded
+            place, values, recorded = self.computed(torch.from_numpy(rows[new]))
+            found = place.deep, place.plain, values, recorded
             before = self._remembered if self._index else tuple(part[:0] for part in found)
             first = len(self._index)
             self._remembered = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))

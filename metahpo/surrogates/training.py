@@ -27,10 +27,10 @@ from metahpo.device import device_named
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.space.encoding import unit_cube_space
-from metahpo.surrogates.batches import SourceTask, informative, sample_batch
+from metahpo.surrogates.batches import SourceTask, informative, representative, sample_batch
 from metahpo.surrogates.calibration import learn_sharpness
 from metahpo.surrogates.course import Course, Descent, Score
-from metahpo.surrogates.experience import Experience
+from metahpo.surrogates.experience import Experience, NewTask
 from metahpo.surrogates.kernel_learning import KernelSettings, choose_features, learn_kernel
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
@@ -47,6 +47,8 @@ class TrainingSettings(KernelSettings):
 
     n_reference: int = 300
     """Reference configurations of the source functions, at most."""
+    n_sources: int = 1000
+    """Source tasks of the mixture, at most; the kernel is learnt from all tasks."""
     regime_steps: int = 150
     """Steps of the optimiser for the regimes of the mixture."""
     regime_rate: float = 0.05
@@ -146,14 +148,15 @@ def train_on_tables(
     kernel = learn_kernel(tasks, features, settings, generator, course, "kernel", score_of_kernel)
 
     # From here on, each task is seen as a new one: described by the functions of tasks of other families only.
-    experience = Experience.of(kernel, known, settings.n_reference, rng)
-    described = [experience.describe(table) for table in away]
-    score_of_regimes = partial(held_out.score_of_regimes, kernel, described) if held_out else None
-    regimes = learn_regimes(kernel, experience, settings, generator, course, score_of_regimes)
+    sources = representative(known, settings.n_sources, rng)
+    experience = Experience.of(kernel, sources, settings.n_reference, rng)
+    strangers = [experience.stranger(table) for table in away]
+    score_of_regimes = partial(held_out.score_of_regimes, kernel, strangers) if held_out else None
+    regimes = learn_regimes(kernel, experience.as_new, settings, generator, course, score_of_regimes)
     if away:
-        experience = Experience.of(kernel, usable, settings.n_reference, rng)
-    mixture, log_prior = Mixture(kernel, regimes), regimes.log_prior(experience.distances)
-    sharpness = learn_sharpness(mixture, experience.tasks, experience.described, log_prior, generator)
+        sources = representative(usable, settings.n_sources, rng)
+        experience = Experience.of(kernel, sources, settings.n_reference, rng)
+    sharpness = learn_sharpness(Mixture(kernel, regimes), experience.as_new, generator)
 
     return MetaLearnedSurrogate(
         space or unit_cube_space(experience.reference.shape[1]),
@@ -166,8 +169,8 @@ def train_on_tables(
         Provenance(
             space_name=space_name,
             metric=metric,
-            tasks=tuple(t.task for t in usable),
-            families=tuple(t.family for t in usable),
+            tasks=tuple(t.task for t in sources),
+            families=tuple(t.family for t in sources),
             meta_dataset=meta_dataset,
             random_state=random_state,
             settings=asdict(settings),
@@ -177,7 +180,7 @@ def train_on_tables(
 
 def learn_regimes(
     kernel: DeepKernel,
-    experience: Experience,
+    tasks: Sequence[NewTask],
     settings: TrainingSettings,
     generator: torch.Generator,
     course: Course,
@@ -189,9 +192,9 @@ def learn_regimes(
     their scores, which are to be predicted.
     """
     device = device_named(settings.device)
-    tasks, described = experience.tasks, experience.described
+    records = [new.task for new in tasks]
     regimes = Regimes().double()
-    log_spreads = torch.stack([t.loss.std() for t in tasks]).log()
+    log_spreads = torch.stack([record.loss.std() for record in records]).log()
     regimes.log_spread = torch.stack([log_spreads.mean(), log_spreads.std()])
     regimes.leave_out(settings.without)
     mixture = Mixture(copy.deepcopy(kernel).to(device), regimes.to(device))
@@ -200,10 +203,10 @@ def learn_regimes(
     descent = Descent(regimes, optimizer, schedule, generator)
     for _ in course.steps("regimes", settings.regime_steps, descent, score and partial(score, regimes)):
         n = int(torch.randint(2, settings.batch_trials + 1, (1,), generator=generator))
-        batch = sample_batch(tasks, settings.batch_tasks, n, generator, greed=1.0).to(device)
-        trials = stack([described[i].rows(rows) for i, rows in zip(batch.tasks.tolist(), batch.rows, strict=True)])
-        trials = trials.to(device)
-        log_prior = regimes.log_prior(experience.distances[batch.tasks].to(device))
+        batch = sample_batch(records, settings.batch_tasks, n, generator, greed=1.0).to(device)
+        drawn = [tasks[i] for i in batch.tasks.tolist()]
+        trials = stack([new.described(rows) for new, rows in zip(drawn, batch.rows, strict=True)]).to(device)
+        log_prior = regimes.log_prior(torch.stack([new.distances for new in drawn]).to(device))
         views = (
             mixture.condition(trials, Losses.standardise(batch.loss)).log_evidence,
             mixture.log_density(trials, batch.z),

@@ -49,11 +49,6 @@ class Described:
     deviations: Tensor
     recorded: Tensor
 
-    def rows(self, index: Tensor) -> Described:
-        """Some of the configurations of one task."""
-        place = Located(self.place.deep[index], self.place.plain[index])
-        return Described(place, self.mean[index], self.deviations[index], self.recorded[index])
-
     def to(self, device: torch.device) -> Described:
         """The same on a device."""
         place = Located(self.place.deep.to(device), self.place.plain.to(device))
@@ -84,7 +79,9 @@ def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> 
 
     `alpha` (B, T) are the weights of the expected function; where `known` (B, T) is False, the distance is infinite.
     """
-    squared = (M - (alpha @ M.T)[..., None]).square().mean(-2)
+    expected, n = alpha @ M.T, len(M)  # all differences at once would be B R T numbers
+    squared = M.square().mean(0) - 2.0 * (expected @ M) / n + expected.square().mean(-1, keepdim=True)
+    squared = squared.clamp_min(0.0)
     known = torch.ones_like(squared, dtype=torch.bool) if known is None else known
     typical = (squared * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True)
     # A single task is itself what is expected: its distance is zero, and so is the typical one.

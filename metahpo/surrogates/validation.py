@@ -19,10 +19,11 @@ from metahpo.exceptions import DataError
 from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.calibration import MAX_PREDICTED, TRIAL_COUNTS, predict_unseen
 from metahpo.surrogates.course import Score
+from metahpo.surrogates.experience import NewTask
 from metahpo.surrogates.kernel_learning import predictive_density
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.regimes import Regimes
-from metahpo.surrogates.transfer import Described, Mixture
+from metahpo.surrogates.transfer import Mixture
 from metahpo.task_families import family_split
 from metahpo.task_table import TaskTable
 
@@ -75,26 +76,14 @@ class HeldOut:
 
         return self._score(log_density)
 
-    def score_of_regimes(
-        self, kernel: DeepKernel, described: Sequence[tuple[Described, Tensor]], regimes: Regimes
-    ) -> Score:
-        """Of the mixture, conditioned on the losses of the trials shown.
-
-        Parameters
-        ----------
-        kernel : DeepKernel
-        described : sequence of pairs
-            Of each task, as :meth:`metahpo.surrogates.experience.Experience.describe` gives them.
-        regimes : Regimes
-        """
+    def score_of_regimes(self, kernel: DeepKernel, as_new: Sequence[NewTask], regimes: Regimes) -> Score:
+        """Of the mixture, conditioned on the losses of the trials shown; `as_new` are the tasks held out."""
         learnt = copy.deepcopy(regimes).cpu().requires_grad_(False)
         mixture = Mixture(kernel, learnt)
 
         def log_density(i: int, seen: Tensor, unseen: Tensor) -> float:
-            trials, distances = described[i]
-            log_prior = learnt.log_prior(distances)
-            weights, prediction = predict_unseen(mixture, trials, self._tasks[i], log_prior, seen, unseen)
-            gap = (self._tasks[i].z[unseen] - prediction.mean).square() / prediction.variance
+            weights, prediction = predict_unseen(mixture, as_new[i], seen, unseen)
+            gap = (as_new[i].task.z[unseen] - prediction.mean).square() / prediction.variance
             parts = weights.log()[:, None] - 0.5 * (gap + prediction.variance.log()) - HALF_LOG_2PI
             return float(torch.logsumexp(parts, 0).mean())
 

@@ -83,6 +83,24 @@ def test_a_family_is_left_out_whole() -> None:
     np.testing.assert_allclose(rows.sum(axis=1), 1)
 
 
+def test_leaving_out_is_learning_from_the_others() -> None:
+    rng = np.random.default_rng(5)
+    where, families = rng.random(9), list("aabbbcdde")
+    features: list[dict[str, float] | None] = [{"w": float(w), "noise": float(rng.random())} for w in where]
+    learnt = TaskAffinity.learn(features, families, functions_of(where))
+    assert learnt.trust > 0.1
+    rows = learnt.leaving_out(families)
+    between, n_others = learnt._between, np.array([len(families) - families.count(family) for family in families])
+    for i, family in enumerate(families):
+        others = np.array([other != family for other in families])
+        mean = np.zeros(others.sum())
+        for h in learnt._bandwidths:
+            kernel = np.exp(-0.5 * np.square(between / h))
+            w = np.linalg.solve(kernel[np.ix_(others, others)] + np.eye(others.sum()), kernel[others, i])
+            mean += (w + (1 - w.sum()) / n_others[i]) / 3
+        np.testing.assert_allclose(rows[i, others], learnt.trust * mean + (1 - learnt.trust) / n_others[i])
+
+
 def test_tasks_that_all_agree_leave_nothing_for_likeness_to_tell() -> None:
     features: list[dict[str, float] | None] = [{"size": float(i)} for i in range(4)]
     learnt = TaskAffinity.learn(features, ["a", "b", "c", "d"], np.ones((50, 4)))
