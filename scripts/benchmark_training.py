@@ -1,4 +1,4 @@
-"""How long a surrogate takes to learn, how much memory, and how long a suggestion takes then, by the size of experience.
+"""What a surrogate takes to learn (seconds, memory), and a suggestion then, by the size of the experience.
 
 Synthetic tasks, each a valley at a place of its own in the unit cube and each with configurations of its own, from 8
 tasks to 10,000, from 10 configurations a task to 100,000, from 1 column to 100. Every size runs in a fresh process.

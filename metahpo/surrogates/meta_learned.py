@@ -117,7 +117,7 @@ class MetaLearnedSurrogate:
         """Tasks it has learnt from."""
         return self.provenance.tasks
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def posterior(
         self,
         configurations: Configurations,
@@ -150,7 +150,7 @@ class MetaLearnedSurrogate:
             sharpness=sharpness_at(n_trials, self.sharpness),
         )
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
@@ -242,7 +242,7 @@ class MetaLearnedSurrogate:
             )
         typical = float(self.regimes.log_spread[0].exp())
         filled = torch.from_numpy(failed_as_worse(losses, typical))
-        return describe(self._functions.at(rows), alpha), Losses.standardise(filled)
+        return describe(self._functions.at(rows), alpha).to(torch.float64), Losses.standardise(filled)
 
     def _rows(self, configurations: Configurations) -> NDArray[np.float64]:
         if not isinstance(configurations, np.ndarray):

@@ -102,15 +102,15 @@ class SourceFunctions:
         return SourceValues(place, K_xZ @ self._weights, recorded)
 
     def at(self, rows: NDArray[np.float64]) -> SourceValues:
-        """The same, remembered; to the last bit it depends on the rows that were asked about together."""
-        keys = [row.tobytes() for row in rows]
+        """The same in single precision, remembered."""
+        keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0].tolist()
         new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
         if len(self._index) + len(new) > REMEMBERED_ROWS:
             self._index.clear()
             new = list({key: i for i, key in enumerate(keys)}.values())
         if new:
             place, values, recorded = self.computed(torch.from_numpy(rows[new]))
-            found = place.deep, place.plain, values, recorded
+            found = tuple(part.float() for part in (place.deep, place.plain, values, recorded))
             before = self._remembered if self._index else tuple(part[:0] for part in found)
             first = len(self._index)
             self._remembered = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))

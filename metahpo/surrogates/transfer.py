@@ -49,20 +49,15 @@ class Described:
     deviations: Tensor
     recorded: Tensor
 
-    def to(self, device: torch.device) -> Described:
-        """The same on a device."""
-        place = Located(self.place.deep.to(device), self.place.plain.to(device))
-        return Described(place, self.mean.to(device), self.deviations.to(device), self.recorded.to(device))
-
-    def single(self) -> Described:
-        """The same in single precision."""
-        place = Located(self.place.deep.float(), self.place.plain.float())
-        return Described(place, self.mean.float(), self.deviations.float(), self.recorded.float())
+    def to(self, to: torch.device | torch.dtype) -> Described:
+        """The same on a device, or in a precision."""
+        place = Located(self.place.deep.to(to), self.place.plain.to(to))
+        return Described(place, self.mean.to(to), self.deviations.to(to), self.recorded.to(to))
 
 
 def describe(at: SourceValues, alpha: Tensor, known: Tensor | None = None) -> Described:
     """Split the source functions of one task by weights alpha (T,); `known` (T,) leaves tasks out where False."""
-    mean = at.values @ alpha[:, None]
+    mean = at.values @ alpha[:, None].to(at.values.dtype)
     deviations = at.values - mean
     return Described(at.place, mean, deviations if known is None else deviations * known, at.recorded)
 
@@ -232,8 +227,8 @@ class Mixture:
         """What hypotheses say of `at`, (m) without leading dimensions, after the `trials` they were conditioned on."""
         j, t, r = chosen.regimes, chosen.tasks, self.regimes
         # S m numbers, and n m a regime: single precision loses far less than the noise of a trial.
-        at = at.single()
-        Q = torch.linalg.solve_triangular(given.factor.float(), self.covariances(trials.single(), at), upper=False)
+        trials, at = trials.to(torch.float32), at.to(torch.float32)
+        Q = torch.linalg.solve_triangular(given.factor.float(), self.covariances(trials, at), upper=False)
         columns = torch.cat([given.deviations, given.residual, given.one], dim=-1).float()
         T, d, explained = given.deviations.shape[-1], at.deviations.T[t], columns.transpose(-1, -2) @ Q
         ahead = d - explained[j, t]

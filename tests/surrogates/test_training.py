@@ -10,7 +10,7 @@ import torch
 
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
-from metahpo.surrogates.batches import SourceTask, sample_batch
+from metahpo.surrogates.batches import MAX_TRIALS, SourceTask, representative, sample_batch
 from metahpo.surrogates.kernels import DeepKernel, FeatureMap
 from metahpo.surrogates.sources import reference_configurations, source_weights
 from metahpo.surrogates.training import train_on_tables, train_surrogate
@@ -101,6 +101,30 @@ def test_a_meta_dataset_is_learnt_from_by_space_and_metric() -> None:
         train_surrogate(md, "sphere", settings=TINY)
     with pytest.raises(UnknownNameError, match="y"):
         train_surrogate(md, "plane", metric="accuracy", settings=TINY)
+
+
+def test_of_many_tasks_the_mixture_takes_some_of_every_family() -> None:
+    tables = [replace(t, family=f"family {i // 4}") for i, t in enumerate(world(12))]
+    surrogate = train_on_tables(tables, settings=replace(TINY, n_sources=6))
+    assert len(surrogate.task_names) == 6
+    families = surrogate.provenance.families
+    assert {family: families.count(family) for family in families} == {f"family {i}": 2 for i in range(3)}
+    assert np.isfinite(surrogate.posterior(tables[0].X, (tables[0].X[:4], tables[0].loss[:4])).mean).all()
+
+
+def test_few_tables_represent_themselves() -> None:
+    tables = world(4)
+    assert representative(tables, 4, np.random.default_rng(0)) == tables
+
+
+def test_of_a_long_table_some_trials_are_learnt_from_and_their_scores_are_those_among_all() -> None:
+    rng = np.random.default_rng(0)
+    loss = np.arange(2.0 * MAX_TRIALS)
+    task = SourceTask.from_table(TaskTable("long", "long", rng.random((len(loss), 2)), loss, None))
+    assert task.X.shape == (MAX_TRIALS, 2)
+    assert len(task.loss.unique()) == MAX_TRIALS
+    among_all = torch.special.ndtri((task.loss + 0.5) / len(loss))
+    torch.testing.assert_close(task.z, among_all)
 
 
 def test_source_functions_follow_their_records_where_the_design_is_shared() -> None:
