@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, logsumexp, ndtr
 
-from metahpo.surrogates.posterior import Posterior
+from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
 
 Array = NDArray[np.float64]
 
-#: log sqrt(2 pi), and sqrt(pi / 2).
-LOG_SQRT_2PI = 0.5 * np.log(2.0 * np.pi)
 SQRT_HALF_PI = np.sqrt(0.5 * np.pi)
 #: An improvement below it may be made up of parts that underflow.
 UNDERFLOWS_BELOW = 1e-200

@@ -8,6 +8,7 @@ its task, so that 0 is the median configuration and lower is better, on every ta
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from scipy.special import betainc, betaincinv, ndtr
 
 Array = NDArray[np.float64]
 
+#: What makes a normal density integrate to one: log sqrt(2 pi).
+LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 #: Halvings of the bracket around a quantile: from a width of some tens of standard deviations to below 1e-9.
 BISECTIONS = 40
 

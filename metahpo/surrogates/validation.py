@@ -22,12 +22,11 @@ from metahpo.surrogates.course import Score
 from metahpo.surrogates.experience import NewTask
 from metahpo.surrogates.kernel_learning import predictive_density
 from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.posterior import LOG_SQRT_2PI
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.transfer import Mixture
 from metahpo.task_families import family_split
 from metahpo.task_table import TaskTable
-
-HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def set_aside(tables: Sequence[TaskTable], share: float, random_state: int) -> tuple[list[TaskTable], list[TaskTable]]:
@@ -72,7 +71,7 @@ class HeldOut:
 
         def log_density(i: int, seen: Tensor, unseen: Tensor) -> float:
             task = self._tasks[i]
-            return predictive_density(learnt, [task.rows(seen)], [task.rows(unseen)]) - HALF_LOG_2PI
+            return predictive_density(learnt, [task.rows(seen)], [task.rows(unseen)]) - LOG_SQRT_2PI
 
         return self._score(log_density)
 
@@ -84,7 +83,7 @@ class HeldOut:
         def log_density(i: int, seen: Tensor, unseen: Tensor) -> float:
             weights, prediction = predict_unseen(mixture, as_new[i], seen, unseen)
             gap = (as_new[i].task.z[unseen] - prediction.mean).square() / prediction.variance
-            parts = weights.log()[:, None] - 0.5 * (gap + prediction.variance.log()) - HALF_LOG_2PI
+            parts = weights.log()[:, None] - 0.5 * (gap + prediction.variance.log()) - LOG_SQRT_2PI
             return float(torch.logsumexp(parts, 0).mean())
 
         return self._score(log_density)

@@ -83,12 +83,13 @@ def train_stack(
         In the order of `lanes`. Whatever the stack, a lane of given seed has the same outcome up to rounding: in
         float64 and before chaos grows (some ten epochs) to a relative 1e-9.
     """
-    accounts = [Account(lane) for lane in lanes]
+    accounts = [Account(lane.recipe, len(lane.validation) > 0, lane.stops) for lane in lanes]
     outcomes: dict[int, Outcome] = {}
     running = list(range(len(lanes)))
     progress: dict[int, tuple[Progress, Progress]] = {}
     while running:
-        stack = _Stack([accounts[i] for i in running], [progress.get(i) for i in running], pool, make_network, dtype)
+        alive = [(lanes[i], accounts[i], progress.get(i)) for i in running]
+        stack = _Stack(alive, pool, make_network, dtype)
         stack.train_until_a_share_is_done()
         for k, i in enumerate(running):
             if k in stack.outcomes:
@@ -104,15 +105,14 @@ class _Stack:
 
     def __init__(
         self,
-        accounts: Sequence[Account],
-        progress: Sequence[tuple[Progress, Progress] | None],
+        alive: Sequence[tuple[Lane, Account, tuple[Progress, Progress] | None]],
         pool: Pool,
         make_network: MakeNetwork,
         dtype: torch.dtype,
     ) -> None:
-        self.accounts, self.pool = accounts, pool
+        lanes, self.accounts, progress = zip(*alive, strict=True)
+        self.pool = pool
         self.outcomes: dict[int, Outcome] = {}
-        lanes = [account.lane for account in accounts]
         device = pool.target.device
         self.network = make_network([lane.shape for lane in lanes], dtype, device)
         self.n_steps, _ = lanes[0].steps_and_batch

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metahpo.learners.lanes.account import Account
 from metahpo.learners.lanes.recipe import LaneStatus, Recipe
 from metahpo.learners.lanes.schedule import factors
 
@@ -82,14 +83,10 @@ def train_module(
     n = len(rows.target)
     n_steps = -(-n // recipe.batch_size)
     draw = torch.Generator().manual_seed(recipe.seed)
-    history: dict[str, list[float]] = {
-        name: [] for name in ("train_loss", "validation_loss", "validation_metric", "seconds")
-    }
-    best_loss, best_epoch, best_state = np.inf, 0, copy.deepcopy(module.state_dict())
-    status = LaneStatus.FINISHED
-    for epoch in range(1, recipe.epochs + 1):
+    account, best = Account(recipe, held_out is not None, stops), copy.deepcopy(module.state_dict())
+    while account.status is None:
         start = time.perf_counter()
-        progress = (epoch - 1 + np.arange(n_steps) / n_steps) / recipe.epochs
+        progress = (account.epochs + np.arange(n_steps) / n_steps) / recipe.epochs
         rates = recipe.learning_rate * factors(recipe.schedule, progress)
         order = torch.randperm(n, generator=draw).to(rows.target.device)
         module.train()
@@ -111,25 +108,15 @@ def train_module(
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
-        history["train_loss"].append(total)
-        judged = -float(epoch)
+        loss_there, metric = np.nan, np.nan
         if held_out is not None:
             logits = outputs(module, held_out.inputs)
-            held_out_loss = mean_loss(logits, held_out.target, held_out.weight, 0.0).item()
-            history["validation_loss"].append(held_out_loss)
-            history["validation_metric"].append((logits.argmax(1) == held_out.target).double().mean().item())
-            judged = held_out_loss if stops else judged
-        history["seconds"].append(time.perf_counter() - start)
-        if not np.isfinite([total, *history["validation_loss"][-1:]]).all():
-            status = LaneStatus.DIVERGED
-            break
-        if judged < best_loss:
-            best_loss, best_epoch, best_state = judged, epoch, copy.deepcopy(module.state_dict())
-        elif epoch - best_epoch >= recipe.patience:
-            status = LaneStatus.STOPPED
-            break
-    module.load_state_dict(best_state)
-    return Trained(status, best_epoch, history)
+            loss_there = mean_loss(logits, held_out.target, held_out.weight, 0.0).item()
+            metric = (logits.argmax(1) == held_out.target).double().mean().item()
+        if account.note(total, loss_there, metric, time.perf_counter() - start):
+            best = copy.deepcopy(module.state_dict())
+    module.load_state_dict(best)
+    return Trained(account.status, account.best_epoch, account.history)
 
 
 def mean_loss(logits: Tensor, target: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:

@@ -97,7 +97,8 @@ def _rows(pool: Pool, kind: type[np.floating]) -> Rows:
 
 
 def _train(lane: Lane, pool: Pool, rows: Rows, kind: type[np.floating]) -> Outcome:
-    shape, recipe, account, stream = lane.shape, lane.recipe, Account(lane), Stream(lane)
+    shape, recipe, stream = lane.shape, lane.recipe, Stream(lane)
+    account = Account(recipe, len(lane.validation) > 0, lane.stops)
     net = _net(shape, pool.classifies)
     beginning = lane.beginning()
     weights, first, second = (
