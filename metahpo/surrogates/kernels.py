@@ -117,11 +117,11 @@ class DeepKernel(nn.Module):
 
     def forward(self, a: Located, b: Located) -> Tensor:
         """Covariances of shape (B, n, m), without noise."""
-        return self.add_plain(deep_correlations(a, b), a, b)
+        return self.weighed(deep_correlations(a, b), matern52(a.plain, b.plain))
 
-    def add_plain(self, deep: Tensor, a: Located, b: Located) -> Tensor:
-        """The same where the :func:`deep_correlations` are at hand."""
-        return self.log_variance_deep.exp() * deep + self.log_variance_plain.exp() * matern52(a.plain, b.plain)
+    def weighed(self, deep: Tensor, plain: Tensor) -> Tensor:
+        """The same where the correlations are at hand."""
+        return self.log_variance_deep.exp() * deep + self.log_variance_plain.exp() * plain
 
 
 def _feature_map(n_columns: int, features: FeatureMap) -> nn.Module:

@@ -156,13 +156,14 @@ class Mixture:
         """Without noise, shape (B, J, n, m)."""
         span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
         mean = a.mean @ b.mean.transpose(-1, -2)
-        deep = deep_correlations(a.place, b.place)
-        left_open = self.kernel.add_plain(deep, a.place, b.place) - a.recorded @ b.recorded.transpose(-1, -2)
-        shared = torch.stack([mean, span, left_open, deep], dim=-3)
-        inverse_scales = self._inverse_scales().to(deep.dtype)
+        deep, inverse_scales = deep_correlations(a.place, b.place), self._inverse_scales().to(mean.dtype)
+        # The first is the kernel's own.
         plain = matern52(
             a.place.plain[..., None, :, :] * inverse_scales, b.place.plain[..., None, :, :] * inverse_scales
         )
+        recorded = a.recorded @ b.recorded.transpose(-1, -2)
+        left_open = self.kernel.weighed(deep, plain[..., 0, :, :]) - recorded
+        shared, plain = torch.stack([mean, span, left_open, deep], dim=-3), plain[..., 1:, :, :]
         of_shared, of_plain = (v.to(deep.dtype) for v in self._variances())
         sums = (of_shared.T @ shared.flatten(-2)).reshape(plain.shape)
         return sums + of_plain[:, None, None] * plain
@@ -288,11 +289,15 @@ class Mixture:
         return self.regimes.log_noise.exp() + MIN_NOISE
 
     def _inverse_scales(self) -> Tensor:
-        """What regimes multiply the places of the plain part by, shape (J, 1, d): where nothing is learnt, undo it."""
+        """What kernel and regimes multiply the places of the plain part by, shape (1 + J, 1, d).
+
+        The kernel by one; the regimes by what they have learnt, or, where that is nothing, to undo the kernel's scales.
+        """
         learnt = (-self.regimes.log_plain_scale).exp()[:, None]
         own = self.kernel.log_scale_plain.exp()
         cold = own / (TYPICAL_SCALE * math.sqrt(len(own)))
-        return torch.where(self.regimes.learnt[:, None], learnt, cold)[:, None, :]
+        of_regimes = torch.where(self.regimes.learnt[:, None], learnt, cold)
+        return torch.cat([torch.ones_like(of_regimes[:1]), of_regimes])[:, None, :]
 
     def _variances(self) -> tuple[Tensor, Tensor]:
         """Of the mean, the span, what is left open, and the deep part, shape (4, J); and of the plain part, (J,)."""

@@ -35,7 +35,8 @@ from metahpo.tasks.task import Task
 _RULES = {"l1_rule": "l1"}
 
 
-def _network_space(estimator_class: Callable[[], NetworkEstimator]) -> ConfigurationSpace:
+def _network_space(estimator_class: Callable[[], NetworkEstimator], bins: int) -> ConfigurationSpace:
+    """Space around the defaults of an estimator; `bins` is what the recorded default has, one network without others."""
     space = ConfigurationSpace()
     default = estimator_class().get_params()
     depth = Integer("depth", (1, 4), default=default["depth"])
@@ -55,7 +56,7 @@ def _network_space(estimator_class: Callable[[], NetworkEstimator]) -> Configura
         Categorical("activation", ACTIVATIONS, default=default["activation"]),
         Categorical("normalisation", NORMALISATIONS, default=default["normalisation"]),
         Float("dropout", (0.0, 0.5), default=default["dropout"]),
-        OrdinalHyperparameter("bins", [0, 8], default_value=default["bins"]),
+        OrdinalHyperparameter("bins", [0, 8], default_value=bins),
         Integer("embedding_size", (1, 16), log=True, default=default["embedding_size"]),
         Float("learning_rate", (1e-4, 0.5), log=True, default=default["learning_rate"]),
         Float("weight_decay", (1e-6, 1.0), log=True, default=default["weight_decay"]),
@@ -95,7 +96,7 @@ def _fit_together(
 
 def mlp_classifier() -> Learner:
     """Network with label smoothing and class weighting."""
-    space = _network_space(NetworkClassifier)
+    space = _network_space(NetworkClassifier, bins=0)
     space.add(
         Float("label_smoothing", (0.0, 0.2), default=NetworkClassifier().label_smoothing),
         Categorical("class_weight", [None, "balanced"], default=None),
@@ -120,7 +121,7 @@ def mlp_regressor() -> Learner:
     return Learner(
         "mlp",
         "regression",
-        _network_space(NetworkRegressor),
+        _network_space(NetworkRegressor, bins=8),
         NetworkRegressor,
         "ordinal",
         rules=_RULES,
