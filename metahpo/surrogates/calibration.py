@@ -60,8 +60,9 @@ def predict_unseen(mixture: Mixture, new: NewTask, seen: Tensor, unseen: Tensor)
         prediction = mixture.predict_first(at, chosen)
     else:
         trials = new.described(seen)
-        given = mixture.condition(trials, Losses.standardise(new.task.loss[seen]))
+        losses = Losses.standardise(new.task.loss[seen])
+        given = mixture.condition(trials, mixture.covariances(trials, trials), losses)
         log_weights = log_weights + given.log_evidence
         chosen = Hypotheses.heaviest(log_weights)
-        prediction = mixture.predict(trials, given, at, chosen)
+        prediction = mixture.predict(given, mixture.covariances(trials, at), at, chosen)
     return torch.softmax(log_weights[chosen], 0), prediction

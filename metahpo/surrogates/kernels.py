@@ -42,6 +42,7 @@ class Located:
 def matern52(a: Tensor, b: Tensor) -> Tensor:
     """Correlations of shape (B, n, m) between points (B, n, d) and (B, m, d), over unit length scales."""
     # |a|^2 + |b|^2 - 2 a.b is quicker than cdist here, and quicker still without copies: this is where the time goes.
+    a, b = math.sqrt(5.0) * a, math.sqrt(5.0) * b
     squared = (-2.0 * a) @ b.transpose(-1, -2)
     squared += a.square().sum(-1)[..., :, None]
     squared += b.square().sum(-1)[..., None, :]
@@ -50,15 +51,15 @@ def matern52(a: Tensor, b: Tensor) -> Tensor:
 
 
 class _MaternOfSquare(torch.autograd.Function):
-    """M as a function of squared distances; its derivative -5/6 (1 + r) exp(-r) is finite where points coincide."""
+    """M as a function of r^2; its derivative -(1 + r) exp(-r) / 6 is finite where points coincide."""
 
     @staticmethod
     def forward(ctx: Any, squared: Tensor) -> Tensor:
-        r = (5.0 * squared).clamp_(min=0.0).sqrt_()
-        decay = torch.exp(-r)
+        r = squared.clamp(min=0.0).sqrt_()
+        decay = r.neg().exp_()
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward((1.0 + r).mul_(decay).mul_(-5.0 / 6.0))
-        return (r / 3.0).add_(1.0).mul_(r).add_(1.0).mul_(decay)
+            ctx.save_for_backward((1.0 + r).mul_(decay).mul_(-1.0 / 6.0))
+        return torch.addcmul(r, r, r, value=1.0 / 3.0).add_(1.0).mul_(decay)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from metahpo.surrogates.scale import TINY, Losses
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.sources import SourceFunctions
 from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
-from metahpo.surrogates.transfer import Described, Hypotheses, Mixture, describe, squared_distances
+from metahpo.surrogates.transfer import Hypotheses, Mixture, describe, squared_distances
 
 #: What an artefact of this surrogate is called in its header.
 KIND = "mixture of source tasks with a deep kernel"
@@ -127,20 +127,23 @@ class MetaLearnedSurrogate:
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
         alpha, log_weights = self._expected(meta_features)
-        at = describe(self._functions.at(self._rows(configurations)), alpha)
+        rows = self._rows(configurations)
         n_trials = 0 if observed is None else len(observed[1])
         if observed is None or n_trials == 0:
             incumbent = torch.zeros_like(log_weights)
             chosen = Hypotheses.heaviest(log_weights)
-            prediction = self._mixture.predict_first(at, chosen)
+            prediction = self._mixture.predict_first(describe(self._functions.at(rows), alpha), chosen)
         else:
-            trials, losses = self._observed(observed, alpha)
+            tried, losses = self._observed(observed)
             if noise is not None:
                 losses = losses.with_noise(torch.from_numpy(checked_noise(noise, n_trials)))
-            given = self._mixture.condition(trials, losses)
+            both = describe(self._functions.at(np.concatenate([tried, rows])), alpha)
+            trials, at = both[:n_trials], both[n_trials:]
+            K = self._mixture.covariances(trials, both)
+            given = self._mixture.condition(trials.to(torch.float64), K[..., :n_trials].double(), losses)
             incumbent, log_weights = given.incumbent, log_weights + given.log_evidence
             chosen = Hypotheses.heaviest(log_weights)
-            prediction = self._mixture.predict(trials, given, at, chosen)
+            prediction = self._mixture.predict(given, K[..., n_trials:], at, chosen)
         return Posterior(
             weights=torch.softmax(log_weights[chosen], 0).numpy(),
             mean=prediction.mean.numpy(),
@@ -158,7 +161,9 @@ class MetaLearnedSurrogate:
         alpha, log_weights = self._expected(meta_features)
         given = None
         if observed is not None and len(observed[1]) > 0:
-            given = self._mixture.condition(*self._observed(observed, alpha))
+            tried, losses = self._observed(observed)
+            trials = describe(self._functions.at(tried), alpha).to(torch.float64)
+            given = self._mixture.condition(trials, self._mixture.covariances(trials, trials), losses)
             log_weights = log_weights + given.log_evidence
         coefficients = self._mixture.source_coefficients(log_weights, given, alpha).clamp_min(0.0)
         shares = coefficients / coefficients.sum().clamp_min(TINY)
@@ -233,7 +238,8 @@ class MetaLearnedSurrogate:
             self._memory[known] = alpha, self.regimes.log_prior(distances)
         return self._memory[known]
 
-    def _observed(self, observed: Observed, alpha: Tensor) -> tuple[Described, Losses]:
+    def _observed(self, observed: Observed) -> tuple[NDArray[np.float64], Losses]:
+        """Rows (n, d) that were tried, and their losses."""
         rows, losses = self._rows(observed[0]), np.asarray(observed[1], dtype=np.float64)
         if losses.shape != (len(rows),) or np.isinf(losses).any():
             raise DataError(
@@ -242,7 +248,7 @@ class MetaLearnedSurrogate:
             )
         typical = float(self.regimes.log_spread[0].exp())
         filled = torch.from_numpy(failed_as_worse(losses, typical))
-        return describe(self._functions.at(rows), alpha).to(torch.float64), Losses.standardise(filled)
+        return rows, Losses.standardise(filled)
 
     def _rows(self, configurations: Configurations) -> NDArray[np.float64]:
         if not isinstance(configurations, np.ndarray):

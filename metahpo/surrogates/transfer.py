@@ -37,7 +37,7 @@ from metahpo.surrogates.sources import SourceValues
 #: Least variance of one trial's score: ties, exact in the records, must not make any hypothesis infinitely likely.
 MIN_NOISE = 0.01
 #: Share of a prediction that the lightest hypotheses may make up together and be left out.
-NEGLIGIBLE_SHARE = 1e-3
+NEGLIGIBLE_SHARE = 5e-3
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Described:
         """The same on a device, or in a precision."""
         place = Located(self.place.deep.to(to), self.place.plain.to(to))
         return Described(place, self.mean.to(to), self.deviations.to(to), self.recorded.to(to))
+
+    def __getitem__(self, rows: slice | Tensor) -> Described:
+        """Some of the configurations of one task."""
+        place = Located(self.place.deep[rows], self.place.plain[rows])
+        return Described(place, self.mean[rows], self.deviations[rows], self.recorded[rows])
 
 
 def describe(at: SourceValues, alpha: Tensor, known: Tensor | None = None) -> Described:
@@ -175,9 +180,9 @@ class Mixture:
         of_shared, of_plain = (v.to(left_open.dtype) for v in self._variances())
         return (torch.stack(parts, dim=-1) @ of_shared).movedim(-1, -2) + of_plain[:, None]
 
-    def condition(self, trials: Described, losses: Losses) -> Conditioned:
-        """Condition all hypotheses on the losses of `trials`."""
-        factor, one, y, mean, D = self._whiten(trials, losses.y, losses.extra)
+    def condition(self, trials: Described, K: Tensor, losses: Losses) -> Conditioned:
+        """Condition all hypotheses on the losses of `trials`, of covariances K with one another, (B, J, n, n)."""
+        factor, one, y, mean, D = self._whiten(trials, K, losses.y, losses.extra)
         m = self._expected(mean, D)
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
@@ -208,9 +213,9 @@ class Mixture:
             level=oo,
         )
 
-    def log_density(self, trials: Described, z: Tensor) -> Tensor:
+    def log_density(self, trials: Described, K: Tensor, z: Tensor) -> Tensor:
         """Logarithm of p(z | t, j), up to a constant, for the scores (B, n) themselves; shape (B, J, T)."""
-        factor, _, y, mean, D = self._whiten(trials, z)
+        factor, _, y, mean, D = self._whiten(trials, K, z)
         m = self._expected(mean, D)
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
@@ -224,23 +229,30 @@ class Mixture:
         variance = self.diagonals(at)[j] + self.regimes.log_slope_variance[j, None].exp() * d.square()
         return Prediction(mean, variance + self._noise()[j, None], variance)
 
-    def predict(self, trials: Described, given: Conditioned, at: Described, chosen: Hypotheses) -> Prediction:
-        """What hypotheses say of `at`, (m) without leading dimensions, after the `trials` they were conditioned on."""
+    def predict(self, given: Conditioned, K: Tensor, at: Described, chosen: Hypotheses) -> Prediction:
+        """What hypotheses say of `at`, (m) without leading dimensions, of covariances K with the trials, (J, n, m).
+
+        In single precision, which loses far less than the noise of a trial: these are S m numbers, and n m a regime.
+        """
         j, t, r = chosen.regimes, chosen.tasks, self.regimes
-        # S m numbers, and n m a regime: single precision loses far less than the noise of a trial.
-        trials, at = trials.to(torch.float32), at.to(torch.float32)
-        Q = torch.linalg.solve_triangular(given.factor.float(), self.covariances(trials, at), upper=False)
+        at, one = at.to(torch.float32), torch.eye(K.shape[-2], dtype=given.factor.dtype)
+        # Solving for the inverse, and a product, take a fifth of what solving for all of K takes.
+        Q = torch.linalg.solve_triangular(given.factor, one, upper=False).float() @ K.float()
         columns = torch.cat([given.deviations, given.residual, given.one], dim=-1).float()
-        T, d, explained = given.deviations.shape[-1], at.deviations.T[t], columns.transpose(-1, -2) @ Q
-        ahead = d - explained[j, t]
+        T, m = given.deviations.shape[-1], len(at.mean)
+        explained = (columns.transpose(-1, -2) @ Q).reshape(-1, m)
+        first = j * columns.shape[-1]
+        d = at.deviations.T.contiguous().index_select(0, t)
+        ahead = d - explained.index_select(0, first + t)
         gain, pull, lean, level = (
             part[j, t, None].float() for part in (given.gain, given.pull, given.lean, given.level)
         )
-        mean_slope, slope, noise = (part[j, None].float() for part in (r.mean_slope, r.slope, self._noise()))
-        mean = mean_slope * at.mean.T + slope * d + explained[j, T + t] + ahead * pull
-        known_c = (self.diagonals(at) - Q.square().sum(-2))[j] + ahead.square() * gain
-        share_of_c = explained[j, 2 * T] + ahead * lean
-        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise
+        mean_slope, slope, noise = (part.float() for part in (r.mean_slope[:, None], r.slope[j, None], self._noise()))
+        expected, known = mean_slope * at.mean.T, self.diagonals(at) - Q.square().sum(-2)
+        mean = expected[j] + explained.index_select(0, first + T + t) + slope * d + ahead * pull
+        known_c = known.index_select(0, j) + ahead.square() * gain
+        share_of_c = explained.index_select(0, first + 2 * T) + ahead * lean
+        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise[j, None]
         gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
         return Prediction(mean, variance, gap_variance)
 
@@ -263,7 +275,7 @@ class Mixture:
         return coefficients + (total - coefficients.sum()) * alpha
 
     def _whiten(
-        self, trials: Described, y: Tensor, extra: Tensor | None = None
+        self, trials: Described, K: Tensor, y: Tensor, extra: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """L (B, J, n, n), and L^-1 times: ones, y and mu, (B, J, n, 1), and D, (B, J, n, T).
 
@@ -274,7 +286,7 @@ class Mixture:
         noise = self._noise()[:, None, None] * torch.eye(n, dtype=y.dtype, device=y.device)
         if extra is not None:
             noise = noise + torch.diag_embed(extra)[..., None, :, :]
-        factor = torch.linalg.cholesky(self.covariances(trials, trials) + noise)
+        factor = torch.linalg.cholesky(K + noise)
         columns = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean, trials.deviations], dim=-1)
         right = columns[..., None, :, :].expand(*factor.shape[:-1], T + 3)
         one, y, mean, D = torch.linalg.solve_triangular(factor, right, upper=False).split([1, 1, 1, T], dim=-1)

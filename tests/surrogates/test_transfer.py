@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from metahpo.surrogates import scale
-from metahpo.surrogates.kernels import DeepKernel, Located
+from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.sources import SourceValues
@@ -35,11 +35,6 @@ def mixture() -> Mixture:
     return Mixture(DeepKernel(D, "network").double().requires_grad_(False), Regimes().double().requires_grad_(False))
 
 
-def rows(of: Described, index: torch.Tensor) -> Described:
-    place = Located(of.place.deep[index], of.place.plain[index])
-    return Described(place, of.mean[index], of.deviations[index], of.recorded[index])
-
-
 @pytest.fixture
 def described(mixture: Mixture) -> tuple[Described, Described]:
     generator = torch.Generator().manual_seed(1)
@@ -48,7 +43,7 @@ def described(mixture: Mixture) -> tuple[Described, Described]:
     alpha = torch.softmax(torch.randn(T, dtype=torch.float64, generator=generator), 0)
     recorded = 0.1 * torch.randn(N + M, 2, dtype=torch.float64, generator=generator)
     everything = describe(SourceValues(mixture.kernel.locate(X), functions, recorded), alpha)
-    return rows(everything, torch.arange(N)), rows(everything, torch.arange(N, N + M))
+    return everything[:N], everything[N:]
 
 
 LOSSES = torch.tensor([0.3, 0.9, 0.1, 0.5, 0.45, 0.2], dtype=torch.float64)
@@ -80,7 +75,7 @@ def noise(mixture: Mixture, j: int) -> float:
 
 def test_density_of_scores_is_the_dense_gaussian_one(mixture: Mixture, described: tuple[Described, Described]) -> None:
     trials, at = described
-    ours = mixture.log_density(trials, LOSSES)
+    ours = mixture.log_density(trials, mixture.covariances(trials, trials), LOSSES)
     for j in range(3):
         for t in range(T):
             mean, _, K = dense(mixture, trials, at, j, t)
@@ -91,7 +86,7 @@ def test_density_of_scores_is_the_dense_gaussian_one(mixture: Mixture, described
 def test_evidence_integrates_shift_and_factor(mixture: Mixture, described: tuple[Described, Described]) -> None:
     trials, at = described
     losses = Losses.standardise(LOSSES)
-    ours = mixture.condition(trials, losses).log_evidence
+    ours = mixture.condition(trials, mixture.covariances(trials, trials), losses).log_evidence
     log_tau = np.linspace(-8, 4, 1200)
     off = (log_tau - float(losses.spread.log()) + float(mixture.regimes.log_spread[0])) / float(
         mixture.regimes.log_spread[1]
@@ -113,8 +108,8 @@ def test_evidence_integrates_shift_and_factor(mixture: Mixture, described: tuple
 def test_prediction_is_the_dense_gaussian_one(mixture: Mixture, described: tuple[Described, Described]) -> None:
     trials, at = described
     losses = Losses.standardise(LOSSES)
-    given = mixture.condition(trials, losses)
-    ours = mixture.predict(trials, given, at, all_hypotheses(mixture))
+    given = mixture.condition(trials, mixture.covariances(trials, trials), losses)
+    ours = mixture.predict(given, mixture.covariances(trials, at), at, all_hypotheses(mixture))
     for s, (j, t) in enumerate(zip(*(h.tolist() for h in all_hypotheses(mixture)), strict=True)):
         mean, mean_at, K = dense(mixture, trials, at, j, t)
         A = K[:N, :N] + noise(mixture, j) * np.eye(N) + WIDE
@@ -144,11 +139,12 @@ def test_before_any_trial_predictions_are_the_prior(mixture: Mixture, described:
 
 def test_a_batch_is_its_tasks(mixture: Mixture, described: tuple[Described, Described]) -> None:
     trials, _ = described
-    other = rows(trials, torch.tensor([5, 1, 3, 0, 2, 4]))
-    losses = torch.stack([LOSSES, LOSSES.flip(0) ** 2])
-    batch = mixture.condition(stack([trials, other]), Losses.standardise(losses)).log_evidence
+    other = trials[torch.tensor([5, 1, 3, 0, 2, 4])]
+    both, losses = stack([trials, other]), torch.stack([LOSSES, LOSSES.flip(0) ** 2])
+    batch = mixture.condition(both, mixture.covariances(both, both), Losses.standardise(losses)).log_evidence
     for i, single in enumerate([trials, other]):
-        alone = mixture.condition(single, Losses.standardise(losses[i])).log_evidence
+        K = mixture.covariances(single, single)
+        alone = mixture.condition(single, K, Losses.standardise(losses[i])).log_evidence
         torch.testing.assert_close(batch[i], alone)
 
 
@@ -156,7 +152,7 @@ def test_coefficients_of_source_functions_make_up_the_expected_score(
     mixture: Mixture, described: tuple[Described, Described]
 ) -> None:
     trials, _ = described
-    given = mixture.condition(trials, Losses.standardise(LOSSES))
+    given = mixture.condition(trials, mixture.covariances(trials, trials), Losses.standardise(LOSSES))
     alpha = torch.full((T,), 1.0 / T, dtype=torch.float64)
     before = mixture.source_coefficients(torch.zeros(3, T, dtype=torch.float64), None, alpha)
     torch.testing.assert_close(before, before[0].expand(T))

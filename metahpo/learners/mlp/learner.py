@@ -36,7 +36,7 @@ _RULES = {"l1_rule": "l1"}
 
 
 def _network_space(estimator_class: Callable[[], NetworkEstimator], bins: int) -> ConfigurationSpace:
-    """Space around the defaults of an estimator; `bins` is what the recorded default has, one network without others."""
+    """Space around the defaults of an estimator, but `bins`, those of the default that was recorded: one network."""
     space = ConfigurationSpace()
     default = estimator_class().get_params()
     depth = Integer("depth", (1, 4), default=default["depth"])
