@@ -14,9 +14,9 @@ from torch import Tensor
 
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask
+from metahpo.surrogates.described import Described, describe, squared_distances
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
-from metahpo.surrogates.transfer import Described, describe, squared_distances
 from metahpo.task_table import TaskTable
 
 

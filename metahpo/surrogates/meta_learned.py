@@ -18,6 +18,7 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.calibration import sharpness_at
+from metahpo.surrogates.described import describe, squared_distances
 from metahpo.surrogates.explanation import Explanation, explain
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.posterior import Posterior
@@ -26,7 +27,7 @@ from metahpo.surrogates.scale import TINY, Losses
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.sources import SourceFunctions
 from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
-from metahpo.surrogates.transfer import Hypotheses, Mixture, describe, squared_distances
+from metahpo.surrogates.transfer import Hypotheses, Mixture
 
 #: What an artefact of this surrogate is called in its header.
 KIND = "mixture of source tasks with a deep kernel"

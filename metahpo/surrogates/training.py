@@ -30,13 +30,14 @@ from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.batches import SourceTask, informative, representative, sample_batch
 from metahpo.surrogates.calibration import learn_sharpness
 from metahpo.surrogates.course import Course, Descent, Score
+from metahpo.surrogates.described import stack
 from metahpo.surrogates.experience import Experience, NewTask
 from metahpo.surrogates.kernel_learning import KernelSettings, choose_features, learn_kernel
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.transfer import Mixture, stack
+from metahpo.surrogates.transfer import Mixture
 from metahpo.surrogates.validation import HeldOut, set_aside
 from metahpo.task_table import TaskTable
 

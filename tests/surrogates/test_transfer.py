@@ -9,19 +9,12 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from metahpo.surrogates import scale
+from metahpo.surrogates.described import Described, describe, squared_distances, stack
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.sources import SourceValues
-from metahpo.surrogates.transfer import (
-    MIN_NOISE,
-    Described,
-    Hypotheses,
-    Mixture,
-    describe,
-    squared_distances,
-    stack,
-)
+from metahpo.surrogates.transfer import MIN_NOISE, Hypotheses, Mixture
 
 Array = NDArray[np.float64]
 N, M, T, D = 6, 4, 5, 3
