@@ -216,6 +216,12 @@ def test_targets_that_cannot_be_learnt_are_refused() -> None:
         NetworkClassifier().fit(X, y[1:])
 
 
+def test_threads_change_nothing() -> None:
+    X, y = load_wine(return_X_y=True)
+    one, two = (NetworkClassifier(epochs=3, n_jobs=n, random_state=0).fit(X, y).predict_proba(X) for n in (None, 2))
+    np.testing.assert_array_equal(one, two)
+
+
 def test_members_are_averaged_and_differ() -> None:
     X, y = load_wine(return_X_y=True)
     one, four = (NetworkClassifier(members=n, epochs=5, random_state=0).fit(X, y) for n in (1, 4))

@@ -60,6 +60,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         Columns to embed beside those of a DataFrame that hold no numbers.
     device : str, default="cpu"
         "cpu", "cuda", "cuda:N", or "auto": a GPU where there is one.
+    n_jobs : int or None, default=None
+        Threads on a CPU, each with a member of its own, as joblib counts them: None is one, -1 is all cores. They
+        change nothing but the time.
     random_state : int, RandomState or None, default=None
 
     Attributes
@@ -112,6 +115,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
         categorical_features: Sequence[int | str] | None = None,
         device: str = "cpu",
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         super().__init__(
@@ -137,6 +141,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
             validation_fraction=validation_fraction,
             categorical_features=categorical_features,
             device=device,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.label_smoothing = label_smoothing

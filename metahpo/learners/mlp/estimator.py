@@ -68,6 +68,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         "validation_fraction": [Interval(Real, 0.0, 1.0, closed="neither")],
         "categorical_features": ["array-like", None],
         "device": [str],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
@@ -101,6 +102,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         validation_fraction: float = 0.2,
         categorical_features: Sequence[int | str] | None = None,
         device: str = "cpu",
+        n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.members = members
@@ -125,6 +127,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         self.validation_fraction = validation_fraction
         self.categorical_features = categorical_features
         self.device = device
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -297,7 +300,7 @@ def fit_together(
     watched: tuple[Any, Any] | None = None,
     memory_bytes: int | None = None,
 ) -> None:
-    """Fit estimators as lanes; each becomes what it would become alone, but for rounding.
+    """Fit estimators as lanes, on as many threads as the one that asks for most; each becomes what it would alone.
 
     Parameters
     ----------

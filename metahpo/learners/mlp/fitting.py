@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
 from metahpo.device import device_named
@@ -162,7 +163,9 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
             for member in range(job.estimator.members)
         ]
     if device.type == "cpu":
-        outcomes = train_on_cpu(lanes, pool, dtype, memory_bytes)
+        asked = [job.estimator.n_jobs for job in jobs]
+        n_jobs = max(effective_n_jobs(1 if n is None else n) for n in asked)
+        outcomes = train_on_cpu(lanes, pool, dtype, memory_bytes, n_jobs)
     else:
         outcomes = train_lanes(lanes, pool, StackedMLP, dtype, order=lane_order)
     seconds = time.perf_counter() - start
