@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metahpo.surrogates.experience import NewTask
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.transfer import Mixture, Prediction
+from metahpo.surrogates.transfer import Hypotheses, Mixture, Prediction
 
 #: Numbers of trials for which the sharpness is learnt; in between, it is interpolated in log(1 + n).
 TRIAL_COUNTS = (0, 5, 20)
@@ -33,7 +33,7 @@ def sharpness_at(n_trials: int, sharpness: Sequence[float]) -> float:
 
 
 def learn_sharpness(mixture: Mixture, tasks: Sequence[NewTask], generator: torch.Generator) -> tuple[float, ...]:
-    """Sharpness for `TRIAL_COUNTS`, from tasks of which neither they nor their families are known."""
+    """Sharpness for `TRIAL_COUNTS`, from tasks of which neither they nor their families are among the hypotheses."""
     sharpness = []
     for n in TRIAL_COUNTS:
         transforms = []
@@ -53,14 +53,16 @@ def learn_sharpness(mixture: Mixture, tasks: Sequence[NewTask], generator: torch
 
 
 def predict_unseen(mixture: Mixture, new: NewTask, seen: Tensor, unseen: Tensor) -> tuple[Tensor, Prediction]:
-    """Weights (J,) and predictions of the regimes for the unseen scores of one task, given losses seen."""
-    log_weights, at = mixture.regimes.log_prior(), new.described(unseen)
+    """Weights (S,) and predictions of the heaviest hypotheses for the unseen scores of one task, given losses seen."""
+    log_weights, at = mixture.regimes.log_prior(new.distances), new.described(unseen)
     if len(seen) == 0:
-        prediction = mixture.predict_first(at)
+        chosen = Hypotheses.heaviest(log_weights)
+        prediction = mixture.predict_first(at, chosen)
     else:
         trials = new.described(seen)
         losses = Losses.standardise(new.task.loss[seen])
         given = mixture.condition(trials, mixture.covariances(trials, trials), losses)
         log_weights = log_weights + given.log_evidence
-        prediction = mixture.predict(given, mixture.covariances(trials, at), at)
-    return torch.softmax(log_weights, 0), prediction
+        chosen = Hypotheses.heaviest(log_weights)
+        prediction = mixture.predict(given, mixture.covariances(trials, at), at, chosen)
+    return torch.softmax(log_weights[chosen], 0), prediction

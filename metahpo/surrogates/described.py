@@ -1,4 +1,4 @@
-"""Configurations of a task as the mixture sees them.
+"""Configurations of a task as the mixture of source tasks sees them.
 
 Symbols as in :mod:`metahpo.surrogates.transfer`: B leading batch dimensions, n configurations, T source tasks, R
 reference configurations; M the source functions, mu = M alpha the function expected of the task, D = M - mu.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metahpo.surrogates.kernels import Located
+from metahpo.surrogates.scale import TINY
 from metahpo.surrogates.sources import SourceValues
 
 
@@ -48,3 +49,17 @@ def stack(parts: Sequence[Described]) -> Described:
     place = Located(torch.stack([p.place.deep for p in parts]), torch.stack([p.place.plain for p in parts]))
     mean, deviations = torch.stack([p.mean for p in parts]), torch.stack([p.deviations for p in parts])
     return Described(place, mean, deviations, torch.stack([p.recorded for p in parts]))
+
+
+def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> Tensor:
+    """Distance of source functions M (R, T) from the expected one, in units of their mean, shape (B, T).
+
+    `alpha` (B, T) are the weights of the expected function; where `known` (B, T) is False, the distance is infinite.
+    """
+    expected, n = alpha @ M.T, len(M)  # all differences at once would be B R T numbers
+    squared = M.square().mean(0) - 2.0 * (expected @ M) / n + expected.square().mean(-1, keepdim=True)
+    squared = squared.clamp_min(0.0)
+    known = torch.ones_like(squared, dtype=torch.bool) if known is None else known
+    typical = (squared * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True)
+    # A single task is itself what is expected: its distance is zero, and so is the typical one.
+    return (squared / typical.clamp_min(TINY)).masked_fill(~known, torch.inf)

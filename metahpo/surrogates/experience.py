@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask
-from metahpo.surrogates.described import Described, describe
+from metahpo.surrogates.described import Described, describe, squared_distances
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
 from metahpo.task_table import TaskTable
@@ -28,8 +28,8 @@ class NewTask:
     ----------
     task : SourceTask
         Its trials.
-    alpha : Tensor of shape (T,)
-        Weights of the function expected of it.
+    alpha, distances : Tensor of shape (T,)
+        Weights of the function expected of it, and squared distances of the source functions from that.
     known : Tensor of shape (T,) or None
         Which of the source tasks are; None: all of them.
     functions : SourceFunctions
@@ -37,6 +37,7 @@ class NewTask:
 
     task: SourceTask
     alpha: Tensor
+    distances: Tensor
     known: Tensor | None
     functions: SourceFunctions
 
@@ -81,10 +82,12 @@ class Experience:
         affinity = TaskAffinity.learn([t.meta_features for t in tables], families, functions.at_reference.numpy())
         strangers = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
         alpha = torch.from_numpy(affinity.leaving_out(families))
-        as_new = [NewTask(t, alpha[i], strangers[i], functions) for i, t in enumerate(tasks)]
+        distances = squared_distances(functions.at_reference, alpha, strangers)
+        as_new = [NewTask(t, alpha[i], distances[i], strangers[i], functions) for i, t in enumerate(tasks)]
         return cls(as_new, Z, W, affinity, functions)
 
     def stranger(self, table: TaskTable) -> NewTask:
         """A task that is none of the source tasks."""
         alpha = torch.from_numpy(self.affinity.weights(table.meta_features))
-        return NewTask(SourceTask.from_table(table), alpha, None, self.functions)
+        distances = squared_distances(self.functions.at_reference, alpha)
+        return NewTask(SourceTask.from_table(table), alpha, distances, None, self.functions)

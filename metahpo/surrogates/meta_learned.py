@@ -18,7 +18,7 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.calibration import sharpness_at
-from metahpo.surrogates.described import describe
+from metahpo.surrogates.described import describe, squared_distances
 from metahpo.surrogates.explanation import Explanation, explain
 from metahpo.surrogates.kernels import DeepKernel
 from metahpo.surrogates.posterior import Posterior
@@ -27,10 +27,10 @@ from metahpo.surrogates.scale import TINY, Losses
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.sources import SourceFunctions
 from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
-from metahpo.surrogates.transfer import Mixture
+from metahpo.surrogates.transfer import Hypotheses, Mixture
 
 #: What an artefact of this surrogate is called in its header.
-KIND = "mixture of regimes over source tasks"
+KIND = "mixture of source tasks with a deep kernel"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class MetaLearnedSurrogate:
-    """Mixture of regimes over source tasks, with a learnt kernel: see :mod:`metahpo.surrogates.transfer` for the model.
+    """Mixture of source tasks with a deep kernel: see :mod:`metahpo.surrogates.transfer` for the model.
 
     Build one with :func:`metahpo.surrogates.training.train_surrogate`, or read one with
     :func:`metahpo.surrogates.artefact.load_surrogate`.
@@ -94,7 +94,7 @@ class MetaLearnedSurrogate:
     _mixture: Mixture = field(init=False, repr=False)
     _encoder: SpaceEncoder = field(init=False, repr=False)
     _functions: SourceFunctions = field(init=False, repr=False)
-    _memory: dict[tuple[float | None, ...], Tensor] = field(init=False, repr=False, default_factory=dict)
+    _memory: dict[tuple[float | None, ...], tuple[Tensor, Tensor]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for module in (self.kernel, self.regimes):
@@ -127,12 +127,13 @@ class MetaLearnedSurrogate:
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
-        alpha, log_weights = self._expected(meta_features), self.regimes.log_prior()
+        alpha, log_weights = self._expected(meta_features)
         rows = self._rows(configurations)
         n_trials = 0 if observed is None else len(observed[1])
         if observed is None or n_trials == 0:
             incumbent = torch.zeros_like(log_weights)
-            prediction = self._mixture.predict_first(describe(self._functions.at(rows), alpha))
+            chosen = Hypotheses.heaviest(log_weights)
+            prediction = self._mixture.predict_first(describe(self._functions.at(rows), alpha), chosen)
         else:
             tried, losses = self._observed(observed)
             if noise is not None:
@@ -142,12 +143,13 @@ class MetaLearnedSurrogate:
             K = self._mixture.covariances(trials, both)
             given = self._mixture.condition(trials.to(torch.float64), K[..., :n_trials].double(), losses)
             incumbent, log_weights = given.incumbent, log_weights + given.log_evidence
-            prediction = self._mixture.predict(given, K[..., n_trials:], at)
+            chosen = Hypotheses.heaviest(log_weights)
+            prediction = self._mixture.predict(given, K[..., n_trials:], at, chosen)
         return Posterior(
-            weights=torch.softmax(log_weights, 0).numpy(),
+            weights=torch.softmax(log_weights[chosen], 0).numpy(),
             mean=prediction.mean.numpy(),
             std=prediction.variance.sqrt().numpy(),
-            incumbent=incumbent.numpy(),
+            incumbent=incumbent[chosen].numpy(),
             gap_std=prediction.gap_variance.sqrt().numpy(),
             sharpness=sharpness_at(n_trials, self.sharpness),
         )
@@ -157,14 +159,14 @@ class MetaLearnedSurrogate:
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
         """Share of each training task in the expected score, from most to least: see the contract."""
-        alpha, log_weights = self._expected(meta_features), self.regimes.log_prior()
-        trials = given = None
+        alpha, log_weights = self._expected(meta_features)
+        given = None
         if observed is not None and len(observed[1]) > 0:
             tried, losses = self._observed(observed)
             trials = describe(self._functions.at(tried), alpha).to(torch.float64)
             given = self._mixture.condition(trials, self._mixture.covariances(trials, trials), losses)
             log_weights = log_weights + given.log_evidence
-        coefficients = self._mixture.source_coefficients(log_weights, alpha, trials, given).clamp_min(0.0)
+        coefficients = self._mixture.source_coefficients(log_weights, given, alpha).clamp_min(0.0)
         shares = coefficients / coefficients.sum().clamp_min(TINY)
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
@@ -224,12 +226,17 @@ class MetaLearnedSurrogate:
             space, kernel, regimes, affinity, tuple(header["sharpness"]), reference, weights, Provenance(**facts)
         )
 
-    def _expected(self, meta_features: Mapping[str, float] | None) -> Tensor:
-        """Weights alpha (T,) of the function expected of a task; those of the latest meta-features are remembered."""
+    def _expected(self, meta_features: Mapping[str, float] | None) -> tuple[Tensor, Tensor]:
+        """Weights alpha (T,) of the expected function, and log weights (J, T) of the hypotheses, before any trial.
+
+        Those of the latest meta-features are remembered.
+        """
         known = tuple((meta_features or {}).get(name) for name in self.affinity.names)
         if known not in self._memory:
+            alpha = torch.from_numpy(self.affinity.weights(meta_features))
+            distances = squared_distances(self._functions.at_reference, alpha)
             self._memory.clear()
-            self._memory[known] = torch.from_numpy(self.affinity.weights(meta_features))
+            self._memory[known] = alpha, self.regimes.log_prior(distances)
         return self._memory[known]
 
     def _observed(self, observed: Observed) -> tuple[NDArray[np.float64], Losses]:

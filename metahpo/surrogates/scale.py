@@ -1,11 +1,11 @@
 """Placing losses on the scale of scores: z = tau y - c, with the factor tau and the shift c unknown.
 
-Symbols: B leading batch dimensions, n trials, J regimes; y losses of n trials, standardised; m the
-scores that a regime expects of them.
+Symbols: B leading batch dimensions, n trials, T source tasks, J regimes; y losses of n trials, standardised; m the
+scores that a hypothesis expects of them.
 
 With a flat prior on c its integral is closed, and the logarithm of what is left is
 
-    log p(y | j, tau) = (n - 1) log tau - (tau^2 [yy] - 2 tau [ym] + [mm]) / 2 + const
+    log p(y | t, j, tau) = (n - 1) log tau - (tau^2 [yy] - 2 tau [ym] + [mm]) / 2 + const
 
 for quadratic forms [..] that do not depend on tau, so tau is integrated on a grid at no cost. How widely losses spread
 on the source tasks is the prior of tau, with the tails of Student's t: two losses that hardly differ are likely close
@@ -61,10 +61,10 @@ class Losses:
 
 
 def integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J)."""
+    """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J, T)."""
     log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype, device=yy.device).reshape(-1, *[1] * yy.dim())
     tau = log_tau.exp()
-    spread = losses.spread
+    spread = losses.spread[..., None]
     differ = spread > 0.0
     # tau = spread of these trials / spread of the task, were scores of the task exactly standard.
     expected = torch.where(differ, spread, 1.0).log() - log_spread[0]

@@ -207,12 +207,13 @@ def learn_regimes(
         batch = sample_batch(records, settings.batch_tasks, n, generator, greed=1.0).to(device)
         drawn = [tasks[i] for i in batch.tasks.tolist()]
         trials = stack([new.described(rows) for new, rows in zip(drawn, batch.rows, strict=True)]).to(device)
+        log_prior = regimes.log_prior(torch.stack([new.distances for new in drawn]).to(device))
         K = mixture.covariances(trials, trials)
         views = (
             mixture.condition(trials, K, Losses.standardise(batch.loss)).log_evidence,
             mixture.log_density(trials, K, batch.z),
         )
-        log_likelihood = torch.stack([torch.logsumexp(view + regimes.log_prior(), 1) for view in views])
+        log_likelihood = torch.stack([torch.logsumexp((view + log_prior).flatten(1), 1) for view in views])
         loss = -log_likelihood.sum(0).mean() / batch.X.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)

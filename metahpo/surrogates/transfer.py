@@ -1,26 +1,29 @@
-"""The mixture: what is believed of a new task, conditioned on its trials in closed form.
+"""The mixture of source tasks: hypotheses about a new task, conditioned on its trials in closed form.
 
 Symbols: B leading batch dimensions, n trials, m configurations, T source tasks, J regimes; M (n, T) the source
 functions at configurations, mu = M alpha the function expected of the task, D = M - mu the deviations from it. Every
-regime j is one hypothesis of how the scores z of the new task depend on a configuration x:
+source task t, under every regime j, is one hypothesis of how the scores z of the new task depend on a configuration x:
 
-    z(x) = a_j mu(x) + g(x) + e,      g ~ GP(0, k_j),    e ~ N(0, s_j)
+    z(x) = a_j mu(x) + b d_t(x) + g(x) + e,      b ~ N(b_j, v_j),    g ~ GP(0, k_j),    e ~ N(0, s_j)
     k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + v_open o(x, x')
          + v_deep D(x, x') + v_plain M(x, x')
 
-so the task resembles what is expected of it as far as v_mean leaves that standing, lies in the span of all tasks as far
-as v_span says, is unknown where no task was recorded (o, see :mod:`metahpo.surrogates.sources`), and may differ from
-all that as far as the rest of g says. A regime is one setting of these variances: from tasks that are like others to
-tasks that are like none. All is whitened by the Cholesky factor L of K_j + s_j I = L L'.
+so the task resembles what is expected of it as far as v_mean leaves that standing, resembles task t as far as b says,
+lies in the span of all tasks as far as v_span says, is unknown where no task was recorded (o, see
+:mod:`metahpo.surrogates.sources`), and may differ from all that as far as the rest of g says. A regime is one
+setting of these variances: from tasks that are like others to tasks that are like none. k_j is the same under every t,
+so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all whitened by L^-1, the term v_j d_t d_t' is a
+correction of rank one (Sherman-Morrison).
 
 Losses y are related to scores by an unknown shift and factor, both integrated: see :mod:`metahpo.surrogates.scale`.
-The evidence p(y | j) then weighs the regimes.
+The evidence p(y | t, j) then weighs the hypotheses.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,24 +35,26 @@ from metahpo.surrogates.scale import TINY, Losses, integrate_scale
 
 #: Least variance of one trial's score: ties, exact in the records, must not make any hypothesis infinitely likely.
 MIN_NOISE = 0.01
+#: Share of a prediction that the lightest hypotheses may make up together and be left out.
+NEGLIGIBLE_SHARE = 5e-3
 
 
 @dataclass(frozen=True)
 class Conditioned:
-    """The regimes after n trials; n-vectors are whitened by the Cholesky factor.
+    """The hypotheses after n trials; n-vectors are whitened by the Cholesky factor.
 
     Attributes
     ----------
-    log_evidence : Tensor of shape (B, J)
-        log p(y | j) up to a constant that all regimes share.
-    incumbent : Tensor of shape (B, J)
+    log_evidence : Tensor of shape (B, J, T)
+        log p(y | t, j) up to a constant that all hypotheses share.
+    incumbent : Tensor of shape (B, J, T)
         Lowest score observed, at the expected tau and c.
     factor : Tensor of shape (B, J, n, n)
         L.
-    one, expected, residual : Tensors of shape (B, J, n)
-        A one a trial, mu, and what the regime leaves unexplained of the scores.
-    level : Tensor of shape (B, J)
-        Precision of c.
+    one, expected, deviations, residual : Tensors of shape (B, J, n, 1), (B, J, n, 1), (B, J, n, T), (B, J, n, T)
+        A one a trial, mu, D, and what the hypothesis leaves unexplained of the scores.
+    gain, pull, lean, level : Tensors of shape (B, J, T)
+        v_j / (1 + v_j [dd]); the shift of b; gain times [1d]; and the precision of c.
     """
 
     log_evidence: Tensor
@@ -57,13 +62,32 @@ class Conditioned:
     factor: Tensor
     one: Tensor
     expected: Tensor
+    deviations: Tensor
     residual: Tensor
+    gain: Tensor
+    pull: Tensor
+    lean: Tensor
     level: Tensor
+
+
+class Hypotheses(NamedTuple):
+    """S chosen hypotheses: their regimes and their source tasks, each of shape (S,)."""
+
+    regimes: Tensor
+    tasks: Tensor
+
+    @classmethod
+    def heaviest(cls, log_weights: Tensor) -> Hypotheses:
+        """Those that make up a prediction but for a negligible share, by the log weights of all, shape (J, T)."""
+        weights, order = torch.sort(torch.softmax(log_weights.flatten(), 0), descending=True)
+        n_kept = 1 + int((weights.cumsum(0) < 1.0 - NEGLIGIBLE_SHARE).sum())
+        best = order[:n_kept]
+        return cls(best // log_weights.shape[1], best % log_weights.shape[1])
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the regimes say of the score that a trial would measure; each of shape (J, m).
+    """What S hypotheses say of the score that a trial would measure; each of shape (S, m).
 
     Attributes
     ----------
@@ -79,7 +103,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Mixture:
-    """The model: covariances k_j of all regimes at once, and what they say before and after trials."""
+    """The model: covariances k_j of all regimes at once, and what their hypotheses say before and after trials."""
 
     kernel: DeepKernel
     regimes: Regimes
@@ -108,85 +132,120 @@ class Mixture:
         return (torch.stack(parts, dim=-1) @ of_shared).movedim(-1, -2) + of_plain[:, None]
 
     def condition(self, trials: Described, K: Tensor, losses: Losses) -> Conditioned:
-        """Condition all regimes on the losses of `trials`, of covariances K with one another, (B, J, n, n)."""
-        factor, one, y, mean = self._whiten(trials, K, losses.y, losses.extra)
-        m = self.regimes.mean_slope[:, None] * mean
-        oo, oy, om = one.square().sum(-1), (one * y).sum(-1), (one * m).sum(-1)
-        yy = (y.square().sum(-1) - oy.square() / oo).clamp_min(TINY)
-        ym = (y * m).sum(-1) - oy * om / oo
-        mm = m.square().sum(-1) - om.square() / oo
+        """Condition all hypotheses on the losses of `trials`, of covariances K with one another, (B, J, n, n)."""
+        factor, one, y, mean, D = self._whiten(trials, K, losses.y, losses.extra)
+        m = self._expected(mean, D)
+        v = self.regimes.log_slope_variance.exp()[:, None]
+        spread = 1.0 + v * D.square().sum(-2)
+        gain = v / spread
+        oD, yD, mD = (one * D).sum(-2), (y * D).sum(-2), (m * D).sum(-2)
+        oo = one.square().sum(-2) - gain * oD.square()
+        oy = (one * y).sum(-2) - gain * oD * yD
+        om = (one * m).sum(-2) - gain * oD * mD
+        yy = (y.square().sum(-2) - gain * yD.square() - oy.square() / oo).clamp_min(TINY)
+        ym = (y * m).sum(-2) - gain * yD * mD - oy * om / oo
+        mm = m.square().sum(-2) - gain * mD.square() - om.square() / oo
 
         tau, log_integral = integrate_scale(yy, ym, mm, losses, self.regimes.log_spread)
-        half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + 0.5 * oo.log()
+        half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None] + 0.5 * (spread.log() + oo.log())
         c = (tau * oy - om) / oo
+        residual = tau[..., None, :] * y - m - c[..., None, :] * one
         return Conditioned(
             log_evidence=log_integral - half_log_det,
-            incumbent=tau * losses.lowest()[..., None] - c,
+            incumbent=tau * losses.lowest()[..., None, None] - c,
             factor=factor,
             one=one,
             expected=mean,
-            residual=tau[..., None] * y - m - c[..., None] * one,
+            deviations=D,
+            residual=residual,
+            gain=gain,
+            pull=gain * (residual * D).sum(-2),
+            lean=gain * oD,
             level=oo,
         )
 
     def log_density(self, trials: Described, K: Tensor, z: Tensor) -> Tensor:
-        """Logarithm of p(z | j), up to a constant, for the scores (B, n) themselves; shape (B, J)."""
-        factor, _, y, mean = self._whiten(trials, K, z)
-        unexplained = (y - self.regimes.mean_slope[:, None] * mean).square().sum(-1)
-        return -0.5 * unexplained - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        """Logarithm of p(z | t, j), up to a constant, for the scores (B, n) themselves; shape (B, J, T)."""
+        factor, _, y, mean, D = self._whiten(trials, K, z)
+        m = self._expected(mean, D)
+        v = self.regimes.log_slope_variance.exp()[:, None]
+        spread = 1.0 + v * D.square().sum(-2)
+        unexplained = (y - m).square().sum(-2) - v / spread * ((y - m) * D).sum(-2).square()
+        return -0.5 * (unexplained + spread.log()) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None]
 
-    def predict_first(self, at: Described) -> Prediction:
-        """What the regimes say of `at`, (m) without leading dimensions, before any trial."""
-        variance = self.diagonals(at)
-        return Prediction(self.regimes.mean_slope[:, None] * at.mean.T, variance + self._noise()[:, None], variance)
+    def predict_first(self, at: Described, chosen: Hypotheses) -> Prediction:
+        """What hypotheses say of `at`, (m) without leading dimensions, before any trial."""
+        j, d = chosen.regimes, at.deviations.T[chosen.tasks]
+        mean = self.regimes.mean_slope[j, None] * at.mean.T + self.regimes.slope[j, None] * d
+        variance = self.diagonals(at)[j] + self.regimes.log_slope_variance[j, None].exp() * d.square()
+        return Prediction(mean, variance + self._noise()[j, None], variance)
 
-    def predict(self, given: Conditioned, K: Tensor, at: Described) -> Prediction:
-        """What the regimes say of `at`, (m) without leading dimensions, of covariances K with the trials, (J, n, m).
+    def predict(self, given: Conditioned, K: Tensor, at: Described, chosen: Hypotheses) -> Prediction:
+        """What hypotheses say of `at`, (m) without leading dimensions, of covariances K with the trials, (J, n, m).
 
-        In single precision, which loses far less than the noise of a trial.
+        In single precision, which loses far less than the noise of a trial: these are S m numbers, and n m a regime.
         """
-        one = torch.eye(K.shape[-2], dtype=given.factor.dtype)
+        j, t, r = chosen.regimes, chosen.tasks, self.regimes
+        at, one = at.to(torch.float32), torch.eye(K.shape[-2], dtype=given.factor.dtype)
         # Solving for the inverse, and a product, take a fifth of what solving for all of K takes.
         Q = torch.linalg.solve_triangular(given.factor, one, upper=False).float() @ K.float()
-        explained, share_of_c = (part.float()[:, None] @ Q for part in (given.residual, given.one))
-        mean = self.regimes.mean_slope[:, None] * at.mean.T + explained[:, 0]
-        known_c, level = self.diagonals(at) - Q.square().sum(-2), given.level[:, None]
-        variance = (known_c + share_of_c[:, 0].square() / level).clamp_min(TINY) + self._noise()[:, None]
-        gap_variance = (known_c + (1.0 - share_of_c[:, 0]).square() / level).clamp_min(TINY)
+        columns = torch.cat([given.deviations, given.residual, given.one], dim=-1).float()
+        T, m = given.deviations.shape[-1], len(at.mean)
+        explained = (columns.transpose(-1, -2) @ Q).reshape(-1, m)
+        first = j * columns.shape[-1]
+        d = at.deviations.T.contiguous().index_select(0, t)
+        ahead = d - explained.index_select(0, first + t)
+        gain, pull, lean, level = (
+            part[j, t, None].float() for part in (given.gain, given.pull, given.lean, given.level)
+        )
+        mean_slope, slope, noise = (part.float() for part in (r.mean_slope[:, None], r.slope[j, None], self._noise()))
+        expected, known = mean_slope * at.mean.T, self.diagonals(at) - Q.square().sum(-2)
+        mean = expected[j] + explained.index_select(0, first + T + t) + slope * d + ahead * pull
+        known_c = known.index_select(0, j) + ahead.square() * gain
+        share_of_c = explained.index_select(0, first + 2 * T) + ahead * lean
+        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise[j, None]
+        gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
         return Prediction(mean, variance, gap_variance)
 
-    def source_coefficients(
-        self, log_weights: Tensor, alpha: Tensor, trials: Described | None = None, given: Conditioned | None = None
-    ) -> Tensor:
-        """Coefficient of every source function m_t in the expected score, shape (T,), by the weights of regimes (J,).
+    def source_coefficients(self, log_weights: Tensor, given: Conditioned | None, alpha: Tensor) -> Tensor:
+        """Coefficient of every source function m_t in the expected score, shape (T,), by the weights of hypotheses.
 
-        A function enters through the span, once there are trials, and through mu.
+        A function enters through its own hypotheses (the expected b), through the span, and through mu.
         """
-        weights = torch.softmax(log_weights, 0)
-        total, of_span = (weights * self.regimes.mean_slope).sum(), torch.zeros_like(alpha)
-        if trials is not None and given is not None:
+        weights = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape)
+        own, of_mean = self.regimes.slope[:, None].expand_as(weights), self.regimes.mean_slope
+        coefficients = (weights * own).sum(0)
+        total = (weights.sum(1) * of_mean).sum()
+        if given is not None:
             v_mean, v_span = self._variances()[0][:2]
-            total = total + (weights * v_mean * (given.expected * given.residual).sum(-1)).sum()
-            unwhitened = torch.linalg.solve_triangular(given.factor.mT, given.residual[..., None], upper=True)[..., 0]
-            of_span = (weights * v_span) @ unwhitened @ trials.deviations / len(alpha)
-        return of_span + (total - of_span.sum()) * alpha
+            residual = given.residual - given.deviations * given.pull[:, None, :]
+            residual = (residual * weights[:, None, :]).sum(-1, keepdim=True)
+            span = v_span[:, None] * (given.deviations * residual).sum(1) / len(alpha)
+            coefficients = coefficients + (weights * given.pull).sum(0) + span.sum(0)
+            total = total + (v_mean * (given.expected * residual).sum((1, 2))).sum()
+        return coefficients + (total - coefficients.sum()) * alpha
 
     def _whiten(
         self, trials: Described, K: Tensor, y: Tensor, extra: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """L (B, J, n, n), and L^-1 times: ones, y and mu, (B, J, n).
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """L (B, J, n, n), and L^-1 times: ones, y and mu, (B, J, n, 1), and D, (B, J, n, T).
 
         `extra` variance of single trials counts as one of scores, as if the factor tau were 1: it would not be closed
         otherwise. Losses are standardised and scores are standard, so that tau is seldom far from it.
         """
-        noise = self._noise()[:, None, None] * torch.eye(y.shape[-1], dtype=y.dtype, device=y.device)
+        n, T = trials.deviations.shape[-2:]
+        noise = self._noise()[:, None, None] * torch.eye(n, dtype=y.dtype, device=y.device)
         if extra is not None:
             noise = noise + torch.diag_embed(extra)[..., None, :, :]
         factor = torch.linalg.cholesky(K + noise)
-        columns = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean], dim=-1)
-        right = columns[..., None, :, :].expand(*factor.shape[:-1], 3)
-        one, y, mean = torch.linalg.solve_triangular(factor, right, upper=False).unbind(-1)
-        return factor, one, y, mean
+        columns = torch.cat([torch.ones_like(trials.mean), y[..., None], trials.mean, trials.deviations], dim=-1)
+        right = columns[..., None, :, :].expand(*factor.shape[:-1], T + 3)
+        one, y, mean, D = torch.linalg.solve_triangular(factor, right, upper=False).split([1, 1, 1, T], dim=-1)
+        return factor, one, y, mean, D
+
+    def _expected(self, mean: Tensor, D: Tensor) -> Tensor:
+        """Scores that the hypotheses expect, shape (B, J, n, T)."""
+        return self.regimes.mean_slope[:, None, None] * mean + self.regimes.slope[:, None, None] * D
 
     def _noise(self) -> Tensor:
         """Variance s_j of one trial, shape (J,)."""

@@ -94,7 +94,7 @@ def test_another_layout_or_kind_is_refused(
         load_surrogate(tmp_path / "changed")
 
 
-@pytest.mark.parametrize("part", ["weights", "kernel.log_noise", "regimes.mean_slope", "affinity.values"])
+@pytest.mark.parametrize("part", ["weights", "kernel.log_noise", "regimes.slope", "affinity.values"])
 def test_a_missing_part_is_refused(stored: Path, tmp_path: Path, part: str) -> None:
     rewrite(stored, tmp_path / "partial", {}, drop=part)
     with pytest.raises(ArtefactError, match="incomplete"):
