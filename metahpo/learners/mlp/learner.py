@@ -35,8 +35,7 @@ from metahpo.tasks.task import Task
 _RULES = {"l1_rule": "l1"}
 
 
-def _network_space(estimator_class: Callable[[], NetworkEstimator], bins: int) -> ConfigurationSpace:
-    """Space around the defaults of an estimator, but `bins`, those of the default that was recorded: one network."""
+def _network_space(estimator_class: Callable[[], NetworkEstimator]) -> ConfigurationSpace:
     space = ConfigurationSpace()
     default = estimator_class().get_params()
     depth = Integer("depth", (1, 4), default=default["depth"])
@@ -56,7 +55,7 @@ def _network_space(estimator_class: Callable[[], NetworkEstimator], bins: int) -
         Categorical("activation", ACTIVATIONS, default=default["activation"]),
         Categorical("normalisation", NORMALISATIONS, default=default["normalisation"]),
         Float("dropout", (0.0, 0.5), default=default["dropout"]),
-        OrdinalHyperparameter("bins", [0, 8], default_value=bins),
+        OrdinalHyperparameter("bins", [0, 8], default_value=default["bins"]),
         Integer("embedding_size", (1, 16), log=True, default=default["embedding_size"]),
         Float("learning_rate", (1e-4, 0.5), log=True, default=default["learning_rate"]),
         Float("weight_decay", (1e-6, 1.0), log=True, default=default["weight_decay"]),
@@ -96,7 +95,7 @@ def _fit_together(
 
 def mlp_classifier() -> Learner:
     """Network with label smoothing and class weighting."""
-    space = _network_space(NetworkClassifier, bins=0)
+    space = _network_space(NetworkClassifier)
     space.add(
         Float("label_smoothing", (0.0, 0.2), default=NetworkClassifier().label_smoothing),
         Categorical("class_weight", [None, "balanced"], default=None),
@@ -121,7 +120,7 @@ def mlp_regressor() -> Learner:
     return Learner(
         "mlp",
         "regression",
-        _network_space(NetworkRegressor, bins=8),
+        _network_space(NetworkRegressor),
         NetworkRegressor,
         "ordinal",
         rules=_RULES,
