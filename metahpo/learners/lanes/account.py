@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 
-from metahpo.learners.lanes.recipe import LaneStatus, Recipe
+from metahpo.learners.lanes.recipe import Lane, LaneStatus, Recipe
 
 
 class Account:
@@ -28,6 +30,11 @@ class Account:
         }
         self.best_loss, self.best_epoch = np.inf, 0
         self.status: LaneStatus | None = None
+
+    @classmethod
+    def of(cls, lane: Lane) -> Self:
+        """Account of a lane."""
+        return cls(lane.recipe, len(lane.validation) > 0, lane.stops)
 
     def note(self, train_loss: float, validation_loss: float, metric: float, seconds: float) -> bool:
         """Write an epoch down; whether it is the best so far. A network that is done heeds no more of them."""

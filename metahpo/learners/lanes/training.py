@@ -83,7 +83,7 @@ def train_stack(
         In the order of `lanes`. Whatever the stack, a lane of given seed has the same outcome up to rounding: in
         float64 and before chaos grows (some ten epochs) to a relative 1e-9.
     """
-    accounts = [Account(lane.recipe, len(lane.validation) > 0, lane.stops) for lane in lanes]
+    accounts = [Account.of(lane) for lane in lanes]
     outcomes: dict[int, Outcome] = {}
     running = list(range(len(lanes)))
     progress: dict[int, tuple[Progress, Progress]] = {}

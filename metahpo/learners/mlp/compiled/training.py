@@ -66,9 +66,8 @@ def train_on_cpu(
     kind = np.float64 if dtype == torch.float64 else np.float32
     rows = _rows(pool, kind)
     order = sorted(range(len(lanes)), key=lambda i: -_seconds(lanes[i]))
-    with _libraries().limit(
-        limits=1, user_api="blas"
-    ):  # a product is too small to be shared, and lanes share the cores
+    # A product is too small to be shared, and lanes share the cores.
+    with _libraries().limit(limits=1, user_api="blas"):
         work = Parallel(n_jobs=min(n_jobs, len(lanes)), prefer="threads")(
             delayed(_train)(lanes[i], pool, rows, kind) for i in order
         )
@@ -97,8 +96,7 @@ def _rows(pool: Pool, kind: type[np.floating]) -> Rows:
 
 
 def _train(lane: Lane, pool: Pool, rows: Rows, kind: type[np.floating]) -> Outcome:
-    shape, recipe, stream = lane.shape, lane.recipe, Stream(lane)
-    account = Account(recipe, len(lane.validation) > 0, lane.stops)
+    shape, recipe, account, stream = lane.shape, lane.recipe, Account.of(lane), Stream(lane)
     net = _net(shape, pool.classifies)
     beginning = lane.beginning()
     weights, first, second = (
