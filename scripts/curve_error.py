@@ -1,49 +1,69 @@
 """How well final losses of partly trained configurations are predicted on task families that nothing was learnt from.
 
-For a share of the epochs seen and a number of finished trials known on the task: the median error of the predicted
-final loss, and that of taking the last loss for it, over the interquartile range of the task's final losses; their rank
-correlations with the true ones within a task; and how often the 80 % interval holds.
+For a share of the epochs seen of most configurations of a task, and a number of others that have finished: the median
+error of the predicted final losses, and that of taking the last ones for them, over the interquartile range of the
+task's final losses; how often the 80 % interval holds; and rank correlations with the true ones within a task: of the
+last losses, of the predicted ones, and of the scores that a surrogate expects, which takes the predicted ones as
+uncertain observations, as the optimiser does, and to which configurations tell something, too.
 """
 
 import argparse
+from itertools import product
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import norm, spearmanr
 
 from metahpo.meta_dataset import MetaDataset
+from metahpo.optimization.optimizer import without_outliers
 from metahpo.surrogates.learning_curves import LearningCurves
+from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.training import train_surrogate
+from metahpo.task_table import TaskTable
 
 #: Half of an 80 % interval, in standard deviations.
 HALF = float(norm.ppf(0.9))
+#: Configurations that a task must have beside those known.
+FEWEST = 5
 
 
-def errors_on(md: MetaDataset, space: str, model: LearningCurves, share: float, n_known: int) -> list[dict[str, float]]:
-    """One row a task."""
-    rng, rows = np.random.default_rng(0), []
-    for curves in md.learning_curves(space).values():
-        complete = [c for c in curves if len(c) > 3 and np.isfinite(c).all()]
-        if len(complete) < n_known + 5:
-            continue
-        order = rng.permutation(len(complete))
-        known = [complete[i][-1] for i in order[:n_known]]
-        seen = [complete[i][: max(1, round(share * len(complete[i])))] for i in order[n_known:]]
-        final = np.array([complete[i][-1] for i in order[n_known:]])
-        predicted = [model.predict(c, len(complete[i]), known) for c, i in zip(seen, order[n_known:], strict=True)]
-        mean, std = np.array(predicted).T
-        last = np.array([c[-1] for c in seen])
-        low, high = np.percentile(final, [25, 75])
-        if high > low:
-            rows.append(
-                {
-                    "last": float(np.median(np.abs(last - final))) / (high - low),
-                    "predicted": float(np.median(np.abs(mean - final))) / (high - low),
-                    "last, rank": float(spearmanr(last, final).statistic),
-                    "predicted, rank": float(spearmanr(mean, final).statistic),
-                    "covered": float(np.mean(np.abs(final - mean) < HALF * std)),
-                }
-            )
-    return rows
+def errors_on(
+    table: TaskTable,
+    curves: list[NDArray[np.float64]],
+    model: LearningCurves,
+    surrogate: MetaLearnedSurrogate,
+    share: float,
+    n_known: int,
+) -> dict[str, float] | None:
+    """Errors on one task; None where there is too little to tell."""
+    X = table.X[np.isfinite(table.loss)]  # trials that failed have no curve
+    order = np.random.default_rng(0).permutation(
+        [i for i, curve in enumerate(curves) if len(curve) > 3 and np.isfinite(curve).all()]
+    )
+    known, partly = order[:n_known], order[n_known:]
+    seen = [curves[i][: max(1, round(share * len(curves[i])))] for i in partly]
+    ends, final = (np.array([curves[i][-1] for i in some]) for some in (known, partly))
+    last = np.array([curve[-1] for curve in seen])
+    if len(final) < FEWEST or np.ptp(final) == 0.0:
+        return None
+    predicted = [
+        model.predict(curve, len(curves[i]), np.append(ends, np.delete(last, k)))
+        for k, (curve, i) in enumerate(zip(seen, partly, strict=True))
+    ]
+    mean, std = np.array(predicted).T
+    observed = X[order], without_outliers(np.append(ends, mean))
+    noise = np.append(np.zeros(n_known), std)
+    expected = surrogate.posterior(X[partly], observed, table.meta_features, noise).mixture_mean()
+    low, high = np.percentile(final, [25, 75])
+    return {
+        "last": float(np.median(np.abs(last - final)) / (high - low)),
+        "predicted": float(np.median(np.abs(mean - final)) / (high - low)),
+        "covered": float(np.mean(np.abs(final - mean) < HALF * std)),
+        "last, rank": float(spearmanr(last, final).statistic),
+        "predicted, rank": float(spearmanr(mean, final).statistic),
+        "surrogate, rank": float(spearmanr(expected, final).statistic),
+    }
 
 
 def main() -> None:
@@ -51,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="folder or name of a meta-dataset with learning curves")
     parser.add_argument("--space", default="mlp")
+    parser.add_argument("--metric", default="neg_log_loss", help="whose losses the curves are: r2 for regression")
     parser.add_argument("--splits", type=int, default=3)
     options = parser.parse_args()
     md = MetaDataset.load(options.folder)
@@ -58,12 +79,14 @@ def main() -> None:
     for split in range(options.splits):
         train, test = md.split(0.5, random_state=split)
         model = LearningCurves.of(train, options.space, random_state=split)
-        for share in (0.25, 0.5):
-            for n_known in (0, 10):
-                rows = errors_on(test, options.space, model, share, n_known)
-                found += [{"epochs seen": share, "trials known": n_known, **row} for row in rows]
-    table = pd.DataFrame(found).groupby(["epochs seen", "trials known"]).mean()
-    print(table.to_string(float_format="{:.3f}".format))
+        surrogate = train_surrogate(train, options.space, options.metric, random_state=split)
+        tables, curves = test.tables(options.space, options.metric), test.learning_curves(options.space)
+        for share, n_known, table in product((0.25, 0.5), (0, 10), tables):
+            row = errors_on(table, curves[table.task], model, surrogate, share, n_known)
+            if row is not None:
+                found.append({"epochs seen": share, "trials known": n_known, **row})
+    means = pd.DataFrame(found).groupby(["epochs seen", "trials known"]).mean()
+    print(means.to_string(float_format="{:.3f}".format))
 
 
 if __name__ == "__main__":

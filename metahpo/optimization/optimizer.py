@@ -53,9 +53,10 @@ def without_outliers(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class _PartlyTrained(NamedTuple):
-    """A configuration, and what is predicted of its end from its curve so far and the losses of other trials."""
+    """A configuration, its last loss, and what is predicted of its end, given losses of other trials."""
 
     configuration: Configuration
+    last: float
     final: Callable[[NDArray[np.float64]], FinalLoss]
 
 
@@ -226,11 +227,16 @@ class BayesianOptimizer:
         checked = canonical(self.space, configuration)
         if checked in self.history.configurations:
             raise DataError(f"a configuration that was told to its end cannot be under way again: {checked}.")
-        predict = self._learning_curves.predict
-        final = predict(curve, n_epochs, self.history.losses)
-        self._pending.pop(to_json(checked), None)
-        self._partly[to_json(checked)] = _PartlyTrained(checked, partial(predict, tuple(curve), n_epochs))
+        key, foretell = to_json(checked), partial(self._learning_curves.predict, tuple(curve), n_epochs)
+        final = foretell(self._losses_beside(key))
+        self._pending.pop(key, None)
+        self._partly[key] = _PartlyTrained(checked, float(curve[-1]), foretell)
         return final
+
+    def _losses_beside(self, key: str) -> NDArray[np.float64]:
+        """Losses of the trials other than one under way: at their end, or as far as they have come."""
+        others = [partly.last for other, partly in self._partly.items() if other != key]
+        return np.append(self.history.losses, others)
 
     def _next_of_queue(self, known: set[str]) -> Configuration | None:
         while self._queue:
@@ -240,9 +246,10 @@ class BayesianOptimizer:
         return None
 
     def _most_promising(self, known: set[str]) -> Configuration:
-        partly = self._partly.values()
-        tried = [*self.history.configurations, *(p.configuration for p in partly), *self._pending.values()]
-        finals = [p.final(self.history.losses) for p in partly]  # with every trial told, more is known of them too
+        under_way = [partly.configuration for partly in self._partly.values()]
+        tried = [*self.history.configurations, *under_way, *self._pending.values()]
+        # With every trial told, more is known of them too.
+        finals = [partly.final(self._losses_beside(key)) for key, partly in self._partly.items()]
         losses = without_outliers(np.append(self.history.losses, [final.mean for final in finals]))
         noise = None
         if finals:

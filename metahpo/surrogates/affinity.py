@@ -3,30 +3,35 @@
 Symbols: T source tasks, p meta-features, R reference configurations; v (T, p) the meta-features as normal quantiles of
 their ranks among the source tasks; G (T, T) the products <m_s, m_t> / R of the source functions.
 
-    dist(q, t)  = mean_j |v_qj - v_tj|,     kappa_h(q, t) = exp(-(dist / h)^2 / 2)
+    dist(q, t)  = sum_j r_j |v_qj - v_tj|,     kappa_h(q, t) = exp(-(dist / h)^2 / 2)
     alpha(q)    = rho (w + (1 - sum w) / T) + (1 - rho) / T,     w = mean_h (kappa_h(T, T) + I)^-1 kappa_h(T, q)
 
 The function expected of a task is ``sum_t alpha_t m_t``: kernel ridge regression of functions on meta-features around
-the mean function (a Gaussian process over tasks), averaged over bandwidths h. How far it is to be trusted, rho in [0,
-1], is the least-squares answer of leaving out one family at a time, less its standard error: meta-features that say
-nothing, or little of few tasks, get rho = 0.
+the mean function (a Gaussian process over tasks), averaged over bandwidths h. The relevance r_j of a meta-feature is
+its importance to a forest that predicts the functions: see :mod:`metahpo.surrogates.relevance`. How far all that is to
+be trusted, rho in [0, 1], is the least-squares answer of leaving out one family at a time, less its standard error:
+meta-features that say nothing, or little of few tasks, get rho = 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from metahpo.surrogates.relevance import learn_relevance
+
 Array = NDArray[np.float64]
 
 #: Bandwidths h, in units of the median distance between source tasks; and the ridge, in units of the kernel.
 BANDWIDTHS = (0.5, 1.0, 2.0)
 RIDGE = 1.0
+#: Groups of families, at most, of which each is left out in turn where relevance is learnt.
+GROUPS = 10
 #: A meta-feature known of fewer tasks, or constant over them, cannot tell tasks apart.
 MIN_KNOWN = 3
 
@@ -41,12 +46,15 @@ class TaskAffinity:
         Names of the p meta-features that vary over the source tasks.
     values : ndarray of shape (T, p)
         Their values; NaN where unknown.
+    relevance : ndarray of shape (p,)
+        r, how much each of them counts; they sum to one.
     trust : float
         rho, how far the weights depart from equal ones.
     """
 
     names: tuple[str, ...]
     values: Array
+    relevance: Array
     trust: float
 
     @classmethod
@@ -55,24 +63,30 @@ class TaskAffinity:
         meta_features: Sequence[Mapping[str, float] | None],
         families: Sequence[str],
         functions: Array,
-    ) -> TaskAffinity:
-        """Affinity of T tasks, from their meta-features, families, and functions at R configurations, shape (R, T)."""
+        rng: np.random.Generator,
+    ) -> tuple[TaskAffinity, Array]:
+        """Affinity of T tasks, from their meta-features, families, and functions at R configurations, shape (R, T).
+
+        And, shape (T, T), the weights of each of them as if it were new: nothing of them was learnt from its family.
+        """
         known = [m or {} for m in meta_features]
         names = [name for name in dict.fromkeys(n for m in known for n in m) if _varies([m.get(name) for m in known])]
         values = np.array([[_number(m.get(name)) for name in names] for m in known]).reshape(len(known), len(names))
-        affinity = cls(tuple(names), values, 1.0)
-        if not names:
-            return cls((), values, 0.0)
-        G = functions.T @ functions
+        affinity = cls(tuple(names), values, np.full(len(names), 1.0 / max(1, len(names))), 0.0)
         equal = _equal_weights(families)
-        step = affinity.leaving_out(families) - equal
-        error = np.eye(len(families)) - equal
+        if not names:
+            return affinity, equal
+        rows = affinity._relearnt(families, functions, rng)
+        G = functions.T @ functions
+        step, error = rows - equal, np.eye(len(families)) - equal
         gain, cost = np.einsum("it,tu,iu->i", step, G, error), np.einsum("it,tu,iu->i", step, G, step)
         if not cost.sum() > 0.0:  # all tasks agree: there is nothing that likeness could tell
-            return cls(tuple(names), values, 0.0)
-        trust = gain.sum() / cost.sum()
-        standard_error = np.sqrt(np.square(gain - trust * cost).sum()) / cost.sum()
-        return cls(tuple(names), values, float(np.clip(trust - standard_error, 0.0, 1.0)))
+            return affinity, equal
+        best = gain.sum() / cost.sum()
+        standard_error = np.sqrt(np.square(gain - best * cost).sum()) / cost.sum()
+        trust = float(np.clip(best - standard_error, 0.0, 1.0))
+        relevance = learn_relevance(affinity._scores, functions, rng)
+        return replace(affinity, relevance=relevance, trust=trust), equal + trust * step
 
     def weights(self, meta_features: Mapping[str, float] | None) -> Array:
         """Weights alpha, shape (T,), summing to one; equal ones where nothing is known."""
@@ -90,9 +104,7 @@ class TaskAffinity:
         return self.trust * mean + (1.0 - self.trust) / n_tasks
 
     def leaving_out(self, families: Sequence[str]) -> Array:
-        """Row i: weights for task i, from the tasks of other families; shape (T, T)."""
-        if self.trust == 0.0:
-            return _equal_weights(families)
+        """Row i: weights for task i, from the tasks of other families, fully trusted; shape (T, T)."""
         names = np.asarray(families)
         own = [np.flatnonzero(names == family) for family in np.unique(names)]
         rows = np.zeros_like(self._between)
@@ -105,8 +117,17 @@ class TaskAffinity:
                 w[:, left_out] = 0.0
                 n_others = len(names) - len(left_out)
                 rows[left_out] += w + (1.0 - w.sum(axis=1, keepdims=True)) / n_others
-        mean = self.trust * rows / len(BANDWIDTHS) + (1.0 - self.trust) * _equal_weights(families)
-        return np.where(names[:, None] != names[None], mean, 0.0)
+        return np.where(names[:, None] != names[None], rows / len(BANDWIDTHS), 0.0)
+
+    def _relearnt(self, families: Sequence[str], functions: Array, rng: np.random.Generator) -> Array:
+        """The same, but that the relevance for task i is learnt from tasks of other families, too."""
+        distinct, family = np.unique(families, return_inverse=True)
+        group = rng.permutation(len(distinct))[family] % GROUPS
+        rows = np.zeros((len(families), len(families)))
+        for away in (group == g for g in np.unique(group)):
+            relevance = learn_relevance(self._scores[~away], functions[:, ~away], rng)
+            rows[away] = replace(self, relevance=relevance).leaving_out(families)[away]
+        return rows
 
     @cached_property
     def _sorted(self) -> list[Array]:
@@ -139,10 +160,11 @@ class TaskAffinity:
     def _distances(self, scores: Array) -> Array:
         """Distances of the source tasks to others, shape (T, n); an unknown gap counts as that of two random tasks."""
         total = np.zeros((len(self._scores), len(scores)))
-        for source, query, typical in zip(self._scores.T, scores.T, self._typical, strict=True):
+        columns = zip(self._scores.T, scores.T, self._typical, self.relevance, strict=True)
+        for source, query, typical, relevance in columns:
             gap = np.abs(source[:, None] - query[None])  # one meta-feature at a time: of many tasks all do not fit
-            total += np.where(np.isnan(gap), typical, gap)
-        return total / len(self.names)
+            total += relevance * np.where(np.isnan(gap), typical, gap)
+        return total
 
     @cached_property
     def _bandwidths(self) -> list[float]:

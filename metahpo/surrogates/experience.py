@@ -79,9 +79,10 @@ class Experience:
         W = source_weights(kernel, Z, tasks)
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
         functions = SourceFunctions(kernel, Z, W)
-        affinity = TaskAffinity.learn([t.meta_features for t in tables], families, functions.at_reference.numpy())
+        meta_features = [t.meta_features for t in tables]
+        affinity, leaving_out = TaskAffinity.learn(meta_features, families, functions.at_reference.numpy(), rng)
         strangers = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
-        alpha = torch.from_numpy(affinity.leaving_out(families))
+        alpha = torch.from_numpy(leaving_out)
         distances = squared_distances(functions.at_reference, alpha, strangers)
         as_new = [NewTask(t, alpha[i], distances[i], strangers[i], functions) for i, t in enumerate(tasks)]
         return cls(as_new, Z, W, affinity, functions)

@@ -126,7 +126,8 @@ class LearningCurves:
         n_epochs : int
             Epochs of the whole training, at least e.
         known : array-like
-            Losses of other configurations on the task, which tell what is much and what is little.
+            Losses of other configurations on the task, at their end or as far as they have come: they tell what is much
+            and what is little.
 
         Raises
         ------

@@ -191,6 +191,7 @@ class MetaLearnedSurrogate:
             "reference": self.reference,
             "weights": self.weights.float(),
             "affinity.values": torch.from_numpy(self.affinity.values),
+            "affinity.relevance": torch.from_numpy(self.affinity.relevance),
         }
         tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
         tensors |= {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
@@ -218,7 +219,8 @@ class MetaLearnedSurrogate:
         for name, module in (("kernel.", kernel), ("regimes.", regimes)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
         names = tuple(header["meta_feature_names"])
-        affinity = TaskAffinity(names, tensors["affinity.values"].numpy(), header["meta_feature_trust"])
+        values, relevance = (tensors[f"affinity.{part}"].numpy() for part in ("values", "relevance"))
+        affinity = TaskAffinity(names, values, relevance, header["meta_feature_trust"])
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
         space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))

@@ -22,8 +22,14 @@ def affinity(informative: bool = True) -> tuple[TaskAffinity, NDArray[np.float64
     rng = np.random.default_rng(0)
     where = rng.random(N_TASKS)
     told = where if informative else rng.random(N_TASKS)
-    features = [{"where": float(w), "constant": 1.0, "rare": np.nan} for w in told]
-    return TaskAffinity.learn(features, NAMES, functions_of(where)), where
+    features: list[dict[str, float] | None] = [{"where": float(w), "constant": 1.0, "rare": np.nan} for w in told]
+    return learn(features, NAMES, functions_of(where))[0], where
+
+
+def learn(
+    features: list[dict[str, float] | None], families: list[str], functions: NDArray[np.float64]
+) -> tuple[TaskAffinity, NDArray[np.float64]]:
+    return TaskAffinity.learn(features, families, functions, np.random.default_rng(0))
 
 
 def test_informative_meta_features_are_trusted_and_point_to_like_tasks() -> None:
@@ -60,35 +66,37 @@ def test_unknown_meta_features_give_equal_weights(query: dict[str, float] | None
 
 @pytest.mark.parametrize("features", [[None] * 4, [{}] * 4, [{"a": 1.0}] * 4])
 def test_without_meta_features_all_tasks_are_alike(features: list[dict[str, float] | None]) -> None:
-    learnt = TaskAffinity.learn(features, NAMES[:4], np.eye(4))
+    learnt, as_new = learn(features, NAMES[:4], np.eye(4))
     assert learnt.trust == 0.0
     np.testing.assert_allclose(learnt.weights({"a": 2.0}), 0.25)
-    np.testing.assert_allclose(learnt.leaving_out(NAMES[:4]), (1 - np.eye(4)) / 3)
+    np.testing.assert_allclose(as_new, (1 - np.eye(4)) / 3)
 
 
 def test_a_change_of_units_changes_nothing() -> None:
     rng = np.random.default_rng(1)
     where = rng.random(N_TASKS)
-    one = TaskAffinity.learn([{"w": float(w)} for w in where], NAMES, functions_of(where))
-    other = TaskAffinity.learn([{"w": float(np.exp(9 * w))} for w in where], NAMES, functions_of(where))
+    one, _ = learn([{"w": float(w)} for w in where], NAMES, functions_of(where))
+    other, _ = learn([{"w": float(np.exp(9 * w))} for w in where], NAMES, functions_of(where))
     np.testing.assert_allclose(one.weights({"w": 0.3}), other.weights({"w": float(np.exp(2.7))}))
 
 
 def test_a_family_is_left_out_whole() -> None:
-    learnt, _ = affinity()
+    rng = np.random.default_rng(2)
+    where = rng.random(N_TASKS)
+    features: list[dict[str, float] | None] = [{"where": float(w), "noise": float(rng.random())} for w in where]
     families = [f"family{i // 3}" for i in range(N_TASKS)]
-    rows = learnt.leaving_out(families)
+    learnt, as_new = learn(features, families, functions_of(where))
+    assert learnt.trust > 0.5
     same = np.array([[a == b for b in families] for a in families])
-    assert (rows[same] == 0).all()
-    np.testing.assert_allclose(rows.sum(axis=1), 1)
+    assert (as_new[same] == 0).all()
+    np.testing.assert_allclose(as_new.sum(axis=1), 1)
 
 
 def test_leaving_out_is_learning_from_the_others() -> None:
     rng = np.random.default_rng(5)
     where, families = rng.random(9), list("aabbbcdde")
     features: list[dict[str, float] | None] = [{"w": float(w), "noise": float(rng.random())} for w in where]
-    learnt = TaskAffinity.learn(features, families, functions_of(where))
-    assert learnt.trust > 0.1
+    learnt, _ = learn(features, families, functions_of(where))
     rows = learnt.leaving_out(families)
     between, n_others = learnt._between, np.array([len(families) - families.count(family) for family in families])
     for i, family in enumerate(families):
@@ -98,11 +106,35 @@ def test_leaving_out_is_learning_from_the_others() -> None:
             kernel = np.exp(-0.5 * np.square(between / h))
             w = np.linalg.solve(kernel[np.ix_(others, others)] + np.eye(others.sum()), kernel[others, i])
             mean += (w + (1 - w.sum()) / n_others[i]) / 3
-        np.testing.assert_allclose(rows[i, others], learnt.trust * mean + (1 - learnt.trust) / n_others[i])
+        np.testing.assert_allclose(rows[i, others], mean)
 
 
 def test_tasks_that_all_agree_leave_nothing_for_likeness_to_tell() -> None:
     features: list[dict[str, float] | None] = [{"size": float(i)} for i in range(4)]
-    learnt = TaskAffinity.learn(features, ["a", "b", "c", "d"], np.ones((50, 4)))
+    learnt, _ = learn(features, ["a", "b", "c", "d"], np.ones((50, 4)))
     assert learnt.trust == 0.0
     np.testing.assert_allclose(learnt.weights({"size": 1.0}), 0.25)
+
+
+def test_meta_features_count_as_far_as_they_tell_functions_apart() -> None:
+    rng = np.random.default_rng(3)
+    where = rng.random(N_TASKS)
+    noise = rng.random((N_TASKS, 9))
+    features: list[dict[str, float] | None] = [
+        {"where": float(w), **{f"noise{j}": float(x) for j, x in enumerate(row)}}
+        for w, row in zip(where, noise, strict=True)
+    ]
+    learnt, _ = learn(features, NAMES, functions_of(where))
+    relevance = dict(zip(learnt.names, learnt.relevance, strict=True))
+    assert sum(relevance.values()) == pytest.approx(1)
+    assert relevance["where"] > 0.5
+    here, there = ({**features[0], "where": query} for query in (0.1, 0.9))  # type: ignore[dict-item]
+    near = np.abs(where - 0.1) < 0.3
+    assert learnt.weights(here)[near].sum() > 2 * learnt.weights(there)[near].sum()
+
+
+def test_too_few_tasks_to_tell_make_all_meta_features_count_alike() -> None:
+    features: list[dict[str, float] | None] = [{"a": float(i), "b": float(-i * i)} for i in range(4)]
+    learnt, as_new = learn(features, list("wxyz"), np.random.default_rng(0).normal(size=(20, 4)))
+    np.testing.assert_allclose(learnt.relevance, 0.5)
+    np.testing.assert_allclose(as_new.sum(axis=1), 1)

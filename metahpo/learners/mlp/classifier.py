@@ -33,7 +33,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         Each hidden layer but the first adds to its input.
     normalisation : {"none", "batch", "layer"}, default="none"
     dropout : float in [0, 1), default=0.1
-    bins : int, default=0
+    bins : int, default=8
         Bins of the piecewise linear encoding of a number, beside the number itself.
     embedding_size : int, default=8
         Length of the learnt vector of a category.
@@ -98,7 +98,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         residual: bool = False,
         normalisation: Normalisation = "none",
         dropout: float = 0.1,
-        bins: int = 0,
+        bins: int = 8,
         embedding_size: int = 8,
         optimiser: str = "adamw",
         learning_rate: float = 5e-3,
