@@ -103,6 +103,15 @@ class TaskAffinity:
             mean += (w + (1.0 - w.sum()) / n_tasks) / len(BANDWIDTHS)
         return self.trust * mean + (1.0 - self.trust) / n_tasks
 
+    def shares(self, meta_features: Mapping[str, float] | None) -> dict[str, float]:
+        """Share of each known meta-feature in what tells tasks apart, most first; none where all weights are equal."""
+        if self.trust == 0.0:
+            return {}
+        known = [(meta_features or {}).get(name) for name in self.names]
+        shares = np.where(np.isnan([_number(value) for value in known]), 0.0, self.relevance)
+        order = np.argsort(-shares, kind="stable")
+        return {self.names[i]: float(shares[i] / shares.sum()) for i in order.tolist() if shares[i] > 0.0}
+
     def leaving_out(self, families: Sequence[str]) -> Array:
         """Row i: weights for task i, from the tasks of other families, fully trusted; shape (T, T)."""
         names = np.asarray(families)

@@ -1,4 +1,4 @@
-"""What a surrogate says of a task, explained: which hyperparameters matter, and which tasks it leans on.
+"""What a surrogate says of a task, explained: which hyperparameters matter, which tasks it leans on, and why on those.
 
 Symbols: n sampled configurations, H hyperparameters; f the expected score as a function of H independent
 hyperparameters, each drawn as designs draw it: uniformly on the scale of the space.
@@ -78,12 +78,15 @@ class Explanation:
         Standard deviation of the expected score over the search space; 1 is that of the scores of a recorded task.
     task_weights : dict of str to float
         Source tasks, most first, and their shares in the prediction.
+    meta_features : dict of str to float
+        Those by which tasks were taken for like this one, most first, and their shares in that; empty if none were.
     """
 
     effects: tuple[Effect, ...]
     rest: float
     spread: float
     task_weights: Mapping[str, float]
+    meta_features: Mapping[str, float]
 
     def importance(self) -> dict[str, float]:
         """Share of each hyperparameter on its own and in pairs, most first; a pair counts for both."""
@@ -111,12 +114,18 @@ class Explanation:
         lines.append(f"{smaller:>6.1%}  other hyperparameters and pairs")
         lines.append(f"{self.rest:>6.1%}  three and more together")
         lines.append("source tasks that it leans on:")
-        lines += [f"{w:>6.1%}  {t}" for t, w in list(self.task_weights.items())[:PRINTED] if w >= MIN_PRINTED]
+        lines += _largest(self.task_weights)
+        if self.meta_features:
+            lines.append("meta-features by which tasks are taken for like it:")
+            lines += _largest(self.meta_features)
         return "\n".join(lines)
 
 
 def explain(
-    expected_score: Callable[[Array], Array], space: ConfigurationSpace, task_weights: Mapping[str, float]
+    expected_score: Callable[[Array], Array],
+    space: ConfigurationSpace,
+    task_weights: Mapping[str, float],
+    meta_features: Mapping[str, float],
 ) -> Explanation:
     """Explain a function on a search space.
 
@@ -125,14 +134,14 @@ def explain(
     expected_score : callable
         Encoded rows of shape (n, d) -> scores of shape (n,).
     space : ConfigurationSpace
-    task_weights : mapping of str to float
-        Source tasks and their shares, most first.
+    task_weights, meta_features : mapping of str to float
+        Source tasks and meta-features, and their shares, most first.
     """
     rows, terms = _sample(space)
     scores = expected_score(rows)
     variance = float(scores.var())
     if variance < np.square(1e-9):  # nothing depends on anything
-        return Explanation(tuple(Effect((name,), 0.0) for name in terms), 0.0, 0.0, task_weights)
+        return Explanation(tuple(Effect((name,), 0.0) for name in terms), 0.0, 0.0, task_weights, meta_features)
     standard = (scores - scores.mean()) / np.sqrt(variance)
     singles = list(terms.values())
     left = standard - np.hstack(singles) @ _least_squares(np.hstack(singles), standard)
@@ -150,7 +159,12 @@ def explain(
         effects.append(Effect(names, max(0.0, share - rest * (last - first) / n)))
         first = last
     effects.sort(key=lambda effect: -effect.share)
-    return Explanation(tuple(effects), rest, float(np.sqrt(variance)), task_weights)
+    return Explanation(tuple(effects), rest, float(np.sqrt(variance)), task_weights, meta_features)
+
+
+def _largest(shares: Mapping[str, float]) -> list[str]:
+    """Lines of the largest shares, which come first."""
+    return [f"{share:>6.1%}  {name}" for name, share in list(shares.items())[:PRINTED] if share >= MIN_PRINTED]
 
 
 def _sample(space: ConfigurationSpace) -> tuple[Array, dict[str, Array]]:

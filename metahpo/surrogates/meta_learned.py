@@ -174,15 +174,17 @@ class MetaLearnedSurrogate:
     def explain(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> Explanation:
-        """Which hyperparameters matter on the task at hand, and which source tasks say so.
+        """Which hyperparameters matter on the task at hand, which source tasks say so, and why those.
 
-        Shares of the variance of the expected score over the space, for single hyperparameters and pairs, and
-        :meth:`task_weights`: see :mod:`metahpo.surrogates.explanation`. The same answer for the same question.
+        Shares of the variance of the expected score over the space, for single hyperparameters and pairs;
+        :meth:`task_weights`; and the meta-features by which tasks are compared: see
+        :mod:`metahpo.surrogates.explanation`. The same answer for the same question.
         """
         return explain(
             lambda rows: self.posterior(rows, observed, meta_features).mixture_mean(),
             self.space,
             self.task_weights(observed, meta_features),
+            self.affinity.shares(meta_features),
         )
 
     def save(self, path: Path | str) -> None:

@@ -1,9 +1,9 @@
 """Training of the surrogate, from recorded trials to a file: one page, from top to bottom.
 
 Three steps. The kernel, by exact marginal likelihood on random subsets of each task's trials: what does the score of
-one task look like? The affinity of tasks, in closed form: what do meta-features say of a task's function? The regimes,
-by marginal likelihood again, of losses as a new task would show them: how much of a task do the others explain? In the
-last two, each task is predicted from other families only.
+one task look like? The affinity of tasks, by a forest and in closed form: what do meta-features say of a task's
+function? The regimes, by marginal likelihood again, of losses as a new task would show them: how much of a task do the
+others explain? In the last two, each task is predicted from other families only.
 
 Families may be set aside to watch the first and the last, the two that take steps, and to stop them early; they are
 source tasks like the others in the end. The steps leave a checkpoint, where one is asked for: see

@@ -128,6 +128,11 @@ def test_meta_features_count_as_far_as_they_tell_functions_apart() -> None:
     relevance = dict(zip(learnt.names, learnt.relevance, strict=True))
     assert sum(relevance.values()) == pytest.approx(1)
     assert relevance["where"] > 0.5
+    shares = learnt.shares(features[0])
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert next(iter(shares)) == "where"
+    assert "where" not in learnt.shares({**features[0], "where": np.nan})  # type: ignore[dict-item]
+    assert learnt.shares(None) == {}
     here, there = ({**features[0], "where": query} for query in (0.1, 0.9))  # type: ignore[dict-item]
     near = np.abs(where - 0.1) < 0.3
     assert learnt.weights(here)[near].sum() > 2 * learnt.weights(there)[near].sum()
