@@ -78,10 +78,13 @@ class Hypotheses(NamedTuple):
 
     @classmethod
     def heaviest(cls, log_weights: Tensor) -> Hypotheses:
-        """Those that make up a prediction but for a negligible share, by the log weights of all, shape (J, T)."""
+        """Those that make up a prediction but for a negligible share, by the log weights of all, shape (J, T).
+
+        They come regime by regime.
+        """
         weights, order = torch.sort(torch.softmax(log_weights.flatten(), 0), descending=True)
         n_kept = 1 + int((weights.cumsum(0) < 1.0 - NEGLIGIBLE_SHARE).sum())
-        best = order[:n_kept]
+        best = order[:n_kept].sort().values
         return cls(best // log_weights.shape[1], best % log_weights.shape[1])
 
 
@@ -183,29 +186,40 @@ class Mixture:
     def predict(self, given: Conditioned, K: Tensor, at: Described, chosen: Hypotheses) -> Prediction:
         """What hypotheses say of `at`, (m) without leading dimensions, of covariances K with the trials, (J, n, m).
 
-        In single precision, which loses far less than the noise of a trial: these are S m numbers, and n m a regime.
+        In single precision, which loses far less than the noise of a trial: these are S m numbers.
         """
-        j, t, r = chosen.regimes, chosen.tasks, self.regimes
-        at, one = at.to(torch.float32), torch.eye(K.shape[-2], dtype=given.factor.dtype)
+        at = at.to(torch.float32)
+        known, counts = self.diagonals(at), torch.bincount(chosen.regimes).tolist()
+        parts = [
+            self._predict_under(j, tasks, given, K[j], at, known[j])
+            for j, tasks in enumerate(torch.split(chosen.tasks, counts))
+            if len(tasks)
+        ]
+        return Prediction(*map(torch.cat, zip(*parts, strict=True)))
+
+    def _predict_under(
+        self, j: int, tasks: Tensor, given: Conditioned, K: Tensor, at: Described, known: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, variance and variance of the gap, (S, m), of hypotheses that share regime j; `known` is k_j(x, x)."""
         # Solving for the inverse, and a product, take a fifth of what solving for all of K takes.
-        Q = torch.linalg.solve_triangular(given.factor, one, upper=False).float() @ K.float()
-        columns = torch.cat([given.deviations, given.residual, given.one], dim=-1).float()
-        T, m = given.deviations.shape[-1], len(at.mean)
-        explained = (columns.transpose(-1, -2) @ Q).reshape(-1, m)
-        first = j * columns.shape[-1]
-        d = at.deviations.T.contiguous().index_select(0, t)
-        ahead = d - explained.index_select(0, first + t)
+        one = torch.eye(len(K), dtype=given.factor.dtype)
+        Q = torch.linalg.solve_triangular(given.factor[j], one, upper=False).float() @ K.float()
+        columns = torch.cat([given.deviations[j][:, tasks], given.residual[j][:, tasks], given.one[j]], dim=-1)
+        S, r = len(tasks), self.regimes
+        explained = columns.float().T @ Q
+        of_deviations, of_residual, of_one = explained[:S], explained[S : 2 * S], explained[2 * S :]
         gain, pull, lean, level = (
-            part[j, t, None].float() for part in (given.gain, given.pull, given.lean, given.level)
+            part[j, tasks, None].float() for part in (given.gain, given.pull, given.lean, given.level)
         )
-        mean_slope, slope, noise = (part.float() for part in (r.mean_slope[:, None], r.slope[j, None], self._noise()))
-        expected, known = mean_slope * at.mean.T, self.diagonals(at) - Q.square().sum(-2)
-        mean = expected[j] + explained.index_select(0, first + T + t) + slope * d + ahead * pull
-        known_c = known.index_select(0, j) + ahead.square() * gain
-        share_of_c = explained.index_select(0, first + 2 * T) + ahead * lean
-        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise[j, None]
+        mean_slope, slope, noise = (float(part[j]) for part in (r.mean_slope, r.slope, self._noise()))
+        d = at.deviations.T[tasks]
+        ahead = d - of_deviations
+        mean = mean_slope * at.mean.T + of_residual + slope * d + ahead * pull
+        known_c = known - Q.square().sum(0) + ahead.square() * gain
+        share_of_c = of_one + ahead * lean
+        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise
         gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
-        return Prediction(mean, variance, gap_variance)
+        return mean, variance, gap_variance
 
     def source_coefficients(self, log_weights: Tensor, given: Conditioned | None, alpha: Tensor) -> Tensor:
         """Coefficient of every source function m_t in the expected score, shape (T,), by the weights of hypotheses.

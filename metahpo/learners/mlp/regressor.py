@@ -15,7 +15,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc] 
     """Multi-layer perceptron for tables, trained on the squared error of the standardised target.
 
     Its parameters are those of :class:`metahpo.learners.mlp.classifier.NetworkClassifier`, but for `label_smoothing`
-    and `class_weight`; other defaults are ``activation="relu"`` and ``bins=8``.
+    and `class_weight`; another default is ``activation="relu"``.
 
     Examples
     --------
