@@ -36,7 +36,7 @@ from metahpo.surrogates.scale import TINY, Losses, integrate_scale
 #: Least variance of one trial's score: ties, exact in the records, must not make any hypothesis infinitely likely.
 MIN_NOISE = 0.01
 #: Share of a prediction that the lightest hypotheses may make up together and be left out.
-NEGLIGIBLE_SHARE = 5e-3
+NEGLIGIBLE_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
