@@ -149,7 +149,7 @@ class Demonstration:
         """One sentence a learner: what was gained, and when the warm search was where the cold one ended."""
         sentences = []
         for p in self.parts:
-            gain = p.recommended.mean() - p.default.mean()
+            gain = round(float(p.recommended.mean() - p.default.mean()), 4) + 0.0  # no -0.0000
             reached = np.flatnonzero(p.warm >= p.cold[-1])
             when = f"after {reached[0] + 1} trial(s)" if len(reached) else "not"
             sentences.append(
