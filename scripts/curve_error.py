@@ -45,7 +45,8 @@ def errors_on(
     seen = [curves[i][: max(1, round(share * len(curves[i])))] for i in partly]
     ends, final = (np.array([curves[i][-1] for i in some]) for some in (known, partly))
     last = np.array([curve[-1] for curve in seen])
-    if len(final) < FEWEST or np.ptp(final) == 0.0:
+    low, high = np.percentile(final, [25, 75]) if len(final) >= FEWEST else (0.0, 0.0)
+    if not high > low:
         return None
     predicted = [
         model.predict(curve, len(curves[i]), np.append(ends, np.delete(last, k)))
@@ -55,7 +56,6 @@ def errors_on(
     observed = X[order], without_outliers(np.append(ends, mean))
     noise = np.append(np.zeros(n_known), std)
     expected = surrogate.posterior(X[partly], observed, table.meta_features, noise).mixture_mean()
-    low, high = np.percentile(final, [25, 75])
     return {
         "last": float(np.median(np.abs(last - final)) / (high - low)),
         "predicted": float(np.median(np.abs(mean - final)) / (high - low)),

@@ -75,6 +75,13 @@ def test_tell_curve__refuses_without_recording() -> None:
         optimizer.tell_curve(optimizer.ask(), [1.0], 5)
 
 
+def test_tell_curve__others_under_way_tell_what_is_much(learning_curves: LearningCurves) -> None:
+    optimizer = BayesianOptimizer(toy_space(), random_state=0, learning_curves=learning_curves)
+    curves = [curve_to(final)[:4].tolist() for final in (0.2, 0.9, 1.7)]
+    *_, last = [optimizer.tell_curve(optimizer.ask(), curve, N_EPOCHS) for curve in curves]
+    assert last == learning_curves.predict(curves[2], N_EPOCHS, [curves[0][-1], curves[1][-1]])
+
+
 def surrogates(toy_surrogate: Surrogate) -> list[GaussianProcessSurrogate | Surrogate]:
     return [GaussianProcessSurrogate(), toy_surrogate]
 
