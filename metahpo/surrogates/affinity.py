@@ -67,7 +67,8 @@ class TaskAffinity:
     ) -> tuple[TaskAffinity, Array]:
         """Affinity of T tasks, from their meta-features, families, and functions at R configurations, shape (R, T).
 
-        And, shape (T, T), the weights of each of them as if it were new: nothing of them was learnt from its family.
+        And, shape (T, T), the weights for each of them as if it were new: neither they nor the relevance behind them is
+        learnt from functions of its family.
         """
         known = [m or {} for m in meta_features]
         names = [name for name in dict.fromkeys(n for m in known for n in m) if _varies([m.get(name) for m in known])]
@@ -96,8 +97,8 @@ class TaskAffinity:
         query = np.array([_number(meta_features.get(name)) for name in self.names])
         if np.isnan(query).all():
             return np.full(n_tasks, 1.0 / n_tasks)
-        to_query, mean = self._distances(self._rank(query[None]))[:, 0], np.zeros(n_tasks)
-        for bandwidth in self._bandwidths:
+        to_query, mean = self._distances(self._rank(query[None]), self.relevance)[:, 0], np.zeros(n_tasks)
+        for bandwidth in _bandwidths(self._between):
             kernel = _kernel(self._between, bandwidth) + RIDGE * np.eye(n_tasks)
             w = np.linalg.solve(kernel, _kernel(to_query, bandwidth))
             mean += (w + (1.0 - w.sum()) / n_tasks) / len(BANDWIDTHS)
@@ -112,13 +113,13 @@ class TaskAffinity:
         order = np.argsort(-shares, kind="stable")
         return {self.names[i]: float(shares[i] / shares.sum()) for i in order.tolist() if shares[i] > 0.0}
 
-    def leaving_out(self, families: Sequence[str]) -> Array:
+    def _leaving_out(self, families: Sequence[str], relevance: Array) -> Array:
         """Row i: weights for task i, from the tasks of other families, fully trusted; shape (T, T)."""
-        names = np.asarray(families)
+        names, between = np.asarray(families), self._distances(self._scores, relevance)
         own = [np.flatnonzero(names == family) for family in np.unique(names)]
-        rows = np.zeros_like(self._between)
-        for bandwidth in self._bandwidths:
-            kernel = _kernel(self._between, bandwidth)
+        rows = np.zeros_like(between)
+        for bandwidth in _bandwidths(between):
+            kernel = _kernel(between, bandwidth)
             inverse = np.linalg.inv(kernel + RIDGE * np.eye(len(names)))
             for left_out in own:
                 # Where A is the inverse for all tasks, that for all but F, times their kernel with F, is -A_F A_FF^-1.
@@ -135,7 +136,7 @@ class TaskAffinity:
         rows = np.zeros((len(families), len(families)))
         for away in (group == g for g in np.unique(group)):
             relevance = learn_relevance(self._scores[~away], functions[:, ~away], rng)
-            rows[away] = replace(self, relevance=relevance).leaving_out(families)[away]
+            rows[away] = self._leaving_out(families, relevance)[away]
         return rows
 
     @cached_property
@@ -156,7 +157,7 @@ class TaskAffinity:
     @cached_property
     def _between(self) -> Array:
         """Distances between the source tasks, shape (T, T)."""
-        return self._distances(self._scores)
+        return self._distances(self._scores, self.relevance)
 
     def _rank(self, values: Array) -> Array:
         """Normal quantile of each value's rank among the source tasks, shape (n, p); NaN where unknown."""
@@ -166,20 +167,19 @@ class TaskAffinity:
             scores[:, j] = np.where(np.isnan(values[:, j]), np.nan, ndtri((0.5 * below + 0.5) / (len(column) + 1)))
         return scores
 
-    def _distances(self, scores: Array) -> Array:
+    def _distances(self, scores: Array, relevance: Array) -> Array:
         """Distances of the source tasks to others, shape (T, n); an unknown gap counts as that of two random tasks."""
         total = np.zeros((len(self._scores), len(scores)))
-        columns = zip(self._scores.T, scores.T, self._typical, self.relevance, strict=True)
-        for source, query, typical, relevance in columns:
+        for source, query, typical, r in zip(self._scores.T, scores.T, self._typical, relevance, strict=True):
             gap = np.abs(source[:, None] - query[None])  # one meta-feature at a time: of many tasks all do not fit
-            total += relevance * np.where(np.isnan(gap), typical, gap)
+            total += r * np.where(np.isnan(gap), typical, gap)
         return total
 
-    @cached_property
-    def _bandwidths(self) -> list[float]:
-        """The bandwidths h."""
-        median = float(np.median(self._between[np.triu_indices(len(self.values), 1)])) if len(self.values) > 1 else 1.0
-        return [max(factor * median, 1e-9) for factor in BANDWIDTHS]
+
+def _bandwidths(between: Array) -> list[float]:
+    """The bandwidths h, by the distances between the source tasks, shape (T, T)."""
+    median = float(np.median(between[np.triu_indices(len(between), 1)])) if len(between) > 1 else 1.0
+    return [max(factor * median, 1e-9) for factor in BANDWIDTHS]
 
 
 def _kernel(distances: Array, bandwidth: float) -> Array:

@@ -96,17 +96,32 @@ def test_leaving_out_is_learning_from_the_others() -> None:
     rng = np.random.default_rng(5)
     where, families = rng.random(9), list("aabbbcdde")
     features: list[dict[str, float] | None] = [{"w": float(w), "noise": float(rng.random())} for w in where]
-    learnt, _ = learn(features, families, functions_of(where))
-    rows = learnt.leaving_out(families)
+    learnt, as_new = learn(features, families, functions_of(where))
+    assert learnt.trust > 0.1
     between, n_others = learnt._between, np.array([len(families) - families.count(family) for family in families])
+    median = np.median(between[np.triu_indices(len(families), 1)])
     for i, family in enumerate(families):
         others = np.array([other != family for other in families])
         mean = np.zeros(others.sum())
-        for h in learnt._bandwidths:
+        for h in (0.5 * median, median, 2 * median):
             kernel = np.exp(-0.5 * np.square(between / h))
             w = np.linalg.solve(kernel[np.ix_(others, others)] + np.eye(others.sum()), kernel[others, i])
             mean += (w + (1 - w.sum()) / n_others[i]) / 3
-        np.testing.assert_allclose(rows[i, others], mean)
+        np.testing.assert_allclose(as_new[i, others], learnt.trust * mean + (1 - learnt.trust) / n_others[i])
+
+
+def test_what_a_family_is_like_tells_nothing_of_its_own_weights() -> None:
+    rng = np.random.default_rng(2)
+    where, families = rng.random(N_TASKS), [f"family{i // 3}" for i in range(N_TASKS)]
+    features: list[dict[str, float] | None] = [{"where": float(w), "noise": float(rng.random())} for w in where]
+    functions = functions_of(where)
+    learnt, as_new = learn(features, families, functions)
+    functions[:, :3] *= 3.0
+    again, otherwise = learn(features, families, functions)
+    equal = np.r_[np.zeros(3), np.full(N_TASKS - 3, 1 / (N_TASKS - 3))]
+    assert min(learnt.trust, again.trust) > 0.1
+    np.testing.assert_allclose((as_new[:3] - equal) / learnt.trust, (otherwise[:3] - equal) / again.trust, atol=1e-12)
+    assert not np.allclose(as_new[3:], otherwise[3:])
 
 
 def test_tasks_that_all_agree_leave_nothing_for_likeness_to_tell() -> None:
@@ -120,20 +135,20 @@ def test_meta_features_count_as_far_as_they_tell_functions_apart() -> None:
     rng = np.random.default_rng(3)
     where = rng.random(N_TASKS)
     noise = rng.random((N_TASKS, 9))
-    features: list[dict[str, float] | None] = [
+    features = [
         {"where": float(w), **{f"noise{j}": float(x) for j, x in enumerate(row)}}
         for w, row in zip(where, noise, strict=True)
     ]
-    learnt, _ = learn(features, NAMES, functions_of(where))
+    learnt, _ = learn([*features], NAMES, functions_of(where))
     relevance = dict(zip(learnt.names, learnt.relevance, strict=True))
     assert sum(relevance.values()) == pytest.approx(1)
     assert relevance["where"] > 0.5
     shares = learnt.shares(features[0])
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert next(iter(shares)) == "where"
-    assert "where" not in learnt.shares({**features[0], "where": np.nan})  # type: ignore[dict-item]
+    assert "where" not in learnt.shares({**features[0], "where": np.nan})
     assert learnt.shares(None) == {}
-    here, there = ({**features[0], "where": query} for query in (0.1, 0.9))  # type: ignore[dict-item]
+    here, there = ({**features[0], "where": query} for query in (0.1, 0.9))
     near = np.abs(where - 0.1) < 0.3
     assert learnt.weights(here)[near].sum() > 2 * learnt.weights(there)[near].sum()
 
