@@ -1,7 +1,12 @@
 """Placing losses on the scale of scores: z = tau y - c, with the factor tau and the shift c unknown.
 
-Symbols: B leading batch dimensions, n trials, T source tasks, J regimes; y losses of n trials, standardised; m the
-scores that a hypothesis expects of them.
+Symbols: B leading batch dimensions, n trials, T source tasks, J regimes; m the scores that a hypothesis expects of n
+trials; s their losses, standardised, and q the scores of these losses among one another, standardised;
+
+    y = (1 - w) s + w q, standardised,     w = n / (n + 5)
+
+A score is a matter of ranks, a loss is not: one diverged trial is as far from the others as all of them are from each
+other. So the more trials there are to be ranked, the more their ranks count.
 
 With a flat prior on c its integral is closed, and the logarithm of what is left is
 
@@ -19,6 +24,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from metahpo.surrogates.score import normal_scores
+
+#: Trials whose ranks count as much as the values of their losses.
+RANKS_COUNT_HALF = 5.0
 #: Grid of log tau for losses standardised to unit variance: few trials may span little of the scale, or most of it.
 LOG_TAU = (-5.5, 1.7, 30)
 #: Normal factor of its prior: whatever the task, trials span neither nothing of it nor far more than it does.
@@ -31,7 +40,7 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of n trials of B tasks: standardised values y (B, n), and the spread that was divided out (B, 1).
+    """Losses of n trials of B tasks: their values y (B, n), between losses and ranks, and the losses' spread (B, 1).
 
     `extra`, of shape (B, n), is the variance that a loss has beyond that of a measured one, on the scale of y: of
     trials that are not at their end, and whose loss is a prediction. None: all are measured.
@@ -44,13 +53,19 @@ class Losses:
     @classmethod
     def standardise(cls, losses: Tensor) -> Losses:
         """Losses of shape (B, n), to mean 0 and variance 1; all 0, with spread 0, where they do not differ."""
-        centred = losses - losses.mean(-1, keepdim=True)
-        spread = centred.square().mean(-1, keepdim=True).sqrt()
+        values, spread = _standard(losses)
         differ = spread > TINY * losses.abs().amax(-1, keepdim=True)
-        return cls(torch.where(differ, centred / spread.clamp_min(1e-300), 0.0), torch.where(differ, spread, 0.0))
+        n = losses.shape[-1]
+        share = n / (n + RANKS_COUNT_HALF)
+        ranked, _ = _standard(torch.from_numpy(normal_scores(losses.cpu().numpy())).to(losses))
+        y, _ = _standard((1.0 - share) * values + share * ranked)
+        return cls(torch.where(differ, y, 0.0), torch.where(differ, spread, 0.0))
 
     def with_noise(self, std: Tensor) -> Losses:
-        """The same with standard deviations of shape (B, n), 0 where measured, in the units that the losses came in."""
+        """The same with standard deviations of shape (B, n), 0 where measured, in the units that the losses came in.
+
+        Ranks bend the scale; noise is placed on it as if they did not.
+        """
         return replace(self, extra=(std / torch.where(self.spread > 0.0, self.spread, 1.0)).square())
 
     def lowest(self) -> Tensor:
@@ -58,6 +73,13 @@ class Losses:
         if self.extra is None or not bool((self.extra == 0.0).any()):
             return self.y.amin(-1)
         return self.y.masked_fill(self.extra > 0.0, torch.inf).amin(-1)
+
+
+def _standard(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Values (B, n) to mean 0 and variance 1, and the standard deviation (B, 1) that was divided out."""
+    centred = values - values.mean(-1, keepdim=True)
+    spread = centred.square().mean(-1, keepdim=True).sqrt()
+    return centred / spread.clamp_min(1e-300), spread
 
 
 def integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:

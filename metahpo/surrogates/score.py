@@ -13,9 +13,9 @@ from scipy.stats import rankdata
 
 
 def normal_scores(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of shape (n,) of the losses of one task, shape (n,); NaN is a failed trial."""
-    ranks = rankdata(np.where(np.isnan(loss), np.inf, loss))
-    return np.asarray(ndtri((ranks - 0.5) / len(loss)), dtype=np.float64)
+    """Scores of the losses of a task, shape (n,), or of B tasks, (B, n), each in its own row; NaN is a failed trial."""
+    ranks = rankdata(np.where(np.isnan(loss), np.inf, loss), axis=-1)
+    return np.asarray(ndtri((ranks - 0.5) / loss.shape[-1]), dtype=np.float64)
 
 
 def failed_as_worse(loss: NDArray[np.float64], typical_spread: float) -> NDArray[np.float64]:

@@ -15,7 +15,8 @@ setting of these variances: from tasks that are like others to tasks that are li
 so one Cholesky factor K_j + s_j I = L L' serves T hypotheses: with all whitened by L^-1, the term v_j d_t d_t' is a
 correction of rank one (Sherman-Morrison).
 
-Losses y are related to scores by an unknown shift and factor, both integrated: see :mod:`metahpo.surrogates.scale`.
+Losses, brought near to ranks, are related to scores by an unknown shift and factor, both integrated: see
+:mod:`metahpo.surrogates.scale`.
 The evidence p(y | t, j) then weighs the hypotheses.
 """
 
