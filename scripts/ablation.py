@@ -1,7 +1,9 @@
-"""What every part of the surrogate is worth: mean normalised regret with each of them left out, on held-out families.
+"""What every part of the surrogate is worth: regret and log density with each of them left out, on held-out families.
 
 `python scripts/ablation.py tabular_classification --spaces svm random_forest`: a row a part, in the geometric mean over
-spaces the regret without it divided by the regret with all (0.002 added to both): above 1, the part helps.
+spaces the regret without it divided by the regret with all (0.002 added to both): above 1, the part helps. Then what
+the log density of scores not seen loses without the part, in the mean over families, and this over its standard error:
+where it is beyond 2, the part tells something, even if that is too little to show in a few regrets.
 """
 
 import argparse
@@ -37,8 +39,19 @@ def ratios(summary: pd.DataFrame, trials: list[int]) -> pd.DataFrame:
     return pd.DataFrame(np.exp(difference.groupby(level="method", sort=False).mean()))
 
 
+def density_lost(coverage: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Log density that each variant lacks of the whole's, variants x observations, and this over its standard error.
+
+    Means over task families: neither tasks of one family nor one task in two spaces are independent.
+    """
+    density = coverage.pivot_table("log_density", ["method", "space", "task", "family"], "observations", sort=False)
+    whole = density.xs(WHOLE).reindex(density.droplevel("method").index).set_axis(density.index)
+    of_families = (whole - density).groupby(level=["method", "family"], sort=False).mean().groupby("method", sort=False)
+    return of_families.mean(), of_families.mean() / of_families.sem()
+
+
 def main() -> None:
-    """Print the tables: regrets, then ratios."""
+    """Print the tables: regrets, ratios, log densities lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", help="meta-datasets, by folder or name, or HPO-B files")
     parser.add_argument("--spaces", nargs="+", help="default: all of each meta-dataset")
@@ -47,7 +60,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--random-state", type=int, default=0)
     options = parser.parse_args()
-    summaries, trials = [], []
+    summaries, coverages, trials = [], [], []
     for folder in options.folders:
         md = MetaDataset.load(folder)
         report = evaluate(
@@ -63,10 +76,15 @@ def main() -> None:
         summary = report.summary()
         of_spaces = summary[summary["space"].isin(md.spaces)]
         summaries.append(of_spaces.assign(space=md.name + " " + of_spaces["space"]))
+        if report.coverage is not None:
+            coverages.append(report.coverage.assign(space=md.name + " " + report.coverage["space"]))
     summary = pd.concat(summaries)
     table = summary[summary["trial"].isin(trials)].pivot_table("regret", "method", "trial", sort=False)
     print("mean normalised regret", table.to_string(float_format="{:.4f}".format), sep="\n")
     print("\nover that of everything", ratios(summary, trials).to_string(float_format="{:.2f}".format), sep="\n")
+    lost, in_errors = density_lost(pd.concat(coverages))
+    print("\nlog density lost, by observations", lost.to_string(float_format="{:.3f}".format), sep="\n")
+    print("\nover its standard error", in_errors.to_string(float_format="{:.1f}".format), sep="\n")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ AGAINST_DEFAULT = (
 CALIBRATION = (
     "Share of configurations whose score (rank within the task) the predicted central 50, 80 and 95 % intervals hold; "
     "mean over held-out tasks, after 0, 5 and 20 other configurations of the task, drawn at random, were observed. "
-    "Intervals that hold more than they promise are too cautious, those that hold less are too sure. Only methods that "
-    "predict scores have intervals."
+    "Intervals that hold more than they promise are too cautious, those that hold less are too sure. The log "
+    "density of these scores (higher is better) rises with what is known of a task; it is -1.419 where nothing is. "
+    "Only methods that predict scores have either."
 )
 COST = "Seconds to learn from the training tasks of one fold, and milliseconds to suggest one configuration."
 

@@ -1,12 +1,15 @@
-"""Whether intervals hold what they promise: their coverage on held-out tasks.
+"""How good predictions are: coverage of their intervals, and log density of what came true, on held-out tasks.
 
 Symbols: z the score of a configuration (the normal quantile of its loss's rank among all that were recorded of its
 task), F the predicted distribution of z.
 
     coverage at level p = share of configurations with  (1 - p) / 2 <= F(z) <= (1 + p) / 2
+    log density         = mean over configurations of  log dF(z) / dz
 
 of those not observed, after 0, 5 and 20 others were, drawn at random. A method whose intervals hold what they promise
-covers p of them in the mean over tasks; less, and it is too sure; more, and it is too cautious.
+covers p of them in the mean over tasks; less, and it is too sure; more, and it is too cautious. The log density is a
+proper scoring rule (Gneiting and Raftery, JASA 2007): what is known of a task, and that no more is claimed, raise it.
+Where nothing is known it is that of a standard normal, -1.419.
 """
 
 from __future__ import annotations
@@ -49,8 +52,8 @@ def interval_coverage(policy: ScorePredictor, table: TaskTable, random_state: in
     Returns
     -------
     DataFrame
-        Columns observations, level, coverage. Numbers of observations of which the task has not twice as many are left
-        out.
+        Columns observations, log_density, level, coverage; a row a level. Numbers of observations of which the task has
+        not twice as many are left out.
     """
     z = normal_scores(table.loss)
     order = np.random.default_rng(task_seed(random_state, table.task, 0)).permutation(len(z))
@@ -60,30 +63,32 @@ def interval_coverage(policy: ScorePredictor, table: TaskTable, random_state: in
             continue
         seen, unseen = order[:n], order[n:]
         observed = table.X[seen], table.loss[seen]
-        share = policy.score_posterior(table.X[unseen], observed, table.meta_features).cdf(z[unseen])
+        posterior = policy.score_posterior(table.X[unseen], observed, table.meta_features)
+        share, log_density = posterior.cdf(z[unseen]), float(posterior.log_density(z[unseen]).mean())
         for level in LEVELS:
             covered = float((np.abs(share - 0.5) <= 0.5 * level).mean())
-            rows.append({"observations": n, "level": level, "coverage": covered})
+            rows.append({"observations": n, "log_density": log_density, "level": level, "coverage": covered})
     return pd.DataFrame(rows)
 
 
 def calibration_table(coverage: pd.DataFrame) -> pd.DataFrame:
-    """Mean coverage over tasks for each space, method and number of observations, and over all spaces.
+    """Mean coverage and log density over tasks for each space, method and number of observations, and over all spaces.
 
     Parameters
     ----------
     coverage : DataFrame
-        Columns space, method, task, observations, level, coverage.
+        Columns space, method, task, observations, log_density, level, coverage.
 
     Returns
     -------
     DataFrame
-        Columns space, method, observations, a column a level (``50 %``) and n_tasks. Where there are several spaces,
-        the rows of space `ALL_SPACES` hold the mean of the spaces' means.
+        Columns space, method, observations, a column a level (``50 %``), log_density and n_tasks. Where there are
+        several spaces, the rows of space `ALL_SPACES` hold the mean of the spaces' means.
     """
     key = ["space", "method", "observations"]
     table = coverage.groupby([*key, "level"], sort=False)["coverage"].mean().unstack("level")
     table.columns = pd.Index([f"{level:.0%}".replace("%", " %") for level in table.columns])
+    table["log_density"] = coverage.groupby(key, sort=False)["log_density"].mean()
     table["n_tasks"] = coverage.groupby(key, sort=False)["task"].nunique()
     frame = table.reset_index()
     if frame["space"].nunique() == 1:

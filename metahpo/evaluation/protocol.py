@@ -205,7 +205,7 @@ def _coverage(outcomes: Sequence[Outcome]) -> pd.DataFrame | None:
         if outcome.coverage
         for table, found in zip(outcome.assignment.held_out, outcome.coverage, strict=True)
     ]
-    columns = ["space", "task", "family", "method", "observations", "level", "coverage"]
+    columns = ["space", "task", "family", "method", "observations", "log_density", "level", "coverage"]
     return pd.concat(covered, ignore_index=True)[columns] if covered else None
 
 

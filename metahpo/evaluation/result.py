@@ -42,8 +42,9 @@ class EvaluationReport:
         First pick of each method against the library default, one row a task: columns space, task, family, method,
         verdict, difference, standard_error. None where the meta-dataset holds no losses by fold.
     coverage : DataFrame or None
-        Share of configurations that intervals cover, one row a task, number of observations and level: columns space,
-        task, family, method, observations, level, coverage. None where no method predicts scores.
+        Log density of configurations' scores, and the share of them that intervals cover, one row a task, number of
+        observations and level: columns space, task, family, method, observations, log_density, level, coverage. None
+        where no method predicts scores.
     """
 
     regrets: pd.DataFrame
@@ -154,12 +155,12 @@ class EvaluationReport:
         )
 
     def calibration(self) -> pd.DataFrame | None:
-        """Coverage of the methods' intervals on held-out tasks, of configurations that were not observed.
+        """Coverage of the methods' intervals, and log density, on held-out tasks, of configurations not observed.
 
         Returns
         -------
         DataFrame or None
-            Columns space, method, observations, 50 %, 80 %, 95 %, n_tasks: see
+            Columns space, method, observations, 50 %, 80 %, 95 %, log_density, n_tasks: see
             :func:`~metahpo.evaluation.calibration.calibration_table`. None where no method predicts scores.
         """
         return None if self.coverage is None else calibration_table(self.coverage)
@@ -212,7 +213,7 @@ class EvaluationReport:
             sections.append(Section(title, [AGAINST_DEFAULT], table=_readable(verdicts)))
         calibrated = self.calibration()
         if calibrated is not None:
-            sections.append(Section("Calibration of the intervals", [CALIBRATION], table=_readable(calibrated)))
+            sections.append(Section("Quality of predictions", [CALIBRATION], table=_readable(calibrated)))
         sections += [
             Section("Cost", [COST], table=_readable(self.costs)),
             Section("How it was measured", [PROTOCOL, self.settings.in_words(self.regrets), *self.notes]),
@@ -230,7 +231,7 @@ class EvaluationReport:
         calibrated = self.calibration()
         if calibrated is not None:
             shown = calibrated.drop(columns="n_tasks").round(3)
-            tables.append(("Coverage of intervals, of configurations not observed", shown))
+            tables.append(("Coverage of intervals and log density, of configurations not observed", shown))
         printed = [f"{title}:\n{_readable(table).to_string(index=False)}" for title, table in tables]
         return "\n\n".join([*printed, "\n".join([*self.findings(), *self.notes])])
 

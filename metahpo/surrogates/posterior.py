@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, ndtr
+from scipy.special import betainc, betaincinv, betaln, logsumexp, ndtr
 
 Array = NDArray[np.float64]
 
@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 #: Halvings of the bracket around a quantile: from a width of some tens of standard deviations to below 1e-9.
 BISECTIONS = 40
+#: Share of the mixture below a score, and above it, at least: beyond, its logarithm would be infinite.
+TINY_SHARE = 1e-15
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,17 @@ class Posterior:
     def cdf(self, z: float | Array) -> Array:
         """Probability that the score is at most `z` (a number, or one a configuration), shape (m,)."""
         return np.asarray(betainc(self.sharpness, self.sharpness, self._mixture_cdf(z)))
+
+    def log_density(self, z: float | Array) -> Array:
+        """Logarithm of the density of the score at `z` (a number, or one a configuration), shape (m,).
+
+        The derivative of :meth:`cdf`: the density of the mixture, times that of Beta(a, a) at the mixture's share.
+        """
+        gap = (np.asarray(z, dtype=np.float64) - self.mean) / self.std
+        parts = -0.5 * gap * gap - np.log(self.std) - LOG_SQRT_2PI
+        share = np.clip(self._mixture_cdf(z), TINY_SHARE, 1.0 - TINY_SHARE)
+        bent = (self.sharpness - 1.0) * np.log(share * (1.0 - share)) - betaln(self.sharpness, self.sharpness)
+        return np.asarray(logsumexp(parts, axis=0, b=self.weights[:, None]) + bent)
 
     def quantile(self, q: float) -> Array:
         """Score that is not exceeded with probability `q` in (0, 1), shape (m,); by bisection."""

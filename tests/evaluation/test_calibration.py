@@ -41,6 +41,13 @@ def test_intervals_that_hold_and_intervals_that_are_too_narrow(width: float, exp
         assert part["coverage"].tolist() == pytest.approx(list(expected), abs=0.01), n
 
 
+@pytest.mark.parametrize(("width", "expected"), [(1.0, -1.419), (0.5, -2.226), (2.0, -1.737)])
+def test_log_density_of_a_normal_score(width: float, expected: float) -> None:
+    # Closed form, for a standard normal score: -log(sqrt(2 pi) width) - 1 / (2 width^2).
+    found = interval_coverage(Prior(width), bowl("t", 0.4, n=4000), 0)["log_density"]
+    assert found.tolist() == pytest.approx([expected] * len(found), abs=0.02)
+
+
 def test_few_configurations_leave_out_what_cannot_be_asked() -> None:
     assert set(interval_coverage(Prior(), bowl("t", 0.4, n=12), 0)["observations"]) == {0, 5}
 
@@ -60,9 +67,18 @@ def test_policies_are_asked_only_if_they_predict_scores() -> None:
 
 def test_table_is_the_mean_over_tasks_and_then_over_spaces() -> None:
     rows = [
-        {"space": space, "method": "m", "task": task, "observations": 0, "level": 0.5, "coverage": covered}
+        {
+            "space": space,
+            "method": "m",
+            "task": task,
+            "observations": 0,
+            "log_density": -covered,
+            "level": 0.5,
+            "coverage": covered,
+        }
         for space, task, covered in (("a", "t", 0.2), ("a", "u", 0.4), ("b", "t", 0.7))
     ]
     table = calibration_table(pd.DataFrame(rows)).set_index("space")
     assert table["50 %"].to_dict() == pytest.approx({"a": 0.3, "b": 0.7, "all spaces": 0.5})
+    assert table["log_density"].to_dict() == pytest.approx({"a": -0.3, "b": -0.7, "all spaces": -0.5})
     assert table["n_tasks"].to_dict() == {"a": 2, "b": 1, "all spaces": 3}

@@ -66,12 +66,12 @@ def test_page_holds_figures_tables_protocol_and_notes(page: str) -> None:
 
 
 def test_page_holds_what_intervals_cover(tmp_path: Path) -> None:
-    row = {"space": "svm", "task": "t0", "family": "f0", "method": "metahpo", "observations": 5}
+    row = {"space": "svm", "task": "t0", "family": "f0", "method": "metahpo", "observations": 5, "log_density": -0.75}
     coverage = pd.DataFrame([{**row, "level": level, "coverage": level + 0.011} for level in (0.5, 0.8)])
     replace(made_up(("svm",)), coverage=coverage).save(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    table = page[page.index("Calibration of the intervals") :]
-    for cell in ("<th>50 %</th>", "<td>0.511</td>", "<td>0.811</td>", "<td>5</td>"):
+    table = page[page.index("Quality of predictions") :]
+    for cell in ("<th>50 %</th>", "<td>0.511</td>", "<td>0.811</td>", "<td>-0.750</td>", "<td>5</td>"):
         assert cell in table
 
 

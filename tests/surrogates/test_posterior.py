@@ -51,6 +51,19 @@ def test_quantile_and_cdf_are_inverse(posterior: Posterior, q: float) -> None:
     np.testing.assert_allclose(posterior.cdf(posterior.quantile(q)), q, atol=1e-6)
 
 
+@given(mixtures(), st.floats(-6, 6))
+def test_density_is_the_derivative_of_the_cdf(posterior: Posterior, z: float) -> None:
+    step = 1e-5
+    slope = (posterior.cdf(z + step) - posterior.cdf(z - step)) / (2 * step)
+    inside = (posterior.cdf(z) > 1e-4) & (posterior.cdf(z) < 1 - 1e-4)
+    np.testing.assert_allclose(np.exp(posterior.log_density(z))[inside], slope[inside], rtol=1e-3, atol=1e-4)
+
+
+def test_density_far_from_everything_is_finite() -> None:
+    posterior = Posterior(np.array([1.0, 0.0]), np.zeros((2, 1)), np.ones((2, 1)), np.zeros(2), sharpness=0.5)
+    assert posterior.log_density(60.0)[0] == pytest.approx(norm.logpdf(60.0), abs=20.0)
+
+
 @given(mixtures())
 def test_intervals_nest_and_percentiles_lie_in_the_unit_interval(posterior: Posterior) -> None:
     inner, outer = posterior.percentile_interval(0.5), posterior.percentile_interval(0.95)
