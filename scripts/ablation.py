@@ -14,7 +14,6 @@ import pandas as pd
 from metahpo.evaluation.methods.meta_learned import MetaLearned
 from metahpo.evaluation.protocol import evaluate
 from metahpo.meta_dataset import MetaDataset
-from metahpo.surrogates.kernels import FEATURE_MAPS
 from metahpo.surrogates.regimes import PARTS
 from metahpo.surrogates.training import TrainingSettings
 
@@ -24,11 +23,10 @@ SMALL = 0.002
 
 
 def variants() -> list[MetaLearned]:
-    """The whole surrogate first, then without each part, then with one kind of learnt maps instead of the choice."""
+    """The whole surrogate first, then without meta-features, then without each part of the mixture."""
     without = [MetaLearned(settings=TrainingSettings(without=(part,)), label=f"without {part}") for part in PARTS]
-    kinds = [MetaLearned(settings=TrainingSettings(features=kind), label=f"maps: {kind}") for kind in FEATURE_MAPS]
     blind = MetaLearned(use_meta_features=False, label="without meta-features")
-    return [MetaLearned(label=WHOLE), blind, *without, *kinds]
+    return [MetaLearned(label=WHOLE), blind, *without]
 
 
 def ratios(summary: pd.DataFrame, trials: list[int]) -> pd.DataFrame:

@@ -13,10 +13,10 @@ from torch import Tensor
 from metahpo.surrogates.score import failed_as_worse, normal_scores
 from metahpo.task_table import TaskTable
 
+#: Share of the distinct configurations that is hidden.
+HIDDEN_SHARE = 0.25
 #: Trials that are learnt from a task; what more of them would add to a few hundred reference configurations is little.
 MAX_TRIALS = 5000
-#: Share of the distinct configurations that is hidden, and the fewest trials a task must show.
-HIDDEN_SHARE, MIN_SHOWN = 0.25, 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,15 @@ def informative(tables: Iterable[TaskTable]) -> list[TaskTable]:
     return [t for t in tables if len(np.unique(t.loss[np.isfinite(t.loss)])) > 1]
 
 
+def hide_configurations(tables: Sequence[TaskTable], rng: np.random.Generator) -> list[TaskTable]:
+    """Tables without some configurations, the same of all; but for those that would be informative no more."""
+    distinct, where = np.unique(np.concatenate([t.X for t in tables]), axis=0, return_inverse=True)
+    shown = (rng.random(len(distinct)) >= HIDDEN_SHARE)[where.ravel()]
+    parts = np.split(shown, np.cumsum([len(t.loss) for t in tables])[:-1])
+    less = [replace(t, X=t.X[part], loss=t.loss[part]) for t, part in zip(tables, parts, strict=True)]
+    return [part if informative([part]) else table for table, part in zip(tables, less, strict=True)]
+
+
 @dataclass(frozen=True)
 class Batch:
     """B tasks with n trials each: task numbers (B,), row numbers (B, n), configurations, losses and scores (B, n)."""
@@ -107,18 +116,3 @@ def sample_batch(
         torch.stack([task.loss[r] for task, r in drawn]),
         torch.stack([task.z[r] for task, r in drawn]),
     )
-
-
-def hide_configurations(tasks: list[SourceTask], rng: np.random.Generator) -> tuple[list[SourceTask], list[SourceTask]]:
-    """Trials shown, and trials hidden, of each task: the same configurations of all; every task shows at least two."""
-    distinct, where = np.unique(np.concatenate([t.X.numpy() for t in tasks]), axis=0, return_inverse=True)
-    chosen = rng.random(len(distinct)) < HIDDEN_SHARE
-    shown, hidden, first = [], [], 0
-    for task in tasks:
-        away = torch.from_numpy(chosen[where[first : first + len(task.z)]])
-        first += len(task.z)
-        if int((~away).sum()) < MIN_SHOWN:
-            away = torch.zeros_like(away)
-        shown.append(task.rows(~away))
-        hidden.append(task.rows(away))
-    return shown, hidden

@@ -28,12 +28,12 @@ class Described:
 
     def to(self, to: torch.device | torch.dtype) -> Described:
         """The same on a device, or in a precision."""
-        place = Located(self.place.deep.to(to), self.place.plain.to(to))
+        place = Located(self.place.mapped.to(to), self.place.plain.to(to))
         return Described(place, self.mean.to(to), self.deviations.to(to), self.recorded.to(to))
 
     def __getitem__(self, rows: slice | Tensor) -> Described:
         """Some of the configurations of one task."""
-        place = Located(self.place.deep[rows], self.place.plain[rows])
+        place = Located(self.place.mapped[rows], self.place.plain[rows])
         return Described(place, self.mean[rows], self.deviations[rows], self.recorded[rows])
 
 
@@ -46,7 +46,7 @@ def describe(at: SourceValues, alpha: Tensor, known: Tensor | None = None) -> De
 
 def stack(parts: Sequence[Described]) -> Described:
     """Put B tasks of n configurations each into one batch."""
-    place = Located(torch.stack([p.place.deep for p in parts]), torch.stack([p.place.plain for p in parts]))
+    place = Located(torch.stack([p.place.mapped for p in parts]), torch.stack([p.place.plain for p in parts]))
     mean, deviations = torch.stack([p.mean for p in parts]), torch.stack([p.deviations for p in parts])
     return Described(place, mean, deviations, torch.stack([p.recorded for p in parts]))
 

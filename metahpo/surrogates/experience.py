@@ -15,7 +15,7 @@ from torch import Tensor
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.described import Described, describe, squared_distances
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
 from metahpo.task_table import TaskTable
 
@@ -71,12 +71,18 @@ class Experience:
 
     @classmethod
     def of(
-        cls, kernel: DeepKernel, tables: Sequence[TaskTable], n_reference: int, rng: np.random.Generator
+        cls,
+        kernel: ScoreKernel,
+        tables: Sequence[TaskTable],
+        n_reference: int,
+        rng: np.random.Generator,
+        shown: Sequence[TaskTable] | None = None,
     ) -> Experience:
-        """In closed form, from informative tables."""
+        """In closed form, from informative tables; functions from `shown`, some trials of each, where that is given."""
         tasks = [SourceTask.from_table(t) for t in tables]
-        Z = torch.tensor(reference_configurations([t.X.numpy() for t in tasks], n_reference, rng))
-        W = source_weights(kernel, Z, tasks)
+        recorded = tasks if shown is None else [SourceTask.from_table(t) for t in shown]
+        Z = torch.tensor(reference_configurations([t.X.numpy() for t in recorded], n_reference, rng))
+        W = source_weights(kernel, Z, recorded)
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
         functions = SourceFunctions(kernel, Z, W)
         meta_features = [t.meta_features for t in tables]

@@ -20,7 +20,7 @@ from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.calibration import sharpness_at
 from metahpo.surrogates.described import describe, squared_distances
 from metahpo.surrogates.explanation import Explanation, explain
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import TINY, Losses
@@ -30,7 +30,7 @@ from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
 from metahpo.surrogates.transfer import Hypotheses, Mixture
 
 #: What an artefact of this surrogate is called in its header.
-KIND = "mixture of source tasks with a deep kernel"
+KIND = "mixture of source tasks with learnt maps"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class MetaLearnedSurrogate:
-    """Mixture of source tasks with a deep kernel: see :mod:`metahpo.surrogates.transfer` for the model.
+    """Mixture of source tasks with a learnt kernel: see :mod:`metahpo.surrogates.transfer` for the model.
 
     Build one with :func:`metahpo.surrogates.training.train_surrogate`, or read one with
     :func:`metahpo.surrogates.artefact.load_surrogate`.
@@ -70,7 +70,7 @@ class MetaLearnedSurrogate:
     Attributes
     ----------
     space : ConfigurationSpace
-    kernel : DeepKernel
+    kernel : ScoreKernel
     regimes : Regimes
     affinity : TaskAffinity
         What meta-features say of the source tasks.
@@ -84,7 +84,7 @@ class MetaLearnedSurrogate:
     """
 
     space: ConfigurationSpace
-    kernel: DeepKernel
+    kernel: ScoreKernel
     regimes: Regimes
     affinity: TaskAffinity
     sharpness: tuple[float, ...]
@@ -199,7 +199,6 @@ class MetaLearnedSurrogate:
         tensors |= {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
         header = {
             "space": self.space.to_serialized_dict(),
-            "features": self.kernel.features,
             "meta_feature_names": self.affinity.names,
             "meta_feature_trust": self.affinity.trust,
             "sharpness": self.sharpness,
@@ -217,7 +216,7 @@ class MetaLearnedSurrogate:
             A part is missing or has the wrong shape.
         """
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
-        kernel, regimes = DeepKernel(reference.shape[1], header["features"]), Regimes()
+        kernel, regimes = ScoreKernel(reference.shape[1]), Regimes()
         for name, module in (("kernel.", kernel), ("regimes.", regimes)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
         names = tuple(header["meta_feature_names"])

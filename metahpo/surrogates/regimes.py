@@ -19,7 +19,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "likeness to one task": ("slope", "log_slope_variance"),
     "span of all tasks": ("log_span_variance",),
     "what records leave open": ("log_open_variance",),
-    "learnt maps": ("log_deep_variance",),
+    "learnt maps": ("log_mapped_variance",),
     "columns": ("log_plain_variance",),
 }
 #: Logarithm of a variance that is none.
@@ -51,7 +51,7 @@ class Regimes(nn.Module):
         self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5, -3.0]))
         self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0, -3.0]))
         self.log_open_variance = nn.Parameter(torch.tensor([0.0, 0.0, -3.0]))
-        self.log_deep_variance = nn.Parameter(torch.tensor([-1.5, -0.5, -6.0]))
+        self.log_mapped_variance = nn.Parameter(torch.tensor([-1.5, -0.5, -6.0]))
         self.log_plain_variance = nn.Parameter(torch.tensor([-2.0, -1.0, 0.0]))
         self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5, 0.0]))
         self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0, -5.0]))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.surrogates.batches import SourceTask
-from metahpo.surrogates.kernels import DeepKernel, Located
+from metahpo.surrogates.kernels import Located, ScoreKernel
 
 #: Candidates among which reference configurations are chosen, where more are recorded.
 MAX_CANDIDATES = 4000
@@ -50,7 +50,7 @@ def reference_configurations(X: list[NDArray[np.float64]], n: int, rng: np.rando
     return distinct[chosen]
 
 
-def source_weights(kernel: DeepKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
+def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
     """Weights W, shape (R, T), of the source functions on the reference configurations `Z`, shape (R, d)."""
     noise = kernel.noise()
     at_Z = kernel.locate(Z)
@@ -78,12 +78,12 @@ class SourceFunctions:
 
     Parameters
     ----------
-    kernel : DeepKernel
+    kernel : ScoreKernel
     reference : Tensor of shape (R, d)
     weights : Tensor of shape (R, T)
     """
 
-    def __init__(self, kernel: DeepKernel, reference: Tensor, weights: Tensor) -> None:
+    def __init__(self, kernel: ScoreKernel, reference: Tensor, weights: Tensor) -> None:
         self._kernel, self._weights = kernel, weights
         self._reference = kernel.locate(reference)
         K_ZZ = kernel(self._reference, self._reference)
@@ -110,12 +110,12 @@ class SourceFunctions:
             new = list({key: i for i, key in enumerate(keys)}.values())
         if new:
             place, values, recorded = self.computed(torch.from_numpy(rows[new]))
-            found = tuple(part.float() for part in (place.deep, place.plain, values, recorded))
+            found = tuple(part.float() for part in (place.mapped, place.plain, values, recorded))
             before = self._remembered if self._index else tuple(part[:0] for part in found)
             first = len(self._index)
             self._remembered = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))
             self._index.update((keys[i], first + position) for position, i in enumerate(new))
         where = torch.from_numpy(np.array([self._index[key] for key in keys]))
         # Four times as quick as indexing, here.
-        deep, plain, values, recorded = (part.index_select(0, where) for part in self._remembered)
-        return SourceValues(Located(deep, plain), values, recorded)
+        mapped, plain, values, recorded = (part.index_select(0, where) for part in self._remembered)
+        return SourceValues(Located(mapped, plain), values, recorded)

@@ -2,8 +2,9 @@
 
 Three steps. The kernel, by exact marginal likelihood on random subsets of each task's trials: what does the score of
 one task look like? The affinity of tasks, by a forest and in closed form: what do meta-features say of a task's
-function? The regimes, by marginal likelihood again, of losses as a new task would show them: how much of a task do the
-others explain? In the last two, each task is predicted from other families only.
+function? The regimes, by marginal likelihood again: how much of a task do the others explain? The regimes are learnt in
+a rehearsal: each task is predicted from other families only, and some configurations are hidden from these, because a
+search goes where nobody has been.
 
 Families may be set aside to watch the first and the last, the two that take steps, and to stop them early; they are
 source tasks like the others in the end. The steps leave a checkpoint, where one is asked for: see
@@ -27,16 +28,15 @@ from metahpo.device import device_named
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.space.encoding import unit_cube_space
-from metahpo.surrogates.batches import SourceTask, informative, representative, sample_batch
+from metahpo.surrogates.batches import hide_configurations, informative, representative, sample_batch
 from metahpo.surrogates.calibration import learn_sharpness
 from metahpo.surrogates.course import Course, Descent, Score
 from metahpo.surrogates.described import stack
 from metahpo.surrogates.experience import Experience, NewTask
-from metahpo.surrogates.kernel_learning import KernelSettings, choose_features, learn_kernel
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernel_learning import KernelSettings, learn_kernel
+from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.regimes import Regimes
-from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.transfer import Mixture
 from metahpo.surrogates.validation import HeldOut, set_aside
 from metahpo.task_table import TaskTable
@@ -140,25 +140,25 @@ def train_on_tables(
     known, away = set_aside(usable, settings.validation_share, random_state)
     held_out = HeldOut(away) if away else None
     course.begin(_identity(usable, random_state, settings), settings.validation_steps, settings.patience)
-    tasks = [SourceTask.from_table(t) for t in known]
     generator = torch.Generator().manual_seed(random_state)
     rng = np.random.default_rng(random_state)
 
-    features = choose_features(tasks, settings, generator, rng, course)
     score_of_kernel = held_out.score_of_kernel if held_out else None
-    kernel = learn_kernel(tasks, features, settings, generator, course, "kernel", score_of_kernel)
+    kernel = learn_kernel(known, settings, generator, course, "kernel", score_of_kernel)
 
-    # From here on, each task is seen as a new one: described by the functions of tasks of other families only.
+    # A rehearsal of use: each task is a new one, described by functions of tasks of other families only; and some of
+    # its configurations are new, too, to a kernel of its own as to these functions.
     sources = representative(known, settings.n_sources, rng)
-    experience = Experience.of(kernel, sources, settings.n_reference, rng)
-    strangers = [experience.stranger(table) for table in away]
-    score_of_regimes = partial(held_out.score_of_regimes, kernel, strangers) if held_out else None
-    regimes = learn_regimes(kernel, experience.as_new, settings, generator, course, score_of_regimes)
-    if away:
-        sources = representative(usable, settings.n_sources, rng)
-        experience = Experience.of(kernel, sources, settings.n_reference, rng)
-    sharpness = learn_sharpness(Mixture(kernel, regimes), experience.as_new, generator)
+    shown = hide_configurations(sources, rng)
+    rehearsed = learn_kernel(shown, settings, generator, course, "kernel of a part")
+    rehearsal = Experience.of(rehearsed, sources, settings.n_reference, rng, shown)
+    strangers = [rehearsal.stranger(table) for table in away]
+    score_of_regimes = partial(held_out.score_of_regimes, rehearsed, strangers) if held_out else None
+    regimes = learn_regimes(rehearsed, rehearsal.as_new, settings, generator, course, score_of_regimes)
+    sharpness = learn_sharpness(Mixture(rehearsed, regimes), rehearsal.as_new, generator)
 
+    sources = representative(usable, settings.n_sources, rng)
+    experience = Experience.of(kernel, sources, settings.n_reference, rng)
     return MetaLearnedSurrogate(
         space or unit_cube_space(experience.reference.shape[1]),
         kernel,
@@ -180,17 +180,16 @@ def train_on_tables(
 
 
 def learn_regimes(
-    kernel: DeepKernel,
+    kernel: ScoreKernel,
     tasks: Sequence[NewTask],
     settings: TrainingSettings,
     generator: torch.Generator,
     course: Course,
     score: Callable[[Regimes], Score] | None = None,
 ) -> Regimes:
-    """Regimes under which what is recorded of each task is most likely, given the functions of other families.
+    """Regimes under which the scores of each task are most likely, given the functions of other families.
 
-    Two views of the same trials count alike: their losses, as a search would see them, of unknown shift and factor; and
-    their scores, which are to be predicted.
+    Scores, and not losses as a search sees them, of unknown shift and factor: what a prediction has to hit.
     """
     device = device_named(settings.device)
     records = [new.task for new in tasks]
@@ -209,12 +208,8 @@ def learn_regimes(
         trials = stack([new.described(rows) for new, rows in zip(drawn, batch.rows, strict=True)]).to(device)
         log_prior = regimes.log_prior(torch.stack([new.distances for new in drawn]).to(device))
         K = mixture.covariances(trials, trials)
-        views = (
-            mixture.condition(trials, K, Losses.standardise(batch.loss)).log_evidence,
-            mixture.log_density(trials, K, batch.z),
-        )
-        log_likelihood = torch.stack([torch.logsumexp((view + log_prior).flatten(1), 1) for view in views])
-        loss = -log_likelihood.sum(0).mean() / batch.X.shape[1]
+        log_density = mixture.log_density(trials, K, batch.z) + log_prior
+        loss = -torch.logsumexp(log_density.flatten(1), 1).mean() / batch.z.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         regimes.keep_fixed()

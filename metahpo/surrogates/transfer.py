@@ -6,7 +6,7 @@ source task t, under every regime j, is one hypothesis of how the scores z of th
 
     z(x) = a_j mu(x) + b d_t(x) + g(x) + e,      b ~ N(b_j, v_j),    g ~ GP(0, k_j),    e ~ N(0, s_j)
     k_j  = v_mean mu(x) mu(x') + v_span <d(x), d(x')> / T + v_open o(x, x')
-         + v_deep D(x, x') + v_plain M(x, x')
+         + v_mapped D(x, x') + v_plain M(x, x')
 
 so the task resembles what is expected of it as far as v_mean leaves that standing, resembles task t as far as b says,
 lies in the span of all tasks as far as v_span says, is unknown where no task was recorded (o, see
@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from metahpo.surrogates.described import Described
-from metahpo.surrogates.kernels import TYPICAL_SCALE, DeepKernel, deep_correlations, matern52
+from metahpo.surrogates.kernels import TYPICAL_SCALE, ScoreKernel, mapped_correlations, matern52
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import TINY, Losses, integrate_scale
 
@@ -109,22 +109,22 @@ class Prediction:
 class Mixture:
     """The model: covariances k_j of all regimes at once, and what their hypotheses say before and after trials."""
 
-    kernel: DeepKernel
+    kernel: ScoreKernel
     regimes: Regimes
 
     def covariances(self, a: Described, b: Described) -> Tensor:
         """Without noise, shape (B, J, n, m)."""
         span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
         mean = a.mean @ b.mean.transpose(-1, -2)
-        deep, inverse_scales = deep_correlations(a.place, b.place), self._inverse_scales().to(mean.dtype)
+        mapped, inverse_scales = mapped_correlations(a.place, b.place), self._inverse_scales().to(mean.dtype)
         # The first is the kernel's own.
         plain = matern52(
             a.place.plain[..., None, :, :] * inverse_scales, b.place.plain[..., None, :, :] * inverse_scales
         )
         recorded = a.recorded @ b.recorded.transpose(-1, -2)
-        left_open = self.kernel.weighed(deep, plain[..., 0, :, :]) - recorded
-        shared, plain = torch.stack([mean, span, left_open, deep], dim=-3), plain[..., 1:, :, :]
-        of_shared, of_plain = (v.to(deep.dtype) for v in self._variances())
+        left_open = self.kernel.weighed(mapped, plain[..., 0, :, :]) - recorded
+        shared, plain = torch.stack([mean, span, left_open, mapped], dim=-3), plain[..., 1:, :, :]
+        of_shared, of_plain = (v.to(mapped.dtype) for v in self._variances())
         sums = (of_shared.T @ shared.flatten(-2)).reshape(plain.shape)
         return sums + of_plain[:, None, None] * plain
 
@@ -278,12 +278,12 @@ class Mixture:
         return torch.cat([torch.ones_like(of_regimes[:1]), of_regimes])[:, None, :]
 
     def _variances(self) -> tuple[Tensor, Tensor]:
-        """Of the mean, the span, what is left open, and the deep part, shape (4, J); and of the plain part, (J,)."""
+        """Of the mean, the span, what is left open, and the mapped part, shape (4, J); and of the plain part, (J,)."""
         r = self.regimes
         shared: list[Tensor] = [
             r.log_mean_slope_variance,
             r.log_span_variance,
             r.log_open_variance,
-            r.log_deep_variance,
+            r.log_mapped_variance,
         ]
         return torch.stack(shared).exp(), r.log_plain_variance.exp()

@@ -20,8 +20,7 @@ from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.calibration import MAX_PREDICTED, TRIAL_COUNTS, predict_unseen
 from metahpo.surrogates.course import Score
 from metahpo.surrogates.experience import NewTask
-from metahpo.surrogates.kernel_learning import predictive_density
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.posterior import LOG_SQRT_2PI
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.transfer import Mixture
@@ -65,17 +64,17 @@ class HeldOut:
         generator = torch.Generator().manual_seed(0)
         self._orders = [torch.randperm(len(t.z), generator=generator) for t in self._tasks]
 
-    def score_of_kernel(self, kernel: DeepKernel) -> Score:
+    def score_of_kernel(self, kernel: ScoreKernel) -> Score:
         """Of a process with this kernel, conditioned on the scores of the trials shown; nothing of other tasks."""
         learnt = copy.deepcopy(kernel).cpu().double().requires_grad_(False)
 
         def log_density(i: int, seen: Tensor, unseen: Tensor) -> float:
             task = self._tasks[i]
-            return predictive_density(learnt, [task.rows(seen)], [task.rows(unseen)]) - LOG_SQRT_2PI
+            return density_of_kernel(learnt, task.rows(seen), task.rows(unseen))
 
         return self._score(log_density)
 
-    def score_of_regimes(self, kernel: DeepKernel, as_new: Sequence[NewTask], regimes: Regimes) -> Score:
+    def score_of_regimes(self, kernel: ScoreKernel, as_new: Sequence[NewTask], regimes: Regimes) -> Score:
         """Of the mixture, conditioned on the losses of the trials shown; `as_new` are the tasks held out."""
         learnt = copy.deepcopy(regimes).cpu().requires_grad_(False)
         mixture = Mixture(kernel, learnt)
@@ -99,3 +98,15 @@ class HeldOut:
             if densities:
                 score.append(float(np.mean(densities)))
         return tuple(score)
+
+
+def density_of_kernel(kernel: ScoreKernel, seen: SourceTask, unseen: SourceTask) -> float:
+    """Mean log density of scores of one task, under a process with this kernel, given others of the task."""
+    place, at = kernel.locate(seen.X), kernel.locate(unseen.X)
+    noise = kernel.noise() * torch.eye(len(seen.z), dtype=seen.z.dtype)
+    L = torch.linalg.cholesky(kernel(place, place) + noise)
+    Q = torch.linalg.solve_triangular(L, kernel(place, at), upper=False)
+    mean = Q.T @ torch.linalg.solve_triangular(L, seen.z[:, None], upper=False)[:, 0]
+    variance = kernel.variance() + kernel.noise() - Q.square().sum(0)
+    gap = (unseen.z - mean).square() / variance
+    return float(-0.5 * (gap + variance.log()).mean()) - LOG_SQRT_2PI

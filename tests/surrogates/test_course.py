@@ -24,7 +24,7 @@ from tests.surrogates.recorded_world import world
 
 SETTINGS = TrainingSettings(n_reference=30, kernel_steps=45, regime_steps=25, batch_trials=12)
 VALIDATED = replace(SETTINGS, validation_share=0.25)
-PATIENT = replace(VALIDATED, validation_steps=2, patience=2, network_rate=0.5, scale_rate=2.0, regime_rate=2.0)
+PATIENT = replace(VALIDATED, validation_steps=2, patience=2, kernel_rate=2.0, regime_rate=2.0)
 
 #: A training that kills itself before a step of a stage.
 KILLED = """
@@ -67,7 +67,7 @@ def kill_at(checkpoint: Path, stage: str, step: int, settings: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "deaths"),
     [
-        ("SETTINGS", [("kernel of linear, briefly", 0), ("kernel", 14)]),
+        ("SETTINGS", [("kernel", 0), ("kernel", 14)]),
         ("PATIENT", [("kernel", 3), ("regimes", 3)]),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.gaussian_process.kernels import Matern
 
-from metahpo.surrogates.kernels import FEATURE_MAPS, DeepKernel, FeatureMap, matern52
+from metahpo.surrogates.kernels import TYPICAL_SCALE, ScoreKernel, mapped_correlations, matern52
 
 
 def test_matern_is_the_one_of_scikit_learn() -> None:
@@ -31,12 +31,22 @@ def test_gradients_are_finite_where_configurations_coincide() -> None:
     assert torch.isfinite(X.grad).all()
 
 
-@pytest.mark.parametrize("features", FEATURE_MAPS)
-def test_deep_kernel_is_a_covariance(features: FeatureMap) -> None:
-    kernel = DeepKernel(4, features).double()
+def test_the_kernel_is_a_covariance() -> None:
+    kernel = ScoreKernel(4).double()
     X = torch.rand(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     place = kernel.locate(X)
     K = kernel(place, place).detach()
     torch.testing.assert_close(K, K.T)
     assert torch.linalg.eigvalsh(K).min() > -1e-6
     torch.testing.assert_close(K.diagonal(), kernel.variance().detach().expand(40), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("n_columns", [1, 5, 100])
+def test_maps_start_at_distances_of_typical_length_scales(n_columns: int) -> None:
+    kernel = ScoreKernel(n_columns).double()
+    apart = torch.zeros(2, n_columns, dtype=torch.float64)
+    apart[1] = TYPICAL_SCALE  # half of the diagonal
+    place = kernel.locate(apart)
+    typical = float(matern52(torch.zeros(1, 1), torch.ones(1, 1)))
+    assert float(mapped_correlations(place, place)[0, 1].detach()) == pytest.approx(typical, abs=0.25)
+    assert float(matern52(place.plain, place.plain)[0, 1].detach()) == pytest.approx(typical)

@@ -10,8 +10,8 @@ import torch
 
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
-from metahpo.surrogates.batches import MAX_TRIALS, SourceTask, representative, sample_batch
-from metahpo.surrogates.kernels import DeepKernel, FeatureMap
+from metahpo.surrogates.batches import MAX_TRIALS, SourceTask, hide_configurations, representative, sample_batch
+from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.sources import reference_configurations, source_weights
 from metahpo.surrogates.training import train_on_tables, train_surrogate
 from metahpo.task_table import TaskTable
@@ -54,17 +54,37 @@ def test_tasks_that_tell_nothing_are_left_out() -> None:
     assert set(surrogate.task_names) == {f"task{i}" for i in range(4)}
 
 
-@pytest.mark.parametrize("features", ["columns", "linear", "network"])
-def test_the_kind_of_maps_may_be_asked_for(features: FeatureMap) -> None:
-    surrogate = train_on_tables(world(5), settings=replace(TINY, features=features))
-    assert surrogate.kernel.features == features
+def test_hidden_configurations_are_those_of_all_tasks() -> None:
+    tables = world(6)
+    shown = hide_configurations(tables, np.random.default_rng(0))
+    left = {x.tobytes() for t in shown for x in t.X}
+    assert 0 < len(left) < 30
+    for table, part in zip(tables, shown, strict=True):
+        kept = np.array([x.tobytes() in left for x in table.X])
+        np.testing.assert_array_equal(part.X, table.X[kept])
+        np.testing.assert_array_equal(part.loss, table.loss[kept])
+
+
+def test_of_a_task_that_would_tell_nothing_more_nothing_is_hidden() -> None:
+    X = np.random.default_rng(0).random((2, 3))
+    short = [TaskTable(f"t{i}", f"t{i}", X + i, np.array([0.0, 1.0]), None) for i in range(8)]
+    shown = hide_configurations(short, np.random.default_rng(0))
+    assert [len(t.loss) for t in shown] == [2] * 8
+
+
+def test_less_is_claimed_of_configurations_that_no_task_has_recorded() -> None:
+    tables = world(12)
+    surrogate = train_on_tables(tables, settings=replace(TINY, kernel_steps=150, regime_steps=60))
+    elsewhere = np.random.default_rng(5).random((200, 3))
+    recorded, unrecorded = (surrogate.posterior(X).mixture_std().mean() for X in (tables[0].X, elsewhere))
+    assert unrecorded > recorded
 
 
 def test_a_part_left_out_stays_out() -> None:
     parts = ("likeness to one task", "learnt maps")
     regimes = train_on_tables(world(5), settings=replace(TINY, without=parts)).regimes
     assert regimes.slope.abs().max() == 0.0
-    assert regimes.log_deep_variance.exp().max() < 1e-15
+    assert regimes.log_mapped_variance.exp().max() < 1e-15
     assert regimes.log_plain_variance.exp().min() > 0.01
     with pytest.raises(UnknownNameError, match="span of all tasks"):
         train_on_tables(world(5), settings=replace(TINY, without=("likeness",)))
@@ -129,7 +149,7 @@ def test_of_a_long_table_some_trials_are_learnt_from_and_their_scores_are_those_
 
 def test_source_functions_follow_their_records_where_the_design_is_shared() -> None:
     tables = [SourceTask.from_table(t) for t in world(4)]
-    kernel = DeepKernel(3, "network").double().requires_grad_(False)
+    kernel = ScoreKernel(3).double().requires_grad_(False)
     kernel.log_noise.fill_(-9.0)
     Z = torch.tensor(reference_configurations([t.X.numpy() for t in tables], 100, np.random.default_rng(0)))
     assert len(Z) == 30

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 
 from metahpo.surrogates import scale
 from metahpo.surrogates.described import Described, describe, squared_distances, stack
-from metahpo.surrogates.kernels import DeepKernel
+from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.sources import SourceValues
@@ -25,7 +25,7 @@ WIDE = 1e7
 @pytest.fixture
 def mixture() -> Mixture:
     torch.manual_seed(0)
-    return Mixture(DeepKernel(D, "network").double().requires_grad_(False), Regimes().double().requires_grad_(False))
+    return Mixture(ScoreKernel(D).double().requires_grad_(False), Regimes().double().requires_grad_(False))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def all_hypotheses(mixture: Mixture) -> Hypotheses:
 def dense(mixture: Mixture, a: Described, b: Described, j: int, t: int) -> tuple[Array, Array, Array]:
     """Means of z under hypothesis (j, t) at trials and beyond, and their joint covariance, no noise; by the formula."""
     both = Described(
-        type(a.place)(torch.cat([a.place.deep, b.place.deep]), torch.cat([a.place.plain, b.place.plain])),
+        type(a.place)(torch.cat([a.place.mapped, b.place.mapped]), torch.cat([a.place.plain, b.place.plain])),
         torch.cat([a.mean, b.mean]),
         torch.cat([a.deviations, b.deviations]),
         torch.cat([a.recorded, b.recorded]),
