@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from metahpo.evaluation.demonstration import MILESTONES
 from metahpo.evaluation.methods.task_process import TaskProcess
 from metahpo.evaluation.regret import best_so_far, normalised_regret
 from metahpo.meta_dataset import MetaDataset
@@ -25,17 +26,14 @@ from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.score import normal_scores
 from metahpo.task_table import TaskTable
 
-#: Numbers of trials that the table shows.
-TRIALS = (1, 2, 3, 5, 10, 15, 25, 50)
-
 
 def regrets_of_oracle(table: TaskTable) -> NDArray[np.float64]:
-    """Regret of the oracle after each of `TRIALS`, but those beyond the recorded configurations."""
+    """Regret of the oracle after each of `MILESTONES`, but those beyond the recorded configurations."""
     varies = np.ptp(table.X, axis=0) > 0.0
     process = GaussianProcessSurrogate().fit(table.X[:, varies], normal_scores(table.loss))
     expected, _ = TaskProcess(process).leave_one_out()
-    curve = best_so_far(normalised_regret(table.loss)[np.argsort(expected, kind="stable")], max(TRIALS))
-    return curve[[trials - 1 for trials in TRIALS if trials < len(table.loss)]]
+    curve = best_so_far(normalised_regret(table.loss)[np.argsort(expected, kind="stable")], max(MILESTONES))
+    return curve[[trials - 1 for trials in MILESTONES if trials < len(table.loss)]]
 
 
 def main() -> None:
@@ -49,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     md = MetaDataset.load(options.folder)
     saved = json.loads(options.save.read_text()) if options.save and options.save.exists() else {}
-    print(f"{'':24s}" + "".join(f"{f'@{trials}':>8s}" for trials in TRIALS))
+    print(f"{'':24s}" + "".join(f"{f'@{trials}':>8s}" for trials in MILESTONES))
     for space in options.spaces or md.spaces:
         tables = informative(md.tables(space, options.metric))
         work = Parallel(options.jobs, return_as="generator")(delayed(regrets_of_oracle)(table) for table in tables)
@@ -58,7 +56,7 @@ def main() -> None:
         mean = np.mean([curve[:n] for curve in curves], axis=0)
         print(f"{space:24s}" + "".join(f"{regret:8.4f}" for regret in mean), flush=True)
         if options.save:
-            regret = dict(zip(map(str, TRIALS), mean.round(5).tolist(), strict=False))
+            regret = dict(zip(map(str, MILESTONES), mean.round(5).tolist(), strict=False))
             tasks = {t.task: curve.round(5).tolist() for t, curve in zip(tables, curves, strict=True)}
             saved[space] = {"ceiling": {"regret": regret, "tasks": tasks}}
             options.save.write_text(json.dumps(saved))

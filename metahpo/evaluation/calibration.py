@@ -47,7 +47,7 @@ class ScorePredictor(Protocol):
 
 
 def interval_coverage(policy: ScorePredictor, table: TaskTable, random_state: int) -> pd.DataFrame:
-    """Coverage on one held-out task.
+    """Coverage, and log density, on one held-out task.
 
     Returns
     -------

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.special import ndtr
 from torch import Tensor
 
 from metahpo.surrogates.experience import NewTask
+from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.transfer import Hypotheses, Mixture, Prediction
+from metahpo.surrogates.transfer import Hypotheses, Mixture
 
 #: Numbers of trials for which the sharpness is learnt; in between, it is interpolated in log(1 + n).
 TRIAL_COUNTS = (0, 5, 20)
@@ -43,17 +43,15 @@ def learn_sharpness(mixture: Mixture, tasks: Sequence[NewTask], generator: torch
                 continue
             order = torch.randperm(len(z), generator=generator)
             seen, unseen = order[:n], order[n : n + MAX_PREDICTED]
-            weights, prediction = predict_unseen(mixture, new, seen, unseen)
-            gap = (z[unseen] - prediction.mean) / prediction.variance.sqrt()
-            transforms.append(np.asarray(weights.numpy() @ ndtr(gap.numpy())))
+            transforms.append(predict_unseen(mixture, new, seen, unseen).cdf(z[unseen].numpy()))
         variance = float(np.concatenate(transforms).var()) if transforms else 1.0 / 12.0
         # Beta(a, a) has variance 1 / (4 (2 a + 1)): 1 / 12 for the uniform, a = 1.
         sharpness.append(float(np.clip(0.5 * (0.25 / variance - 1.0), *BOUNDS)))
     return tuple(sharpness)
 
 
-def predict_unseen(mixture: Mixture, new: NewTask, seen: Tensor, unseen: Tensor) -> tuple[Tensor, Prediction]:
-    """Weights (S,) and predictions of the heaviest hypotheses for the unseen scores of one task, given losses seen."""
+def predict_unseen(mixture: Mixture, new: NewTask, seen: Tensor, unseen: Tensor) -> Posterior:
+    """Belief about the unseen scores of one task, given the losses seen, before any calibration; no incumbent."""
     log_weights, at = mixture.regimes.log_prior(new.distances), new.described(unseen)
     if len(seen) == 0:
         chosen = Hypotheses.heaviest(log_weights)
@@ -65,4 +63,5 @@ def predict_unseen(mixture: Mixture, new: NewTask, seen: Tensor, unseen: Tensor)
         log_weights = log_weights + given.log_evidence
         chosen = Hypotheses.heaviest(log_weights)
         prediction = mixture.predict(given, mixture.covariances(trials, at), at, chosen)
-    return torch.softmax(log_weights[chosen], 0), prediction
+    weights = torch.softmax(log_weights[chosen], 0).numpy()
+    return Posterior(weights, prediction.mean.numpy(), prediction.variance.sqrt().numpy(), np.zeros(len(weights)))

@@ -21,7 +21,7 @@ from metahpo.surrogates.calibration import MAX_PREDICTED, TRIAL_COUNTS, predict_
 from metahpo.surrogates.course import Score
 from metahpo.surrogates.experience import NewTask
 from metahpo.surrogates.kernels import ScoreKernel
-from metahpo.surrogates.posterior import LOG_SQRT_2PI
+from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.regimes import Regimes
 from metahpo.surrogates.transfer import Mixture
 from metahpo.task_families import family_split
@@ -80,10 +80,8 @@ class HeldOut:
         mixture = Mixture(kernel, learnt)
 
         def log_density(i: int, seen: Tensor, unseen: Tensor) -> float:
-            weights, prediction = predict_unseen(mixture, as_new[i], seen, unseen)
-            gap = (as_new[i].task.z[unseen] - prediction.mean).square() / prediction.variance
-            parts = weights.log()[:, None] - 0.5 * (gap + prediction.variance.log()) - LOG_SQRT_2PI
-            return float(torch.logsumexp(parts, 0).mean())
+            posterior = predict_unseen(mixture, as_new[i], seen, unseen)
+            return float(posterior.log_density(as_new[i].task.z[unseen].numpy()).mean())
 
         return self._score(log_density)
 
@@ -108,5 +106,5 @@ def density_of_kernel(kernel: ScoreKernel, seen: SourceTask, unseen: SourceTask)
     Q = torch.linalg.solve_triangular(L, kernel(place, at), upper=False)
     mean = Q.T @ torch.linalg.solve_triangular(L, seen.z[:, None], upper=False)[:, 0]
     variance = kernel.variance() + kernel.noise() - Q.square().sum(0)
-    gap = (unseen.z - mean).square() / variance
-    return float(-0.5 * (gap + variance.log()).mean()) - LOG_SQRT_2PI
+    posterior = Posterior(np.ones(1), mean[None].numpy(), variance[None].sqrt().numpy(), np.zeros(1))
+    return float(posterior.log_density(unseen.z.numpy()).mean())

@@ -66,16 +66,9 @@ def test_policies_are_asked_only_if_they_predict_scores() -> None:
 
 
 def test_table_is_the_mean_over_tasks_and_then_over_spaces() -> None:
+    every = {"method": "m", "observations": 0, "level": 0.5}
     rows = [
-        {
-            "space": space,
-            "method": "m",
-            "task": task,
-            "observations": 0,
-            "log_density": -covered,
-            "level": 0.5,
-            "coverage": covered,
-        }
+        {**every, "space": space, "task": task, "log_density": -covered, "coverage": covered}
         for space, task, covered in (("a", "t", 0.2), ("a", "u", 0.4), ("b", "t", 0.7))
     ]
     table = calibration_table(pd.DataFrame(rows)).set_index("space")

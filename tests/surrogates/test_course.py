@@ -67,7 +67,7 @@ def kill_at(checkpoint: Path, stage: str, step: int, settings: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "deaths"),
     [
-        ("SETTINGS", [("kernel", 0), ("kernel", 14)]),
+        ("SETTINGS", [("kernel", 14), ("kernel of a part", 0)]),
         ("PATIENT", [("kernel", 3), ("regimes", 3)]),
     ],
 )
