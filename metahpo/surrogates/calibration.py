@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metahpo.surrogates.belief import belief
 from metahpo.surrogates.experience import NewTask
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.scale import Losses
-from metahpo.surrogates.transfer import Hypotheses, Mixture
+from metahpo.surrogates.transfer import Mixture
 
 #: Numbers of trials for which the sharpness is learnt; in between, it is interpolated in log(1 + n).
 TRIAL_COUNTS = (0, 5, 20)
@@ -51,17 +52,7 @@ def learn_sharpness(mixture: Mixture, tasks: Sequence[NewTask], generator: torch
 
 
 def predict_unseen(mixture: Mixture, new: NewTask, seen: Tensor, unseen: Tensor) -> Posterior:
-    """Belief about the unseen scores of one task, given the losses seen, before any calibration; no incumbent."""
-    log_weights, at = mixture.regimes.log_prior(new.distances), new.described(unseen)
-    if len(seen) == 0:
-        chosen = Hypotheses.heaviest(log_weights)
-        prediction = mixture.predict_first(at, chosen)
-    else:
-        trials = new.described(seen)
-        losses = Losses.standardise(new.task.loss[seen])
-        given = mixture.condition(trials, mixture.covariances(trials, trials), losses)
-        log_weights = log_weights + given.log_evidence
-        chosen = Hypotheses.heaviest(log_weights)
-        prediction = mixture.predict(given, mixture.covariances(trials, at), at, chosen)
-    weights = torch.softmax(log_weights[chosen], 0).numpy()
-    return Posterior(weights, prediction.mean.numpy(), prediction.variance.sqrt().numpy(), np.zeros(len(weights)))
+    """Belief about the unseen scores of one task, given the losses seen, before any calibration."""
+    losses = Losses.standardise(new.task.loss[seen]) if len(seen) else None
+    at = new.described(torch.cat([seen, unseen]))
+    return belief(mixture, mixture.regimes.log_prior(new.distances), at, losses)

@@ -17,6 +17,7 @@ from metahpo.exceptions import DataError
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
+from metahpo.surrogates.belief import belief
 from metahpo.surrogates.calibration import sharpness_at
 from metahpo.surrogates.described import describe, squared_distances
 from metahpo.surrogates.explanation import Explanation, explain
@@ -27,7 +28,7 @@ from metahpo.surrogates.scale import TINY, Losses
 from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.sources import SourceFunctions
 from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
-from metahpo.surrogates.transfer import Hypotheses, Mixture
+from metahpo.surrogates.transfer import Mixture
 
 #: What an artefact of this surrogate is called in its header.
 KIND = "mixture of source tasks with learnt maps"
@@ -127,32 +128,16 @@ class MetaLearnedSurrogate:
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
-        alpha, log_weights = self._expected(meta_features)
-        rows = self._rows(configurations)
+        alpha, log_prior = self._expected(meta_features)
+        rows, losses = self._rows(configurations), None
         n_trials = 0 if observed is None else len(observed[1])
-        if observed is None or n_trials == 0:
-            incumbent = torch.zeros_like(log_weights)
-            chosen = Hypotheses.heaviest(log_weights)
-            prediction = self._mixture.predict_first(describe(self._functions.at(rows), alpha), chosen)
-        else:
+        if observed is not None and n_trials:
             tried, losses = self._observed(observed)
             if noise is not None:
                 losses = losses.with_noise(torch.from_numpy(checked_noise(noise, n_trials)))
-            both = describe(self._functions.at(np.concatenate([tried, rows])), alpha)
-            trials, at = both[:n_trials], both[n_trials:]
-            K = self._mixture.covariances(trials, both)
-            given = self._mixture.condition(trials.to(torch.float64), K[..., :n_trials].double(), losses)
-            incumbent, log_weights = given.incumbent, log_weights + given.log_evidence
-            chosen = Hypotheses.heaviest(log_weights)
-            prediction = self._mixture.predict(given, K[..., n_trials:], at, chosen)
-        return Posterior(
-            weights=torch.softmax(log_weights[chosen], 0).numpy(),
-            mean=prediction.mean.numpy(),
-            std=prediction.variance.sqrt().numpy(),
-            incumbent=incumbent[chosen].numpy(),
-            gap_std=prediction.gap_variance.sqrt().numpy(),
-            sharpness=sharpness_at(n_trials, self.sharpness),
-        )
+            rows = np.concatenate([tried, rows])
+        at = describe(self._functions.at(rows), alpha)
+        return belief(self._mixture, log_prior, at, losses, sharpness_at(n_trials, self.sharpness))
 
     @torch.inference_mode()
     def task_weights(
