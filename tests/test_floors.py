@@ -39,7 +39,7 @@ ADDRESSES = {
     "arff": {"tasks/arff.py"},
     "llvmlite": {"learners/mlp/compiled/compiler.py"},
     "numba": {"learners/mlp/compiled/compiler.py"},
-    "matplotlib": {"evaluation/figures.py"},
+    "matplotlib": {"evaluation/canvas.py"},
     "jinja2": {"evaluation/report.py"},
     "orjson": {"trials/schema.py"},
     "psutil": {"building/process_tree.py"},

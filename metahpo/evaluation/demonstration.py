@@ -25,7 +25,7 @@ from metahpo.tasks.metric import Metric, metric_named
 from metahpo.tasks.task import Task
 
 if TYPE_CHECKING:
-    from metahpo.evaluation.figures import ReportFigure
+    from metahpo.evaluation.canvas import ReportFigure
 
 #: Trials at which the printed table is read.
 MILESTONES = (1, 2, 3, 5, 10, 15, 25, 50)

@@ -19,7 +19,7 @@ from metahpo.evaluation.regret import ALL_SPACES, mean_regret, trials_to_match
 from metahpo.exceptions import DataError, UnknownNameError
 
 if TYPE_CHECKING:
-    from metahpo.evaluation.figures import ReportFigure
+    from metahpo.evaluation.canvas import ReportFigure
 
 #: Numbers of trials at which tables are read.
 MILESTONES = (1, 2, 3, 5, 10, 15, 25, 50, 100, 200)
@@ -178,7 +178,8 @@ class EvaluationReport:
         MissingDependencyError
             matplotlib is not installed.
         """
-        from metahpo.evaluation.figures import ranking_figure, regret_by_space_figure, regret_figure
+        from metahpo.evaluation.figures import regret_by_space_figure, regret_figure
+        from metahpo.evaluation.ranking_figure import ranking_figure
 
         drawn = {"regret": regret_figure(self._summary)}
         if self.regrets["space"].nunique() > 1:

@@ -169,12 +169,15 @@ def test_a_ranking_of_one_method_and_an_unknown_reference_are_refused() -> None:
         made_up().trials_to_match("grid")
 
 
-@pytest.mark.parametrize(("package", "module"), [("jinja2", "report"), ("matplotlib", "figures")])
+@pytest.mark.parametrize(
+    ("package", "modules"), [("jinja2", ["report"]), ("matplotlib", ["canvas", "figures", "ranking_figure"])]
+)
 def test_a_missing_package_is_answered_with_its_extra(
-    package: str, module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    package: str, modules: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, f"metahpo.evaluation.{module}", raising=False)
+    for module in modules:
+        monkeypatch.delitem(sys.modules, f"metahpo.evaluation.{module}", raising=False)
     with pytest.raises(MissingDependencyError, match=r"metahpo\[report\]"):
         made_up().save(tmp_path / "report.html")
 
