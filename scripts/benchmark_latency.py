@@ -41,10 +41,9 @@ def median_suggestion(learner: str, n_pool: int = 500, n_trials: int = 50, repea
 
     from metahpo import release
     from metahpo.evaluation.pool import PoolOptimizer
-    from metahpo.recommendation.recommender import surrogate_path
     from metahpo.space.design import sobol_design
     from metahpo.space.encoding import SpaceEncoder
-    from metahpo.surrogates.artefact import load_surrogate
+    from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 
     torch.set_num_threads(1)
     folder = release.locate("tabular_classification")

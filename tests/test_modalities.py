@@ -17,7 +17,7 @@ from metahpo.exceptions import DataError
 from metahpo.learners.convnet.classifier import ConvNetClassifier
 from metahpo.learners.text.classifier import TextClassifier
 from metahpo.metafeatures.extraction import DEFINITIONS
-from metahpo.recommendation.recommender import surrogate_path
+from metahpo.surrogates.artefact import surrogate_path
 from metahpo.surrogates.training import TrainingSettings
 from metahpo.tasks.cache import write_task
 

@@ -143,7 +143,7 @@ def _release(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from metahpo import release
     from metahpo.meta_dataset import MetaDataset
-    from metahpo.recommendation.recommender import surrogate_path
+    from metahpo.surrogates.artefact import surrogate_path
     from metahpo.surrogates.course import Course
     from metahpo.surrogates.training import TrainingSettings, train_surrogate
 

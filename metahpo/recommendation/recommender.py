@@ -21,7 +21,7 @@ from metahpo.recommendation.warm_start import WarmStart
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.joint import split_joint, to_joint
-from metahpo.surrogates.artefact import load_surrogate
+from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 from metahpo.surrogates.cost import CostModel
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import Surrogate
@@ -29,15 +29,8 @@ from metahpo.tasks.metric import metric_named
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.task import Modality, Task, TaskKind
 
-#: Folder of the surrogates inside a meta-dataset, and the name of one of them.
-SURROGATES = "surrogates"
 #: Level of the intervals that recommendations come with.
 LEVEL = 0.8
-
-
-def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
-    """File of the surrogate for a space (None: all learners together) and a metric."""
-    return folder / SURROGATES / f"{space or 'all'}.{metric}.safetensors"
 
 
 class Recommender:

@@ -10,6 +10,11 @@ from metahpo.surrogates.meta_learned import KIND, MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import Surrogate
 
 
+def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
+    """File, inside a meta-dataset's folder, of the surrogate for a space (None: all together) and a metric."""
+    return folder / "surrogates" / f"{space or 'all'}.{metric}.safetensors"
+
+
 def load_surrogate(path: Path | str) -> Surrogate:
     """Read a surrogate that was written by its ``save``.
 

@@ -148,6 +148,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         MemoryError
             The network does not fit into memory.
         """
+        from metahpo.learners.mlp.fitting import fit_together  # torch loads with the first fit
+
         fit_together([self], X, y, sample_weight)
         return self
 
@@ -171,7 +173,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
 
     def _start_partial(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """First of several partial fits: as `fit`, but for one epoch, and no row is held out."""
-        from metahpo.learners.mlp.fitting import train_jobs  # torch loads with the first fit
+        from metahpo.learners.mlp.fitting import train_jobs
 
         job = self._first_job(X, y, sample_weight)
         train_jobs([replace(job, splits=[_all_of(np.concatenate(job.splits[0]))], one_epoch=True)])
@@ -289,32 +291,3 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
 def _all_of(rows: NDArray[np.int64]) -> Split:
     """Learn from all rows, hold out none."""
     return rows, rows[:0]
-
-
-def fit_together(
-    estimators: Sequence[NetworkEstimator],
-    X: Any,
-    y: Any,
-    sample_weight: Any = None,
-    *,
-    watched: tuple[Any, Any] | None = None,
-    memory_bytes: int | None = None,
-) -> None:
-    """Fit estimators as lanes, on as many threads as the one that asks for most; each becomes what it would alone.
-
-    Parameters
-    ----------
-    estimators : sequence of NetworkEstimator
-        All classifiers or all regressors.
-    X, y, sample_weight
-        See :meth:`NetworkEstimator.fit`.
-    watched : tuple of (X, y), default=None
-        Rows that nothing is learnt from, whose loss and metric are written down after each epoch; of no use to
-        estimators that hold rows out themselves.
-    memory_bytes : int or None, default=None
-        Memory that may be planned with; None: half of what is free.
-    """
-    from metahpo.learners.mlp.fitting import share_tables, train_jobs
-
-    jobs = [e._first_job(X, y, sample_weight, watched) for e in estimators]
-    train_jobs(share_tables(jobs), memory_bytes=memory_bytes)

@@ -208,3 +208,30 @@ def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
     ]
     output = predict_rows(network, weights, statistics, inputs)
     return output.cpu().numpy()
+
+
+def fit_together(
+    estimators: Sequence[NetworkEstimator],
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    watched: tuple[Any, Any] | None = None,
+    memory_bytes: int | None = None,
+) -> None:
+    """Fit estimators as lanes, on as many threads as the one that asks for most; each becomes what it would alone.
+
+    Parameters
+    ----------
+    estimators : sequence of NetworkEstimator
+        All classifiers or all regressors.
+    X, y, sample_weight
+        See :meth:`NetworkEstimator.fit`.
+    watched : tuple of (X, y), default=None
+        Rows that nothing is learnt from, whose loss and metric are written down after each epoch; of no use to
+        estimators that hold rows out themselves.
+    memory_bytes : int or None, default=None
+        Memory that may be planned with; None: half of what is free.
+    """
+    jobs = [e._first_job(X, y, sample_weight, watched) for e in estimators]
+    train_jobs(share_tables(jobs), memory_bytes=memory_bytes)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES
 from metahpo.learners.learner import BY_VALUE, Learner, Training
 from metahpo.learners.mlp.classifier import NetworkClassifier
-from metahpo.learners.mlp.estimator import NetworkEstimator, fit_together
+from metahpo.learners.mlp.estimator import NetworkEstimator
 from metahpo.learners.mlp.regressor import NetworkRegressor
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS
 from metahpo.learners.targets import training_of
@@ -88,6 +88,8 @@ def _fit_together(
     watched: tuple[Any, NDArray[Any]] | None,
     memory_bytes: int | None,
 ) -> list[Training]:
+    from metahpo.learners.mlp.fitting import fit_together
+
     fit_together(estimators, X, y, watched=watched, memory_bytes=memory_bytes)
     metric = "accuracy" if isinstance(estimators[0], NetworkClassifier) else "r2"
     return [training_of(estimator, metric) for estimator in estimators]

@@ -22,8 +22,9 @@ from metahpo.learners.lanes.recipe import Lane, Outcome, Progress, State
 from metahpo.learners.lanes.stacking import planned_bytes, too_large
 from metahpo.learners.lanes.streams import Stream
 from metahpo.learners.lanes.training import Pool, validation
-from metahpo.learners.mlp.compiled.epoch import Net, Rows, predict, train_epoch
+from metahpo.learners.mlp.compiled.epoch import predict, train_epoch
 from metahpo.learners.mlp.compiled.layer import Array
+from metahpo.learners.mlp.compiled.passes import Net, Rows
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS, MLPShape
 
 
