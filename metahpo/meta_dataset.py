@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,14 @@ from numpy.typing import NDArray
 
 from metahpo import hpob, release
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
+from metahpo.meta_tables import MetaTables
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.joint import join_spaces
-from metahpo.task_families import family_folds, family_split
 from metahpo.task_table import TaskTable, by_task
 from metahpo.tasks.metric import METRICS
 
-#: Columns that every trials table has; metrics come as ``loss.METRIC``, and per fold as ``folds.METRIC``.
-TRIAL_COLUMNS = ("task", "space", "configuration", "status", "seconds")
-#: Columns that every tasks table has.
-TASK_COLUMNS = ("family", "kind")
 
-
-class MetaDataset:
+class MetaDataset(MetaTables):
     """Tasks, trials and meta-features; every method that changes something returns a new meta-dataset.
 
     Parameters
@@ -50,52 +45,11 @@ class MetaDataset:
         A missing column, a task listed twice, or a task or space that trials name and nobody knows.
     """
 
-    def __init__(
-        self,
-        tasks: pd.DataFrame,
-        trials: pd.DataFrame,
-        meta_features: pd.DataFrame | None,
-        spaces: Mapping[str, ConfigurationSpace],
-        *,
-        name: str = "meta-dataset",
-        version: str = "1",
-        protocol: str = "",
-    ) -> None:
-        self.tasks, self.trials, self.meta_features = tasks, trials.reset_index(drop=True), meta_features
-        self.spaces = dict(spaces)
-        self.name, self.version, self.protocol = name, version, protocol
-        self._check()
-
-    def _check(self) -> None:
-        for what, frame, columns in (("trials", self.trials, TRIAL_COLUMNS), ("tasks", self.tasks, TASK_COLUMNS)):
-            missing = [c for c in columns if c not in frame.columns]
-            if missing:
-                raise DataError(f"the {what} table lacks the columns {missing}; it has {list(frame.columns)}.")
-        if not self.metrics:
-            raise DataError("the trials table has no column loss.METRIC, so there is nothing to learn from.")
-        for what, index in (("tasks", self.tasks.index), ("meta-features", getattr(self.meta_features, "index", ()))):
-            twice = sorted({str(name) for name in pd.Index(index)[pd.Index(index).duplicated()]})
-            if twice:
-                raise DataError(f"the {what} table lists tasks twice: {twice[:10]}.")
-        unknown = sorted(set(self.trials["task"]) - set(self.tasks.index))
-        if unknown:
-            raise DataError(f"trials name tasks that the tasks table does not have: {unknown[:10]}.")
-        unknown = sorted(set(self.trials["space"]) - set(self.spaces))
-        if unknown:
-            raise DataError(
-                f"trials name search spaces that are not given: {unknown}; given are {sorted(self.spaces)}."
-            )
-
     def __repr__(self) -> str:
         return (
             f"MetaDataset({self.name!r}, version {self.version}: {len(self.tasks)} tasks, {len(self.trials)} trials, "
             f"spaces {list(self.spaces)}, metrics {self.metrics})"
         )
-
-    @property
-    def metrics(self) -> list[str]:
-        """Metrics recorded, the default one first."""
-        return [c.removeprefix("loss.") for c in self.trials.columns if c.startswith("loss.")]
 
     def metric(self, name: str | None) -> str:
         """Check the name of a recorded metric; None takes the default.
@@ -216,101 +170,6 @@ class MetaDataset:
         return dict(
             zip(map(str, self.meta_features.index), self.meta_features.to_numpy(np.float64).tolist(), strict=True)
         )
-
-    # --- change -----------------------------------------------------------------------------------------------------
-
-    def append(
-        self, tasks: pd.DataFrame, trials: pd.DataFrame, meta_features: pd.DataFrame | None = None
-    ) -> MetaDataset:
-        """Add tasks and trials of your own, in tables like those of the constructor.
-
-        A task that is there already keeps its row; new trials of it are added, repeated ones are not.
-        """
-        return self.merge(MetaDataset(tasks, trials, meta_features, self.spaces, name=self.name, version=self.version))
-
-    def merge(self, other: MetaDataset) -> MetaDataset:
-        """Everything of both; where both have a task or trial, this one's is kept.
-
-        Raises
-        ------
-        DataError
-            A space of the same name differs, so that its trials cannot stand side by side.
-        """
-        for name in self.spaces.keys() & other.spaces.keys():
-            if self.spaces[name] != other.spaces[name]:
-                raise DataError(f"the search space {name!r} differs between {self.name!r} and {other.name!r}.")
-        tasks = pd.concat([self.tasks, other.tasks.loc[~other.tasks.index.isin(self.tasks.index)]])
-        trials = pd.concat([self.trials, other.trials]).drop_duplicates(["task", "space", "configuration"])
-        features = [f for f in (self.meta_features, other.meta_features) if f is not None]
-        joined = pd.concat(features) if features else None
-        if joined is not None:
-            joined = joined.loc[~joined.index.duplicated()]
-        return self._with(tasks, trials, joined, {**other.spaces, **self.spaces})
-
-    def drop(
-        self, *, tasks: Sequence[str] = (), families: Sequence[str] = (), data_ids: Sequence[int] = ()
-    ) -> MetaDataset:
-        """Everything but the named tasks, families, or OpenML data ids.
-
-        Raises
-        ------
-        UnknownNameError
-            A name that is not there, so that a typing error cannot pass for a removal.
-        """
-        ids = (
-            self.tasks["data_id"] if "data_id" in self.tasks.columns else pd.Series(index=self.tasks.index, dtype=float)
-        )
-        for what, wanted, known in (
-            ("task", tasks, list(self.tasks.index)),
-            ("family", families, list(self.tasks["family"].unique())),
-            ("OpenML data id", data_ids, list(ids.dropna().astype(int))),
-        ):
-            for name in wanted:
-                if name not in known:
-                    raise UnknownNameError(what, name, [str(k) for k in known[:20]], f"({len(known)} in all)")
-        gone = self.tasks.index.isin(tasks) | self.tasks["family"].isin(families) | ids.isin(data_ids)
-        return self._only(self.tasks.index[~np.asarray(gone, dtype=bool)])
-
-    def folds(self, n_folds: int = 5, random_state: int = 0) -> Iterator[tuple[MetaDataset, MetaDataset]]:
-        """Pairs (training, held-out) such that every task is held out once and families are never torn apart.
-
-        Raises
-        ------
-        DataError
-            Fewer than two folds, or fewer families than folds.
-        """
-        for train, held_out in family_folds(self.tasks["family"], n_folds, random_state):
-            yield self._only(self.tasks.index[train]), self._only(self.tasks.index[held_out])
-
-    def split(self, test_share: float = 0.2, random_state: int = 0) -> tuple[MetaDataset, MetaDataset]:
-        """One pair (training, held-out), split by family, with `test_share` of the families (rounded up) held out.
-
-        Raises
-        ------
-        DataError
-            A share outside (0, 1), or too few families for both sides.
-        """
-        train, held_out = family_split(self.tasks["family"], test_share, random_state)
-        return self._only(self.tasks.index[train]), self._only(self.tasks.index[held_out])
-
-    def _only(self, names: pd.Index) -> MetaDataset:
-        features = self.meta_features
-        if features is not None:
-            features = features.loc[features.index.isin(names)]
-        return self._with(self.tasks.loc[names], self.trials[self.trials["task"].isin(names)], features, self.spaces)
-
-    def _with(
-        self,
-        tasks: pd.DataFrame,
-        trials: pd.DataFrame,
-        meta_features: pd.DataFrame | None,
-        spaces: Mapping[str, ConfigurationSpace],
-    ) -> MetaDataset:
-        return MetaDataset(
-            tasks, trials, meta_features, spaces, name=self.name, version=self.version, protocol=self.protocol
-        )
-
-    # --- files ------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path | str) -> None:
         """Write ``manifest.json`` (with checksums), ``tasks``, ``trials`` and ``metafeatures.parquet`` to a folder.
