@@ -216,7 +216,7 @@ class EvaluationReport:
         if calibrated is not None:
             sections.append(Section("Quality of predictions", [CALIBRATION], table=_readable(calibrated)))
         sections += [
-            Section("Cost", [COST], table=_readable(self.costs)),
+            Section("Cost", [COST], table=_readable(self.costs.round(3))),  # microseconds are nothing
             Section("How it was measured", [PROTOCOL, self.settings.in_words(self.regrets), *self.notes]),
         ]
         title = "Hyperparameter optimisation on held-out tasks"
