@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from metahpo import __version__
 from metahpo.cli import build
@@ -18,10 +20,20 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 on success, 1 with a message on an error of the user's, 130 when interrupted."""
+    """Run one command.
+
+    0 on success, 1 with a message on an error of the user's, 130 when interrupted, 141 where nobody reads on.
+    """
     options = _parser().parse_args(build.with_verb(sys.argv[1:] if arguments is None else arguments))
     try:
         options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if _is_read(sys.stdout):
+            raise
+        # What is still buffered must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except MetaHPOError as error:
         print(f"metahpo: {error}", file=sys.stderr)
         return 1
@@ -29,6 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("metahpo: interrupted; what was finished is kept", file=sys.stderr)
         return 130
     return 0
+
+
+def _is_read(stream: TextIO) -> bool:
+    """Whether the other end of a pipe is open; that of ``| head`` is not for long."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLERR)
+    return not poll.poll(0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
     _add_data(recommend)
-    recommend.add_argument("-n", type=int, default=5, help="number of configurations (default: 5)")
+    recommend.add_argument("-n", "--n", type=int, default=5, help="number of configurations (default: 5)")
     recommend.add_argument(
         "--explain", action="store_true", help="say which hyperparameters matter for the table, and which tasks tell"
     )

@@ -69,7 +69,8 @@ class Recommender:
         found = _shipped(shipped_name(kind, modality, learner))
         if learner is not None and learner not in found.learners:
             known = [*found.learners, *SHIPPED_APART]
-            raise UnknownNameError("learner that experience ships with", learner, known, "Record others yourself.")
+            hint = "Experience ships with these; `metahpo build` makes more."
+            raise UnknownNameError("learner", learner, known, hint)
         return found
 
     @property
