@@ -1,11 +1,14 @@
-"""What is left to gain: regrets of an oracle that is told all other results of the very task it searches.
+"""What is left to gain: regrets of two oracles, by `python scripts/ceiling.py tabular_classification --spaces svm`.
 
-`python scripts/ceiling.py tabular_classification --spaces svm`: for each recorded configuration of a task, a Gaussian
-process fitted to all others says which score to expect (leave-one-out), and the oracle takes configurations in the
-order of these expectations. A search knows at any time only the few results it has seen. What the oracle leaves is what
-no smooth function of the hyperparameters tells: the luck of single trials.
+`task`: is told all other results of the very task it searches. For each recorded configuration, a Gaussian process
+fitted to all others says which score to expect (leave-one-out), and the oracle takes configurations in the order of
+these expectations. A search knows at any time only the few results it has seen. What this oracle leaves is what no
+smooth function of the hyperparameters tells: the luck of single trials.
 
-`--save` keeps the regrets of all tasks: ``{space: {"ceiling": {"regret": {trials: mean}, "tasks": {task: [...]}}}}``.
+`portfolio`: is told all results of all tasks, but not which task it is at. It takes the greedy portfolio picked on the
+tasks that it is judged on. A search that begins before it can tell tasks apart has to pick from other tasks.
+
+`--save` keeps the regrets of all tasks: ``{space: {oracle: {"regret": {trials: mean}, "tasks": {task: [...]}}}}``.
 """
 
 import argparse
@@ -15,9 +18,11 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
 from metahpo.evaluation.demonstration import MILESTONES
+from metahpo.evaluation.methods.portfolio import GreedyPortfolio
 from metahpo.evaluation.methods.task_process import TaskProcess
 from metahpo.evaluation.regret import best_so_far, normalised_regret
 from metahpo.meta_dataset import MetaDataset
@@ -27,17 +32,22 @@ from metahpo.surrogates.score import normal_scores
 from metahpo.task_table import TaskTable
 
 
-def regrets_of_oracle(table: TaskTable) -> NDArray[np.float64]:
-    """Regret of the oracle after each of `MILESTONES`, but those beyond the recorded configurations."""
+def order_of_task(table: TaskTable) -> NDArray[np.int64]:
+    """Rows of the table, from the best expected score to the worst."""
     varies = np.ptp(table.X, axis=0) > 0.0
     process = GaussianProcessSurrogate().fit(table.X[:, varies], normal_scores(table.loss))
     expected, _ = TaskProcess(process).leave_one_out()
-    curve = best_so_far(normalised_regret(table.loss)[np.argsort(expected, kind="stable")], max(MILESTONES))
+    return np.argsort(expected, kind="stable")
+
+
+def regrets_at_milestones(table: TaskTable, order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Regret after each of `MILESTONES`, but those beyond the recorded configurations."""
+    curve = best_so_far(normalised_regret(table.loss)[order], max(MILESTONES))
     return curve[[trials - 1 for trials in MILESTONES if trials < len(table.loss)]]
 
 
 def main() -> None:
-    """Print a row a space: the mean over its tasks."""
+    """Print two rows a space: means over its tasks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name, or an HPO-B file")
     parser.add_argument("--spaces", nargs="+", help="default: all")
@@ -47,18 +57,25 @@ def main() -> None:
     options = parser.parse_args()
     md = MetaDataset.load(options.folder)
     saved = json.loads(options.save.read_text()) if options.save and options.save.exists() else {}
-    print(f"{'':24s}" + "".join(f"{f'@{trials}':>8s}" for trials in MILESTONES))
+    print(f"{'':24s}{'oracle':>10s}" + "".join(f"{f'@{trials}':>8s}" for trials in MILESTONES))
     for space in options.spaces or md.spaces:
         tables = informative(md.tables(space, options.metric))
-        work = Parallel(options.jobs, return_as="generator")(delayed(regrets_of_oracle)(table) for table in tables)
-        curves = list(tqdm(work, total=len(tables), desc=space, disable=None))
-        n = min(map(len, curves))
-        mean = np.mean([curve[:n] for curve in curves], axis=0)
-        print(f"{space:24s}" + "".join(f"{regret:8.4f}" for regret in mean), flush=True)
-        if options.save:
+        work = Parallel(options.jobs, return_as="generator")(delayed(order_of_task)(table) for table in tables)
+        picks = GreedyPortfolio(max(MILESTONES)).learn(tables, space, random_state=0).picks
+        orders = {
+            "task": list(tqdm(work, total=len(tables), desc=space, disable=None)),
+            "portfolio": [cdist(picks, table.X).argmin(axis=1) for table in tables],
+        }
+        saved[space] = {}
+        for oracle, of_tables in orders.items():
+            curves = [regrets_at_milestones(*pair) for pair in zip(tables, of_tables, strict=True)]
+            n = min(map(len, curves))
+            mean = np.mean([curve[:n] for curve in curves], axis=0)
+            print(f"{space:24s}{oracle:>10s}" + "".join(f"{regret:8.4f}" for regret in mean), flush=True)
             regret = dict(zip(map(str, MILESTONES), mean.round(5).tolist(), strict=False))
             tasks = {t.task: curve.round(5).tolist() for t, curve in zip(tables, curves, strict=True)}
-            saved[space] = {"ceiling": {"regret": regret, "tasks": tasks}}
+            saved[space][oracle] = {"regret": regret, "tasks": tasks}
+        if options.save:
             options.save.write_text(json.dumps(saved))
 
 
