@@ -20,7 +20,7 @@ from metahpo.surrogates.posterior import Posterior
 
 def complementary_picks(posterior: Posterior, n: int) -> list[int]:
     """Indices of `n` configurations of the posterior (fewer where it has fewer), the best guess first."""
-    picks = [int(np.argmax(posterior.expected_percentile()))]
+    picks = [int(np.argmin(posterior.mixture_mean()))]
     current = posterior.mean[:, picks[0]]
     while len(picks) < min(n, posterior.mean.shape[1]):
         gain = log_expected_improvement(replace(posterior, incumbent=current))

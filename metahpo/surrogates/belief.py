@@ -10,6 +10,10 @@ from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.transfer import Hypotheses, Mixture
 
+#: Score of having tried nothing: worse than all but a thousandth of the configurations. What improves on it most is, to
+#: rounding, what is expected to be best.
+NOTHING_TRIED = 3.0
+
 
 def belief(
     mixture: Mixture, log_prior: Tensor, at: Described, losses: Losses | None = None, sharpness: float = 1.0
@@ -29,7 +33,7 @@ def belief(
         Calibration: see :class:`metahpo.surrogates.posterior.Posterior`.
     """
     if losses is None:
-        log_weights, incumbent = log_prior, torch.zeros_like(log_prior)
+        log_weights, incumbent = log_prior, torch.full_like(log_prior, NOTHING_TRIED)
         chosen = Hypotheses.heaviest(log_weights)
         prediction = mixture.predict_first(at, chosen)
     else:

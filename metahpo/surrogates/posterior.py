@@ -36,8 +36,8 @@ class Posterior:
     mean, std : ndarray of shape (k, m)
         Of the score that a trial would measure, under each component.
     incumbent : ndarray of shape (k,)
-        Best (lowest) score observed, as each component places it on the scale; 0, the median configuration, where
-        nothing has been observed.
+        Best (lowest) score observed, as each component places it on the scale; a bad one, where nothing has been
+        observed.
     gap_std : ndarray of shape (k, m), default=None
         Standard deviation of the difference to the incumbent, without the noise of a trial, but with what is unknown
         of the incumbent's own place on the scale; None: that of the score.

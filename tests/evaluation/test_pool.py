@@ -7,6 +7,7 @@ import pytest
 
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.exceptions import DataError
+from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
 from metahpo.surrogates.training import train_on_tables
 from tests.surrogates.recorded_world import QUICK, bowl, centre, world
@@ -64,3 +65,12 @@ def test_an_empty_pool_and_unequal_lengths_are_refused(surrogate: MetaLearnedSur
         PoolOptimizer(surrogate).observe_and_suggest(X, np.ones(5), [])
     with pytest.raises(DataError, match="equal length"):
         PoolOptimizer(surrogate).observe_and_suggest(X, np.ones(4), X)
+
+
+def test_a_search_begins_with_the_best_guess_of_a_recommendation(surrogate: MetaLearnedSurrogate) -> None:
+    pool = bowl("new", 0.8, scale=30.0, n=80, seed=77, shared=False).X
+    for where in (None, 0.2, 0.8):
+        meta_features = None if where is None else {"where": where, "sometimes": where}
+        first = PoolOptimizer(surrogate, meta_features).observe_and_suggest([], [], pool)
+        posterior = surrogate.posterior(pool, meta_features=meta_features)
+        assert first == complementary_picks(posterior, 1)[0] == posterior.mixture_mean().argmin()
