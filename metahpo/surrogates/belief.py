@@ -10,8 +10,8 @@ from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.scale import Losses
 from metahpo.surrogates.transfer import Hypotheses, Mixture
 
-#: Score of having tried nothing: worse than all but a thousandth of the configurations. What improves on it most is, to
-#: rounding, what is expected to be best.
+#: Score of having tried nothing: worse than nearly all configurations, so that what is expected to improve on it most
+#: is, almost exactly, what is expected to be best.
 NOTHING_TRIED = 3.0
 
 

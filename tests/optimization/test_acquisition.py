@@ -78,3 +78,10 @@ def test_a_component_without_weight_contributes_nothing() -> None:
     one = posterior(0.0, 1.0, 0.0)
     two = Posterior(np.array([1.0, 0.0]), np.array([[0.0], [-9.0]]), np.ones((2, 1)), np.zeros(2))
     np.testing.assert_allclose(expected_improvement(one), expected_improvement(two))
+
+
+@pytest.mark.parametrize("gap", [3.0, 0.0, -3.0, -8.0, -12.0, -30.0, -300.0, -900.0])
+def test_single_precision_costs_no_more_than_its_own_digits(gap: float) -> None:
+    exact = Posterior(np.ones(1), np.array([[-gap]]), np.ones((1, 1)), np.zeros(1))
+    single = Posterior(exact.weights, exact.mean.astype(np.float32), exact.std.astype(np.float32), exact.incumbent)
+    np.testing.assert_allclose(log_expected_improvement(single), log_expected_improvement(exact), rtol=1e-10, atol=1e-4)
