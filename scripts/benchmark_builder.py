@@ -34,7 +34,7 @@ from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
 
-PROTOCOL = Protocol(n_folds=2, max_rows=200)
+PROTOCOL = Protocol(n_folds=2)
 WARM = 100
 
 

@@ -126,7 +126,7 @@ def built(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         keys=[f"s{i}" for i in range(6)],
         learners=["linear", "svm"],
         n_configurations=6,
-        protocol=Protocol(n_folds=2, max_rows=100),
+        protocol=Protocol(n_folds=2),
     )
     run_plan(plan, folder, n_jobs=1)
     return folder

@@ -32,7 +32,7 @@ def test_flow__build_status_release_train_recommend_tune_evaluate(
     folder, released = str(tmp_path / "build"), str(tmp_path / "mine")
     tasks = ["--tasks", "s0", "s1", "s2", "s3"]
     build = ["build", folder, "--cache", str(small_cache), *tasks, "--learners", "linear", "--configurations", "5"]
-    assert main([*build, "--folds", "2", "--jobs", "1"]) == 0
+    assert main([*build, "--folds", "2", "--max-fits", "2", "--jobs", "1"]) == 0
     assert "20" in capsys.readouterr().out
     assert main(["status", folder]) == 0
     assert main(["release", folder, released, "--kind", "classification", "--jobs", "1", "--min-skill", "2"]) == 1

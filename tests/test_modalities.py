@@ -56,7 +56,20 @@ def made(make: Make, kind: str, learner: str, folder: Path) -> Path:
         write_task(folder / "cache", f"{kind}-{seed}", frame.assign(target=y), "target", about)
     keys = [f"{kind}-{seed}" for seed in range(3)]
     build, out = str(folder / "build"), str(folder / f"my_{kind}s")
-    design = ["--tasks", *keys, "--learners", learner, "--configurations", "4", "--folds", "2", "--jobs", "1"]
+    design = [
+        "--tasks",
+        *keys,
+        "--learners",
+        learner,
+        "--configurations",
+        "4",
+        "--folds",
+        "2",
+        "--max-fits",
+        "2",
+        "--jobs",
+        "1",
+    ]
     assert main(["build", "run", build, "--cache", str(folder / "cache"), *design]) == 0
     assert main(["release", build, out, "--kind", "classification", "--min-skill", "-9", "--jobs", "1"]) == 0
     md = MetaDataset.load(out)

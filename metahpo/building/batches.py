@@ -43,13 +43,13 @@ class Pace:
 
 
 def in_batches(keys: Iterable[TrialKey], pace: Pace) -> Iterator[list[TrialKey]]:
-    """Batches of one learner on one task each, so that a worker prepares a task once for all of them.
+    """Batches of one learner, task and repeat each, so that a worker prepares the rows once for all of them.
 
     They are made one at a time, as an engine asks for them, each of the size that `pace` knows by then.
     """
     batch: list[TrialKey] = []
     for key in keys:
-        same = batch and (batch[0].task, batch[0].learner) == (key.task, key.learner)
+        same = batch and (batch[0].task, batch[0].learner, batch[0].seed) == (key.task, key.learner, key.seed)
         if batch and not (same and len(batch) < pace.batch_size(key.learner)):
             yield batch
             batch = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from metahpo.building.batches import Pace, in_batches
 from metahpo.building.draining import Draining
 from metahpo.building.engines.engine import Engine, WorkersLostError
 from metahpo.building.engines.local import LocalEngine
-from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.building.plan import PLAN_FILE, OtherProtocolError, Plan
 from metahpo.building.planning import trained_together
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.building.trial_process import Limits
@@ -64,6 +63,8 @@ def run_plan(
 
     Raises
     ------
+    OtherProtocolError
+        The folder holds a build of another protocol, or of other sizes.
     StoreError
         The folder cannot be written.
     MetaHPOError
@@ -72,9 +73,13 @@ def run_plan(
         After Ctrl-C; what was finished is in the store.
     """
     folder = Path(folder).absolute()
-    TrialStore(folder)  # makes the folder
-    with contextlib.suppress(StoreError):  # no plan there yet, or a damaged one, which is written anew
-        plan = plan.with_adaptive(Plan.load(folder / PLAN_FILE).adaptive)
+    store = TrialStore(folder)  # makes the folder
+    try:
+        plan = plan.with_progress_of(Plan.load(folder / PLAN_FILE))
+    except OtherProtocolError:
+        raise
+    except StoreError:  # no plan there yet, or a damaged one, which is written anew
+        _refuse_other_protocols(store, plan.protocol.name)
     plan.save(folder / PLAN_FILE)
     run_owed(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard, workers_per_gpu)
 
@@ -132,6 +137,15 @@ def run_owed(
                 time.sleep(WAIT_SECONDS)
             elif not (lost or (grown and not n_elsewhere)):
                 break
+
+
+def _refuse_other_protocols(store: TrialStore, protocol: str) -> None:
+    found = set(store.to_frame()["protocol"])
+    if found and protocol not in found:
+        raise OtherProtocolError(
+            f"the store in {str(store.folder)!r} holds trials of protocol {', '.join(sorted(found))}, and this build "
+            f"measures by {protocol}: trials of the two are not comparable. Start the build in another folder."
+        )
 
 
 def _progress(plan: Plan, store: TrialStore, shard: Shard) -> tqdm[NoReturn]:

@@ -1,4 +1,4 @@
-"""How one configuration is measured on one task: cross-validation, every metric at once."""
+"""How one configuration is measured on one task: the fits of one repeat, every metric at once."""
 
 from __future__ import annotations
 
@@ -60,36 +60,43 @@ class _Fold:
 
 
 class Measuring:
-    """Cross-validates configurations on one task.
+    """Measures configurations on one task.
 
-    Preprocessing depends on the training rows of a fold and not on the configuration, so it is done once a fold.
+    Preprocessing depends on the training rows of a fit and not on the configuration, so it is done once a fit.
 
     Parameters
     ----------
     task : Task
-        Already prepared by ``protocol.prepare``.
+        A dataset, already prepared by ``protocol.prepare``.
     protocol : Protocol
+    size : int or None, default=None
+        Rows to train on; None takes the dataset as it is.
     """
 
-    def __init__(self, task: Task, protocol: Protocol) -> None:
-        self.task, self.protocol = task, protocol
+    def __init__(self, task: Task, protocol: Protocol, size: int | None = None) -> None:
+        self.task, self.protocol, self.size = task, protocol, size
+        self._repeat = 0
         self._folds: dict[Encoding, list[_Fold]] = {}
 
-    def measure(self, learner: Learner, configuration: Mapping[str, Any]) -> Measurement:
-        """Losses of one configuration on every fold, in every metric of the task's kind.
+    def measure(self, learner: Learner, configuration: Mapping[str, Any], repeat: int = 0) -> Measurement:
+        """Losses of one configuration in every fit of a repeat, in every metric of the task's kind.
 
         Raises
         ------
         DivergedError
             It predicts values that are not finite.
         """
-        measured = self.measure_together(learner, [configuration])[0]
+        measured = self.measure_together(learner, [configuration], repeat)[0]
         if measured.diverged:
             raise DivergedError(measured.diverged)
         return measured
 
     def measure_together(
-        self, learner: Learner, configurations: Sequence[Mapping[str, Any]], memory_bytes: int | None = None
+        self,
+        learner: Learner,
+        configurations: Sequence[Mapping[str, Any]],
+        repeat: int = 0,
+        memory_bytes: int | None = None,
     ) -> list[Measurement]:
         """As :meth:`measure`, of configurations that a learner may train at once; those that diverge hinder no other.
 
@@ -99,11 +106,14 @@ class Measuring:
         ----------
         learner : Learner
         configurations : sequence of mapping
+        repeat : int, default=0
+            Number of the repeat.
         memory_bytes : int or None, default=None
             Memory that training may plan with; None: half of what is free.
         """
         records = [_Record() for _ in configurations]
-        for number, fold in enumerate(self.prepared(learner.encoding), start=1):
+        folds = self.prepared(learner.encoding, repeat)
+        for number, fold in enumerate(folds, start=1):
             going = [i for i, record in enumerate(records) if not record.diverged]
             if not going:
                 break
@@ -112,7 +122,7 @@ class Measuring:
                 self.task,
                 fold.X_train,
                 fold.y_train,
-                self.protocol.seed,
+                len(folds) * repeat + number - 1,
                 watched=(fold.X_test, fold.y_test),
                 memory_bytes=memory_bytes,
             )
@@ -136,12 +146,14 @@ class Measuring:
             return classification_losses(fold.y_test, class_probabilities(estimator, fold.X_test))
         return regression_losses(fold.y_test, _finite(estimator.predict(fold.X_test)))
 
-    def prepared(self, encoding: Encoding) -> list[_Fold]:
-        """Every fold, its columns in that encoding."""
+    def prepared(self, encoding: Encoding, repeat: int = 0) -> list[_Fold]:
+        """Rows of every fit of a repeat, their columns in that encoding."""
+        if repeat != self._repeat:  # rows of one repeat are kept at a time
+            self._repeat, self._folds = repeat, {}
         if encoding not in self._folds:
             X, y = self.task.X, self.task.y
             prepared = []
-            for train, test in self.task.splits(self.protocol.n_folds, self.protocol.seed):
+            for train, test in self.protocol.splits(self.task, self.size, repeat):
                 transformer = preprocessing(self.task, encoding)
                 X_train = transformer.fit_transform(X.iloc[train])
                 prepared.append(_Fold(X_train, y[train], transformer.transform(X.iloc[test]), y[test]))

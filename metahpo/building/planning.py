@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from metahpo.building.plan import Plan, PlannedTask
-from metahpo.building.protocol import Protocol
+from metahpo.building.protocol import SIZES, Protocol
 from metahpo.exceptions import DataError
 from metahpo.learners.registry import CLASSICAL, learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import read_sidecar, read_sidecars, task_kind
 from metahpo.tasks.target import KINDS, TaskKind
+
+#: Seed of the shared designs.
+DESIGN_SEED = 0
 
 
 def make_plan(
@@ -22,10 +25,11 @@ def make_plan(
     learners: Sequence[str] | None = None,
     n_configurations: int = 32,
     protocol: Protocol | None = None,
+    sizes: Sequence[int] = SIZES,
     min_rows: int = 120,
-    max_features: int = 100,
-    max_classes: int = 10,
-    max_per_family: int = 3,
+    max_features: int = 1000,
+    max_classes: int = 50,
+    max_per_family: int = 6,
     exclude_families: Sequence[str] = (),
 ) -> Plan:
     """Plan a build over a dataset cache.
@@ -43,8 +47,11 @@ def make_plan(
         Configurations of each learner on each task.
     protocol : Protocol, default=None
         How trials are measured.
+    sizes : sequence of int, default=(300, 1200, 5000, 20000)
+        Rows to train on. A dataset makes a task of each size that it has the rows for: see
+        :meth:`metahpo.building.protocol.Protocol.sizes`.
     min_rows, max_features, max_classes, max_per_family : int
-        Limits on the datasets taken; of a family the smallest are kept, so that no origin outweighs the rest.
+        Limits on the datasets taken. Of a family the largest are kept, so that no origin outweighs the rest.
     exclude_families : sequence of str, default=()
         Families to leave out, to judge by later.
 
@@ -55,14 +62,17 @@ def make_plan(
     StoreError
         An unknown key or folder.
     DataError
-        No dataset of the cache is within the limits.
+        No dataset of the cache is within the limits, none has a task of the sizes, or a size is not positive.
     """
+    if not sizes or min(sizes) < 1:
+        raise DataError(f"sizes are numbers of rows to train on, such as {SIZES}, but are {tuple(sizes)}.")
+    protocol = protocol or Protocol()
     names = tuple(learners or CLASSICAL)
     chosen: list[PlannedTask] = []
     of_family: dict[str, int] = {}
     sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
-    order = sorted(sidecars, key=lambda k: (_cost(sidecars[k]), k))
-    for key in order:
+    n_taken = 0
+    for key in sorted(sidecars, key=lambda k: (-_cost(sidecars[k], None), k)):
         sidecar = sidecars[key]
         kind = task_kind(sidecar)
         passed_over = keys is None and sidecar["kind"] not in KINDS
@@ -77,15 +87,24 @@ def make_plan(
         )
         if keys is None and unfit:
             continue
+        if "@" in key:
+            raise DataError(f"the dataset key {key!r} holds an @, which marks the size of a task; rename its files.")
         of_family[family] = of_family.get(family, 0) + 1
-        chosen.append(PlannedTask(key, kind, _cost(sidecar)))
-    if not chosen:
+        n_taken += 1
+        n_rows = int(sidecar.get("n_rows") or min_rows)
+        chosen += [
+            PlannedTask(key, kind, _cost(sidecar, size), size, protocol.fits_of_repeat(n_rows, size))
+            for size in protocol.sizes(n_rows, sizes)
+        ]
+    if not n_taken:
         raise DataError(
             f"none of the {len(sidecars)} datasets in {str(cache)!r} is tabular and within the limits "
             f"({min_rows} rows and more, at most {max_features} features and {max_classes} classes)."
         )
-    protocol = protocol or Protocol()
-    designs = shared_designs({task.kind for task in chosen}, names, n_configurations, protocol.seed)
+    if not chosen:
+        raise DataError(f"none of the {n_taken} datasets chosen has the rows for a task of the sizes {tuple(sizes)}.")
+    chosen.sort(key=lambda task: (task.cost, task.key))
+    designs = shared_designs({task.kind for task in chosen}, names, n_configurations, DESIGN_SEED)
     return Plan(str(Path(cache).absolute()), tuple(chosen), names, designs, protocol)
 
 
@@ -111,7 +130,7 @@ def shared_designs(
     }
 
 
-def _cost(sidecar: dict[str, object]) -> float:
-    """Rough size of the work: rows x columns, times classes where there are any."""
+def _cost(sidecar: Mapping[str, object], size: int | None) -> float:
+    """Rough size of the work: rows to train on x columns, times classes where there are any."""
     rows, columns, classes = (float(str(sidecar.get(k) or 1)) for k in ("n_rows", "n_features", "n_classes"))
-    return rows * (columns + 10.0) * max(1.0, classes - 1.0)
+    return (size or rows) * (columns + 10.0) * max(1.0, classes - 1.0)

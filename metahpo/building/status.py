@@ -114,17 +114,16 @@ def status_of(plan: Plan, store: TrialStore) -> BuildStatus:
     cells = [(task.key, learner) for task in plan.tasks for learner in plan.learners]
     designs = [plan.design(learner, task) for task in plan.tasks for learner in plan.learners]
     recorded = store.to_frame()
-    of_plan = (
-        (recorded["protocol"] == plan.protocol.name)
-        & (recorded["seed"] == plan.protocol.seed)
-        & (recorded["fidelity"] == 1.0)
-    ).to_numpy()
+    of_plan = ((recorded["protocol"] == plan.protocol.name) & (recorded["fidelity"] == 1.0)).to_numpy()
     cell = _cell_numbers(recorded, cells)
-    of_plan = of_plan & (cell >= 0) & _is_planned(designs, cell, recorded["configuration"])
+    n_repeats = np.array([plan.n_repeats(learner, task) for task in plan.tasks for learner in plan.learners])
+    of_plan = of_plan & (cell >= 0) & (recorded["seed"].to_numpy() < n_repeats[cell])
+    of_plan = of_plan & _is_planned(designs, cell, recorded["configuration"])
     done, cell = recorded[of_plan], cell[of_plan]
 
     index = pd.MultiIndex.from_tuples(cells, names=["task", "learner"])
-    table = pd.DataFrame({"planned": [len(design) for design in designs]}, index=index)
+    planned = [plan.n_trials_of(learner, task) for task in plan.tasks for learner in plan.learners]
+    table = pd.DataFrame({"planned": planned}, index=index)
     table["done"] = np.bincount(cell, minlength=len(cells))
     table["owed"] = table["planned"] - table["done"]
     for name in map(str, TrialStatus):

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from metahpo.building.device_use import device_use, forget_device_use
 from metahpo.building.measurement import Measurement, Measuring
-from metahpo.building.protocol import Protocol
+from metahpo.building.protocol import Protocol, dataset_and_size
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
 from metahpo.tasks.cache import read_task
@@ -43,9 +43,9 @@ PR_SET_CHILD_SUBREAPER = 36
 def serve(pipe: Connection) -> None:
     """Receive cache and protocol once, then run trials as they come.
 
-    What comes are keys of one learner on one task, the limit of each in seconds, and the memory to plan with. The
-    answer is a pair: the trials, or why their task cannot be measured, or None where several did not end well; and
-    whether the process should be replaced before the next.
+    What comes are keys of one learner, one task and one repeat, the limit of each in seconds, and the memory to plan
+    with. The answer is a pair: the trials, or why their task cannot be measured, or None where several did not end
+    well; and whether the process should be replaced before the next.
     """
     warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business: it lets running trials finish
@@ -83,9 +83,9 @@ def _run(
         learner = learner_named(keys[0].learner, measuring.task.kind)
         libraries = learner.libraries
         with _faults_of_the_task():
-            measuring.prepared(learner.encoding)
+            measuring.prepared(learner.encoding, keys[0].seed)
         configurations = [learner.at_fidelity(key.configuration, key.fidelity) for key in keys]
-        measured = measuring.measure_together(learner, configurations, memory_bytes)
+        measured = measuring.measure_together(learner, configurations, keys[0].seed, memory_bytes)
     except _UnmeasurableError as error:
         return TaskRefusal(keys[0].task, str(error)[:500], time.time())
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # any failure of a learner is data here
@@ -162,7 +162,8 @@ def _faults_of_the_task() -> Iterator[None]:
 
 @lru_cache(maxsize=2)
 def _measuring(cache: Path, key: str, protocol: Protocol) -> Measuring:
-    return Measuring(protocol.prepare(read_task(cache, key)), protocol)
+    dataset, size = dataset_and_size(key)
+    return Measuring(protocol.prepare(read_task(cache, dataset)), protocol, size)
 
 
 @lru_cache(maxsize=8)

@@ -21,9 +21,9 @@ def verify(folder: Path | str) -> list[str]:
         plan = Plan.load(folder / PLAN_FILE)
     except MetaHPOError as error:
         return [str(error), *verify_store(folder)]
-    for task in plan.tasks:
+    for dataset in dict.fromkeys(task.dataset for task in plan.tasks):
         try:
-            cache.verify(plan.cache, task.key)
+            cache.verify(plan.cache, dataset)
         except MetaHPOError as error:
-            problems.append(f"task {task.key}: {error}")
+            problems.append(f"dataset {dataset}: {error}")
     return problems + verify_store(folder)

@@ -52,6 +52,12 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="K",
         help="then K more configurations a learner and task, chosen by surrogates of the other tasks",
     )
+    run.add_argument(
+        "--wave",
+        type=int,
+        metavar="N",
+        help="measure N tasks until their ranks are reliable before the next N begin (default: all at once)",
+    )
     add_engine_arguments(run)
 
     add_status(verbs.add_parser("status", help="what is done, what is owed, why trials failed, how long it will take"))
@@ -113,15 +119,24 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--configurations", type=int, default=32, help="a learner and task, default first (default: 32)"
     )
-    parser.add_argument("--folds", type=int, default=3, help="folds of the cross-validation (default: 3)")
-    parser.add_argument("--max-rows", type=int, default=2000, help="larger tasks are subsampled (default: 2000)")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=int,
+        metavar="ROWS",
+        help="rows to train on; a dataset makes a task of each size that it has (default: 300 1200 5000 20000)",
+    )
+    parser.add_argument(
+        "--folds", type=int, default=4, help="folds where too few rows are left over to test on (default: 4)"
+    )
+    parser.add_argument("--max-fits", type=int, default=12, help="fits of a configuration on a task (default: 12)")
     parser.add_argument("--exclude-families", nargs="*", default=[], help="task families to hold out")
 
 
 def _planned(options: argparse.Namespace) -> Plan:
     from metahpo.building.plan import PLAN_FILE, Plan
     from metahpo.building.planning import make_plan
-    from metahpo.building.protocol import Protocol
+    from metahpo.building.protocol import SIZES, Protocol
 
     if options.cache is None:
         return Plan.load(options.folder / PLAN_FILE)
@@ -130,7 +145,8 @@ def _planned(options: argparse.Namespace) -> Plan:
         keys=options.tasks,
         learners=options.learners,
         n_configurations=options.configurations,
-        protocol=Protocol(options.folds, options.max_rows),
+        protocol=Protocol(n_folds=options.folds, max_fits=options.max_fits),
+        sizes=options.sizes or SIZES,
         exclude_families=options.exclude_families,
     )
 
@@ -148,6 +164,7 @@ def _plan(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metahpo.building.builder import run_plan
     from metahpo.building.engines.options import engine_from, shard_from
+    from metahpo.building.repetition import run_until_reliable
     from metahpo.building.status import status
     from metahpo.building.trial_process import Limits
 
@@ -161,7 +178,10 @@ def _run(options: argparse.Namespace) -> None:
             plan, options.folder, engine=engine, limits=limits, shard=shard, workers_per_gpu=options.workers_per_gpu
         )
 
-    run(_planned(options))
+    if shard == WHOLE:
+        run_until_reliable(_planned(options), options.folder, run, options.wave)
+    else:  # the ranks of a task need all of its trials
+        run(_planned(options))
     if options.adaptive:
         from metahpo.recommendation.adaptive_design import extend_plan
 

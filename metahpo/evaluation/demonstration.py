@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,48 +189,40 @@ def demonstrate(
     """
     recommender = recommender or Recommender.shipped(task.kind)
     judged_by = metric_named(metric, task.kind)
-    protocol = Protocol(n_folds=n_folds, max_rows=task.n_rows, seed=random_state)
+    protocol = Protocol(n_folds=n_folds)
     measuring = Measuring(protocol.prepare(task), protocol)
+
+    def losses_of(learner: Learner, configuration: Configuration) -> list[float]:
+        return measuring.measure(learner, configuration, random_state).fold_losses[judged_by.name]
+
     parts = []
     # On data this small, threads that wait for each other cost more than they give.
     with threadpool_limits(limits=1):
         for name in learners:
             learner = learner_named(name, task.kind)
             warm = recommender.warm_start(task, name, judged_by.name)
+            cold = BayesianOptimizer(learner.space, random_state=random_state)
             parts.append(
                 LearnerDemonstration(
                     name,
                     recommender.recommend(task, name, metric=judged_by.name),
-                    _scores(measuring, learner, warm.initial[0], judged_by),
-                    _scores(measuring, learner, default_configuration(learner.space), judged_by),
-                    _search(measuring, learner, warm.optimizer(random_state), judged_by, n_trials),
-                    _search(
-                        measuring,
-                        learner,
-                        BayesianOptimizer(learner.space, random_state=random_state),
-                        judged_by,
-                        n_trials,
-                    ),
+                    judged_by.scores(losses_of(learner, warm.initial[0])),
+                    judged_by.scores(losses_of(learner, default_configuration(learner.space))),
+                    judged_by.scores(_search(partial(losses_of, learner), warm.optimizer(random_state), n_trials)),
+                    judged_by.scores(_search(partial(losses_of, learner), cold, n_trials)),
                 )
             )
     return Demonstration(task, judged_by, tuple(parts))
 
 
-def _scores(
-    measuring: Measuring, learner: Learner, configuration: Configuration, metric: Metric
-) -> NDArray[np.float64]:
-    losses = measuring.measure(learner, configuration).fold_losses[metric.name]
-    return np.array([metric.score_from_loss(loss) for loss in losses])
-
-
 def _search(
-    measuring: Measuring, learner: Learner, optimizer: BayesianOptimizer, metric: Metric, n_trials: int
-) -> NDArray[np.float64]:
+    losses_of: Callable[[Configuration], Sequence[float]], optimizer: BayesianOptimizer, n_trials: int
+) -> list[float]:
+    """Mean loss of the incumbent after each trial."""
     for _ in range(n_trials):
         configuration = optimizer.ask()
-        losses = measuring.measure(learner, configuration).fold_losses[metric.name]
-        optimizer.tell(configuration, float(np.mean(losses)))
-    return np.array([metric.score_from_loss(loss) for loss in optimizer.history.best_so_far()])
+        optimizer.tell(configuration, float(np.mean(losses_of(configuration))))
+    return list(optimizer.history.best_so_far())
 
 
 _COMPARISON = (

@@ -8,7 +8,7 @@ Past this module every number is a loss to be minimised.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,18 +54,25 @@ class Metric:
         """Inverse of :meth:`loss_from_score`."""
         return self.best_score - loss
 
+    def scores(self, losses: Sequence[float]) -> NDArray[np.float64]:
+        """Scores of several losses."""
+        return self.best_score - np.asarray(losses, dtype=np.float64)
+
 
 METRICS: Mapping[str, Metric] = {
     m.name: m
     for m in (
         Metric("balanced_accuracy", "classification", 1.0),
         Metric("accuracy", "classification", 1.0),
+        Metric("precision_macro", "classification", 1.0),
+        Metric("recall_macro", "classification", 1.0),
         Metric("f1_macro", "classification", 1.0),
         Metric("roc_auc_ovr", "classification", 1.0),
         Metric("neg_log_loss", "classification", 0.0),
         Metric("r2", "regression", 1.0, useless_loss=1.0),
         Metric("neg_root_mean_squared_error", "regression", 0.0),
         Metric("neg_mean_absolute_error", "regression", 0.0),
+        Metric("neg_median_absolute_error", "regression", 0.0),
     )
 }
 
@@ -111,7 +118,7 @@ def classification_losses(y: NDArray[np.int64], probability: NDArray[np.float64]
     predicted = probability.argmax(axis=1)
     score = probability[:, 1] if n_classes == 2 else probability
     # A trial is scored on every fold, and the library's checks of what is checked already would be half of what the
-    # builder adds to a trial: four metrics are written out, ROC AUC is left to the library.
+    # builder adds to a trial: all but ROC AUC are written out, which is left to the library.
     confusion = np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
     of_true_class = probability[np.arange(len(y)), y]
     hits, support, claimed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
@@ -119,6 +126,8 @@ def classification_losses(y: NDArray[np.int64], probability: NDArray[np.float64]
     scores = {
         "accuracy": hits.sum() / len(y),
         "balanced_accuracy": np.mean(hits[occurs] / support[occurs]),
+        "precision_macro": np.mean((hits / np.maximum(claimed, 1))[occurs | (claimed > 0)]),
+        "recall_macro": np.mean((hits / np.maximum(support, 1))[occurs | (claimed > 0)]),
         "f1_macro": np.mean(2.0 * hits / np.maximum(support + claimed, 1)),
         "roc_auc_ovr": skm.roc_auc_score(y, score, multi_class="ovr", labels=np.arange(n_classes)),
         "neg_log_loss": np.log(np.clip(of_true_class, np.finfo(of_true_class.dtype).eps, 1.0)).mean(),
@@ -132,6 +141,7 @@ def regression_losses(y: NDArray[np.float64], prediction: NDArray[np.float64]) -
         "r2": skm.r2_score(y, prediction),
         "neg_root_mean_squared_error": -skm.root_mean_squared_error(y, prediction),
         "neg_mean_absolute_error": -skm.mean_absolute_error(y, prediction),
+        "neg_median_absolute_error": -skm.median_absolute_error(y, prediction),
     }
     return _losses(scores)
 

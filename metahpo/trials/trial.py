@@ -33,14 +33,14 @@ class TrialKey:
     Attributes
     ----------
     task : str
-        Key of the dataset.
+        Key of the dataset, with the size where the task has one: see :func:`metahpo.building.protocol.task_key`.
     learner : str
     configuration : dict
         Active hyperparameters only.
     protocol : str
         How the trial is measured: folds, row limit, version.
     seed : int
-        Seed of splits and learner.
+        Number of the repeat; it seeds splits and learner.
     fidelity : float
         Share of the full training budget, in (0, 1].
     """

@@ -24,7 +24,7 @@ def networks(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         keys=["s0", "s1", "s4"],
         learners=["linear", "mlp"],
         n_configurations=2,
-        protocol=Protocol(n_folds=2, max_rows=90),
+        protocol=Protocol(n_folds=2),
     )
     run_plan(plan, folder, n_jobs=1)
     return folder

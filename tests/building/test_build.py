@@ -29,7 +29,7 @@ from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import read_task, write_refusal, write_task
 from metahpo.tasks.metric import METRICS, metric_names
-from metahpo.tasks.task import Task, TaskKind
+from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
@@ -43,7 +43,7 @@ def small_plan(cache: Path, n_configurations: int = 6) -> Plan:
         keys=KEYS,
         learners=["linear", "svm"],
         n_configurations=n_configurations,
-        protocol=Protocol(n_folds=2, max_rows=100),
+        protocol=Protocol(n_folds=2),
     )
 
 
@@ -105,8 +105,8 @@ def test_limits_choose_the_datasets(tmp_path: Path) -> None:
     usual: dict[str, Any] = {"kind": "classification", "n_rows": 200, "n_features": 5, "n_classes": 2}
     unusual: dict[str, dict[str, Any]] = {
         "few": {"n_rows": 119},
-        "wide": {"n_features": 101},
-        "classy": {"n_classes": 11},
+        "wide": {"n_features": 1001},
+        "classy": {"n_classes": 51},
         "image": {"kind": "image"},
         "held": {"family": "held out"},
         "f1": {"family": "f", "n_rows": 400},
@@ -117,16 +117,18 @@ def test_limits_choose_the_datasets(tmp_path: Path) -> None:
     }
     for key, about in unusual.items():
         write_task(tmp_path, key, frame, "target", {"name": key, **usual, **about})
-    plan = make_plan(tmp_path, exclude_families=["held out"])
-    assert [t.key for t in plan.tasks] == ["plain", "f2", "f1", "f3"]  # cheap first, three of a family
+    plan = make_plan(tmp_path, exclude_families=["held out"], max_per_family=3)
+    # Cheap tasks come first. The three largest datasets of a family are taken.
+    assert [t.key for t in plan.tasks] == ["plain", "f1@300", "f3@300", "f4@300"]
+    assert [t.fits for t in plan.tasks] == [4, 4, 4, 2]
     assert [t.key for t in make_plan(tmp_path, keys=["few", "wide"]).tasks] == ["few", "wide"]
     with pytest.raises(DataError, match="none of the 10 datasets"):
         make_plan(tmp_path, min_rows=10**6)
 
 
 def test_wrong_names_are_refused_before_anything_runs(small_cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match="unknown classification learner 'xgboost'; known are: linear"):
-        make_plan(small_cache, keys=KEYS, learners=["xgboost"])
+    with pytest.raises(UnknownNameError, match="unknown classification learner 'forest'; known are: linear"):
+        make_plan(small_cache, keys=KEYS, learners=["forest"])
     with pytest.raises(StoreError, match="no dataset 's9'"):
         make_plan(small_cache, keys=["s9"])
     with pytest.raises(StoreError, match="is not a folder"):
@@ -142,26 +144,19 @@ def test_wrong_names_are_refused_before_anything_runs(small_cache: Path, tmp_pat
     ("key", "learner"), [("s1", "random_forest"), ("s1", "svm"), ("s4", "linear"), ("s5", "boosting")]
 )
 def test_losses_are_those_of_scikit_learns_cross_validation(small_cache: Path, key: str, learner: str) -> None:
-    protocol = Protocol(n_folds=3, max_rows=10**6, seed=4)
+    protocol = Protocol(n_folds=3)
     task = protocol.prepare(read_task(small_cache, key))
     chosen = learner_named(learner, task.kind)
     configuration = sobol_design(chosen.space, 3)[-1]
-    measured = Measuring(task, protocol).measure(chosen, configuration)
+    measured = Measuring(task, protocol).measure(chosen, configuration, repeat=2)
     of_probabilities = {"neg_log_loss", "roc_auc_ovr"} if learner == "svm" else set()  # which it does not have
     metrics = [m for m in metric_names(task.kind) if m not in of_probabilities]
-    model = chosen.pipeline(configuration, task, protocol.seed)
-    scores = cross_validate(model, task.X, task.y, cv=task.splits(3, protocol.seed), scoring=metrics)
-    for metric in metrics:
-        expected = METRICS[metric].best_score - scores[f"test_{metric}"]
-        assert measured.fold_losses[metric] == pytest.approx(list(expected), abs=1e-9), metric
-
-
-def test_protocol_bounds_the_rows_and_drops_rare_classes() -> None:
-    task = Task.from_arrays(np.arange(300.0)[:, None], ["a"] * 150 + ["b"] * 148 + ["c"] * 2)
-    prepared = Protocol(n_folds=3, max_rows=100).prepare(task)
-    assert prepared.classes == ("a", "b")
-    assert 95 <= prepared.n_rows <= 103
-    assert Protocol(n_folds=5, max_rows=70).name == "v1-cv5-rows70"
+    for fit, split in enumerate(protocol.splits(task, None, repeat=2)):  # each fit has a seed of its own
+        model = chosen.pipeline(configuration, task, 3 * 2 + fit)
+        scores = cross_validate(model, task.X, task.y, cv=[split], scoring=metrics)
+        for metric in metrics:
+            expected = METRICS[metric].best_score - scores[f"test_{metric}"][0]
+            assert measured.fold_losses[metric][fit] == pytest.approx(expected, abs=1e-9), metric
 
 
 # --- run, kill, go on -----------------------------------------------------------------------------------------------
@@ -185,7 +180,7 @@ def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(
 ) -> None:
     folder = tmp_path / "build"
     arguments = ["build", str(folder), "--cache", str(small_cache), "--tasks", *KEYS, "--learners", "linear", "svm"]
-    arguments += ["--configurations", "6", "--folds", "2", "--max-rows", "100"]
+    arguments += ["--configurations", "6", "--folds", "2", "--max-fits", "2"]
     driver = subprocess.Popen([sys.executable, "-m", "metahpo.cli", *arguments, "--jobs", "2"])
     started: set[int] = set()
     try:
@@ -232,7 +227,7 @@ def test_a_task_that_cannot_be_measured_is_named_and_the_build_goes_on_and_tries
     write_refusal(cache, "404", "unknown to OpenML")
     (cache / "s2.json").write_text("{damaged")
     (cache / "s2.parquet").write_bytes(b"")
-    assert make_plan(cache, min_rows=10, n_configurations=2).tasks == plan.tasks
+    assert make_plan(cache, min_rows=10, n_configurations=2, protocol=Protocol(n_folds=2)).tasks == plan.tasks
     whole = (cache / "s0.parquet").read_bytes()
     (cache / "s0.parquet").write_bytes(b"damaged")
     for _ in range(2):
@@ -317,9 +312,12 @@ def test_measured_trials_reach_the_tables(built: Path) -> None:
             assert table.loss[i] == min(trial.loss("r2"), 1.0)
             assert folds[i].tolist() == [min(loss, 1.0) for loss in trial.fold_losses["r2"]]
     assert md.tasks["n_classes"].tolist() == [0, 0]
-    assert md.tasks["n_rows"].tolist() == [100, 100]
+    assert md.tasks["n_rows"].tolist() == [65, 70]
+    assert md.tasks["n_test_rows"].tolist() == [65, 70]
+    assert md.tasks["fits.svm"].tolist() == [2, 2]
+    assert md.tasks["reliability.svm"].between(-1.0, 1.0).all()
     assert sorted(md.tasks["n_rows_of_dataset"]) == [130, 140]
-    assert md.protocol == "v1-cv2-rows100"
+    assert md.protocol == "v2-cv2-holdout2x5000"
 
 
 def test_tasks_of_one_name_are_told_apart_by_their_keys(tmp_path: Path, small_cache: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_trial_process_sees_the_device_of_its_slot_only(
 ) -> None:
     monkeypatch.setenv(VISIBLE, f"made-up-{tmp_path},another")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
-    place = Workplace(tmp_path, small_cache, Protocol(2, 100), Limits(), tmp_path / ".drain")
+    place = Workplace(tmp_path, small_cache, Protocol(2), Limits(), tmp_path / ".drain")
     try:
         run_batch([TrialKey("s0", "planted:tell_devices", {"amount": 0.0}, "v1")], place)
     finally:

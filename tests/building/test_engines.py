@@ -28,9 +28,7 @@ HAS_DASK = importlib.util.find_spec("distributed") is not None
 
 
 def small_plan(cache: Path) -> Plan:
-    return make_plan(
-        cache, keys=["s0", "s5"], learners=["linear"], n_configurations=6, protocol=Protocol(n_folds=2, max_rows=100)
-    )
+    return make_plan(cache, keys=["s0", "s5"], learners=["linear"], n_configurations=6, protocol=Protocol(n_folds=2))
 
 
 def losses(folder: Path) -> dict[str, dict[str, list[float]]]:
@@ -60,7 +58,7 @@ def test_a_task_that_cannot_be_measured_is_left_and_the_build_goes_on(small_cach
     for key in ("s0", "s1"):
         for suffix in (".json", ".parquet"):
             (cache / f"{key}{suffix}").write_bytes((small_cache / f"{key}{suffix}").read_bytes())
-    plan = make_plan(cache, keys=["s0", "s1"], learners=["linear"], n_configurations=20, protocol=Protocol(2, 100))
+    plan = make_plan(cache, keys=["s0", "s1"], learners=["linear"], n_configurations=20, protocol=Protocol(2))
     whole = (cache / "s0.parquet").read_bytes()
     (cache / "s0.parquet").write_bytes(b"damaged")
     run_plan(plan, tmp_path / "build", n_jobs=1)

@@ -39,7 +39,7 @@ def n_lines(folder: Path) -> int:
 def undisturbed(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Losses:
     """What a build finds that nobody disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    protocol = Protocol(n_folds=2, max_rows=100)
+    protocol = Protocol(n_folds=2)
     plan = make_plan(small_cache, keys=TASKS, learners=["linear"], n_configurations=N_CONFIGURATIONS, protocol=protocol)
     run_plan(plan, folder, n_jobs=1)
     found = losses(folder)
@@ -54,7 +54,7 @@ class Driver:
         self.folder = folder
         self._command = [sys.executable, "-c", "from metahpo.cli import main; raise SystemExit(main())"]
         self._command += ["build", str(folder), "--cache", str(cache), "--tasks", *TASKS, "--learners", "linear"]
-        self._command += ["--configurations", str(N_CONFIGURATIONS), "--folds", "2", "--max-rows", "100", *options]
+        self._command += ["--configurations", str(N_CONFIGURATIONS), "--folds", "2", "--max-fits", "2", *options]
         self.start()
 
     def start(self) -> None:

@@ -25,7 +25,7 @@ from metahpo.trials.records import TaskRefusal
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
-PROTOCOL = Protocol(n_folds=2, max_rows=100)
+PROTOCOL = Protocol(n_folds=2)
 LOG_LOSS = "neg_log_loss"
 
 

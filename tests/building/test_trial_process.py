@@ -28,7 +28,7 @@ from metahpo.tasks.metric import metric_names
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
-PROTOCOL = Protocol(n_folds=2, max_rows=4000)
+PROTOCOL = Protocol(n_folds=2)
 GENEROUS = Limits(seconds=120.0)
 SLOW = {"learning_rate": 0.01, "max_iter": 200, "max_leaf_nodes": 64, "min_samples_leaf": 2}
 
@@ -298,7 +298,7 @@ def test_trial_processes_end_with_a_killed_parent_even_in_a_hanging_trial(strict
         "from metahpo.building.protocol import Protocol\n"
         "from metahpo.building.trial_process import Limits, TrialProcess\n"
         "from metahpo.trials.trial import TrialKey\n"
-        "protocol = Protocol(n_folds=2, max_rows=4000)\n"
+        "protocol = Protocol(n_folds=2)\n"
         "process = TrialProcess(Path(sys.argv[1]), protocol, Limits(2.0))\n"
         "process.run([TrialKey('small', 'linear', {}, protocol.name)])\n"
         "print(process._child.process.pid, flush=True)\n"

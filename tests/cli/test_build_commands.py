@@ -19,7 +19,7 @@ from metahpo.trials.trial import Trial, TrialStatus
 @pytest.fixture
 def design(small_cache: Path) -> list[str]:
     """Options of a build of two tasks and one learner, eight trials in all."""
-    tasks = ["--tasks", "s0", "s1", "--learners", "linear", "--configurations", "4", "--folds", "2"]
+    tasks = ["--tasks", "s0", "s1", "--learners", "linear", "--configurations", "4", "--folds", "2", "--max-fits", "2"]
     return ["--cache", str(small_cache), *tasks]
 
 
@@ -33,7 +33,7 @@ def test_flow__plan_run_status_retry_compact_merge_verify(
     folder = str(tmp_path / "build")
     assert main(["build", "plan", folder, *design]) == 0
     printed = out(capsys)
-    assert "2 tasks, 1 learners, protocol v1-cv2-rows2000" in printed
+    assert "2 tasks, 1 learners, protocol v2-cv2-holdout2x5000" in printed
     assert "nothing is recorded yet" in printed
     assert not (tmp_path / "build").exists()
 
@@ -41,7 +41,7 @@ def test_flow__plan_run_status_retry_compact_merge_verify(
     assert "nothing is owed" in out(capsys)
     assert main(["build", "status", folder]) == 0
     assert "4/4" in out(capsys)
-    larger = [*design[:-4], "--configurations", "6", "--folds", "2"]
+    larger = [*design[:-6], "--configurations", "6", "--folds", "2", "--max-fits", "2"]
     assert main(["build", "plan", folder, *larger]) == 0
     printed = out(capsys)
     assert "work for one worker: 0 minutes" in printed

@@ -180,7 +180,7 @@ def test_a_build_records_image_tasks_by_key(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of the 1 datasets"):
         make_plan(tmp_path / "cache", learners=["convnet"])
     plan = make_plan(
-        tmp_path / "cache", keys=["stripes"], learners=["convnet"], n_configurations=1, protocol=Protocol(2, 100)
+        tmp_path / "cache", keys=["stripes"], learners=["convnet"], n_configurations=1, protocol=Protocol(2)
     )
     assert trained_together(plan) == frozenset()
     run_plan(plan, tmp_path / "build", n_jobs=1)

@@ -129,9 +129,7 @@ def test_a_build_records_text_tasks_by_key(tmp_path: Path) -> None:
     frame = pd.DataFrame({"text": X, "target": y})
     about = {"name": "weather", "kind": "text", "categorical": ["text"]}
     write_task(tmp_path / "cache", "weather", frame, "target", about)
-    plan = make_plan(
-        tmp_path / "cache", keys=["weather"], learners=["text"], n_configurations=1, protocol=Protocol(2, 100)
-    )
+    plan = make_plan(tmp_path / "cache", keys=["weather"], learners=["text"], n_configurations=1, protocol=Protocol(2))
     run_plan(plan, tmp_path / "build", n_jobs=1)
     trials = list(TrialStore(tmp_path / "build"))
     assert [t.status for t in trials] == [TrialStatus.SUCCESS]

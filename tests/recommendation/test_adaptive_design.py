@@ -48,9 +48,7 @@ def _rate_of_best(md: MetaDataset, task: str) -> float:
 
 def test_a_build_goes_on_with_its_adaptive_design_and_assembly_holds_it(small_cache: Path, tmp_path: Path) -> None:
     keys = ["s0", "s1", "s2", "s3"]
-    plan = make_plan(
-        small_cache, keys=keys, learners=["linear"], n_configurations=8, protocol=Protocol(n_folds=2, max_rows=100)
-    )
+    plan = make_plan(small_cache, keys=keys, learners=["linear"], n_configurations=8, protocol=Protocol(n_folds=2))
     run_plan(plan, tmp_path, n_jobs=1)
     shared = set(TrialStore(tmp_path).identities())
     extended = extend_plan(tmp_path, 2, n_jobs=1, settings=QUICK)
@@ -66,7 +64,7 @@ def test_a_build_goes_on_with_its_adaptive_design_and_assembly_holds_it(small_ca
 
 
 def test_a_build_that_has_nothing_to_learn_from_says_so(small_cache: Path, tmp_path: Path) -> None:
-    plan = make_plan(small_cache, keys=["s0"], learners=["linear"], n_configurations=3, protocol=Protocol(2, 100))
+    plan = make_plan(small_cache, keys=["s0"], learners=["linear"], n_configurations=3, protocol=Protocol(2))
     run_plan(plan, tmp_path, n_jobs=1)
     with pytest.raises(DataError, match="tasks of two families"):
         extend_plan(tmp_path, 2, n_jobs=1)
