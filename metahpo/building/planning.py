@@ -8,7 +8,8 @@ from pathlib import Path
 from metahpo.building.plan import Plan, PlannedTask
 from metahpo.building.protocol import SIZES, Protocol
 from metahpo.exceptions import DataError
-from metahpo.learners.registry import CLASSICAL, learner_named
+from metahpo.learners.extras import check_installed
+from metahpo.learners.registry import installed_classical, learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
 from metahpo.tasks.cache import read_sidecar, read_sidecars, task_kind
@@ -42,7 +43,8 @@ def make_plan(
         Datasets by key, whatever their size, images and texts among them; None takes every tabular dataset within the
         limits below, but for those whose sidecar is damaged.
     learners : sequence of str, default=None
-        Names of learners; None takes linear, svm, random_forest and boosting.
+        Names of learners; None takes linear, svm, knn, random_forest, extra_trees and boosting, and lightgbm and
+        xgboost where they are installed.
     n_configurations : int, default=32
         Configurations of each learner on each task.
     protocol : Protocol, default=None
@@ -59,6 +61,8 @@ def make_plan(
     ------
     UnknownNameError
         An unknown learner.
+    MissingDependencyError
+        A learner that is named needs a library that is not installed.
     StoreError
         An unknown key or folder.
     DataError
@@ -67,7 +71,7 @@ def make_plan(
     if not sizes or min(sizes) < 1:
         raise DataError(f"sizes are numbers of rows to train on, such as {SIZES}, but are {tuple(sizes)}.")
     protocol = protocol or Protocol()
-    names = tuple(learners or CLASSICAL)
+    names = tuple(learners or installed_classical())
     chosen: list[PlannedTask] = []
     of_family: dict[str, int] = {}
     sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
@@ -104,7 +108,9 @@ def make_plan(
     if not chosen:
         raise DataError(f"none of the {n_taken} datasets chosen has the rows for a task of the sizes {tuple(sizes)}.")
     chosen.sort(key=lambda task: (task.cost, task.key))
-    designs = shared_designs({task.kind for task in chosen}, names, n_configurations, DESIGN_SEED)
+    kinds = {task.kind for task in chosen}
+    check_installed(learner_named(name, kind) for kind in sorted(kinds) for name in names)
+    designs = shared_designs(kinds, names, n_configurations, DESIGN_SEED)
     return Plan(str(Path(cache).absolute()), tuple(chosen), names, designs, protocol)
 
 

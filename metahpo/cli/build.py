@@ -114,7 +114,8 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learners",
         nargs="+",
-        help="default: linear svm random_forest boosting; also mlp, or one of your own, written module:function",
+        help="default: linear svm knn random_forest extra_trees boosting, and where they are installed lightgbm "
+        "xgboost; also mlp, convnet, text_linear, text, or one of your own, written module:function",
     )
     parser.add_argument(
         "--configurations", type=int, default=32, help="a learner and task, default first (default: 32)"

@@ -1,7 +1,8 @@
 """Histogram gradient boosting.
 
-Ranges: learning rate, iterations, leaves and leaf sizes as FLAML and auto-sklearn tune boosted trees, in scikit-learn's
-names; at most 200 iterations, for the cost of recording them.
+Ranges: leaves, leaf sizes, share of the columns and penalty as TabArena, pytabkit and FLAML tune boosted trees, in
+scikit-learn's names. Trees and learning rates go together: the smallest rate is one that the largest number of trees
+is enough for. Early stopping is the library's own: "auto" stops on tables of more than 10,000 rows, True on all.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ from ConfigSpace import Categorical, ConfigurationSpace, Float, Integer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from metahpo.learners.learner import Learner
+from metahpo.learners.rules import add_word_or_number, rules_of
 from metahpo.tasks.task import Task
 
 
 def _boosting_space() -> ConfigurationSpace:
     space = ConfigurationSpace()
     space.add(
-        Float("learning_rate", (1e-3, 1.0), log=True, default=0.1),
-        Integer("max_iter", (5, 200), log=True, default=100),
-        Integer("max_leaf_nodes", (3, 127), log=True, default=31),
-        Integer("min_samples_leaf", (1, 200), log=True, default=20),
-        Float("l2_regularization", (0.0, 10.0), default=0.0),
-        Float("max_features", (0.1, 1.0), default=1.0),
+        Float("learning_rate", (1e-2, 0.5), log=True, default=0.1),
+        Integer("max_iter", (50, 400), log=True, default=100),
+        Categorical("early_stopping", ["auto", True], default="auto"),
+        Integer("max_leaf_nodes", (7, 127), log=True, default=31),
+        Integer("min_samples_leaf", (2, 100), log=True, default=20),
     )
+    add_word_or_number(space, [0.0], Float("l2_regularization", (1e-3, 1e2), log=True, default=1.0))
+    add_word_or_number(space, [1.0], Float("max_features", (0.2, 0.95), default=0.5))
     return space
 
 
@@ -38,17 +41,25 @@ def boosting_classifier() -> Learner:
     space = _boosting_space()
     space.add(Categorical("class_weight", [None, "balanced"], default=None))
     return Learner(
-        "boosting", "classification", space, HistGradientBoostingClassifier, "ordinal", fixed=_categorical_columns
+        "boosting",
+        "classification",
+        space,
+        HistGradientBoostingClassifier,
+        "ordinal",
+        rules=rules_of(space),
+        fixed=_categorical_columns,
     )
 
 
 def boosting_regressor() -> Learner:
     """Histogram gradient boosting on squared error."""
+    space = _boosting_space()
     return Learner(
         "boosting",
         "regression",
-        _boosting_space(),
+        space,
         HistGradientBoostingRegressor,
         "ordinal",
+        rules=rules_of(space),
         fixed=_categorical_columns,
     )

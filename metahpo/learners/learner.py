@@ -71,13 +71,15 @@ class Learner:
     kind : {"classification", "regression"}
     space : ConfigurationSpace
         Its default configuration is the library's own.
-    estimator_class : class
-        scikit-learn estimator.
+    estimator_class : callable
+        scikit-learn estimator, or a function of its parameters that imports its library and makes one.
     encoding : {"scaled", "ordinal", "text"}
         How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
     rules : dict of str to str
         Rule hyperparameter -> the parameter it speaks for. A parameter that is either a word or a number
         (``gamma="scale"`` or ``gamma=0.1``) is two hyperparameters: the rule, and, where it is "value", the number.
+    translate : callable
+        Configuration -> the same in the names of the estimator's parameters, before the rules.
     fixed : callable
         Task -> parameters that are not tuned (those that follow from the data, and limits).
     scale_target : bool
@@ -89,7 +91,8 @@ class Learner:
     fidelity : str or None
         Hyperparameter that is the budget of a training; None: it has none, and every trial is a whole one.
     libraries : tuple of str
-        Distributions that decide what it gives, beside scikit-learn, NumPy and SciPy.
+        Packages that decide what it gives, beside scikit-learn, NumPy and SciPy. One that this package does not need
+        comes with the extra of its name.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Learner:
     estimator_class: Callable[..., BaseEstimator]
     encoding: Encoding
     rules: Mapping[str, str] = field(default_factory=dict)
+    translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda configuration: configuration
     fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
     scale_target: bool = False
     fit_together: FitTogether | None = None
@@ -107,10 +111,11 @@ class Learner:
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration as estimator parameters: ``estimator.set_params(**learner.parameters(configuration))``."""
-        parameters = {k: v for k, v in configuration.items() if k not in self.rules}
+        translated = self.translate(configuration)
+        parameters = {k: v for k, v in translated.items() if k not in self.rules}
         for rule, parameter in self.rules.items():
-            if configuration.get(rule, BY_VALUE) != BY_VALUE:
-                parameters[parameter] = configuration[rule]
+            if translated.get(rule, BY_VALUE) != BY_VALUE:
+                parameters[parameter] = translated[rule]
         return parameters
 
     def estimator(self, configuration: Mapping[str, Any], random_state: int | None = None) -> BaseEstimator:

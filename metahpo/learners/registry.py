@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Mapping
 from functools import cache
 
 from metahpo.exceptions import UnknownNameError
 from metahpo.learners.boosting import boosting_classifier, boosting_regressor
 from metahpo.learners.convnet.learner import convnet_classifier
-from metahpo.learners.forest import forest_classifier, forest_regressor
+from metahpo.learners.extras import missing_libraries
+from metahpo.learners.forest import extra_trees_classifier, extra_trees_regressor, forest_classifier, forest_regressor
+from metahpo.learners.knn import knn_classifier, knn_regressor
 from metahpo.learners.learner import Learner
+from metahpo.learners.lightgbm import lightgbm_classifier, lightgbm_regressor
 from metahpo.learners.linear import linear_classifier, linear_regressor
 from metahpo.learners.mlp.learner import mlp_classifier, mlp_regressor
 from metahpo.learners.svm import svm_classifier, svm_regressor
 from metahpo.learners.text.learner import text_classifier
-from metahpo.tasks.task import TaskKind
+from metahpo.learners.text_linear import text_linear_classifier
+from metahpo.learners.xgboost import xgboost_classifier, xgboost_regressor
+from metahpo.tasks.task import KINDS, TaskKind
+
+_LOG = logging.getLogger(__name__)
 
 _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
     ("linear", "classification"): linear_classifier,
     ("linear", "regression"): linear_regressor,
     ("svm", "classification"): svm_classifier,
     ("svm", "regression"): svm_regressor,
+    ("knn", "classification"): knn_classifier,
+    ("knn", "regression"): knn_regressor,
     ("random_forest", "classification"): forest_classifier,
     ("random_forest", "regression"): forest_regressor,
+    ("extra_trees", "classification"): extra_trees_classifier,
+    ("extra_trees", "regression"): extra_trees_regressor,
     ("boosting", "classification"): boosting_classifier,
     ("boosting", "regression"): boosting_regressor,
+    ("lightgbm", "classification"): lightgbm_classifier,
+    ("lightgbm", "regression"): lightgbm_regressor,
+    ("xgboost", "classification"): xgboost_classifier,
+    ("xgboost", "regression"): xgboost_regressor,
     ("mlp", "classification"): mlp_classifier,
     ("mlp", "regression"): mlp_regressor,
     ("convnet", "classification"): convnet_classifier,
+    ("text_linear", "classification"): text_linear_classifier,
     ("text", "classification"): text_classifier,
 }
 
 
-#: Learners of a build that names none: those that need seconds where networks need minutes.
-CLASSICAL = ("linear", "svm", "random_forest", "boosting")
+#: Learners of tables that need seconds where networks need minutes.
+CLASSICAL = ("linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost")
 
 
 def learner_names(kind: TaskKind) -> list[str]:
@@ -65,6 +82,15 @@ def learner_named(name: str, kind: TaskKind) -> Learner:
         hint = "One of your own is written module:function."
         raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint)
     return _LEARNERS[name, kind]()
+
+
+def installed_classical() -> tuple[str, ...]:
+    """Those of :data:`CLASSICAL` whose libraries are installed; the log says which are left out."""
+    missing = {name: missing_libraries(learner_named(name, KINDS[0])) for name in CLASSICAL}
+    for name, libraries in missing.items():
+        for library in libraries:
+            _LOG.warning("left out %s, which is not installed: pip install 'metahpo[%s]'", name, library)
+    return tuple(name for name in CLASSICAL if not missing[name])
 
 
 def _imported(name: str, kind: TaskKind) -> Learner:

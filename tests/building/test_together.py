@@ -17,7 +17,7 @@ from metahpo.building.planning import make_plan, trained_together
 from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.exceptions import DataError
-from metahpo.learners.registry import learner_named
+from metahpo.learners.registry import CLASSICAL, learner_named
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration
 from metahpo.tasks.cache import read_task
@@ -186,4 +186,4 @@ def test_batches_of_networks_are_as_large_as_they_may_be(small_cache: Path) -> N
 
 
 def test_a_plan_that_names_no_learner_is_of_the_classical_ones(small_cache: Path) -> None:
-    assert make_plan(small_cache, keys=["s0"]).learners == ("linear", "svm", "random_forest", "boosting")
+    assert make_plan(small_cache, keys=["s0"]).learners == CLASSICAL

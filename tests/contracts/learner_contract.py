@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from ConfigSpace.hyperparameters import NumericalHyperparameter
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
@@ -45,8 +47,25 @@ class LearnerContract:
 
     def test_default_configuration_is_the_librarys_own(self, learner: Learner) -> None:
         chosen = learner.parameters(default_configuration(learner.space))
-        library = learner.estimator_class().get_params()
+        library = self.library_defaults(learner)
         assert chosen == {name: library[name] for name in chosen}
+
+    def library_defaults(self, learner: Learner) -> dict[str, Any]:
+        """Parameters of the library's estimator."""
+        defaults: dict[str, Any] = learner.estimator_class().get_params()
+        return defaults
+
+    def test_no_default_is_an_end_of_a_range(self, learner: Learner) -> None:
+        for name, hyperparameter in learner.space.items():
+            if isinstance(hyperparameter, NumericalHyperparameter):
+                default, lower, upper = (getattr(hyperparameter, a) for a in ("default_value", "lower", "upper"))
+                assert lower < default < upper, name
+
+    def test_survives_a_pickle(self, learner: Learner) -> None:
+        task = self.task(learner.kind)
+        model = learner.pipeline(default_configuration(learner.space), task, 0).fit(task.X, task.y)
+        again = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(again.predict(task.X), model.predict(task.X))
 
     def test_default_comes_first_in_the_design(self, learner: Learner) -> None:
         assert sobol_design(learner.space, 8)[0] == default_configuration(learner.space)
@@ -59,7 +78,8 @@ class LearnerContract:
             parameters = learner.parameters(configuration)
             estimator = learner.estimator_class().set_params(**parameters)
             assert learner.estimator(configuration).get_params() == estimator.get_params()
-            estimator._validate_params()  # scikit-learn's own check of ranges and words, without a fit
+            if hasattr(estimator, "_parameter_constraints"):  # of scikit-learn's estimators, and ours
+                estimator._validate_params()  # its check of ranges and words, without a fit
 
     def test_rules_never_reach_the_estimator(self, learner: Learner) -> None:
         for configuration in sobol_design(learner.space, 32):
