@@ -22,7 +22,6 @@ _SIGNALS = (signal.SIGALRM, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signa
 
 def process_state() -> dict[str, Any]:
     """Settings of this process that make a difference to what it runs; equal where nothing has changed."""
-    torch = sys.modules.get("torch")
     return {
         "folder": _or_none(os.getcwd),
         "limits": [resource.getrlimit(limit) for limit in _LIMITS],
@@ -37,8 +36,15 @@ def process_state() -> dict[str, Any]:
         "collects": gc.isenabled(),
         "numpy": np.geterr(),
         "sklearn": sklearn.get_config(),
-        "torch": torch and (torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()),
+        "torch": _torch_state(),
     }
+
+
+def _torch_state() -> tuple[str, str, bool]:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return "torch.float32", "cpu", True  # what it will begin with
+    return str(torch.get_default_dtype()), str(torch.get_default_device()), bool(torch.is_grad_enabled())
 
 
 def _or_none(ask: Callable[[], Any]) -> Any:
