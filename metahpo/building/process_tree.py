@@ -1,4 +1,8 @@
-"""A child process and everything it forked: the memory they hold together, and their end."""
+"""A child process and everything it forked: the memory they hold together, and their end.
+
+The environment of the child holds a tag, which what it forks inherits. So a daemon is found although its parents are
+gone, and so is what is left of workers that were killed together with the watchers of their trials.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,19 @@ import contextlib
 import os
 import signal
 import time
+import uuid
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import psutil
 
 #: Seconds between two looks for new descendants: each look walks over all processes of the machine.
 LOOK_SECONDS = 0.25
+#: Environment variable with the tag: namespace of process ids, id and start of the worker, and a random part.
+TAG = "METAHPO_TRIAL_PROCESS"
+#: How often all processes are searched for those that are to be killed, since they may fork meanwhile.
+MAX_ROUNDS = 20
 
 
 class ProcessTree:
@@ -20,9 +32,12 @@ class ProcessTree:
     ----------
     pid : int
         A running child of this process.
+    tag : str
+        Value of :data:`TAG` in its environment.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, tag: str) -> None:
+        self._tag = tag
         self._root = psutil.Process(pid)
         self._descendants: set[psutil.Process] = set()
         self._next_look = time.monotonic() + LOOK_SECONDS
@@ -34,19 +49,65 @@ class ProcessTree:
         return sum(_resident_bytes(p) for p in [self._root, *self._descendants])
 
     def kill(self) -> None:
-        """SIGKILL to the group and to every descendant that was ever seen; harmless where they are gone."""
+        """SIGKILL to the group, to all descendants that were ever seen, and to what has the tag."""
         self._look()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._root.pid, signal.SIGKILL)
         for process in self._descendants:  # psutil makes sure that a number is still the same process
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        _kill_tagged(lambda tag: tag == self._tag)
 
     def _look(self) -> None:
         # Those seen stay in the set: when the root is dead, nothing else leads to a daemon that it forked.
         with contextlib.suppress(psutil.Error):
             self._descendants.update(self._root.children(recursive=True))
         self._next_look = time.monotonic() + LOOK_SECONDS
+
+
+def new_tag() -> str:
+    """A new tag for a child of this process."""
+    return f"{_namespace()}/{os.getpid()}/{_start(os.getpid())}/{uuid.uuid4().hex}"
+
+
+def kill_orphans() -> None:
+    """SIGKILL to whatever is left of the trials of workers that are no more."""
+
+    def is_orphan(tag: str) -> bool:
+        namespace, pid, start, _ = tag.split("/")
+        # In another namespace, such as a container's, process ids are others.
+        return namespace == _namespace() and _start(int(pid)) != start
+
+    _kill_tagged(is_orphan)
+
+
+def _start(pid: int) -> str:
+    """When a process started, in ticks of the kernel; empty where there is no such process, or no such record."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _kill_tagged(is_meant: Callable[[str], bool]) -> None:
+    for _ in range(MAX_ROUNDS):
+        n_found = 0
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError, KeyError, ValueError):
+                if process.pid != os.getpid() and is_meant(process.environ()[TAG]):
+                    process.kill()
+                    n_found += 1
+        if not n_found:
+            return
+        time.sleep(0.01)
+
+
+@cache
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _resident_bytes(process: psutil.Process) -> int:

@@ -1,14 +1,19 @@
-"""A child process that runs trials under limits, and is replaced when one of them brings it down.
+"""A process that runs trials under limits, and is replaced when one of them brings it down.
+
+Between it and this process stands its watcher (:mod:`metahpo.building.trial_watcher`), which ends what learners fork.
 
 How a trial ends, and who finds out:
 
-- the child answers with a trial of any status; it goes on to the next, unless the trial left processes or much memory
-  behind: then it is retired;
+- the trial process answers with a trial of any status; it goes on to the next, unless the trial left processes,
+  changed settings or much memory behind: then it is retired;
 - it holds more memory than allowed, or takes more time: this side kills it and everything it forked (out_of_memory,
   timeout);
 - it dies of a fault of its own, such as a segfault, an abort, an exit (crashed);
-- it is killed by a signal that others send: an operator, the cluster, the kernel of a machine without memory. That says
-  nothing about the trial, which runs again, and counts as crashed only when it happens every time.
+- it writes on the connection, or closes it (crashed);
+- it, or its watcher, is killed by a signal that others send: an operator, the cluster, the kernel of a machine without
+  memory. That says nothing about the trial, which runs again, and counts as crashed only when it happens every time;
+- this process stood still meanwhile, because the machine was suspended or all processes were stopped. That time does
+  not count towards the limit, and the trial runs again once, because its own seconds are wrong.
 
 Trials of a learner that trains configurations at once come several together, with the time of all and the memory of
 one. When that does not end well, whatever the cause, it is two halves that run next, and so on until the trial at fault
@@ -18,17 +23,22 @@ is alone and ends as above.
 from __future__ import annotations
 
 import os
+import pickle
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from metahpo.building.process_tree import ProcessTree
+from metahpo.building import trial_watcher
+from metahpo.building.active_clock import ActiveClock
+from metahpo.building.answer import CUT_OFF, Answer
+from metahpo.building.frames import REQUEST_NONCE, ForeignBytesError, FrameReader, new_nonce, send
+from metahpo.building.process_tree import TAG, ProcessTree, kill_orphans, new_tag
 from metahpo.building.protocol import Protocol
 from metahpo.exceptions import MetaHPOError
 from metahpo.trials.records import TaskRefusal
@@ -38,10 +48,16 @@ from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 START_SECONDS = 120.0
 #: Seconds between two looks at the memory of a running trial. An answer is seen at once.
 WATCH_SECONDS = 0.05
+#: Seconds to wait for the report on a trial process whose connection is closed.
+LAST_WORDS_SECONDS = 5.0
+#: Seconds to wait for a watcher to end what it watches; then this side does it.
+END_SECONDS = trial_watcher.END_SECONDS + 2.0
 #: How often a trial is started when something from outside kills its process every time.
 MAX_STARTS = 3
 #: Signals that a process gets from others and hardly ever from its own doing.
 FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+#: Why there is no answer where a learner has closed the connection.
+CLOSED = "the learner closed the descriptors of the trial process"
 #: One thread a trial. Libraries read these when they are loaded, so they are set before the child starts.
 ONE_THREAD = {
     f"{library}_THREADS": "1"
@@ -65,23 +81,18 @@ class Limits:
     memory_bytes: int = 4 << 30
 
 
-@dataclass(frozen=True)
-class _Child:
-    process: subprocess.Popen[bytes]
-    pipe: Connection
-    tree: ProcessTree
-    idle_bytes: int
-
-
 class _KilledFromOutsideError(Exception):
+    pass
+
+
+class _StoodStillError(Exception):
     pass
 
 
 class TrialProcess:
     """Runs trials in a child process that is reused, and replaced after a timeout or a crash.
 
-    A plain child of :mod:`subprocess`, because a worker of joblib's loky cannot start processes by
-    :mod:`multiprocessing`; it leads a process group of its own, so that what a learner forks ends with it.
+    Started by :mod:`subprocess`, because a worker of joblib's loky cannot start processes by :mod:`multiprocessing`.
 
     Parameters
     ----------
@@ -111,9 +122,11 @@ class TrialProcess:
             The child process cannot be started at all, or holds more than the memory limit before any trial.
         """
         message = ""
-        for _ in range(MAX_STARTS):
+        for attempt in range(MAX_STARTS):
             try:
-                outcome = self._run_once(keys)
+                outcome = self._run_once(keys, is_first=attempt == 0)
+            except _StoodStillError:
+                continue
             except _KilledFromOutsideError as killed:
                 message = f"{killed} {MAX_STARTS} times, from outside"
                 continue
@@ -130,73 +143,72 @@ class TrialProcess:
         return second if isinstance(first, TaskRefusal) or isinstance(second, TaskRefusal) else [*first, *second]
 
     def close(self) -> None:
-        """End the child process and what it forked, if there is one."""
+        """End the trial process and what it forked, if there is one."""
         if self._child is not None:
-            self._child.pipe.close()
-            self._child.tree.kill()
-            self._child.process.wait()
+            self._child.end()
         self._child = None
 
-    def _run_once(self, keys: Sequence[TrialKey]) -> list[Trial] | TaskRefusal | None:
+    def _run_once(self, keys: Sequence[TrialKey], is_first: bool) -> Sequence[Trial] | TaskRefusal | None:
         """Trials; None where several did not end well."""
         child = self._started()
-        start, peak = time.perf_counter(), 0
+        clock, peak = ActiveClock(), 0
         limit_seconds = self.limits.seconds * len(keys)
 
         def ended(status: TrialStatus, message: str) -> list[Trial] | None:
             self.close()
             if len(keys) > 1:
                 return None
-            seconds = time.perf_counter() - start
-            return [Trial(keys[0], status, message=message, seconds=seconds, peak_memory_bytes=peak)]
+            return [Trial(keys[0], status, message=message, seconds=clock.seconds, peak_memory_bytes=peak)]
 
+        nonce = new_nonce()
+        request = (nonce, list(keys), self.limits.seconds, (self.limits.memory_bytes - child.idle_bytes) // 2)
         try:
-            child.pipe.send((keys, self.limits.seconds, (self.limits.memory_bytes - child.idle_bytes) // 2))
-            while not child.pipe.poll(WATCH_SECONDS):
+            child.send(request)
+            while (answer := child.answer(nonce, WATCH_SECONDS)) is None:
+                clock.tick()
                 peak = max(peak, held := child.tree.resident_bytes())
                 if held > self.limits.memory_bytes:
                     limit = self.limits.memory_bytes
                     return ended(TrialStatus.OUT_OF_MEMORY, f"held {_mib(held)} of memory; the limit is {_mib(limit)}")
-                if time.perf_counter() - start > limit_seconds:
+                if clock.seconds > limit_seconds:
                     return ended(TrialStatus.TIMEOUT, f"stopped after {self.limits.seconds:g} s")
-                # What it forked may hold the pipe open, so its end is no sure sign of a death.
-                if child.process.poll() is not None and not child.pipe.poll():
-                    raise EOFError
-            outcome: list[Trial] | TaskRefusal | None
-            outcome, retire = child.pipe.recv()
+        except ForeignBytesError:
+            return ended(TrialStatus.CRASHED, "the learner wrote on a descriptor that is not its own")
         except (EOFError, OSError):
-            code = self._exit_code(child)
-            if -code in FROM_OUTSIDE:
+            clock.tick()
+            try:
+                how = child.how_it_ended()
+            except _KilledFromOutsideError:
                 self.close()
-                raise _KilledFromOutsideError(f"killed by {signal.Signals(-code).name}") from None
-            how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            return ended(TrialStatus.CRASHED, f"the process {how}")
+                raise
+            return ended(TrialStatus.CRASHED, how)
+        clock.tick()
         held = child.tree.resident_bytes()
-        if retire or held > (child.idle_bytes + self.limits.memory_bytes) / 2:
+        if answer.retire or held > (child.idle_bytes + self.limits.memory_bytes) / 2:
             self.close()
-        if isinstance(outcome, list):
-            return [replace(trial, peak_memory_bytes=max(peak, held, trial.peak_memory_bytes)) for trial in outcome]
-        return outcome
-
-    @staticmethod
-    def _exit_code(child: _Child) -> int:
-        """Exit code of a child whose pipe is closed; one that lives on without it is ended, as if it had aborted."""
-        try:
-            return child.process.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:
-            return -signal.SIGABRT
+        if clock.stood_still and is_first:
+            raise _StoodStillError
+        outcome = answer.outcome
+        if outcome is None or isinstance(outcome, TaskRefusal):
+            return outcome
+        return [
+            replace(trial, key=key, peak_memory_bytes=max(peak, held, trial.peak_memory_bytes))
+            for key, trial in zip(keys, outcome, strict=True)
+        ]
 
     def _started(self) -> _Child:
-        if self._child is not None and self._child.process.poll() is None:
+        if self._child is not None and self._child.is_ready():
             return self._child
         self.close()
+        kill_orphans()
         for _ in range(MAX_STARTS):
-            if self._start():
+            self._child = _Child.started(self.cache, self.protocol, self.environment)
+            if self._child is not None:
                 break
-        if self._child is None:
+        else:
             raise MetaHPOError(
                 f"a trial process did not start within {START_SECONDS:g} s; "
-                "`python -c 'import metahpo.building.trial_worker'` may show why."
+                "`python -P -c 'import metahpo.building.trial_worker'` may show why."
             )
         if self._child.idle_bytes >= self.limits.memory_bytes:
             held = self._child.idle_bytes
@@ -207,32 +219,129 @@ class TrialProcess:
             )
         return self._child
 
-    def _start(self) -> bool:
-        """Start a child; False where it did not come to life, killed while starting, for example."""
-        pipe, theirs = Pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "metahpo.building.trial_worker", str(theirs.fileno()), str(os.getpid())],
+
+class _Child:
+    """A trial process, its watcher, and the connections to both."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        tag = new_tag()
+        self._connection, theirs = socket.socketpair()
+        self.watcher = subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", trial_watcher.__file__, str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, **ONE_THREAD, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            env={**os.environ, **ONE_THREAD, **environment, TAG: tag},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         theirs.close()
-        tree = ProcessTree(process.pid)
+        self._reader = FrameReader(self._connection.fileno())
+        self.tree = ProcessTree(self.watcher.pid, tag)
+        self.idle_bytes = 0
+
+    @classmethod
+    def started(cls, cache: Path, protocol: Protocol, environment: Mapping[str, str]) -> _Child | None:
+        """A trial process that is ready; None where it did not come to life, killed while starting, for example."""
+        child, clock, nonce = cls(environment), ActiveClock(), new_nonce()
         try:
-            pipe.send((self.cache, self.protocol))
-            if not pipe.poll(START_SECONDS):
+            child.send((nonce, cache, protocol))
+            while child._payload(nonce, WATCH_SECONDS) is None:
+                clock.tick()
+                if clock.seconds > START_SECONDS:
+                    raise EOFError
+        except (EOFError, OSError, ForeignBytesError):
+            child.end()
+            return None
+        child.idle_bytes = child.tree.resident_bytes()
+        return child
+
+    def is_ready(self) -> bool:
+        """Whether it lives and has said nothing that it was not asked for."""
+        return self.watcher.poll() is None and not self._has_reported() and self._reader.is_silent()
+
+    def send(self, request: object) -> None:
+        """Send a request; see :func:`metahpo.building.trial_worker.serve`."""
+        send(self._connection.fileno(), REQUEST_NONCE, pickle.dumps(request))
+
+    def answer(self, nonce: bytes, timeout: float) -> Answer | None:
+        """Its answer; None where there is none within `timeout` seconds.
+
+        Raises
+        ------
+        ForeignBytesError
+            Something else came.
+        EOFError
+            It has ended.
+        """
+        payload = self._payload(nonce, timeout)
+        try:
+            return None if payload is None else Answer.from_bytes(payload)
+        except ValueError as error:
+            raise ForeignBytesError from error
+
+    def _payload(self, nonce: bytes, timeout: float) -> bytes | None:
+        payload = self._reader.receive(nonce, timeout)
+        # What it forked may hold the connection open, so its end is no sure sign of a death.
+        if payload is None and self._has_reported():
+            payload = self._reader.receive(nonce, 0.0)  # it may have answered just before
+            if payload is None:
                 raise EOFError
-            pipe.recv()
-        except (EOFError, OSError):
-            pipe.close()
-            tree.kill()
-            process.wait()
-            return False
-        self._child = _Child(process, pipe, tree, tree.resident_bytes())
-        return True
+        return payload
+
+    def _has_reported(self) -> bool:
+        assert self.watcher.stdout is not None
+        poll = select.poll()
+        poll.register(self.watcher.stdout, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def how_it_ended(self) -> str:
+        """Why there is no answer, in words.
+
+        Raises
+        ------
+        _KilledFromOutsideError
+            By a signal that others send.
+        """
+        assert self.watcher.stdout is not None
+        poll = select.poll()
+        poll.register(self.watcher.stdout, select.POLLIN)
+        if not poll.poll(1000.0 * LAST_WORDS_SECONDS):
+            return CLOSED
+        report = self.watcher.stdout.read()
+        if not report:
+            code = self.watcher.wait()
+            how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+            raise _KilledFromOutsideError(f"the process that watches the trial {how}")
+        code = int(report)
+        if code == CUT_OFF:
+            return CLOSED
+        if -code in FROM_OUTSIDE:
+            raise _KilledFromOutsideError(f"killed by {_signal_name(-code)}")
+        how = f"died of {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        return f"the process {how}"
+
+    def end(self) -> None:
+        """End it, its watcher and what it forked."""
+        self._connection.close()
+        assert self.watcher.stdin is not None
+        assert self.watcher.stdout is not None
+        self.watcher.stdin.close()
+        try:
+            code = self.watcher.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            code = None
+        if code != 0:  # the watcher was killed or stopped itself: what it watched may live
+            self.tree.kill()
+            self.watcher.wait()
+        self.watcher.stdout.close()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _mib(n_bytes: int) -> str:

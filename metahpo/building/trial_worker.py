@@ -1,32 +1,35 @@
-"""Life of a trial process: keys in, finished trials out, until the parent is gone.
+"""Life of a trial process: keys in, finished trials out, until its worker is gone.
 
-Started by :class:`metahpo.building.trial_process.TrialProcess` as
-``python -m metahpo.building.trial_worker FD PARENT_PID``.
+:mod:`metahpo.building.trial_watcher` forks it, and ends it and what it forked. Requests come pickled, in frames of
+:mod:`metahpo.building.frames`. Answers go back as JSON: nothing that a learner has made is unpickled elsewhere.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import fcntl
 import importlib.metadata
 import math
 import os
+import pickle
+import resource
 import signal
-import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
+from metahpo.building.answer import CUT_OFF, Answer
 from metahpo.building.device_use import device_use, forget_device_use
+from metahpo.building.frames import REQUEST_NONCE, FrameReader, send
 from metahpo.building.measurement import Measurement, Measuring
+from metahpo.building.process_state import process_state
 from metahpo.building.protocol import Protocol, dataset_and_size
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
@@ -34,38 +37,73 @@ from metahpo.tasks.cache import read_task
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
-#: Seconds beyond its limit after which the kernel ends a trial whose parent is gone and cannot do it.
-GRACE_SECONDS = 5.0
-#: Option of Linux' prctl(2): orphaned descendants become children of this process, not of init.
-PR_SET_CHILD_SUBREAPER = 36
 
-
-def serve(pipe: Connection) -> None:
+def serve(descriptor: int) -> None:
     """Receive cache and protocol once, then run trials as they come.
 
-    What comes are keys of one learner, one task and one repeat, the limit of each in seconds, and the memory to plan
-    with. The answer is a pair: the trials, or why their task cannot be measured, or None where several did not end
-    well; and whether the process should be replaced before the next.
+    A request is the nonce of its answer, keys of one learner, one task and one repeat, the limit of each in seconds, and the memory
+    to plan with. The answer is an :class:`metahpo.building.answer.Answer`.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the connection to the worker. It is moved to a high number, where few learners write.
     """
     warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business: it lets running trials finish
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    cache, protocol = pipe.recv()
+    connection = _at_high_number(descriptor)
+    identity = os.fstat(connection)
+    reader = FrameReader(connection)
     pid = os.getpid()
-    with threadpool_limits(1), contextlib.suppress(EOFError, BrokenPipeError):
-        pipe.send("ready")
+    with threadpool_limits(1), contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        nonce, cache, protocol = _received(reader)
+        send(connection, nonce, b"ready")
         while True:
-            keys, seconds, memory_bytes = pipe.recv()
-            signal.setitimer(signal.ITIMER_REAL, seconds * len(keys) + GRACE_SECONDS)
-            try:
-                answer = _run(keys, cache, protocol, seconds, memory_bytes)
-            except _NotTogetherError:
-                answer = None
+            nonce, keys, seconds, memory_bytes = _received(reader)
+            answer = _answered(keys, cache, protocol, seconds, memory_bytes)
             if os.getpid() != pid:
                 os._exit(0)  # a fork that a learner left running comes by here; only the original may answer
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            pipe.send((answer, _is_spoilt(answer) or _has_children()))
+            if not _is_same_file(connection, identity):
+                os._exit(CUT_OFF)
+            send(connection, nonce, answer)
+
+
+def _at_high_number(descriptor: int) -> int:
+    """The same connection under a high number; it is not inherited by programs that a learner starts."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = 1024 if limit == resource.RLIM_INFINITY else min(limit, 1024)
+    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(0, highest - 24))
+    os.close(descriptor)
+    return high
+
+
+def _is_same_file(descriptor: int, identity: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), identity)
+    except OSError:
+        return False
+
+
+def _received(reader: FrameReader) -> Any:
+    payload = reader.receive(REQUEST_NONCE)
+    assert payload is not None
+    return pickle.loads(payload)
+
+
+def _answered(keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds: float, memory_bytes: int) -> bytes:
+    """The answer to a request, which always comes."""
+    before = process_state()
+    try:
+        outcome: list[Trial] | TaskRefusal | None = _run(keys, cache, protocol, seconds, memory_bytes)
+    except _NotTogetherError:
+        outcome = None
+    retire = _is_spoilt(outcome) or _has_children() or process_state() != before
+    try:
+        return Answer(outcome, retire).to_bytes()
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"what it measured cannot be recorded: {type(error).__name__}: {error}"[:500]
+        failed = [Trial(keys[0], TrialStatus.CRASHED, message=message)] if len(keys) == 1 else None
+        return Answer(failed, retire=True).to_bytes()
 
 
 def _run(
@@ -88,7 +126,7 @@ def _run(
         measured = measuring.measure_together(learner, configurations, keys[0].seed, memory_bytes)
     except _UnmeasurableError as error:
         return TaskRefusal(keys[0].task, str(error)[:500], time.time())
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # any failure of a learner is data here
+    except BaseException as error:  # any failure of a learner is data here
         if len(keys) > 1:
             raise _NotTogetherError from error
         status, message = _status_of(error)
@@ -132,11 +170,15 @@ def _filled(trial: Trial, measured: Measurement, limit: float) -> Trial:
 
 def _status_of(error: BaseException) -> tuple[TrialStatus, str]:
     """What an exception says of the trial that it ended."""
+    try:
+        text = str(error)
+    except BaseException as fault:  # noqa: BLE001 -- the code is a learner's
+        text = f"(its message cannot be had: {type(fault).__name__})"
     if isinstance(error, MemoryError):
-        return TrialStatus.OUT_OF_MEMORY, str(error) or "out of memory"
+        return TrialStatus.OUT_OF_MEMORY, text or "out of memory"
     if isinstance(error, InvalidParameterError):
-        return TrialStatus.INVALID, str(error)
-    return TrialStatus.CRASHED, f"{type(error).__name__}: {error}"
+        return TrialStatus.INVALID, text
+    return TrialStatus.CRASHED, f"{type(error).__name__}: {text}"
 
 
 class _NotTogetherError(Exception):
@@ -186,33 +228,18 @@ def _peak_memory_bytes() -> int:
     return 0
 
 
-def _is_spoilt(answer: list[Trial] | TaskRefusal | None) -> bool:
+def _is_spoilt(outcome: list[Trial] | TaskRefusal | None) -> bool:
     """Whether this process may be left with too little memory."""
-    if isinstance(answer, list):
-        return any(trial.status is TrialStatus.OUT_OF_MEMORY for trial in answer)
-    return answer is None
+    if isinstance(outcome, list):
+        return any(trial.status is TrialStatus.OUT_OF_MEMORY for trial in outcome)
+    return outcome is None
 
 
 def _has_children() -> bool:
-    """Whether the trial left processes; that this may reap one matters to nobody, for it retires this process."""
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def _end_with(parent: int) -> None:
-    """End this process and what it forked when its parent is gone, also in the middle of a trial."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    _end_with(int(sys.argv[2]))
-    serve(Connection(int(sys.argv[1])))
+    """Whether the trial left processes; those that have ended are reaped, which matters to nobody after a trial."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return True
+    return False

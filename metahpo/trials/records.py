@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metahpo.exceptions import DataError
-from metahpo.trials.schema import from_line, to_line
+from metahpo.trials.schema import from_line, plain_text, to_line
 from metahpo.trials.trial import Trial
 
 
@@ -26,6 +26,9 @@ class TaskRefusal:
     task: str
     reason: str
     time: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", plain_text(self.reason))
 
     def to_json(self) -> str:
         """One line of JSON."""

@@ -31,6 +31,11 @@ def to_line(kind: str, content: Mapping[str, Any]) -> str:
     return json.dumps({"schema": SCHEMA_VERSION, "kind": kind, **content}, allow_nan=True, separators=(",", ":"))
 
 
+def plain_text(text: str) -> str:
+    """Text that UTF-8 can encode: a lone surrogate, as in names of files, becomes its escape sequence."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def from_line(line: str | bytes) -> tuple[str, dict[str, Any]]:
     """Kind and content of a record.
 

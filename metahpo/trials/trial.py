@@ -12,7 +12,7 @@ from typing import Any
 
 from metahpo.exceptions import DataError
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.trials.schema import from_line, to_line
+from metahpo.trials.schema import from_line, plain_text, to_line
 
 
 class TrialStatus(StrEnum):
@@ -107,6 +107,9 @@ class Trial:
     learning_curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
     device: str = "cpu"
     peak_device_memory_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", plain_text(self.message))
 
     def loss(self, metric: str) -> float:
         """Mean loss over the folds; NaN for a failed trial or a metric that was not recorded."""

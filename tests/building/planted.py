@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import sklearn
 from ConfigSpace import ConfigurationSpace, Float
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -129,6 +132,66 @@ def complain(amount: float) -> None:
     raise RuntimeError("I will not")
 
 
+class Farewell(BaseException):
+    """No Exception."""
+
+
+@planted
+def depart(amount: float) -> None:
+    raise Farewell("for good")
+
+
+class UnspeakableError(Exception):
+    """Has no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@planted
+def stay_silent(amount: float) -> None:
+    raise UnspeakableError
+
+
+@planted
+def misname(amount: float) -> None:
+    """Complain about a file whose name is not UTF-8."""
+    raise RuntimeError("no file \udc80")
+
+
+@planted
+def scribble(amount: float) -> None:
+    """Write on the descriptors below `amount` that are not the standard ones."""
+    for descriptor in range(3, int(amount)):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, b"nonsense" * 8)
+
+
+@planted
+def shut(amount: float) -> None:
+    """Close the descriptors below `amount` that are not the standard ones, as daemons do."""
+    os.closerange(3, int(amount))
+
+
+@planted
+def leave_settings(amount: float) -> None:
+    """Change what makes a difference to any trial that follows in the process."""
+    np.seterr(all="raise")
+    sklearn.set_config(transform_output="pandas")
+    os.chdir("/")
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+
+
+@planted
+def check_settings(amount: float) -> None:
+    """Fail where the settings are those of `leave_settings`."""
+    found = np.geterr()["over"], sklearn.get_config()["transform_output"], signal.alarm(0)
+    if found != ("warn", "default", 0) or resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 3:
+        raise RuntimeError(str(found))
+
+
 @planted
 def nonsense(amount: float) -> NDArray[np.float64]:
     return np.array([np.nan, np.nan])
@@ -145,13 +208,31 @@ def chatter(amount: float) -> None:
 SLEEPER = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(1000)"
 
 
+def daemonise(pids: str, environment: dict[str, str]) -> None:
+    """Start a sleeper as daemons start: in a session of its own, and the parent ends."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execve(sys.executable, [sys.executable, "-c", SLEEPER, pids], environment)
+        os._exit(0)
+    os.wait()
+
+
 def leave_processes() -> None:
-    """Leave a child in the group, and a daemon in a session of its own whose parent is gone."""
+    """Leave a child in the group, and three daemons whose parents are gone; one of them has no environment."""
     pids = os.environ["PLANTED_PIDS"]
     subprocess.Popen([sys.executable, "-c", SLEEPER, pids])
     outer = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}, {pids!r}])"
     subprocess.run([sys.executable, "-c", outer], start_new_session=True, check=True)
-    while len(Path(pids).read_text().split() if Path(pids).exists() else ()) < 2:
+    daemonise(pids, dict(os.environ))
+    daemonise(pids, {})
+    wait_for_lines(4)
+
+
+def wait_for_lines(n: int) -> None:
+    """Wait until so many processes have written their ids."""
+    pids = Path(os.environ["PLANTED_PIDS"])
+    while len(pids.read_text().split() if pids.exists() else ()) < n:
         time.sleep(0.01)
 
 
@@ -165,6 +246,15 @@ def fork_and_segfault(amount: float) -> None:
     leave_processes()
     time.sleep(1.0)
     ctypes.string_at(0)
+
+
+@planted
+def orphan_oneself(amount: float) -> None:
+    """Leave a daemon, and kill the parent."""
+    daemonise(os.environ["PLANTED_PIDS"], dict(os.environ))
+    wait_for_lines(1)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1000)
 
 
 @planted

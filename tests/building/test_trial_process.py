@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
-from metahpo.building.trial_worker import GRACE_SECONDS
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
 from metahpo.space.activity import default_configuration
@@ -69,18 +69,11 @@ def measured(process: TrialProcess, key: TrialKey) -> Trial:
     return trials[0]
 
 
-def children() -> list[int]:
-    """Process ids of the children of this process."""
-    found = []
-    for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
-    return found
-
-
 def own_child(process: TrialProcess) -> int:
-    """Process id of its child; other tests of this process may have children of their own."""
+    """Process id of the trial process."""
     assert process._child is not None
-    return process._child.process.pid
+    (child,) = psutil.Process(process._child.watcher.pid).children()
+    return int(child.pid)
 
 
 def test_a_finished_trial_holds_every_metric_fold_and_second(process: TrialProcess) -> None:
@@ -97,9 +90,9 @@ def test_a_finished_trial_holds_every_metric_fold_and_second(process: TrialProce
 
 def test_the_process_is_reused_and_a_trial_repeats_exactly(process: TrialProcess) -> None:
     first = measured(process, key("random_forest"))
-    before = children()
+    before = own_child(process)
     assert measured(process, key("random_forest")).fold_losses == first.fold_losses
-    assert children() == before
+    assert own_child(process) == before
 
 
 def test_what_a_learner_prints_does_not_break_the_pipe(process: TrialProcess) -> None:
@@ -194,11 +187,21 @@ def strict(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tr
         ("vanish", 0, TrialStatus.CRASHED, "the process ended with exit code 0"),
         ("suicide", 0, TrialStatus.CRASHED, "killed by SIGKILL 3 times, from outside"),
         ("complain", 0, TrialStatus.CRASHED, "RuntimeError: I will not"),
+        ("depart", 0, TrialStatus.CRASHED, "^Farewell: for good$"),
+        ("stay_silent", 0, TrialStatus.CRASHED, "^UnspeakableError: .*cannot be had: RuntimeError"),
+        ("misname", 0, TrialStatus.CRASHED, r"^RuntimeError: no file \\udc80$"),
+        ("scribble", 12, TrialStatus.SUCCESS, ""),
+        ("scribble", 2000, TrialStatus.CRASHED, "wrote on a descriptor that is not its own"),
+        ("shut", 12, TrialStatus.SUCCESS, ""),
+        ("shut", 2000, TrialStatus.CRASHED, "the learner closed the descriptors"),
+        ("leave_settings", 0, TrialStatus.SUCCESS, ""),
+        ("check_settings", 0, TrialStatus.SUCCESS, ""),
         ("nonsense", 0, TrialStatus.DIVERGED, "not finite"),
         ("chatter", 0, TrialStatus.SUCCESS, ""),
         ("fork", 0, TrialStatus.SUCCESS, ""),
         ("fork_and_segfault", 0, TrialStatus.CRASHED, "the process died of SIGSEGV"),
         ("fork_and_return", 0, TrialStatus.SUCCESS, ""),
+        ("orphan_oneself", 0, TrialStatus.CRASHED, "the process that watches the trial was killed by SIGKILL 3 times"),
     ],
     ids=lambda value: str(value) if isinstance(value, str) and value.isidentifier() else "",
 )
@@ -218,8 +221,8 @@ def test_a_learner_that_misbehaves__status_in_time_and_nothing_left(
     assert neighbour.status is TrialStatus.SUCCESS
     assert neighbour.peak_memory_bytes < MEMORY  # its own, not that of the trial before
     left = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
-    assert bool(left) == (deed in ("fork", "fork_and_segfault"))
-    wait_until_gone(left)
+    assert bool(left) == (deed in ("fork", "fork_and_segfault", "orphan_oneself"))
+    assert not any(alive(pid) for pid in left)
 
 
 def test_a_learner_that_hangs_in_c_and_is_deaf_to_sigterm_ends_at_its_limit(strict: TrialProcess) -> None:
@@ -301,7 +304,7 @@ def test_trial_processes_end_with_a_killed_parent_even_in_a_hanging_trial(strict
         "protocol = Protocol(n_folds=2)\n"
         "process = TrialProcess(Path(sys.argv[1]), protocol, Limits(2.0))\n"
         "process.run([TrialKey('small', 'linear', {}, protocol.name)])\n"
-        "print(process._child.process.pid, flush=True)\n"
+        "print(process._child.watcher.pid, flush=True)\n"
         "process.run([TrialKey('small', 'planted:' + sys.argv[2], {'amount': 0.0}, protocol.name)])\n"
     )
     parents = [
@@ -316,11 +319,9 @@ def test_trial_processes_end_with_a_killed_parent_even_in_a_hanging_trial(strict
     found = []
     for parent in parents:
         assert parent.stdout is not None
-        found.append(int(parent.stdout.readline()))
+        watcher = psutil.Process(int(parent.stdout.readline()))
+        found += [watcher.pid, *(child.pid for child in watcher.children())]
         time.sleep(0.5)
         parent.kill()
         parent.communicate()
-    deadline = time.monotonic() + 2.0 + GRACE_SECONDS + 20.0
-    while any(alive(pid) for pid in found):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until_gone(found)

@@ -1,0 +1,33 @@
+"""Seconds in which this process was running: those of a suspended machine or a stopped process do not count."""
+
+from __future__ import annotations
+
+import time
+
+#: A clock that is looked at every few hundredths of a second and finds so many seconds gone has stood still.
+STOOD_STILL_SECONDS = 2.0
+
+
+class ActiveClock:
+    """A clock that must be looked at often; a long time between two looks is one in which this process was stopped.
+
+    Attributes
+    ----------
+    seconds : float
+        Active seconds up to the last :meth:`tick`.
+    stood_still : float
+        Other seconds up to then.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = self.stood_still = 0.0
+        self._last = time.monotonic()
+
+    def tick(self) -> None:
+        """Look at the clock."""
+        now = time.monotonic()
+        passed, self._last = now - self._last, now
+        if passed > STOOD_STILL_SECONDS:
+            self.stood_still += passed
+        else:
+            self.seconds += passed
