@@ -60,16 +60,18 @@ class Plan:
         """Number of trials of the design."""
         return sum(len(self.design(learner, task)) for task in self.tasks for learner in self.learners)
 
-    def trials(self) -> Iterator[TrialKey]:
-        """All trials of the design, task by task, learner by learner."""
-        for task in self.tasks:
+    def trials(self, tasks: Sequence[PlannedTask] | None = None) -> Iterator[TrialKey]:
+        """All trials of the design, task by task, learner by learner; of some tasks where they are given."""
+        for task in self.tasks if tasks is None else tasks:
             for learner in self.learners:
                 for configuration in self.design(learner, task):
                     yield TrialKey(task.key, learner, configuration, self.protocol.name, self.protocol.seed)
 
-    def owed(self, recorded: Container[str], shard: Shard = WHOLE) -> Iterator[TrialKey]:
+    def owed(
+        self, recorded: Container[str], shard: Shard = WHOLE, tasks: Sequence[PlannedTask] | None = None
+    ) -> Iterator[TrialKey]:
         """Trials of a share of the design that are not recorded yet, one after the other: a plan may have millions."""
-        for key in self.trials():
+        for key in self.trials(tasks):
             identity = key.identity
             if identity not in recorded and shard.owns(identity):
                 yield key
