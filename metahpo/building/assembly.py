@@ -178,7 +178,7 @@ def _row(trial: Trial, task: str, metrics: Sequence[str]) -> dict[str, Any]:
         "configuration": to_json(trial.key.configuration),
         "status": str(trial.status),
         "seconds": sum(trial.fit_seconds) / len(trial.fit_seconds) if trial.fit_seconds else float("nan"),
-        "message": trial.message,
+        "message": trial.message.encode(errors="replace").decode(),  # Parquet takes no halves of characters
     }
     for metric in metrics:
         row[f"loss.{metric}"] = trial.loss(metric)
