@@ -36,3 +36,7 @@ class StoreError(MetaHPOError, OSError):
 
 class MissingDependencyError(MetaHPOError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+class StoreWarning(UserWarning):
+    """Something in a trial store was passed over because it is damaged; the message names the file."""

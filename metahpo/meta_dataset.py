@@ -13,10 +13,11 @@ from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
 from metahpo import hpob, release
-from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
+from metahpo.exceptions import ArtefactError, DataError, SpaceError, UnknownNameError
 from metahpo.meta_tables import MetaTables
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.joint import join_spaces
+from metahpo.space.stored import read_space
 from metahpo.task_table import TaskTable, by_task
 from metahpo.tasks.metric import METRICS
 
@@ -174,8 +175,13 @@ class MetaDataset(MetaTables):
     def save(self, folder: Path | str) -> None:
         """Write ``manifest.json`` (with checksums), ``tasks``, ``trials`` and ``metafeatures.parquet`` to a folder.
 
+        A meta-dataset that is there is replaced when the new one is whole: see :mod:`metahpo.release`. Surrogates that
+        were trained on it stay.
+
         Raises
         ------
+        ArtefactError
+            The name of a search space cannot be that of a file.
         StoreError
             The folder cannot be written.
         """
@@ -189,7 +195,7 @@ class MetaDataset(MetaTables):
             "metrics": self.metrics,
             "spaces": {name: space.to_serialized_dict() for name, space in self.spaces.items()},
         }
-        release.write(Path(folder), header, parts)
+        release.write(Path(folder), header, ((name, [table]) for name, table in parts.items()))
 
     @classmethod
     def load(cls, folder: Path | str) -> MetaDataset:
@@ -206,20 +212,24 @@ class MetaDataset(MetaTables):
         """
         if str(folder).endswith((".json", ".json.gz")):
             return cls.from_hpob(folder)
-        header, parts = release.read(release.locate(folder))
+        folder = release.locate(folder)
+        header, parts = release.read(folder)
         lacking = [name for name in ("tasks", "trials") if name not in parts]
         if lacking:
             raise ArtefactError(f"the manifest of {str(folder)!r} is damaged: it lists no table {lacking}.")
-        spaces = {name: ConfigurationSpace.from_serialized_dict(s) for name, s in header["spaces"].items()}
-        return cls(
-            parts["tasks"],
-            parts["trials"],
-            parts.get("metafeatures"),
-            spaces,
-            name=header["name"],
-            version=header["version"],
-            protocol=header["protocol"],
-        )
+        try:
+            spaces = {name: read_space(record) for name, record in header["spaces"].items()}
+            return cls(
+                parts["tasks"],
+                parts["trials"],
+                parts.get("metafeatures"),
+                spaces,
+                name=header["name"],
+                version=header["version"],
+                protocol=header["protocol"],
+            )
+        except (DataError, SpaceError, TypeError) as error:
+            raise ArtefactError(f"the meta-dataset {str(folder)!r} is damaged: {error}") from error
 
     @classmethod
     def from_hpob(

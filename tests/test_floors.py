@@ -13,7 +13,7 @@ import metahpo
 PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
-    {"exceptions"},
+    {"exceptions", "plain_names"},
     {"device", "space", "tasks", "trials"},
     {"metafeatures", "learners", "meta_dataset"},
     {"building", "surrogates"},
@@ -43,7 +43,7 @@ ADDRESSES = {
     "jinja2": {"evaluation/report.py"},
     "orjson": {"trials/schema.py"},
     "psutil": {"building/process_tree.py"},
-    "pyarrow": {"trials/parts.py"},
+    "pyarrow": {"trials/parts.py", "release.py"},
     "pynvml": {"building/device_slots.py"},
     "lightgbm": set(),  # learners/extras.py imports both by name, when an estimator is made
     "ray": {"building/engines/ray.py"},

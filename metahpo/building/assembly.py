@@ -1,9 +1,9 @@
-"""From the trials of a build to a meta-dataset for each kind of task."""
+"""From the trials of a build to the tables of a meta-dataset, one for each kind of task."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
 from metahpo.building.protocol import task_key
 from metahpo.building.reliability import reliabilities
 from metahpo.building.repetition import shared_design_losses
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named
 from metahpo.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
@@ -26,9 +26,12 @@ from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
 
+#: Trials whose content is in memory at a time (about 5 kB each).
+TRIALS_AT_A_TIME = 50_000
+
 
 def assemble(folder: Path | str, kind: TaskKind, *, name: str, version: str = "1", n_jobs: int = -1) -> MetaDataset:
-    """Meta-dataset of the tasks of one kind on which every planned trial has been made.
+    """Meta-dataset of the tasks of one kind on which every planned trial has been made, in memory.
 
     Parameters
     ----------
@@ -47,43 +50,105 @@ def assemble(folder: Path | str, kind: TaskKind, *, name: str, version: str = "1
     DataError
         No task of that kind is complete.
     """
-    folder = Path(folder)
-    plan = Plan.load(folder / PLAN_FILE)
-    recorded = {trial.key.identity: trial for trial in TrialStore(folder)}
-    by_task: dict[str, dict[tuple[str, str], list[Trial | None]]] = {}
-    for key in plan.trials():
-        repeats = by_task.setdefault(key.task, {}).setdefault((key.learner, to_json(key.configuration)), [])
-        repeats.append(recorded.get(key.identity))
-    complete = [t for t in plan.tasks if t.kind == kind and all(map(all, by_task[t.key].values()))]
-    if not complete:
-        raise DataError(
-            f"no {kind} task of the build in {str(folder)!r} is complete; `metahpo status` shows what is owed."
-        )
-    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(joblib.delayed(_describe)(plan, t) for t in complete)
-    described = list(tqdm(work, total=len(complete), desc="meta-features", disable=not sys.stderr.isatty()))
-    names = _names(plan, complete)
-    reliability = _reliability(plan, folder, kind)
-    index = pd.Index([names[t.key] for t in complete], name="task")
-    trials = pd.DataFrame(
-        [
-            _row([trial for trial in repeats if trial is not None], names[t.key], kind)
-            for t in complete
-            for repeats in by_task[t.key].values()
-        ]
-    )
-    if not trials["learning_curve"].map(len).any():
+    assembly = Assembly(folder, kind)
+    tasks, features = assembly.describe(n_jobs)
+    trials = pd.concat([rows for _, rows in assembly.trials()], ignore_index=True)
+    if trials["learning_curve"].isna().all():
         trials = trials.drop(columns="learning_curve")
-    return MetaDataset(
-        pd.DataFrame(
-            [about | reliability.get(t.key, {}) for t, (about, _) in zip(complete, described, strict=True)], index=index
-        ),
-        trials,
-        pd.DataFrame([features for _, features in described], index=index),
-        {learner: learner_named(learner, kind).space for learner in plan.learners},
-        name=name,
-        version=version,
-        protocol=plan.protocol.name,
-    )
+    return MetaDataset(tasks, trials, features, assembly.spaces, name=name, version=version, protocol=assembly.protocol)
+
+
+class Assembly:
+    """The tables of a meta-dataset, from the complete tasks of one kind of a build.
+
+    See :func:`assemble` for the parameters and what is raised. Memory holds the identities of all recorded trials, but
+    the content of `TRIALS_AT_A_TIME` only.
+
+    Attributes
+    ----------
+    tasks : list of PlannedTask
+        The tasks of that kind on which every planned trial has been made, in the order of the plan.
+    names : dict of str to str
+        Key of the task -> its name.
+    spaces : dict of str to ConfigurationSpace
+        Search space of each learner.
+    protocol : str
+        Name of the protocol of the trials.
+    """
+
+    def __init__(self, folder: Path | str, kind: TaskKind) -> None:
+        self._folder, self._kind = Path(folder), kind
+        self._plan = Plan.load(self._folder / PLAN_FILE)
+        recorded = TrialStore(self._folder).identities()
+        of_kind = [task for task in self._plan.tasks if task.kind == kind]
+        self.tasks = [task for task in of_kind if not any(self._plan.owed(recorded, tasks=[task]))]
+        if not self.tasks:
+            raise DataError(
+                f"no {kind} task of the build in {str(folder)!r} is complete; `metahpo status` shows what is owed."
+            )
+        self.names = _names(self._plan, self.tasks)
+        self.spaces = {learner: learner_named(learner, kind).space for learner in self._plan.learners}
+        self.protocol = self._plan.protocol.name
+
+    def describe(self, n_jobs: int = -1) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Tasks table and meta-features, one row a task.
+
+        Raises
+        ------
+        StoreError, DataError
+            A dataset is no longer in the cache, or damaged.
+        """
+        work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
+            joblib.delayed(_describe)(self._plan, task) for task in self.tasks
+        )
+        progress = tqdm(work, total=len(self.tasks), desc="meta-features", disable=not sys.stderr.isatty())
+        about, features = zip(*progress, strict=True)
+        reliability = _reliability(self._plan, self._folder, self._kind)
+        rows = [row | reliability.get(task.key, {}) for task, row in zip(self.tasks, about, strict=True)]
+        index = pd.Index([self.names[task.key] for task in self.tasks], name="task")
+        return pd.DataFrame(rows, index=index), pd.DataFrame(list(features), index=index)
+
+    def trials(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Name and trials table of each task, one after the other.
+
+        The column ``learning_curve`` is always there, with None where no curve was recorded.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read, or has changed since the complete tasks were found.
+        """
+        store, metrics = TrialStore(self._folder), metric_names(self._kind)
+        for some in _batches(self._plan, self.tasks):
+            found = {trial.key.identity: trial for trial in store.of_tasks({task.key for task in some})}
+            for task in some:
+                repeats: dict[tuple[str, str], list[Trial | None]] = {}
+                for key in self._plan.trials([task]):
+                    of_configuration = repeats.setdefault((key.learner, to_json(key.configuration)), [])
+                    of_configuration.append(found.pop(key.identity, None))
+                if not all(map(all, repeats.values())):
+                    raise StoreError(
+                        f"trials of task {task.key!r} were asked for again while the meta-dataset was made; run them "
+                        "with `metahpo build run`, then start the same command again."
+                    )
+                name = self.names[task.key]
+                trials = [[trial for trial in some if trial is not None] for some in repeats.values()]
+                yield name, pd.DataFrame([_row(of_configuration, name, metrics) for of_configuration in trials])
+
+
+def _batches(plan: Plan, tasks: Sequence[PlannedTask]) -> Iterator[list[PlannedTask]]:
+    """Tasks in their order, as many together as make up `TRIALS_AT_A_TIME`."""
+    batch: list[PlannedTask] = []
+    size = 0
+    for task in tasks:
+        n_trials = sum(plan.n_trials_of(learner, task) for learner in plan.learners)
+        if batch and size + n_trials > TRIALS_AT_A_TIME:
+            yield batch
+            batch, size = [], 0
+        batch.append(task)
+        size += n_trials
+    if batch:
+        yield batch
 
 
 def _describe(plan: Plan, planned: PlannedTask) -> tuple[dict[str, Any], Mapping[str, float]]:
@@ -131,7 +196,7 @@ def _names(plan: Plan, tasks: list[PlannedTask]) -> dict[str, str]:
     return {t.key: task_key(unique[t.dataset], t.size) for t in tasks}
 
 
-def _row(repeats: Sequence[Trial], task: str, kind: TaskKind) -> dict[str, Any]:
+def _row(repeats: Sequence[Trial], task: str, metrics: Sequence[str]) -> dict[str, Any]:
     """A configuration on a task: it failed where any of its repeats did."""
     trial = next((t for t in repeats if t.status is not TrialStatus.SUCCESS), repeats[0])
     seconds = [s for t in repeats for s in t.fit_seconds]
@@ -141,18 +206,18 @@ def _row(repeats: Sequence[Trial], task: str, kind: TaskKind) -> dict[str, Any]:
         "configuration": to_json(trial.key.configuration),
         "status": str(trial.status),
         "seconds": sum(seconds) / len(seconds) if seconds else float("nan"),
-        "message": trial.message,
+        "message": trial.message.encode(errors="replace").decode(),  # Parquet takes no halves of characters
     }
-    for metric in metric_names(kind):
+    for metric in metrics:
         succeeded = trial.status is TrialStatus.SUCCESS
         losses = [loss for t in repeats for loss in t.fold_losses.get(metric, ())] if succeeded else []
         row[f"loss.{metric}"] = sum(losses) / len(losses) if losses else float("nan")
         row[f"folds.{metric}"] = losses
-    row["learning_curve"] = _learning_curve(repeats[0], metric_names(kind)[0])
+    row["learning_curve"] = _learning_curve(repeats[0], metrics[0])
     return row
 
 
-def _learning_curve(trial: Trial, metric: str) -> list[float]:
+def _learning_curve(trial: Trial, metric: str) -> list[float] | None:
     """Loss after each epoch: of the metric, or, where it was not followed, that which the learner minimised."""
     curves = trial.learning_curve
-    return list(curves.get(metric, curves.get("validation_loss", ())))
+    return list(curves.get(metric, curves.get("validation_loss", ()))) or None

@@ -15,26 +15,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metahpo.meta_dataset import MetaDataset
-from metahpo.tasks.metric import DEFAULT_METRIC
+from metahpo.tasks.metric import DEFAULT_METRIC, METRICS
+from metahpo.tasks.target import TaskKind
 
 #: Least skill of a task worth learning from: on these, the order of configurations is mostly chance.
 MIN_SKILL = 0.1
 
 
-def task_skills(md: MetaDataset) -> pd.Series:
-    """Skill of the best of all learners on each task, in balanced accuracy or R2.
+def task_skill(trials: pd.DataFrame, kind: TaskKind, n_classes: int) -> float:
+    """Skill of the best of all learners on a task, in balanced accuracy or R2.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Trials of the task, one a row; a column ``folds.METRIC`` with lists of losses, empty where the trial failed.
+    kind : {"classification", "regression"}
+    n_classes : int
+        Of the task; a regression task has none.
 
     Returns
     -------
-    Series
-        Index task name; 1 is a perfect prediction, 0 no better than a constant one; NaN where that cannot be told:
-        losses of at least two folds and of a successful trial are needed.
+    float
+        1 is a perfect prediction, 0 no better than a constant one; NaN where that cannot be told: losses of at least
+        two folds and of a successful trial are needed.
     """
-    kind = md.tasks["kind"].iloc[0]
-    losses = md.fold_losses(None, DEFAULT_METRIC[kind])
-    best = pd.Series({task: honest_best(losses[task]) for task in md.tasks.index}, name="skill")
-    constant = 1.0 - 1.0 / md.tasks["n_classes"] if kind == "classification" else 1.0
+    metric = DEFAULT_METRIC[kind]
+    lists = [list(folds) for folds in trials[f"folds.{metric}"]]
+    n_folds = max(map(len, lists), default=0)
+    losses = np.array([folds + [np.nan] * (n_folds - len(folds)) for folds in lists], dtype=np.float64)
+    best = honest_best(METRICS[metric].capped(losses.reshape(len(lists), n_folds)))
+    constant = 1.0 - 1.0 / n_classes if kind == "classification" else 1.0
     return 1.0 - best / constant
 
 

@@ -111,9 +111,14 @@ class Plan:
                         if not repeat or place not in left_out:
                             yield TrialKey(task.key, learner, configuration, self.protocol.name, repeat)
 
-    def owed(self, recorded: Container[str], shard: Shard = WHOLE) -> Iterator[TrialKey]:
-        """Trials of a share of the opened tasks that are not recorded yet, one by one: a plan may have millions."""
-        for key in self.trials(self.tasks[: self.opened]):
+    def owed(
+        self, recorded: Container[str], shard: Shard = WHOLE, tasks: Sequence[PlannedTask] | None = None
+    ) -> Iterator[TrialKey]:
+        """Trials of a share of the design that are not recorded yet, one by one: a plan may have millions.
+
+        Those of the opened tasks, or of `tasks` where they are given.
+        """
+        for key in self.trials(self.tasks[: self.opened] if tasks is None else tasks):
             identity = key.identity
             if identity not in recorded and shard.owns(identity):
                 yield key

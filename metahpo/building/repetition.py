@@ -99,7 +99,7 @@ def shared_design_losses(plan: Plan, folder: Path) -> dict[tuple[TaskKind, str],
         for learner, design in designs.items()
     }
     found: dict[tuple[str, str], dict[tuple[int, int], NDArray[np.float64]]] = defaultdict(dict)
-    for trial in TrialStore(folder):
+    for trial in TrialStore(folder).of_tasks(set(tasks)):
         key = trial.key
         task = tasks.get(key.task)
         if task is None or key.protocol != plan.protocol.name or key.learner not in plan.learners:

@@ -41,8 +41,8 @@ from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 def serve(descriptor: int) -> None:
     """Receive cache and protocol once, then run trials as they come.
 
-    A request is the nonce of its answer, keys of one learner, one task and one repeat, the limit of each in seconds, and the memory
-    to plan with. The answer is an :class:`metahpo.building.answer.Answer`.
+    A request is the nonce of its answer, keys of one learner, one task and one repeat, the limit of each in seconds,
+    and the memory to plan with. The answer is an :class:`metahpo.building.answer.Answer`.
 
     Parameters
     ----------

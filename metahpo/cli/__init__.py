@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from metahpo import __version__
 from metahpo.cli import build
-from metahpo.exceptions import DataError, MetaHPOError
+from metahpo.exceptions import MetaHPOError
 
 if TYPE_CHECKING:
     from metahpo.recommendation.recommender import Recommender
@@ -140,23 +140,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _release(options: argparse.Namespace) -> None:
-    from metahpo.building.assembly import assemble
-    from metahpo.building.learnability import MIN_SKILL, task_skills
+    from metahpo.building.learnability import MIN_SKILL
+    from metahpo.building.publication import publish
 
-    md = assemble(options.folder, options.kind, name=options.out.name, n_jobs=options.jobs)
-    skills = task_skills(md)
     min_skill = MIN_SKILL if options.min_skill is None else options.min_skill
-    unlearnable = skills[skills < min_skill]
-    if len(unlearnable) == len(md.tasks):
-        raise DataError(
-            f"nothing is left to release: on none of the {len(md.tasks)} tasks has a learner a skill of {min_skill}; "
-            f"the best is {skills.max():.3f}. Build more trials or tasks, or give a lower --min-skill."
-        )
-    for task, skill in unlearnable.items():
-        print(f"left out, because no learner can learn it: {task} (skill {skill:.3f})")
-    md = md.drop(tasks=list(unlearnable.index))
-    md.save(options.out)
-    print(md)
+    print(publish(options.folder, options.kind, options.out, min_skill=min_skill, n_jobs=options.jobs))
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -176,10 +164,10 @@ def _train(options: argparse.Namespace) -> None:
     for metric in options.metrics or md.metrics[:1]:
         for name in spaces:
             space = None if name == "all" else name
+            path = surrogate_path(folder, space, metric)
             checkpoint = options.checkpoints and options.checkpoints / f"{name}.{metric}.checkpoint"
             course = Course(checkpoint, progress=True)
             surrogate = train_surrogate(md, space, metric, options.random_state, settings, course)
-            path = surrogate_path(folder, space, metric)
             path.parent.mkdir(exist_ok=True)
             surrogate.save(path)
             print(f"{name}, {metric}: {path}", flush=True)

@@ -72,7 +72,10 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     verb("compact", _compact, "move finished logs into Parquet; a running build need not stop for it")
     merge = verb("merge", _merge, "bring the trials of another build into this one")
     merge.add_argument("other", type=Path, help="folder of the other build; it is not changed")
-    verb("verify", _verify, "check records, identities, duplicates and datasets; status 1 where something is wrong")
+    verify = verb("verify", _verify, "check records, duplicates and datasets; status 1 where something is wrong")
+    verify.add_argument(
+        "--repair", action="store_true", help="first set damaged records aside; their trials are owed again"
+    )
     add_prefetch(verbs.add_parser("prefetch", help="fetch datasets from OpenML; started again, it goes on"))
 
 
@@ -231,8 +234,12 @@ def _merge(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     from metahpo.building.verification import verify
+    from metahpo.trials.verification import repair_store
 
-    problems = verify(_store(options.folder).folder)
+    folder = _store(options.folder).folder
+    if options.repair:
+        print(repair_store(folder))
+    problems = verify(folder)
     if problems:
         raise StoreError("\n".join([f"{len(problems)} things are wrong with {str(options.folder)!r}:", *problems]))
     print("nothing is wrong")

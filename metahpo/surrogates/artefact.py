@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from metahpo.exceptions import ArtefactError
+from metahpo.plain_names import is_plain
+from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
+from metahpo.surrogates.calibration import TRIAL_COUNTS
 from metahpo.surrogates.meta_learned import KIND, MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import Surrogate
 
 
 def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
-    """File, inside a meta-dataset's folder, of the surrogate for a space (None: all together) and a metric."""
+    """File, inside a meta-dataset's folder, of the surrogate for a space (None: all together) and a metric.
+
+    Raises
+    ------
+    ArtefactError
+        A name that is not plain: its file would lie in another folder.
+    """
+    for what, name in (("search space", space or "all"), ("metric", metric)):
+        if not is_plain(name):
+            raise ArtefactError(
+                f"the {what} {name!r} of the meta-dataset {str(folder)!r} cannot name a surrogate's file; expected a "
+                "plain name, without slashes and not beginning with a dot."
+            )
     return folder / "surrogates" / f"{space or 'all'}.{metric}.safetensors"
 
 
@@ -27,6 +43,40 @@ def load_surrogate(path: Path | str) -> Surrogate:
     if header["kind"] != KIND:
         raise ArtefactError(f"{str(path)!r} holds a {header['kind']!r}, but this metahpo knows only {KIND!r}.")
     try:
-        return MetaLearnedSurrogate.from_parts(tensors, header)
-    except (KeyError, RuntimeError) as error:
-        raise ArtefactError(f"{str(path)!r} is incomplete or inconsistent: {error}. Train it anew.") from error
+        surrogate = MetaLearnedSurrogate.from_parts(tensors, header)
+        _check(surrogate)
+    except _INCONSISTENT as error:
+        raise ArtefactError(f"{str(path)!r} is incomplete or inconsistent: {error!r}. Train it anew.") from error
+    return surrogate
+
+
+#: What parts that do not fit together raise.
+_INCONSISTENT = (LookupError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError)
+
+
+def _check(surrogate: MetaLearnedSurrogate) -> None:
+    """Raise ValueError where the parts of a surrogate have other sizes or types than they should."""
+    n_tasks, affinity = len(surrogate.provenance.tasks), surrogate.affinity
+    n_references, n_columns = surrogate.reference.shape
+    expected = {
+        "columns of the reference configurations": (n_columns, SpaceEncoder(surrogate.space).n_columns),
+        "shape of the weights": (tuple(surrogate.weights.shape), (n_references, n_tasks)),
+        "number of families": (len(surrogate.provenance.families), n_tasks),
+        "shape of the meta-features": (affinity.values.shape, (n_tasks, len(affinity.names))),
+        "shape of the relevance of meta-features": (affinity.relevance.shape, (len(affinity.names),)),
+    }
+    for what, (found, wanted) in expected.items():
+        if found != wanted:
+            raise ValueError(f"the {what} must be {wanted}, but is {found}")
+    provenance = surrogate.provenance
+    names = [provenance.metric, provenance.meta_dataset, *provenance.tasks, *provenance.families, *affinity.names]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"metric, meta-dataset, tasks, families and meta-features must be named by texts: {names}")
+    sharpness = surrogate.sharpness
+    if len(sharpness) != len(TRIAL_COUNTS) or not all(0 < number < math.inf for number in sharpness):
+        raise ValueError(f"the sharpness must be {len(TRIAL_COUNTS)} positive numbers, but is {sharpness}")
+    if not 0 <= affinity.trust <= 1:
+        raise ValueError(f"the trust in meta-features must be in [0, 1], but is {affinity.trust}")
+    for what, tensor in (("reference configurations", surrogate.reference), ("weights", surrogate.weights)):
+        if not tensor.isfinite().all():
+            raise ValueError(f"the {what} must be finite")

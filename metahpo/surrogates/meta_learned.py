@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metahpo.exceptions import DataError
 from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.stored import read_space
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.belief import belief
@@ -209,7 +210,7 @@ class MetaLearnedSurrogate:
         affinity = TaskAffinity(names, values, relevance, header["meta_feature_trust"])
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
-        space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))
+        space = read_space(header["space"])
         return cls(
             space, kernel, regimes, affinity, tuple(header["sharpness"]), reference, weights, Provenance(**facts)
         )

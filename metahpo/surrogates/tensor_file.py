@@ -61,17 +61,27 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # a file, not a mapping
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, LookupError, RuntimeError) as error:
         raise ArtefactError(
             f"{str(path)!r} cannot be read as a surrogate: {error}. If it was damaged on its way, fetch it again; "
             "else train it anew with metahpo.train_surrogate(...).save(path)."
         ) from error
     if "metahpo" not in metadata:
         raise ArtefactError(f"{str(path)!r} holds tensors, but was not written by metahpo: it lacks our header.")
-    header: dict[str, Any] = json.loads(metadata["metahpo"])
+    try:
+        header = json.loads(metadata["metahpo"])
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"the header of {str(path)!r} is damaged: {error}. Fetch or train it anew.") from error
+    if not isinstance(header, dict) or not {"kind", "format_version", "versions"} <= header.keys():
+        raise ArtefactError(
+            f"the header of {str(path)!r} is damaged: expected an object with kind, format_version and versions. "
+            "Fetch or train it anew."
+        )
     if header["format_version"] != FORMAT_VERSION:
+        versions = header["versions"]
+        writer = f"metahpo {versions.get('metahpo')}" if isinstance(versions, dict) else "the metahpo"
         raise ArtefactError(
             f"{str(path)!r} has layout version {header['format_version']}, but this metahpo reads version "
-            f"{FORMAT_VERSION}. Train it anew, or install metahpo {header['versions']['metahpo']}, which wrote it."
+            f"{FORMAT_VERSION}. Train it anew, or install {writer}, which wrote it."
         )
     return tensors, header

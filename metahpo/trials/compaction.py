@@ -1,20 +1,23 @@
-"""Makes a store small: finished logs become one Parquet part."""
+"""Makes a store small: finished logs become one Parquet part. And makes it sound: damaged lines are set aside."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from metahpo.exceptions import DataError, StoreError
 from metahpo.trials import log, parts
-from metahpo.trials.schema import from_line
+from metahpo.trials.records import Record, record_from_json
 
 LOCK_FILE = ".compaction.lock"
+#: Folder, in that of the store, of what was set aside.
+DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -27,22 +30,27 @@ class Compaction:
         Records moved into a part, and logs that were removed.
     n_growing : int
         Logs left alone because their writers live.
+    set_aside : tuple of path
+        Files that hold the damaged lines now, and parts that could not be read.
     """
 
     n_records: int
     n_logs: int
     n_growing: int
+    set_aside: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         left = f"; {self.n_growing} files are still being written and stay" if self.n_growing else ""
-        return f"{self.n_records} records of {self.n_logs} files are in Parquet now{left}"
+        damaged = "".join(f"\nwhat was damaged is in {str(path)!r} now" for path in self.set_aside)
+        return f"{self.n_records} records of {self.n_logs} files are in Parquet now{left}{damaged}"
 
 
 def compact(folder: Path | str) -> Compaction:
     """Move the records of all logs that do not grow any more into one Parquet part; memory stays bounded.
 
     The part gets its name when it is whole and on disk, and only then are the logs removed: killed at any moment, a
-    compaction loses nothing, and the next one finishes its work. Writers and readers need not stop for it.
+    compaction loses nothing, and the next one finishes its work. Writers and readers need not stop for it. Damaged
+    lines are written to a file of the log's name in the folder ``damaged``.
 
     Raises
     ------
@@ -50,24 +58,109 @@ def compact(folder: Path | str) -> Compaction:
         The store cannot be read or written, or another compaction is running.
     """
     folder = Path(folder)
-    with _alone(folder), contextlib.ExitStack() as held:
+    with _alone(folder):
+        return _compact(folder, record_from_json)
+
+
+def repair(folder: Path | str, sound: Callable[[bytes], Record]) -> Compaction:
+    """Set aside all that is damaged, in parts too, in the folder ``damaged``; trials in it are owed again.
+
+    All logs that do not grow any more are compacted. A part with damaged records is written anew without them; of one
+    that cannot be read, the records before the damage are kept.
+
+    Parameters
+    ----------
+    sound : callable
+        Record of a line; it raises DataError for a damaged one.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be read or written, another compaction is running, or a record is of a newer version.
+    """
+    folder = Path(folder)
+    with _alone(folder):
+        set_aside: list[Path] = []
+        for path in parts.part_paths(folder):
+            set_aside += _repair_part(folder, path, sound)
+        done = _compact(folder, sound)
+        return Compaction(done.n_records, done.n_logs, done.n_growing, (*set_aside, *done.set_aside))
+
+
+def _compact(folder: Path, sound: Callable[[bytes], Record]) -> Compaction:
+    with contextlib.ExitStack() as held, _clear_errors(folder):
         for left in folder.glob(f".{parts.PATTERN}.*"):  # by a killed compaction
             left.unlink()
         n_finished = _remove_those_in_parts(folder)
         logs = sorted(folder.glob(log.PATTERN))
         finished = [path for path in logs if held.enter_context(log.resting(path))]
-        path = folder / f"trials-{uuid.uuid4().hex[:16]}.parquet"
-        with _clear_errors(folder), parts.PartWriter(path) as part:
+        set_aside = []
+        with parts.PartWriter(_new_part(folder)) as part:
             for source in finished:
-                for line in log.whole_lines(source):
-                    try:
-                        part.add(line, *from_line(line))
-                    except DataError as error:
-                        raise StoreError(f"{str(source)!r} holds a damaged line: {error}; remove that line.") from error
+                damaged = _move(log.whole_lines(source), part, sound)
+                set_aside += _set_aside(folder, source.name, damaged)
             part.describe({source.name: source.stat().st_size for source in finished})
         for source in finished:
             source.unlink()
-        return Compaction(part.n_records, n_finished + len(finished), len(logs) - len(finished))
+        return Compaction(part.n_records, n_finished + len(finished), len(logs) - len(finished), tuple(set_aside))
+
+
+def _repair_part(folder: Path, path: Path, sound: Callable[[bytes], Record]) -> list[Path]:
+    """Replace a part that is not sound; where what was damaged in it lies now."""
+    with _clear_errors(folder):
+        try:
+            parts.read_columns(path, parts.INDEX)
+            if all(_is_sound(line, sound) for line in parts.read_lines(path)):
+                return []
+            readable = True
+        except parts.UnreadablePartError:
+            readable = False
+        damaged: list[bytes] = []
+        with parts.PartWriter(_new_part(folder)) as part, contextlib.suppress(parts.UnreadablePartError):
+            damaged = _move(parts.read_lines(path), part, sound)
+        if readable:
+            set_aside = _set_aside(folder, path.name, damaged)
+            path.unlink()
+            return set_aside
+        (folder / DAMAGED).mkdir(exist_ok=True)
+        return [path.rename(folder / DAMAGED / path.name)]
+
+
+def _move(lines: Iterator[bytes], part: parts.PartWriter, sound: Callable[[bytes], Record]) -> list[bytes]:
+    """Add the sound ones of some lines to a part; the others."""
+    damaged = []
+    for line in lines:
+        try:
+            part.add(sound(line), line)
+        except DataError:
+            damaged.append(line.rstrip(b"\n") + b"\n")
+    return damaged
+
+
+def _is_sound(line: bytes, sound: Callable[[bytes], Record]) -> bool:
+    try:
+        sound(line)
+    except DataError:
+        return False
+    return True
+
+
+def _set_aside(folder: Path, name: str, damaged: list[bytes]) -> list[Path]:
+    """Write damaged lines to disk; the file, if there are any."""
+    if not damaged:
+        return []
+    (folder / DAMAGED).mkdir(exist_ok=True)
+    path = folder / DAMAGED / f"{name}.lines"
+    with open(path, "wb") as file:
+        file.writelines(damaged)
+        file.flush()
+        os.fsync(file.fileno())
+    log.sync_folder(folder / DAMAGED)
+    return [path]
+
+
+def _new_part(folder: Path) -> Path:
+    return folder / f"trials-{uuid.uuid4().hex[:16]}.parquet"
 
 
 @contextlib.contextmanager
@@ -106,9 +199,17 @@ def _remove_those_in_parts(folder: Path) -> int:
     """Remove logs that a part already holds: a compaction was killed before it could."""
     n = 0
     for path in parts.part_paths(folder):
-        for name, size in parts.read_description(path).items():
-            source = folder / name
-            if source.exists() and source.stat().st_size == size:
-                source.unlink()
-                n += 1
+        sources = {folder / name: size for name, size in parts.read_sources(path).items()}
+        left = [source for source, size in sources.items() if source.is_file() and source.stat().st_size == size]
+        if left:
+            held = {_digest(line) for line in parts.read_lines(path)}
+            for source in left:
+                # A part may claim what it does not hold: only what is in it may go.
+                if all(_digest(line) in held for line in log.whole_lines(source) if _is_sound(line, record_from_json)):
+                    source.unlink()
+                    n += 1
     return n
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.blake2b(line.rstrip(b"\n"), digest_size=16).digest()

@@ -46,19 +46,16 @@ class LogWriter:
         """
         try:
             file = self._opened()
-            end = os.lseek(file, 0, os.SEEK_END)
-            try:
-                if os.write(file, lines) != len(lines):
-                    raise OSError("the disk took only part of the record")
-                os.fsync(file)
-            except OSError:
-                os.ftruncate(file, end)  # half a record must not become the head of the next
-                raise
+            if os.write(file, lines) != len(lines):
+                raise OSError("the disk took only part of the record")
+            os.fsync(file)
             # An open file outlives its name: records in it would be lost without a word.
             if not _is_at(file, self._path):
-                self.close()
                 raise OSError("the file was removed")
         except OSError as error:
+            # The next line begins another file, so that half a record does not become its head. This file is not cut
+            # back: a reader may have read what would be cut off, and would go on in the middle of a line.
+            self.close()
             raise StoreError(
                 f"trials cannot be appended to {str(self._path)!r}: {error}. Nothing finished before is lost; "
                 "make room or mend the folder, then start the same command again."
@@ -113,12 +110,15 @@ class LogReader:
         for path in sorted(self._folder.glob(PATTERN)):
             with contextlib.suppress(FileNotFoundError):  # compacted since the folder was listed: it is in a part now
                 for line in whole_lines(path, self._offsets.get(path.name, 0)):
-                    self._offsets[path.name] = self._offsets.get(path.name, 0) + len(line)
                     yield line, path
+                    self._offsets[path.name] = self._offsets.get(path.name, 0) + len(line)
 
 
 def whole_lines(path: Path, start: int = 0) -> Iterator[bytes]:
-    """Lines of a log from a byte on. What a killed writer left of its last is no line.
+    """Lines of a log from a byte on, up to a line without its end.
+
+    Such a line is still being written, or its writer was killed. Nothing behind it is read, for it may have grown in
+    the meantime: what comes next may be its rest.
 
     Raises
     ------
@@ -130,7 +130,10 @@ def whole_lines(path: Path, start: int = 0) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
             file.seek(start)
-            yield from (line for line in file if line.endswith(b"\n"))
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                yield line
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -6,9 +6,12 @@ what a record is; the other columns repeat what counts and searches need, so tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from fnmatch import fnmatch
+from itertools import compress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,8 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metahpo.exceptions import StoreError
+from metahpo.plain_names import is_plain
 from metahpo.space.configuration import to_json
-from metahpo.trials.log import sync_folder
+from metahpo.trials import log
+from metahpo.trials.records import Record, RetryRequest
+from metahpo.trials.trial import Trial
 
 PATTERN = "trials-*.parquet"
 #: Records that a writer or a reader holds in memory at a time.
@@ -42,9 +48,17 @@ _COLUMNS = pa.schema(
         ("line", pa.string()),
     ]
 )
+#: Key of the metadata that name the logs that a part was made of.
+_ABOUT = b"metahpo"
 #: The columns that say of a record all but what was measured.
 INDEX = [name for name in _COLUMNS.names if name != "line"]
 _WORDS = [field.name for field in _COLUMNS if field.type == _WORD]
+#: Columns that not every kind of record has.
+_MAY_BE_EMPTY = {"identity", "task", "learner", "configuration", "protocol", "status"}
+
+
+class UnreadablePartError(StoreError):
+    """A part is damaged, gone, or no part."""
 
 
 class Rows:
@@ -56,26 +70,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, line: bytes, kind: str, content: Mapping[str, Any]) -> None:
-        """One record: its line, and what :func:`metahpo.trials.schema.from_line` made of it."""
-        key = content.get("key", content)
-        self._rows.append(
-            (
-                kind,
-                content.get("identity"),
-                key.get("task"),
-                key.get("learner"),
-                to_json(key["configuration"]) if "configuration" in key else None,
-                key.get("protocol"),
-                key.get("seed", 0),
-                key.get("fidelity", 1.0),
-                content.get("status"),
-                content.get("attempt", 1),
-                content.get("seconds", 0.0),
-                content.get("finished", 0.0),
-                line.decode().rstrip("\n"),
-            )
-        )
+    def add(self, record: Record, line: bytes = b"") -> None:
+        """One record, and its line where that is to be kept."""
+        if isinstance(record, Trial):
+            key = record.key
+            words = (key.task, key.learner, to_json(key.configuration), key.protocol, key.seed, key.fidelity)
+            measured = (str(record.status), record.attempt, record.seconds, record.finished)
+            values: tuple[Any, ...] = ("trial", key.identity, *words, *measured)
+        elif isinstance(record, RetryRequest):
+            values = ("retry", record.identity, *[None] * 4, 0, 1.0, None, record.attempt, 0.0, 0.0)
+        else:
+            values = ("refusal", None, record.task, *[None] * 3, 0, 1.0, None, 1, 0.0, 0.0)
+        self._rows.append((*values, line.decode().rstrip("\n")))
 
     def take(self) -> pa.Table:
         """All of them, in the columns of a part; none is left here."""
@@ -109,9 +115,9 @@ class PartWriter:
         self._parquet = pq.ParquetWriter(self._file, _COLUMNS, compression="zstd", use_dictionary=words)
         return self
 
-    def add(self, line: bytes, kind: str, content: Mapping[str, Any]) -> None:
+    def add(self, record: Record, line: bytes) -> None:
         """See :meth:`Rows.add`."""
-        self._rows.add(line, kind, content)
+        self._rows.add(record, line)
         if len(self._rows) == BLOCK:
             self._flush()
 
@@ -126,7 +132,7 @@ class PartWriter:
             os.fsync(self._file.fileno())
             if error is None and self.n_records:
                 self._temporary.replace(self._path)
-                sync_folder(self._path.parent)
+                log.sync_folder(self._path.parent)
         finally:
             self._file.close()
             self._temporary.unlink(missing_ok=True)
@@ -136,9 +142,9 @@ class PartWriter:
             self.n_records += len(self._rows)
             self._parquet.write_table(self._rows.take())
 
-    def describe(self, about: Mapping[str, Any]) -> None:
-        """Say in the part's own head what it was made of."""
-        self._parquet.add_key_value_metadata({"metahpo": json.dumps(about)})
+    def describe(self, sources: Mapping[str, int]) -> None:
+        """Say in the part's own metadata which logs it was made of, with their sizes in bytes."""
+        self._parquet.add_key_value_metadata({_ABOUT: json.dumps(sources)})
 
 
 def part_paths(folder: Path) -> list[Path]:
@@ -146,19 +152,25 @@ def part_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob(PATTERN))
 
 
-def read_description(path: Path) -> dict[str, Any]:
-    """What :meth:`PartWriter.describe` was given; empty where it was not.
+def read_sources(path: Path) -> dict[str, int]:
+    """Logs that a part was made of, with their sizes in bytes; empty where that is not known.
 
     Raises
     ------
     StoreError
-        No readable part.
+        No readable part, or one that names anything but logs.
     """
-    try:
+    with _readable(path):
         metadata = pq.read_metadata(path).metadata or {}
-        return dict(json.loads(metadata.get(b"metahpo", b"{}")))
-    except (OSError, ValueError) as error:  # Arrow's own errors are of these two
-        raise _unreadable(path, error) from error
+        sources = json.loads(metadata.get(_ABOUT, b"{}"))
+        if not isinstance(sources, dict) or not all(map(_is_log, sources.items())):
+            raise ValueError("its metadata name other files than the logs of this folder")
+    return sources
+
+
+def _is_log(source: tuple[str, Any]) -> bool:
+    name, size = source
+    return is_plain(name) and fnmatch(name, log.PATTERN) and type(size) is int
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -169,27 +181,41 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     StoreError
         No readable part.
     """
-    try:
-        words = [name for name in columns if name in _WORDS]
-        return pq.read_table(path, columns=list(columns), read_dictionary=words)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    with _readable(path), _opened(path, [name for name in columns if name in _WORDS]) as file:
+        table = file.read(columns=list(columns)).select(list(columns))
+        empty = [name for name in columns if name not in _MAY_BE_EMPTY and table.column(name).null_count]
+        if empty:
+            raise ValueError(f"values are missing in {empty}")
+        return table
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
+def read_lines(path: Path, tasks: Set[str] | None = None) -> Iterator[bytes]:
     """Lines of a part; memory holds a block of them at a time.
+
+    Parameters
+    ----------
+    tasks : set of str, default=None
+        Trials of other tasks are left out, and blocks without one of these tasks are not read; None: there are none.
 
     Raises
     ------
     StoreError
         No readable part.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BLOCK, columns=["line"]):
-                yield from (line.encode() for line in batch.column(0).to_pylist())
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    with _readable(path), _opened(path) as file:
+        for i in range(file.num_row_groups):
+            chosen = None
+            if tasks is not None:
+                block = file.read_row_group(i, columns=["kind", "task"])
+                kinds, names = (block.column(name).to_pylist() for name in ("kind", "task"))
+                chosen = [k != "trial" or name in tasks for k, name in zip(kinds, names, strict=True)]
+                if not any(chosen):
+                    continue
+            for batch in file.iter_batches(BLOCK, row_groups=[i], columns=["line"]):
+                lines = batch.column(0).to_pylist()
+                wanted = lines if chosen is None else compress(lines, chosen)
+                chosen = None if chosen is None else chosen[len(lines) :]
+                yield from (line.encode() for line in wanted)
 
 
 def read_kind(path: Path, kind: str) -> list[bytes]:
@@ -201,16 +227,41 @@ def read_kind(path: Path, kind: str) -> list[bytes]:
         No readable part.
     """
     found: list[bytes] = []
-    try:
-        with pq.ParquetFile(path) as file:
-            for i in range(file.num_row_groups):
-                kinds = file.metadata.row_group(i).column(_COLUMNS.get_field_index("kind")).statistics
-                if kinds.min <= kind <= kinds.max:
-                    block = file.read_row_group(i, columns=["kind", "line"]).to_pylist()
-                    found += [row["line"].encode() for row in block if row["kind"] == kind]
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    with _readable(path), _opened(path) as file:
+        for i in range(file.num_row_groups):
+            kinds = file.metadata.row_group(i).column(_COLUMNS.get_field_index("kind")).statistics
+            if kinds is None or not kinds.has_min_max or kinds.min <= kind <= kinds.max:
+                block = file.read_row_group(i, columns=["kind", "line"]).to_pylist()
+                found += [row["line"].encode() for row in block if row["kind"] == kind]
     return found
+
+
+@contextlib.contextmanager
+def _opened(path: Path, words: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """A part with the columns that it should have; those named `words` are read as words of a dictionary."""
+    with pq.ParquetFile(path, read_dictionary=list(words)) as file:
+        found = {field.name: _plain_type(field.type) for field in file.schema_arrow}
+        if found != {field.name: _plain_type(field.type) for field in _COLUMNS}:
+            raise ValueError(f"expected the columns {_COLUMNS.names}, but it has {list(found)}")
+        yield file
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Any error that a damaged part causes is a StoreError with its name."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError) as error:  # Arrow's own errors are of the first three
+        if isinstance(error, StoreError):
+            raise
+        raise UnreadablePartError(
+            f"the part {str(path)!r} cannot be read ({error}); bring it back from a copy, or set it aside with "
+            f"`metahpo build verify {path.parent} --repair`: its trials are then owed again."
+        ) from error
 
 
 def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
@@ -218,7 +269,3 @@ def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
     table = pa.concat_tables(tables).unify_dictionaries()
     frame = table.to_pandas(types_mapper={pa.string(): pd.ArrowDtype(pa.string())}.get)
     return pd.DataFrame(frame)
-
-
-def _unreadable(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"the part {str(path)!r} cannot be read ({error}); bring it back from a copy, or remove it.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from metahpo.exceptions import DataError
 from metahpo.trials.schema import from_line, plain_text, to_line
-from metahpo.trials.trial import Trial
+from metahpo.trials.trial import Trial, is_word
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,14 @@ Record = Trial | TaskRefusal | RetryRequest
 
 
 def record_from_json(line: str | bytes) -> Record:
-    """Read any record.
+    """Read any record: a line that passes here is a record to every reader of a store.
 
     Raises
     ------
     DataError
         A line that is no record.
+    StoreError
+        A record of a newer version; the message says what to do.
     """
     kind, content = from_line(line)
     return record_of(kind, content)
@@ -82,6 +84,15 @@ def record_of(kind: str, content: dict[str, Any]) -> Record:
         return Trial.from_content(content)
     kinds: dict[str, type[TaskRefusal] | type[RetryRequest]] = {"refusal": TaskRefusal, "retry": RetryRequest}
     try:
-        return kinds[kind](**content)
+        record = kinds[kind](**content)
+        wrong = [f.name for f in fields(record) if not _is_of(getattr(record, f.name), str(f.type))]
+        if wrong:
+            raise TypeError(f"of another type than expected: {', '.join(wrong)}")
     except (KeyError, TypeError) as error:
-        raise DataError(f"not a record of the kind {kind!r} ({error!r}): {content}") from error
+        raise DataError(f"not a record of the kind {kind!r} ({error!r}): {str(content)[:80]}") from error
+    return record
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    """Whether a value that was read is of the type of its field."""
+    return is_word(value) if kind == "str" else type(value) in {"int": (int,), "float": (int, float)}[kind]

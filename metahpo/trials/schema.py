@@ -51,7 +51,7 @@ def from_line(line: str | bytes) -> tuple[str, dict[str, Any]]:
         if not isinstance(record, dict):
             raise TypeError(f"a JSON object was expected, not {type(record).__name__}")
         version = int(record.pop("schema", 1))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"not a trial record ({error}): {line[:80]!r}") from error
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -67,4 +67,4 @@ def _parsed(line: str | bytes) -> Any:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
-        return json.loads(line)
+        return json.loads(line if isinstance(line, str) else line.decode())

@@ -23,8 +23,8 @@ from metahpo.exceptions import DataError, StoreError
 from metahpo.trials import parts
 from metahpo.trials.compaction import compact
 from metahpo.trials.log import LogReader, LogWriter
-from metahpo.trials.records import RetryRequest, TaskRefusal
-from metahpo.trials.schema import from_line
+from metahpo.trials.reading import read_records
+from metahpo.trials.records import Record, RetryRequest, TaskRefusal, record_from_json
 from metahpo.trials.trial import Trial, TrialStatus
 
 #: Trials that a merge appends and syncs at a time.
@@ -42,7 +42,8 @@ class TrialStore:
     """Trials in a folder; safe for many writers and against being killed at any moment.
 
     Every writer appends whole lines to a file of its own and syncs them before it goes on. A line without its end of
-    line is what a killed writer left, and is passed over; any other line that is no record is an error.
+    line is still being written, or a killed writer left it. Any other line that is no record is passed over with a
+    :class:`metahpo.exceptions.StoreWarning`: its trial is not recorded.
 
     Parameters
     ----------
@@ -144,35 +145,47 @@ class TrialStore:
 
     def __iter__(self) -> Iterator[Trial]:
         """All trials that stand, each once: first those that succeeded, then the others. Failures stay in memory."""
+        return self._standing(read_records(self.lines()))
+
+    def of_tasks(self, tasks: Set[str]) -> Iterator[Trial]:
+        """The trials of some tasks, as by iteration. Of a compacted store, only blocks with such trials are read.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read.
+        """
+        return self._standing(read_records(self.lines(tasks), tasks))
+
+    def _standing(self, records: Iterable[Record]) -> Iterator[Trial]:
         seen: set[str] = set()
         requested: dict[str, int] = {}
-        failures: dict[str, tuple[int, Trial]] = {}
-        for line, path in self.lines():
-            kind, content = _content(line, path)
-            if kind == "retry":
-                request = RetryRequest(**content)
-                requested[request.identity] = max(request.attempt, requested.get(request.identity, 1))
-            if kind != "trial" or content.get("identity") in seen:
+        failures: dict[str, Trial] = {}
+        for record in records:
+            if isinstance(record, RetryRequest):
+                requested[record.identity] = max(record.attempt, requested.get(record.identity, 1))
+            if not isinstance(record, Trial):
                 continue
-            try:
-                trial = Trial.from_content(content)
-            except DataError as error:
-                raise _damaged(path, error) from error
-            identity = trial.key.identity
-            if trial.status is TrialStatus.SUCCESS:
+            identity = record.key.identity
+            if identity in seen:
+                continue
+            if record.status is TrialStatus.SUCCESS:
                 seen.add(identity)
                 failures.pop(identity, None)
-                yield trial
-            elif identity not in failures or trial.attempt > failures[identity][0]:
-                failures[identity] = trial.attempt, trial
-        yield from (trial for i, (attempt, trial) in failures.items() if attempt >= requested.get(i, 1))
+                yield record
+            elif identity not in failures or record.attempt > failures[identity].attempt:
+                failures[identity] = record
+        yield from (trial for i, trial in failures.items() if trial.attempt >= requested.get(i, 1))
 
-    def lines(self) -> Iterator[tuple[bytes, Path]]:
-        """Every record's line, and the file that it is in; while a compaction runs, some may come twice."""
+    def lines(self, tasks: Set[str] | None = None) -> Iterator[tuple[bytes, Path]]:
+        """Every record's line, and the file that it is in; while a compaction runs, some may come twice.
+
+        Where `tasks` are given, lines of parts that hold trials of other tasks are left out.
+        """
         # The logs first: what is moved from a log to a part in the meantime is then met in the part.
         yield from LogReader(self.folder).new_lines()
         for path in parts.part_paths(self.folder):
-            yield from ((line, path) for line in parts.read_lines(path))
+            yield from ((line, path) for line in parts.read_lines(path, tasks))
 
     def identities(self) -> Set[str]:
         """Identities of the recorded trials, but for those that `retry` asked for again; grows with every call.
@@ -202,9 +215,12 @@ class TrialStore:
         found = [line for line, _ in LogReader(self.folder).new_lines() if b'"kind":"refusal"' in line]
         for path in parts.part_paths(self.folder):
             found += parts.read_kind(path, "refusal")
-        contents = (content for kind, content in map(from_line, found) if kind == "refusal")
-        refusals = sorted((TaskRefusal(**content) for content in contents), key=lambda refusal: refusal.time)
-        return {refusal.task: refusal for refusal in refusals}
+        refusals = []
+        for line in found:
+            with contextlib.suppress(DataError):  # whoever reads all records warns of it
+                record = record_from_json(line)
+                refusals += [record] if isinstance(record, TaskRefusal) else []
+        return {refusal.task: refusal for refusal in sorted(refusals, key=lambda refusal: refusal.time)}
 
     def to_frame(self, *, identities: bool = False) -> pd.DataFrame:
         """What stands of every trial, without its losses: one row each; quick where the store is compacted.
@@ -234,8 +250,8 @@ class TrialStore:
     def _index(self, columns: list[str]) -> pd.DataFrame:
         """Columns of all records, those of the logs first: see :meth:`lines`."""
         rows, tables = parts.Rows(), []
-        for line, path in LogReader(self.folder).new_lines():
-            rows.add(b"", *_content(line, path))
+        for record in read_records(LogReader(self.folder).new_lines()):
+            rows.add(record)
             if len(rows) == parts.BLOCK:
                 tables.append(rows.take().select(columns))
         tables.append(rows.take().select(columns))
@@ -244,13 +260,11 @@ class TrialStore:
 
     def _look(self) -> None:
         """Read what is new, the logs first: see :meth:`lines`."""
-        for line, path in self._reader.new_lines():
-            kind, content = _content(line, path)
-            try:
-                if kind != "refusal":
-                    self._note(kind, content["identity"], content.get("status"), content.get("attempt", 1))
-            except (KeyError, TypeError) as error:
-                raise _damaged(path, error) from error
+        for record in read_records(self._reader.new_lines()):
+            if isinstance(record, Trial):
+                self._note("trial", record.key.identity, str(record.status), record.attempt)
+            elif isinstance(record, RetryRequest):
+                self._note("retry", record.identity, None, record.attempt)
         for path in parts.part_paths(self.folder):
             if path.name not in self._read_parts:
                 table = parts.read_columns(path, ["kind", "identity", "status", "attempt"])
@@ -280,16 +294,3 @@ def _numbers(frame: pd.DataFrame) -> pd.Series:
         codes, values = pd.factorize(frame[name])
         numbers = numbers * len(values) + codes
     return numbers
-
-
-def _content(line: bytes, path: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        return from_line(line)
-    except DataError as error:
-        raise _damaged(path, error) from error
-    except StoreError as error:
-        raise StoreError(f"{str(path)!r} cannot be read: {error}") from error
-
-
-def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{str(path)!r} holds a damaged line: {error}; `metahpo build verify` names every one.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 from metahpo.exceptions import DataError
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.trials.schema import from_line, plain_text, to_line
+
+#: Counts are 64-bit numbers in the parts of a store.
+_LARGEST_COUNT = 2**63 - 1
 
 
 class TrialStatus(StrEnum):
@@ -136,12 +139,58 @@ class Trial:
 
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> Trial:
-        """Trial of the content of a line; see :func:`metahpo.trials.schema.from_line`."""
+        """Trial of the content of a line, which is used up; see :func:`metahpo.trials.schema.from_line`.
+
+        Raises
+        ------
+        DataError
+            A content that is no trial, or whose identity is not its own.
+        """
         try:
             identity = content.pop("identity")
             trial = cls(**{**content, "key": TrialKey(**content["key"]), "status": TrialStatus(content["status"])})
+            wrong = list(_wrong_types(trial))
+            if wrong:
+                raise TypeError(f"of another type than expected: {', '.join(wrong)}")
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"not a trial record ({error}): {str(content)[:80]}") from error
         if identity != trial.key.identity:
             raise DataError(f"a trial record says it is {identity}, but its content is {trial.key.identity}.")
         return trial
+
+
+def _wrong_types(trial: Trial) -> Iterator[str]:
+    """Fields of a trial that was read whose values have another type than they should; their range is not looked at."""
+    key = trial.key
+    words = {"task": key.task, "learner": key.learner, "protocol": key.protocol}
+    yield from (name for name, value in words.items() if not is_word(value))
+    texts = {"message": trial.message, "device": trial.device}
+    yield from (name for name, value in texts.items() if not isinstance(value, str))
+    counts = {"seed": key.seed, "attempt": trial.attempt, "peak_memory_bytes": trial.peak_memory_bytes}
+    counts["peak_device_memory_bytes"] = trial.peak_device_memory_bytes
+    yield from (name for name, value in counts.items() if type(value) is not int or abs(value) > _LARGEST_COUNT)
+    numbers = {"fidelity": key.fidelity, "seconds": trial.seconds, "finished": trial.finished}
+    yield from (name for name, value in numbers.items() if not _is_number(value))
+    yield from (name for name in ("fit_seconds", "predict_seconds") if not _are_numbers(getattr(trial, name)))
+    for name in ("fold_losses", "learning_curve"):
+        table = getattr(trial, name)
+        if not isinstance(table, Mapping) or not all(map(_are_numbers, table.values())):
+            yield name
+    mappings = {"configuration": key.configuration, "versions": trial.versions}
+    yield from (name for name, value in mappings.items() if not isinstance(value, Mapping))
+
+
+def is_word(value: Any) -> bool:
+    """Whether a value that was read is a text that can be written again: JSON may hold half of a character."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(map(_is_number, values))

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from metahpo.exceptions import MetaHPOError
+from metahpo.exceptions import DataError, MetaHPOError
 from metahpo.trials import log, parts
+from metahpo.trials.compaction import Compaction, repair
 from metahpo.trials.records import RetryRequest, TaskRefusal, record_from_json
 from metahpo.trials.trial import Trial, TrialStatus
 
@@ -31,11 +32,10 @@ def verify_store(folder: Path | str) -> list[str]:
         try:
             for number, line in enumerate(_lines(path), start=1):
                 try:
-                    record = record_from_json(line)
+                    record = sound_record(line)
                 except MetaHPOError as error:
                     damaged.append(f"record {number}: {error}")
                     continue
-                damaged.extend(f"record {number}: {fault}" for fault in _faults(record))
                 if isinstance(record, Trial) and record.status is TrialStatus.SUCCESS:
                     # A number for the losses: a store may hold more trials than memory would.
                     seen = hash(tuple((m, tuple(folds)) for m, folds in sorted(record.fold_losses.items())))
@@ -47,7 +47,8 @@ def verify_store(folder: Path | str) -> list[str]:
             told = "; ".join(damaged[:MAX_TOLD]) + (" ..." if len(damaged) > MAX_TOLD else "")
             problems.append(
                 f"{str(path)!r} holds {len(damaged)} damaged records ({told}): remove these lines, or bring the file "
-                "back from a copy; the trials lost are run again by the next `metahpo build run`."
+                f"back from a copy; `metahpo build verify {folder} --repair` sets them aside. The trials lost are run "
+                "again by the next `metahpo build run`."
             )
     if differing:
         told = ", ".join(f"{n} of {learner}" for learner, n in differing.items())
@@ -56,6 +57,28 @@ def verify_store(folder: Path | str) -> list[str]:
             "seed, or library versions differ; the first record of each counts."
         )
     return problems
+
+
+def sound_record(line: bytes) -> Trial | TaskRefusal | RetryRequest:
+    """Record of a line, whose fields are within their range.
+
+    Raises
+    ------
+    DataError
+        No record, or fields that are out of their range.
+    StoreError
+        A record of a newer version.
+    """
+    record = record_from_json(line)
+    faults = "; ".join(_faults(record))
+    if faults:
+        raise DataError(faults)
+    return record
+
+
+def repair_store(folder: Path | str) -> Compaction:
+    """Set aside every record that :func:`verify_store` calls damaged: see :func:`metahpo.trials.compaction.repair`."""
+    return repair(folder, sound_record)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
