@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer
-from ConfigSpace.hyperparameters import Hyperparameter
+from ConfigSpace import ConfigurationSpace, EqualsCondition
+from ConfigSpace.hyperparameters import CategoricalHyperparameter, FloatHyperparameter, IntegerHyperparameter
 
 from metahpo.learners.learner import BY_VALUE
 
 _SUFFIX = "_rule"
 
 
-def add_word_or_number(space: ConfigurationSpace, words: Sequence[Any], number: Float | Integer) -> Hyperparameter:
+def add_word_or_number(
+    space: ConfigurationSpace, words: Sequence[Any], number: FloatHyperparameter | IntegerHyperparameter
+) -> CategoricalHyperparameter:
     """Add a number, and the rule that says whether it is taken; the first of the words is the rule's default.
 
     Returns
     -------
-    Hyperparameter
+    CategoricalHyperparameter
         The rule, for conditions on other hyperparameters.
     """
-    rule = Categorical(f"{number.name}{_SUFFIX}", [*words, BY_VALUE], default=words[0])
+    rule = CategoricalHyperparameter(f"{number.name}{_SUFFIX}", [*words, BY_VALUE], default_value=words[0])
     space.add(rule, number, EqualsCondition(number, rule, BY_VALUE))
     return rule
 

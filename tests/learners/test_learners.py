@@ -131,7 +131,7 @@ def test_the_two_alphas_of_linear_regression_are_one_parameter() -> None:
     assert linear.parameters(default_configuration(linear.space)) == {"model": "ridge", "alpha": 1.0}
 
 
-@parametrize_with_checks([LinearRegressor()])
+@parametrize_with_checks([LinearRegressor()])  # type: ignore[untyped-decorator]  # scikit-learn is untyped
 def test_linear_regression_is_a_scikit_learn_estimator(estimator: Any, check: Any) -> None:
     check(estimator)
 
