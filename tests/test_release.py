@@ -62,7 +62,10 @@ def test_a_missing_table_is_named(folder: Path, name: str) -> None:
     [
         ({"format": "another"}, "is not the manifest of a meta-dataset"),
         ({"format": ...}, "is not the manifest of a meta-dataset"),
-        ({"format_version": 99}, "format version 99, this package reads 1 and 2; install the version of metahpo that wrote"),
+        (
+            {"format_version": 99},
+            "format version 99, this package reads 1 and 2; install the version of metahpo that wrote",
+        ),
         ({"spaces": ...}, r"is damaged: it lacks \['spaces'\]"),
         ({"files": ...}, r"is damaged: it lacks \['files'\]"),
         ({"files": {}}, r"lists no table \['tasks', 'trials'\]"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from metahpo.building.plan import Plan
     from metahpo.trials.store import TrialStore
 
-VERBS = ("plan", "run", "status", "retry", "compact", "merge", "verify", "prefetch")
+VERBS = ("plan", "run", "status", "retry", "compact", "merge", "verify", "prefetch", "export", "import")
 #: Builds with more tasks show their table of tasks only when it is asked for.
 SHORT_TABLE = 30
 
@@ -76,6 +76,10 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     verify.add_argument(
         "--repair", action="store_true", help="first set damaged records aside; their trials are owed again"
     )
+    export = verb("export", _export, "write new trials to a compact part, to be kept in version control")
+    export.add_argument("parts", type=Path, help="folder of the parts; created where it does not exist")
+    bring = verb("import", _import, "bring in the trials of compact parts that the build lacks")
+    bring.add_argument("parts", type=Path, help="folder of the parts")
     add_prefetch(verbs.add_parser("prefetch", help="fetch datasets from OpenML; started again, it goes on"))
 
 
@@ -230,6 +234,20 @@ def _compact(options: argparse.Namespace) -> None:
 
 def _merge(options: argparse.Namespace) -> None:
     print(f"{_store(options.folder).merge(_store(options.other))} trials came in from {options.other}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from metahpo.trials.exchange import export_part
+
+    print(f"{export_part(_store(options.folder).folder, options.parts)} trials were written to {options.parts}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    from metahpo.trials.exchange import import_parts
+
+    if not options.parts.is_dir():
+        raise StoreError(f"{str(options.parts)!r} is not a folder; name the folder of the parts.")
+    print(f"{import_parts(options.parts, options.folder)} trials came in from {options.parts}")
 
 
 def _verify(options: argparse.Namespace) -> None:
