@@ -100,9 +100,19 @@ class Recommendations:
         return learner_named(item.learner, self.task.kind).parameters(item.configuration)
 
     def estimator(self, index: int = 0, random_state: int | None = None) -> Pipeline:
-        """Unfitted pipeline of a recommendation (preprocessing and learner), for data with the columns of the task.
+        """Unfitted pipeline of a recommendation, for the very X and y that it was asked for.
 
-        It is fitted on ``recommendations.task.X``, which has the prepared columns, and ``recommendations.task.y``.
+        It reads the columns as the recommendation did (dates, numbers as text, columns that are dropped, ...), prepares
+        them and fits the learner; predictions are labels as they stand in y. New rows may hold categories that were
+        never seen, and missing values. Its steps are "columns", "preprocessing" and "learner":
+        ``estimator().set_params(learner__C=1.0)``.
+
+        Parameters
+        ----------
+        index : int, default=0
+            Which recommendation.
+        random_state : int, default=None
+            Seed of the learner.
         """
         item = self.items[index]
         return learner_named(item.learner, self.task.kind).pipeline(item.configuration, self.task, random_state)
