@@ -29,7 +29,8 @@ class Recommendation:
     interval : tuple of float
         Central 80 % interval of that percentile.
     expected_train_seconds : float
-        Seconds of one fit on one core; NaN where no seconds were recorded.
+        Seconds of one fit on one core; NaN where no seconds were recorded. For a task larger than all recorded ones
+        they are extrapolated, may be far too low, and a note says so.
     reason : str
     """
 
@@ -131,8 +132,18 @@ class Recommendations:
             }
         )
 
+    def _task_in_words(self) -> str:
+        """What the dataset was understood to be."""
+        task = self.task
+        of_classes = f" of {len(task.classes)} classes" if task.classes else ""
+        if task.modality != "table":
+            return f"{task.kind}{of_classes}: {task.n_rows} {task.modality}s"
+        named = f" ({in_brief(task.categorical)})" if task.categorical else ""
+        columns = f"{len(task.numeric)} numeric and {len(task.categorical)} categorical columns{named}"
+        return f"{task.kind}{of_classes}: {task.n_rows} rows, {columns}"
+
     def __str__(self) -> str:
-        lines = [f"{len(self)} recommendations for {self.task.name!r} by {self.metric}"]
+        lines = [f"{len(self)} recommendations for {self.task.name!r} by {self.metric}", self._task_in_words()]
         for rank, item in enumerate(self.items, 1):
             low, high = item.interval
             lines.append(f"{rank:>3}. {item.learner}: {in_words(item.configuration)}")
@@ -141,6 +152,11 @@ class Recommendations:
         lines.append(f"nearest tasks: {near or 'none known'}; novelty {self.novelty:.2f}")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def in_brief(names: Sequence[str], most: int = 20) -> str:
+    """The first of many names."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def in_words(configuration: Configuration) -> str:

@@ -99,8 +99,9 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     if isinstance(values, Iterator):
         values = list(values)
     if isinstance(values, np.ma.MaskedArray):
-        filled: NDArray[Any] = values.astype(object).filled(None)
-        return filled
+        known: NDArray[Any] = values.data.astype(object)
+        known[np.ma.getmaskarray(values)] = None
+        return known
     try:
         array = np.asarray(values)
         if array.dtype.kind in "US" and not isinstance(values, np.ndarray):

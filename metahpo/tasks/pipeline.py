@@ -141,13 +141,13 @@ class TaskPipeline(Pipeline):  # type: ignore[misc]  # scikit-learn has no types
             raise AttributeError("there are no classes_ before a classifier is fitted")
         return self._labels.values
 
-    @available_if(_final_estimator_has("predict"))
+    @available_if(_final_estimator_has("predict"))  # type: ignore[untyped-decorator]
     def predict(self, X: Any, **params: Any) -> NDArray[Any]:
         """Predicted labels or numbers, of shape (n_rows,)."""
         predicted: NDArray[Any] = super().predict(X, **params)
         return predicted if self._labels is None else self._labels.values[predicted]
 
-    @available_if(_final_estimator_has("score"))
+    @available_if(_final_estimator_has("score"))  # type: ignore[untyped-decorator]
     def score(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> float:
         """Accuracy, or R2, on the rows that have a target."""
         target = as_target(y)

@@ -46,7 +46,7 @@ def as_target(y: Any) -> pd.Series:
     if isinstance(y, pd.Series) and not isinstance(y.dtype, pd.CategoricalDtype):
         array = y.to_numpy()
     elif isinstance(y, (list, pd.Index)) and len(y) and all(isinstance(label, tuple) for label in y):
-        array = _objects(y)  # tuples are labels, as they are in a Series; the rows of a matrix are lists
+        array = _objects(list(y))  # tuples are labels, as they are in a Series; the rows of a matrix are lists
     else:
         array = as_array(y, "y")
     if array.ndim == 2 and array.size == len(array):
@@ -117,7 +117,7 @@ def as_numbers(target: pd.Series) -> pd.Series | None:
     texts = [value for value in target if isinstance(value, str)]
     beside = [value for value in target if not isinstance(value, str)]
     writing = number_writing(list(dict.fromkeys(texts)), n_beside=len(set(beside)))
-    if writing is None or writing.markers or any(map(writing.is_missing, texts)):
+    if writing is None or writing.markers:
         return None
     numbers = np.empty(len(target))
     is_text = np.array([isinstance(value, str) for value in target])
@@ -154,7 +154,7 @@ class Labels:
         return np.array([code.get(_key(value), -1) for value in distinct], dtype=np.int64)[places]
 
 
-def _key(value: Any) -> tuple[float, str, bool]:
+def _key(value: Any) -> tuple[Any, str, bool]:
     """What tells labels apart, and their order: numbers by size, then texts; True and "True" differ."""
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         return (value, "", False)

@@ -243,11 +243,9 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the values: equal for equal data, whatever the columns are called and however they are ordered."""
-        columns = [
-            series.cat.codes if isinstance(series.dtype, pd.CategoricalDtype) else series
-            for _, series in self.X.items()
-        ]
-        digests = sorted(hashlib.sha256(c.to_numpy(np.float64).tobytes()).digest() for c in columns)
+        numbers = self.X[list(self.numeric)].to_numpy(np.float64)
+        codes = [self.X[name].cat.codes.to_numpy(np.float64) for name in self.categorical]
+        digests = sorted(hashlib.sha256(column.tobytes()).digest() for column in (*numbers.T, *codes))
         digest = hashlib.sha256(self.kind.encode() + b"".join(digests))
         digest.update(np.ascontiguousarray(self.y, dtype=np.float64).tobytes())
         return digest.hexdigest()

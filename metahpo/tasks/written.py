@@ -56,7 +56,7 @@ class NumberWriting:
     unit : str
         Percent or currency sign that is left out.
     markers : tuple of str
-        Words that stand for a missing value, beside :data:`MISSING`.
+        Texts found in the column that stand for a missing value; those of :data:`MISSING` always do.
     """
 
     decimal: Mark = "."
@@ -188,6 +188,7 @@ def number_writing(texts: Sequence[str], mark: Mark = ".", n_beside: int = 0) ->
     n_beside : int, default=0
         Distinct numbers that stand in the column beside the texts.
     """
+    gaps = {text.strip() for text in texts if text.strip().casefold() in MISSING} - {""}
     known = [text for text in texts if text.strip().casefold() not in MISSING]
     parts = [_parts(text) for text in known]
     units = {part[2] for part in parts if part is not None}
@@ -197,13 +198,11 @@ def number_writing(texts: Sequence[str], mark: Mark = ".", n_beside: int = 0) ->
     unit = max(units, default="")
     for decimal in (mark, _OTHER[mark]):
         for thousands in ("", _OTHER[decimal], " ", "'"):
-            writing = NumberWriting(decimal, thousands, unit)
-            wrong = writing.unread(known)
-            if not wrong:
-                return writing
+            wrong = NumberWriting(decimal, thousands, unit).unread(known)
             words = not any(character.isdigit() for text in wrong for character in text)
-            if words and len(wrong) <= MAX_MARKERS and len(known) - len(wrong) + n_beside > MIN_NUMBERS:
-                return NumberWriting(decimal, thousands, unit, tuple(sorted(text.strip() for text in wrong)))
+            if not wrong or (words and len(wrong) <= MAX_MARKERS and len(known) - len(wrong) + n_beside > MIN_NUMBERS):
+                markers = gaps | {text.strip() for text in wrong}
+                return NumberWriting(decimal, thousands, unit, tuple(sorted(markers)))
     return None
 
 
