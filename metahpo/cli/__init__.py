@@ -132,8 +132,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", help="CSV or Parquet file, or iris, wine, breast_cancer, digits, diabetes")
+    parser.add_argument(
+        "table",
+        help=".csv, .tsv or .txt file (also in .gz, .bz2, .xz), .parquet file, or iris, wine, breast_cancer, digits, "
+        "diabetes",
+    )
     parser.add_argument("--target", help="column to be predicted (default: the last)")
+    parser.add_argument("--kind", choices=["classification", "regression"], help="default: inferred from the target")
+    parser.add_argument("--sep", help="what separates columns, \\t for tabulators (default: found in the file)")
+    parser.add_argument("--encoding", help="of a file of text (default: UTF-8, else Windows-1252)")
     parser.add_argument("--learner", help="linear, svm, random_forest, boosting (default: these together), or mlp")
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
@@ -176,6 +183,16 @@ def _train(options: argparse.Namespace) -> None:
         checkpoint.unlink()
 
 
+def _task(options: argparse.Namespace) -> Task:
+    """The table that is meant; a metric that does not exist is refused before it is read."""
+    from metahpo.tasks.nearest_metric import check_metric
+    from metahpo.tasks.table import read_table
+
+    check_metric(options.metric)
+    sep = options.sep and options.sep.replace("\\t", "\t")
+    return read_table(options.table, options.target, kind=options.kind, sep=sep, encoding=options.encoding)
+
+
 def _recommender(options: argparse.Namespace, task: Task) -> Recommender:
     from metahpo.recommendation.recommender import Recommender
 
@@ -185,9 +202,7 @@ def _recommender(options: argparse.Namespace, task: Task) -> Recommender:
 
 
 def _recommend(options: argparse.Namespace) -> None:
-    from metahpo.tasks.table import read_table
-
-    task = read_table(options.table, options.target)
+    task = _task(options)
     recommender = _recommender(options, task)
     recommended = recommender.recommend(task, options.learner, options.n, options.metric)
     print(recommended)
@@ -201,9 +216,8 @@ def _tune(options: argparse.Namespace) -> None:
     from metahpo.search import MetaSearchCV
     from metahpo.space.activity import default_configuration
     from metahpo.tasks.metric import metric_named
-    from metahpo.tasks.table import read_table
 
-    task = read_table(options.table, options.target)
+    task = _task(options)
     recommender = _recommender(options, task)
     metric = metric_named(options.metric, task.kind).name
     learner = options.learner or recommender.recommend(task, metric=metric).best_learner
@@ -226,8 +240,11 @@ def _tune(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from metahpo.evaluation.protocol import evaluate
+    from metahpo.evaluation.result import check_report
     from metahpo.meta_dataset import MetaDataset
 
+    if options.report:
+        check_report(options.report)
     md = MetaDataset.load(options.folder)
     report = evaluate(
         md,

@@ -28,6 +28,7 @@ from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.task_table import TaskTable
+from metahpo.tasks.nearest_metric import nearest_metric
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def evaluate(
         Search spaces to evaluate in, each on its own; None among them is the joint space over all learners. None: every
         learner's space.
     metric : str, default=None
-        None: the default metric of the meta-dataset.
+        None: the default metric of the meta-dataset. Where the scorer was not recorded, the nearest metric stands for
+        it, and a note says which.
     n_folds : int, default=5
         Folds of task families.
     random_state : int, default=0
@@ -99,10 +101,12 @@ def evaluate(
     if n_trials < 1:
         raise DataError(f"n_trials must be at least 1, but is {n_trials}.")
     wanted = list(md.spaces) if spaces is None else list(spaces)
-    metric = md.metric(metric)
+    asked, metric = metric, md.metric(None if metric is None else nearest_metric(metric, md.metrics))
     chosen = _methods(md, methods, wanted)
     held_out_tasks = [set(held_out.tasks.index) for _, held_out in md.folds(n_folds, random_state)]
-    notes: list[str] = []
+    notes = (
+        [f"{asked!r} was not recorded: the nearest, {metric!r}, stands for it"] if asked not in (None, metric) else []
+    )
     assignments: list[Assignment] = []
     for space in wanted:
         tables = _replayable(md.tables(space, metric), _label(space), notes)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -244,6 +246,23 @@ class EvaluationReport:
         last = self.settings.n_trials
         table = self.comparison(trials=sorted({1, min(5, last), last}))
         return table[table["space"] == ALL_SPACES] if ALL_SPACES in set(table["space"]) else table
+
+
+def check_report(path: str | Path) -> None:
+    """Raise before an evaluation what :meth:`EvaluationReport.save` would raise after it.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 or matplotlib is not installed.
+    DataError
+        The path is a folder, or lies in none that can be written.
+    """
+    for module in ("figures", "ranking_figure", "report"):
+        import_module(f"metahpo.evaluation.{module}")
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise DataError(f"the report {str(path)!r} must be a file in a folder that exists and can be written.")
 
 
 def _curves_in_brief(curves: pd.DataFrame, milestones: Sequence[int]) -> pd.DataFrame:

@@ -15,6 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from metahpo.exceptions import DataError
+from metahpo.tasks.columns import TableReading
+from metahpo.tasks.pipeline import ReadColumns, TaskPipeline
 from metahpo.tasks.preprocessing import Encoding, preprocessing
 from metahpo.tasks.task import Task, TaskKind
 
@@ -187,16 +189,21 @@ class Learner:
         return estimators, trainings
 
     def pipeline(self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None) -> Pipeline:
-        """Unfitted pipeline that takes the columns of `task`: preprocessing, then the learner.
+        """Unfitted pipeline that takes the dataset that `task` was made of, or its rows as the task has them.
+
+        Its steps are "columns" (the columns as the task reads them), "preprocessing" and "learner".
 
         Parameters
         ----------
         configuration : mapping
             A configuration of `space`.
         task : Task
-            Says which columns are numeric and which categorical; nothing is learnt from its rows.
+            Says how the columns are read; nothing else is learnt from its rows.
         random_state : int or None
             Seed of the learner.
         """
         learner = self.on_prepared_columns(configuration, task, random_state)
-        return Pipeline([("preprocessing", preprocessing(task, self.encoding)), ("learner", learner)])
+        columns = ReadColumns(task.reading or TableReading.of_prepared(task.X))
+        return TaskPipeline(
+            [("columns", columns), ("preprocessing", preprocessing(task, self.encoding)), ("learner", learner)]
+        )

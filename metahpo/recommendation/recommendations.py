@@ -29,7 +29,8 @@ class Recommendation:
     interval : tuple of float
         Central 80 % interval of that percentile.
     expected_train_seconds : float
-        Seconds of one fit on one core; NaN where no seconds were recorded.
+        Seconds of one fit on one core; NaN where no seconds were recorded. For a task larger than all recorded ones
+        they are extrapolated, may be far too low, and a note says so.
     reason : str
     """
 
@@ -100,9 +101,19 @@ class Recommendations:
         return learner_named(item.learner, self.task.kind).parameters(item.configuration)
 
     def estimator(self, index: int = 0, random_state: int | None = None) -> Pipeline:
-        """Unfitted pipeline of a recommendation (preprocessing and learner), for data with the columns of the task.
+        """Unfitted pipeline of a recommendation, for the very X and y that it was asked for.
 
-        It is fitted on ``recommendations.task.X``, which has the prepared columns, and ``recommendations.task.y``.
+        It reads the columns as the recommendation did (dates, numbers as text, columns that are dropped, ...), prepares
+        them and fits the learner; predictions are labels as they stand in y. New rows may hold categories that were
+        never seen, and missing values. Its steps are "columns", "preprocessing" and "learner":
+        ``estimator().set_params(learner__C=1.0)``.
+
+        Parameters
+        ----------
+        index : int, default=0
+            Which recommendation.
+        random_state : int, default=None
+            Seed of the learner.
         """
         item = self.items[index]
         return learner_named(item.learner, self.task.kind).pipeline(item.configuration, self.task, random_state)
@@ -121,8 +132,18 @@ class Recommendations:
             }
         )
 
+    def _task_in_words(self) -> str:
+        """What the dataset was understood to be."""
+        task = self.task
+        of_classes = f" of {len(task.classes)} classes" if task.classes else ""
+        if task.modality != "table":
+            return f"{task.kind}{of_classes}: {task.n_rows} {task.modality}s"
+        named = f" ({in_brief(task.categorical)})" if task.categorical else ""
+        columns = f"{len(task.numeric)} numeric and {len(task.categorical)} categorical columns{named}"
+        return f"{task.kind}{of_classes}: {task.n_rows} rows, {columns}"
+
     def __str__(self) -> str:
-        lines = [f"{len(self)} recommendations for {self.task.name!r} by {self.metric}"]
+        lines = [f"{len(self)} recommendations for {self.task.name!r} by {self.metric}", self._task_in_words()]
         for rank, item in enumerate(self.items, 1):
             low, high = item.interval
             lines.append(f"{rank:>3}. {item.learner}: {in_words(item.configuration)}")
@@ -131,6 +152,11 @@ class Recommendations:
         lines.append(f"nearest tasks: {near or 'none known'}; novelty {self.novelty:.2f}")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def in_brief(names: Sequence[str], most: int = 20) -> str:
+    """The first of many names."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def in_words(configuration: Configuration) -> str:

@@ -22,11 +22,12 @@ from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.joint import split_joint, to_joint
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
-from metahpo.surrogates.cost import CostModel
+from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import Surrogate
-from metahpo.tasks.metric import metric_named
+from metahpo.tasks.metric import METRICS, metric_named
 from metahpo.tasks.modality import as_task
+from metahpo.tasks.nearest_metric import check_metric, nearest_metric
 from metahpo.tasks.task import Modality, Task, TaskKind
 
 #: Level of the intervals that recommendations come with.
@@ -97,7 +98,7 @@ class Recommender:
             self.meta_dataset.space(learner)
             path = surrogate_path(self.folder, learner, metric)
             if not path.is_file():
-                trained = sorted(p.name.split(".")[1] for p in path.parent.glob(f"{learner or 'all'}.*.safetensors"))
+                trained = self._trained(learner)
                 raise UnknownNameError(
                     "metric with a trained surrogate", metric, trained, "`metahpo train` trains one."
                 )
@@ -115,12 +116,15 @@ class Recommender:
         check_modality(self.meta_dataset, task)
         learner = self._meant(learner)
         clock = _Clock()
-        surrogate = self.surrogate(learner, metric_named(metric, task.kind).name)
+        nearest = self._metric(metric, learner, task.kind)
+        surrogate = self.surrogate(learner, nearest)
         clock.lap("load")
         features = extract(task, random_state=random_state).values
         clock.lap("meta_features")
         novelty = self._familiarity.novelty(features) if self._familiarity is not None else float("nan")
-        notes = [*task.treatments, *self._known(task)]
+        notes = [*task.treatments, *self._known(task), *self._beyond(task)]
+        if metric not in (None, nearest):
+            notes.append(f"experience was not recorded by {metric!r}: the nearest, {nearest!r}, stands for it")
         usable: Mapping[str, float] | None = features
         if novelty > UNFAMILIAR:
             notes.append("this dataset is unlike those that experience comes from: a robust portfolio is recommended")
@@ -204,6 +208,28 @@ class Recommender:
         features = self.meta_dataset.meta_features
         return Familiarity.of(features) if features is not None and len(features) > 1 else None
 
+    def _metric(self, name: str | None, learner: str | None, kind: TaskKind) -> str:
+        """The metric that is asked for; where it is a scorer that was not recorded, the nearest that was learnt."""
+        if name is not None and name not in METRICS:
+            check_metric(name)
+            name = nearest_metric(name, self._trained(learner))
+        return metric_named(name, kind).name
+
+    def _trained(self, learner: str | None) -> list[str]:
+        folder = surrogate_path(self.folder, learner, "").parent
+        return sorted(path.name.split(".")[1] for path in folder.glob(f"{learner or 'all'}.*.safetensors"))
+
+    def _beyond(self, task: Task) -> list[str]:
+        """A note where the task is larger than all recorded ones, so that seconds are extrapolated."""
+        recorded = self.meta_dataset.tasks
+        own = {"n_rows": task.n_rows, "n_features": task.X.shape[1], "n_classes": len(task.classes)}
+        largest = {column: recorded[column].max() for column in SIZE_COLUMNS if column in recorded}
+        beyond = [f"{column} is {own[column]}, at most {most:.0f} was recorded" for column, most in largest.items()
+                  if own[column] > most]  # fmt: skip
+        return (
+            [f"expected_train_seconds is extrapolated, and may be far too low: {'; '.join(beyond)}"] if beyond else []
+        )
+
     def _known(self, task: Task) -> list[str]:
         tasks = self.meta_dataset.tasks
         if "fingerprint" not in tasks.columns:
@@ -269,7 +295,8 @@ def recommend(
     kind : {"classification", "regression"}, default=None
         None infers it from `y`.
     metric : str, default=None
-        scikit-learn scorer name to recommend for; None takes balanced accuracy, or R2.
+        scikit-learn scorer name to recommend for; None takes balanced accuracy, or R2. Where experience was not
+        recorded by it (``roc_auc``, ``f1``, ...), the nearest metric stands for it, and a note says which.
     recommender : Recommender, default=None
         Experience of your own; None takes what ships with the package, which knows tables only.
     random_state : int, default=0
@@ -294,6 +321,7 @@ def recommend(
     >>> sorted(rec.best)[:2]
     ['C', 'class_weight']
     """
+    check_metric(metric)
     task = as_task(X, y, kind=kind, name="your dataset")
     known = recommender or Recommender.shipped(task.kind, task.modality, learner)
     return known.recommend(task, learner, n, metric, random_state)

@@ -19,8 +19,14 @@ _LOADERS = {
 BUNDLED = tuple(_LOADERS)
 
 
-def bundled_task(name: str) -> Task:
+def bundled_task(name: str, kind: TaskKind | None = None) -> Task:
     """A task made of one of scikit-learn's bundled datasets: iris, wine, breast_cancer, digits or diabetes.
+
+    Parameters
+    ----------
+    name : str
+    kind : {"classification", "regression"}, default=None
+        None: regression for diabetes, classification for the others.
 
     Raises
     ------
@@ -31,5 +37,5 @@ def bundled_task(name: str) -> Task:
         raise UnknownNameError("bundled dataset", name, BUNDLED)
     loader, family = _LOADERS[name]
     X, y = getattr(datasets, loader)(return_X_y=True, as_frame=True)
-    kind: TaskKind = "regression" if name == "diabetes" else "classification"
+    kind = kind or ("regression" if name == "diabetes" else "classification")
     return Task.from_arrays(X, y, kind=kind, name=name, family=family)

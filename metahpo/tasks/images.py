@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
@@ -77,3 +79,49 @@ def as_images(X: Any, shape: Sequence[int] | None = None) -> NDArray[np.float32]
     if np.isinf(array).any():
         raise DataError("images hold infinite values; replace them by NaN (missing) or finite numbers.")
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+
+
+@dataclass(frozen=True)
+class ImageReading:
+    """How images become rows of a table, a column a pixel and channel.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (height, width, channels).
+    """
+
+    shape: ImageShape
+
+    @classmethod
+    def of(cls, X: Any, shape: Sequence[int] | None = None) -> ImageReading:
+        """Of images of any layout that :func:`as_images` takes."""
+        _, channels, height, width = as_images(X, shape).shape
+        return cls((height, width, channels))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns: pixels row by row, the channels of a pixel side by side."""
+        return tuple(f"x{i}" for i in range(math.prod(self.shape)))
+
+    @property
+    def column_names(self) -> list[str]:
+        """The same: none is left out."""
+        return list(self.names)
+
+    def prepared(self, X: Any) -> pd.DataFrame:
+        """Images as rows of pixels; rows of pixels stay what they are.
+
+        Raises
+        ------
+        DataError
+            Images of another shape.
+        """
+        images = as_images(X, self.shape).transpose(0, 2, 3, 1)
+        if images.shape[1:] != self.shape:
+            height, width, channels = images.shape[1:]
+            raise DataError(
+                f"images must be of {in_words(self.shape)}, but are of {in_words((height, width, channels))}."
+            )
+        rows = images.reshape(len(images), -1).astype(np.float64)
+        return pd.DataFrame(rows, columns=list(self.names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,13 @@ import numpy as np
 import pandas as pd
 
 from metahpo.exceptions import DataError
+from metahpo.tasks.containers import as_array, is_sparse
 from metahpo.tasks.images import in_words
 from metahpo.tasks.target import TaskKind, as_target, is_continuous
 from metahpo.tasks.task import Modality, Task
+
+#: So many classes are named.
+MAX_LISTED = 10
 
 
 def modality_of(X: Any) -> Modality:
@@ -20,21 +25,23 @@ def modality_of(X: Any) -> Modality:
     Arrays of three and four dimensions are images, one-dimensional containers of strings are texts, and everything
     else is a table: a frame with a column of text, and rows of pixels, too.
     """
-    if isinstance(X, pd.DataFrame):
+    if isinstance(X, (pd.DataFrame, Iterator)) or is_sparse(X):
         return "table"
     try:
-        array = np.asarray(X)
-    except ValueError:  # not rectangular
+        array = as_array(X, "X")
+    except DataError:  # not rectangular
         return "table"
     if array.ndim in (3, 4):
         return "image"
-    if array.ndim == 1 and (array.dtype.kind in "US" or any(isinstance(value, str) for value in array)):
+    if array.ndim == 1 and (array.dtype.kind in "US" or any(isinstance(value, (str, bytes)) for value in array)):
         return "text"
     return "table"
 
 
 def as_task(X: Any, y: Any, *, kind: TaskKind | None = None, name: str = "task") -> Task:
-    """Make data a task of what :func:`modality_of` takes them for; images and texts are named in its treatments.
+    """Make data a task of what :func:`modality_of` takes them for.
+
+    What was guessed stands first among the treatments of the task: images, texts, and the kind where none is given.
 
     Parameters
     ----------
@@ -49,14 +56,29 @@ def as_task(X: Any, y: Any, *, kind: TaskKind | None = None, name: str = "task")
     DataError
         Data that make no task, images whose channels come first, or a quantity to be predicted from images or texts.
     """
+    if isinstance(X, Iterator):
+        X = list(X)
     modality = modality_of(X)
     if modality == "table":
-        return Task.from_arrays(X, y, kind=kind, name=name)
+        task = Task.from_arrays(X, y, kind=kind, name=name)
+        return task if kind is not None else replace(task, treatments=(_guessed(task), *task.treatments))
     if kind == "regression" or (kind is None and is_continuous(as_target(y).dropna())):
         raise DataError(f"{modality}s are classified, but the target is a quantity; give class labels.")
     task = Task.from_texts(X, y, name=name) if modality == "text" else _of_images(X, y, name)
     rows = "texts" if task.image_shape is None else f"images of {in_words(task.image_shape)}"
     return replace(task, treatments=(f"the rows of X are taken for {rows}", *task.treatments))
+
+
+def _guessed(task: Task) -> str:
+    """What the target is taken for, and how to say otherwise where numbers leave it open."""
+    if task.kind == "regression":
+        whole = bool((task.y == np.floor(task.y)).all())
+        otherwise = '; if its numbers are names of classes, give kind="classification"' if whole else ""
+        return f"y is taken for a quantity (regression){otherwise}"
+    listed = ", ".join(map(repr, task.classes[:MAX_LISTED])) + (", ..." if len(task.classes) > MAX_LISTED else "")
+    numbers = all(isinstance(label, (int, float)) and not isinstance(label, bool) for label in task.classes)
+    otherwise = '; if it is a quantity, give kind="regression"' if numbers and len(task.classes) > 2 else ""
+    return f"y is taken for {len(task.classes)} classes (classification): {listed}{otherwise}"
 
 
 def _of_images(X: Any, y: Any, name: str) -> Task:

@@ -13,12 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
-from metahpo.tasks.columns import as_frame, clean_columns
-from metahpo.tasks.images import ImageShape, as_images
+from metahpo.tasks.columns import TableReading, learn_reading
+from metahpo.tasks.containers import as_frame, is_sparse
+from metahpo.tasks.images import ImageReading, ImageShape
 from metahpo.tasks.target import KINDS, TaskKind, encode_target, infer_kind, with_target
 from metahpo.tasks.texts import as_texts, is_text
 
 __all__ = ["KINDS", "Modality", "Task", "TaskKind", "infer_kind"]
+
+#: Of a sparse matrix so many cells are made a table (400 MB of numbers); from more, rows are drawn.
+MAX_SPARSE_CELLS = 50_000_000
 
 #: What the rows of a task are.
 Modality = Literal["table", "image", "text"]
@@ -53,6 +57,8 @@ class Task:
         What the rows are.
     image_shape : tuple of int or None
         (height, width, channels) of images.
+    reading : TableReading, ImageReading or None
+        How `X` came about from what the user gave; None: `X` was given ready.
     """
 
     X: pd.DataFrame
@@ -65,6 +71,7 @@ class Task:
     treatments: tuple[str, ...] = field(default=())
     modality: Modality = "table"
     image_shape: ImageShape | None = None
+    reading: TableReading | ImageReading | None = field(default=None, repr=False)
 
     @classmethod
     def from_arrays(
@@ -84,9 +91,11 @@ class Task:
         ----------
         X : DataFrame or array-like of shape (n_rows, n_features)
             Columns of strings, booleans and categories, and those that mix types, are categorical by their text;
-            numbers (decimals and integers of any size among them) are numeric. Dates become days since 1970-01-01,
-            durations days; all-missing columns, and text columns with too many distinct values, are dropped. Each
-            such treatment is listed in ``Task.treatments``.
+            numbers (decimals and integers of any size among them) are numeric. Texts that say numbers (with decimal
+            comma, separated thousands, percent or currency signs, "?" for missing) are read as such, and so are
+            dates, which become days since 1970-01-01; durations become days; all-missing columns, and text columns
+            with too many distinct values, are dropped. Each such treatment is listed in ``Task.treatments``. Of a
+            sparse matrix that is too large for a table, rows are drawn.
         y : array-like of shape (n_rows,)
             The target. Rows with a missing target are dropped.
         kind : {"classification", "regression"}, default=None
@@ -104,19 +113,36 @@ class Task:
             float64, dates for a target, duplicate column names, one class, constant target, or no usable column; the
             message says which.
         """
-        frame, target, treatments = with_target(as_frame(X), y)
+        rows, target, treatments = with_target(X.tocsr() if is_sparse(X) else as_frame(X), y)
         if kind is None:
             kind = infer_kind(target)
         if kind not in KINDS:
             raise DataError(f"kind must be one of {list(KINDS)}, but is {kind!r}.")
+        values, labels = encode_target(target, kind)
+        classes = () if labels is None else tuple(labels.values.tolist())
+        if is_sparse(rows):
+            drawn = _drawn_rows(rows.shape, values, kind, classes)
+            if len(drawn) < len(values):
+                treatments.append(f"X is sparse and large: {len(drawn)} of its {len(values)} rows were drawn")
+            rows, values = as_frame(rows[drawn]), values[drawn]
+        frame = rows.reset_index(drop=True)
         missing = [c for c in categorical if c not in frame.columns]
         if missing:
             raise DataError(
                 f"categorical columns {missing} are not in X, whose columns are {list(frame.columns)[:20]}."
             )
-        frame, notes = clean_columns(frame.reset_index(drop=True), frozenset(categorical))
-        values, classes = encode_target(target, kind)
-        return cls(frame, values, kind, name, family or name, data_id, classes, (*treatments, *notes))
+        reading, notes = learn_reading(frame, frozenset(categorical))
+        return cls(
+            reading.prepared(frame),
+            values,
+            kind,
+            name,
+            family or name,
+            data_id,
+            classes,
+            (*treatments, *notes),
+            reading=reading,
+        )
 
     @classmethod
     def from_images(
@@ -147,13 +173,13 @@ class Task:
         DataError
             What are no images of one shape, or labels as in :meth:`from_arrays`.
         """
-        images = as_images(X, shape).transpose(0, 2, 3, 1)
-        pixels = pd.DataFrame(images.reshape(len(images), -1).astype(np.float64)).add_prefix("x")
-        frame, target, treatments = with_target(pixels, y)
-        values, classes = encode_target(target, "classification")
-        height, width, channels = images.shape[1:]
+        reading = ImageReading.of(X, shape)
+        frame, target, treatments = with_target(reading.prepared(X), y)
+        values, labels = encode_target(target, "classification")
+        classes = () if labels is None else tuple(labels.values.tolist())
         task = cls(frame.reset_index(drop=True), values, "classification", name, family or name, data_id, classes)
-        return replace(task, treatments=tuple(treatments), modality="image", image_shape=(height, width, channels))
+        told = tuple(treatments)
+        return replace(task, treatments=told, modality="image", image_shape=reading.shape, reading=reading)
 
     @classmethod
     def from_texts(
@@ -217,11 +243,9 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the values: equal for equal data, whatever the columns are called and however they are ordered."""
-        columns = [
-            series.cat.codes if isinstance(series.dtype, pd.CategoricalDtype) else series
-            for _, series in self.X.items()
-        ]
-        digests = sorted(hashlib.sha256(c.to_numpy(np.float64).tobytes()).digest() for c in columns)
+        numbers = self.X[list(self.numeric)].to_numpy(np.float64)
+        codes = [self.X[name].cat.codes.to_numpy(np.float64) for name in self.categorical]
+        digests = sorted(hashlib.sha256(column.tobytes()).digest() for column in (*numbers.T, *codes))
         digest = hashlib.sha256(self.kind.encode() + b"".join(digests))
         digest.update(np.ascontiguousarray(self.y, dtype=np.float64).tobytes())
         return digest.hexdigest()
@@ -293,3 +317,12 @@ class Task:
         share = np.bincount(self.y, minlength=len(self.classes)) * (max_rows / self.n_rows)
         quota = np.maximum(2, np.round(share)).astype(int)
         return self.take(np.sort(order[rank < quota[self.y[order]]]))
+
+
+def _drawn_rows(
+    shape: tuple[int, int], values: NDArray[Any], kind: TaskKind, classes: tuple[Any, ...]
+) -> NDArray[np.intp]:
+    """Rows of a sparse matrix that are made a table: all, or a stratified draw."""
+    rows = Task(pd.DataFrame({"row": np.arange(shape[0])}), values, kind, classes=classes)
+    drawn: NDArray[np.intp] = rows.subsample(max(2, MAX_SPARSE_CELLS // shape[1])).X["row"].to_numpy(np.intp)
+    return drawn

@@ -76,7 +76,8 @@ def test_what_was_taken_for_what_is_told() -> None:
     assert as_task(PIXELS, Y).treatments == ("the rows of X are taken for images of 4 x 6 pixels and 3 channels",)
     assert as_task(SAYINGS, Y, name="mine").treatments == ("the rows of X are taken for texts",)
     table = as_task(pd.DataFrame({"said": SAYINGS}), Y)
-    assert (table.modality, table.treatments) == ("table", ())
+    assert (table.modality, table.treatments) == ("table", ("y is taken for 2 classes (classification): 0, 1",))
+    assert as_task(pd.DataFrame({"said": SAYINGS}), Y, kind="classification").treatments == ()
     assert as_task(PIXELS[:, 0, 0], Y + 0.5).kind == "regression"
 
 

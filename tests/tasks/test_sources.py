@@ -62,11 +62,14 @@ def test_tables_are_read_whatever_their_format(tmp_path: Path, suffix: str) -> N
         ("t.csv", b"a\n1\n2\n", None, r"at least one feature, but has 1 column"),
         ("t.csv", b"", None, "cannot be read"),
         ("t.csv", b"a,b\n1,2\n1,2,3,4\n", None, "cannot be read"),
-        ("t.csv", b"\xff\xfea,b\n", None, "cannot be read"),
+        ("t.csv", b"\xff\xfea,b\n", None, "but has 1 column"),
+        ("t.csv", b"\xff\xfe", None, "cannot be read"),
+        ("t.csv", b"a,b,a\n1,2,3\n", None, r"column names must differ, but \['a'\] occur twice"),
+        ("t.csv.gz", b"a,b\n1,2\n", None, "cannot be read"),
         ("t.csv", b"a,b\n", None, "at least one row"),
         ("t.parquet", b"not parquet", None, "cannot be read"),
-        ("t.xlsx", b"", None, "must be a .csv or .parquet file, but ends in '.xlsx'"),
-        ("t", b"", None, "but ends in ''"),
+        ("t.xlsx", b"", None, "must end in one of .csv, .tsv, .tab, .txt, .parquet .*, not in '.xlsx'"),
+        ("t", b"", None, "not in ''"),
     ],
 )
 def test_unusable_tables_are_named(tmp_path: Path, name: str, content: bytes, target: str | None, message: str) -> None:

@@ -29,7 +29,7 @@ def with_column(values: Any) -> pd.DataFrame:
         (pd.DataFrame(), [], {}, r"at least one row and one column, but its shape is \(0, 0\)"),
         (np.empty((0, 3)), [], {}, r"its shape is \(0, 3\)"),
         (np.empty((3, 0)), [0, 1, 0], {}, r"its shape is \(3, 0\)"),
-        (np.arange(N), Y, {}, "has 1 dimension"),
+        (np.zeros((N, 2, 2)), Y, {}, "has 3 dimension"),
         (None, Y, {}, "has 0 dimension"),
         ([[1], [1, 2]], [0, 1], {}, "X must be rectangular"),
         (X, [[1], [1, 2]], {}, "y must be rectangular"),

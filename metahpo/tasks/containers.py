@@ -1,0 +1,125 @@
+"""Features and targets of any container: as a table with names for its columns, or as one array."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metahpo.exceptions import DataError
+
+T = TypeVar("T")
+
+#: A sparse matrix is made a table of at most so many cells (2 GiB of numbers).
+MAX_DENSE_CELLS = 2**28
+
+
+def as_frame(X: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """Table of any container, with strings for column names.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like of shape (n_rows, n_features), or of shape (n_rows,), which is one column
+        Mappings (name -> column), lists of mappings, structured arrays and tables of other libraries keep their names.
+    names : sequence of str, default=None
+        Names of the columns of a container that has none; None: x0, x1, ...
+
+    Raises
+    ------
+    DataError
+        Not of one or two dimensions, not rectangular, with two columns of one name, with another number of columns than
+        `names`, or a sparse matrix that would not fit the memory as a table.
+    """
+    if hasattr(X, "to_pandas"):  # a table of Arrow or polars
+        X = X.to_pandas()
+    if isinstance(X, Iterator):
+        X = list(X)
+    if isinstance(X, pd.DataFrame):
+        frame = X.copy(deep=False)
+    elif isinstance(X, pd.Series) and X.name is not None:
+        frame = X.to_frame()
+    elif isinstance(X, Mapping) or (isinstance(X, list) and X and all(isinstance(row, Mapping) for row in X)):
+        frame = _built(lambda: pd.DataFrame(X))
+    elif getattr(getattr(X, "dtype", None), "names", None):
+        frame = pd.DataFrame.from_records(X)
+    else:
+        frame = _without_names(X, names)
+    frame = encodable(frame.infer_objects, "X")
+    frame.columns = pd.Index([str(c) for c in frame.columns])
+    if frame.columns.has_duplicates:
+        raise DataError(
+            f"column names must differ, but {sorted(set(frame.columns[frame.columns.duplicated()]))} occur twice."
+        )
+    return frame
+
+
+def _built(make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    try:
+        return encodable(make, "X")
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"X must be a table, but: {error}") from error
+
+
+def _without_names(X: Any, names: Sequence[str] | None) -> pd.DataFrame:
+    if is_sparse(X) and math.prod(X.shape) > MAX_DENSE_CELLS:
+        raise DataError(
+            f"X is sparse, and its {X.shape[0]} rows of {X.shape[1]} columns would take "
+            f"{8e-9 * math.prod(X.shape):.1f} GB as a table; give fewer columns (SelectKBest, TruncatedSVD) or rows."
+        )
+    array = as_array(X, "X")
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise DataError(f"X must be of shape (n_rows, n_features), but has {array.ndim} dimension(s).")
+    if names is None:
+        names = [f"x{i}" for i in range(array.shape[1])]
+    if len(names) != array.shape[1]:
+        raise DataError(f"X must have {len(names)} columns, {list(names)[:20]}, but has {array.shape[1]}.")
+    return encodable(lambda: pd.DataFrame(array, columns=list(names)), "X")
+
+
+def as_array(values: Any, what: str) -> NDArray[Any]:
+    """Array of any nested sequence, masked values missing; numbers that stand in one list with strings stay numbers.
+
+    Raises
+    ------
+    DataError
+        Not rectangular.
+    """
+    if is_sparse(values):
+        values = values.toarray()
+    if hasattr(values, "detach"):  # a tensor of torch, whose gradients are of no use here
+        values = values.detach().cpu()
+    if isinstance(values, Iterator):
+        values = list(values)
+    if isinstance(values, np.ma.MaskedArray):
+        known: NDArray[Any] = values.data.astype(object)
+        known[np.ma.getmaskarray(values)] = None
+        return known
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
+            # numpy makes strings of the numbers and the NaN that stand in one list with strings.
+            array = np.asarray(values, dtype=object)
+    except ValueError as error:
+        raise DataError(f"{what} must be rectangular, but: {error}") from None
+    return array
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether it is a sparse matrix or array of scipy."""
+    return hasattr(X, "toarray") and hasattr(X, "nnz")
+
+
+def encodable(make: Callable[[], T], what: str) -> T:
+    """What `make` returns; pandas keeps text as UTF-8, and text that is none is refused."""
+    try:
+        return make()
+    except UnicodeError as error:
+        raise DataError(f"{what} holds text that cannot be stored as UTF-8 ({error}); mend its encoding.") from None
