@@ -13,8 +13,8 @@ import metahpo
 PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
-    {"exceptions"},
-    {"device", "space", "tasks", "trials"},
+    {"exceptions", "arithmetic"},
+    {"device", "torch_seed", "space", "tasks", "trials"},
     {"metafeatures", "learners", "meta_dataset"},
     {"building", "surrogates"},
     {"optimization"},

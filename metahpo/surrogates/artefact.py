@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import ArtefactError
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.meta_learned import KIND, MetaLearnedSurrogate
@@ -15,6 +16,7 @@ def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
     return folder / "surrogates" / f"{space or 'all'}.{metric}.safetensors"
 
 
+@own_arithmetic()
 def load_surrogate(path: Path | str) -> Surrogate:
     """Read a surrogate that was written by its ``save``.
 
