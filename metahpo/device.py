@@ -1,10 +1,13 @@
-"""Where torch computes."""
+"""Where torch computes, and how precisely."""
 
 from __future__ import annotations
 
 import torch
 
 from metahpo.exceptions import DataError
+
+#: Dtype of weights and of random numbers. It is always given: a caller may have changed torch's default.
+SINGLE = torch.float32
 
 
 def device_named(name: str) -> torch.device:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +24,10 @@ from metahpo.space.design import sobol_design
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.surrogates.training import train_surrogate
 from metahpo.tasks.cache import write_task
+
+# Every run draws the same examples. A slow machine fails no test, and a failure prints how to repeat it.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("suite")
 
 
 def toy_space() -> ConfigurationSpace:
@@ -107,6 +113,13 @@ def one_thread() -> Iterator[None]:
     """Tests run on one thread each: many threads on small arrays wait for each other."""
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """What takes its seed from the global generators is the same in every run, and in any order of the tests."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - scikit-learn draws from it where random_state is None
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import metahpo
 PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
-    {"exceptions", "plain_names"},
-    {"device", "space", "tasks", "trials"},
+    {"exceptions", "plain_names", "arithmetic"},
+    {"device", "torch_seed", "space", "tasks", "trials"},
     {"metafeatures", "learners", "meta_dataset"},
     {"building", "surrogates"},
     {"optimization"},

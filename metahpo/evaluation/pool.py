@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import DataError
 from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.surrogates.surrogate import Surrogate
@@ -28,6 +29,7 @@ class PoolOptimizer:
         self.surrogate = surrogate
         self.meta_features = meta_features
 
+    @own_arithmetic()
     def observe_and_suggest(self, X_obs: Any, y_obs: Any, X_pen: Any) -> int:
         """Index of the pending configuration with the highest expected improvement; the first of equals.
 

@@ -17,6 +17,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.evaluation.account import Settings
 from metahpo.evaluation.calibration import ScorePredictor, interval_coverage
 from metahpo.evaluation.default_comparison import compare_with_default, default_rows
@@ -51,6 +52,7 @@ class Outcome:
     learn_seconds: float
 
 
+@own_arithmetic()
 def evaluate(
     md: MetaDataset,
     methods: Sequence[str | Method] | None = None,

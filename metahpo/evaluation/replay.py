@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.evaluation.methods.method import Policy
 from metahpo.evaluation.regret import best_so_far, normalised_regret
 from metahpo.task_table import TaskTable
@@ -36,6 +37,7 @@ class Replay:
     suggest_seconds: float
 
 
+@own_arithmetic()
 def replay(policy: Policy, table: TaskTable, n_trials: int, n_replays: int = 1, random_state: int = 0) -> Replay:
     """Let a policy pick `n_trials` of a task's recorded configurations, each once.
 

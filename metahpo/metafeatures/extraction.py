@@ -8,6 +8,7 @@ from time import perf_counter
 
 from threadpoolctl import threadpool_limits
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.metafeatures.classes import WITHOUT_COLUMNS, without_columns
 from metahpo.metafeatures.definition import Group, MetaFeature
 from metahpo.metafeatures.general import GENERAL, general
@@ -60,6 +61,7 @@ class _Prepared:
     n_columns: int
 
 
+@own_arithmetic()
 def extract(task: Task, random_state: int = 0) -> MetaFeatures:
     """Compute the meta-features of a task.
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import erfcx, logsumexp, ndtr
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
 
 Array = NDArray[np.float64]
@@ -28,11 +29,13 @@ UNDERFLOWS_BELOW = 2 / 3
 ASYMPTOTIC_BELOW = -1e3
 
 
+@own_arithmetic()
 def expected_improvement(posterior: Posterior) -> Array:
     """Expected improvement on the incumbent, shape (m,), in units of the score; higher is to be taken first."""
     return np.exp(log_expected_improvement(posterior))
 
 
+@own_arithmetic()
 def log_expected_improvement(posterior: Posterior) -> Array:
     """Logarithm of the expected improvement, shape (m,): finite, and so comparable, however small that is.
 
@@ -53,6 +56,7 @@ def log_expected_improvement(posterior: Posterior) -> Array:
     return value
 
 
+@own_arithmetic()
 def log_h(u: Array) -> Array:
     """Logarithm of ``h(u) = phi(u) + u Phi(u)`` for any u.
 

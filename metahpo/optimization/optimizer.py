@@ -14,6 +14,7 @@ import numpy as np
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.optimization.maximiser import maximise
@@ -105,6 +106,7 @@ class BayesianOptimizer:
     >>> best, loss = optimizer.incumbent
     """
 
+    @own_arithmetic()
     def __init__(
         self,
         space: ConfigurationSpace,
@@ -149,6 +151,7 @@ class BayesianOptimizer:
         """Best configuration so far and its loss; None while nothing has succeeded."""
         return self.history.incumbent
 
+    @own_arithmetic()
     def ask(self) -> Configuration:
         """Next configuration to try; asked again before it is told, a different one.
 
@@ -162,6 +165,7 @@ class BayesianOptimizer:
         self._pending[to_json(configuration)] = configuration
         return dict(configuration)
 
+    @own_arithmetic()
     def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
         """Record the loss of a configuration, asked for or not.
 
@@ -192,6 +196,7 @@ class BayesianOptimizer:
         self._partly.pop(to_json(checked), None)
         self.history.append(checked, loss, np.nan if seconds is None else seconds)
 
+    @own_arithmetic()
     def tell_curve(self, configuration: Mapping[str, Any], curve: Sequence[float], n_epochs: int) -> FinalLoss:
         """Record how far a configuration has come that is not trained to its end.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.building.assembly import assemble
 from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.exceptions import DataError
@@ -69,6 +70,7 @@ def extend_plan(folder: Path | str, k: int, *, n_jobs: int = -1, settings: Train
     return plan.with_adaptive(proposed)
 
 
+@own_arithmetic()
 def propose(md: MetaDataset, k: int, settings: TrainingSettings | None = None) -> Proposals:
     """`k` configurations a task and learner, chosen one after the other as if the earlier ones were still running.
 

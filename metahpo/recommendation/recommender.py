@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from metahpo import release
+from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
@@ -105,6 +106,7 @@ class Recommender:
             self._surrogates[key] = load_surrogate(path)
         return self._surrogates[key]
 
+    @own_arithmetic()
     def recommend(
         self, task: Task, learner: str | None = None, n: int = 5, metric: str | None = None, random_state: int = 0
     ) -> Recommendations:
@@ -152,6 +154,7 @@ class Recommender:
             tuple(items), surrogate.metric, weights, novelty, clock.laps, tuple(notes), task, features
         )
 
+    @own_arithmetic()
     def warm_start(self, task: Task, learner: str, metric: str | None = None) -> WarmStart:
         """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``."""
         recommended = self.recommend(task, learner, n=1, metric=metric)
@@ -161,6 +164,7 @@ class Recommender:
         cost = None if model is None else model.on(task)
         return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates, cost)
 
+    @own_arithmetic()
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
         """What the scores expected on a task depend on, and which recorded tasks say so; before any trial of it.
 
@@ -268,6 +272,7 @@ def _shipped(name: str) -> Recommender:
         raise ArtefactError(f"the meta-dataset {name!r} is missing from this installation: {error}") from error
 
 
+@own_arithmetic()
 def recommend(
     X: Any,
     y: Any,

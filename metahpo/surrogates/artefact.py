@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import ArtefactError
 from metahpo.plain_names import is_plain
 from metahpo.space.encoding import SpaceEncoder
@@ -31,6 +32,7 @@ def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
     return folder / "surrogates" / f"{space or 'all'}.{metric}.safetensors"
 
 
+@own_arithmetic()
 def load_surrogate(path: Path | str) -> Surrogate:
     """Read a surrogate that was written by its ``save``.
 

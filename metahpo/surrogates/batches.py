@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metahpo.device import SINGLE
 from metahpo.surrogates.score import failed_as_worse, normal_scores
 from metahpo.task_table import TaskTable
 
@@ -104,8 +105,8 @@ def sample_batch(
     chosen = long_enough[torch.randperm(len(long_enough), generator=generator)[:n_tasks]]
     rows = []
     for i in chosen.tolist():
-        uniform = torch.rand(len(tasks[i].z), generator=generator).clamp(1e-6, 1.0 - 1e-6)
-        biased = bool(torch.rand((), generator=generator) < 0.5)
+        uniform = torch.rand(len(tasks[i].z), generator=generator, dtype=SINGLE).clamp(1e-6, 1.0 - 1e-6)
+        biased = bool(torch.rand((), generator=generator, dtype=SINGLE) < 0.5)
         keys = -torch.log(-torch.log(uniform)) - (greed if biased else 0.0) * tasks[i].z
         rows.append(torch.topk(keys, n_trials).indices)
     drawn = [(tasks[i], r) for i, r in zip(chosen.tolist(), rows, strict=True)]

@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.surrogate import checked_noise
 
@@ -45,6 +46,7 @@ class GaussianProcessSurrogate:
         self._theta: NDArray[np.float64] | None = None
         self._fitted: tuple[bytes, GaussianProcessRegressor] | None = None
 
+    @own_arithmetic()
     def posterior(
         self,
         configurations: NDArray[np.float64],
@@ -77,6 +79,7 @@ class GaussianProcessSurrogate:
         variance = np.maximum(std**2 - np.exp(process.kernel_.theta[-1]), 1e-12)
         return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([lowest]))
 
+    @own_arithmetic()
     def fit(
         self, X: NDArray[np.float64], y: NDArray[np.float64], extra: NDArray[np.float64] | None = None
     ) -> GaussianProcessRegressor:

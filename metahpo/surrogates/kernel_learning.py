@@ -45,9 +45,8 @@ def learn_kernel(
 ) -> ScoreKernel:
     """Kernel under which the scores of single tasks are most likely; on the CPU."""
     device, tasks = device_named(settings.device), [SourceTask.from_table(t) for t in tables]
-    with torch.random.fork_rng(devices=[]):  # the maps take their start from the global generator
-        torch.manual_seed(generator.initial_seed())
-        kernel = ScoreKernel(tasks[0].X.shape[1]).to(device)
+    maps = torch.Generator().manual_seed(generator.initial_seed())
+    kernel = ScoreKernel(tasks[0].X.shape[1], maps).to(device)
     n_distinct = len(np.unique(np.concatenate([t.X.numpy() for t in tasks]), axis=0))
     optimizer = torch.optim.Adam(kernel.parameters(), lr=settings.kernel_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.kernel_rate, total_steps=settings.kernel_steps)
@@ -55,7 +54,8 @@ def learn_kernel(
     for _ in course.steps(stage, settings.kernel_steps, descent, score and partial(score, kernel)):
         batch = sample_batch(tasks, settings.batch_tasks, settings.batch_trials, generator).to(device)
         place, n = kernel.locate(batch.X.float()), batch.X.shape[1]  # single precision is enough to learn, and quicker
-        L = torch.linalg.cholesky(kernel(place, place) + kernel.noise() * torch.eye(n, device=device))
+        noise = kernel.noise() * torch.eye(n, dtype=place.plain.dtype, device=device)
+        L = torch.linalg.cholesky(kernel(place, place) + noise)
         white = torch.linalg.solve_triangular(L, batch.z.float()[..., None], upper=False)
         log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         # Tasks of one design tell of the same configurations: there are as many observations as distinct ones.

@@ -24,6 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from metahpo.device import SINGLE
+
 #: Maps E, and features F that one yields.
 MAPS, FEATURES = 4, 16
 #: Length scale of a column before anything is learnt, in units of the cube's diagonal, and how far, as the standard
@@ -81,18 +83,21 @@ class ScoreKernel(nn.Module):
     ----------
     n_columns : int
         Columns d of a configuration.
+    generator : torch.Generator, default=None
+        Draws the maps that learning starts from; None: one of torch's default seed.
     """
 
-    def __init__(self, n_columns: int) -> None:
+    def __init__(self, n_columns: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        drawn = torch.randn(MAPS, FEATURES, n_columns, generator=generator or torch.Generator(), dtype=SINGLE)
         typical = TYPICAL_SCALE * math.sqrt(n_columns)
         # Maps of this spread start at about the distances that columns of typical length scales give.
-        self.maps = nn.Parameter(torch.randn(MAPS, FEATURES, n_columns) / (typical * math.sqrt(FEATURES)))
-        self.log_scale_mapped = nn.Parameter(torch.zeros(MAPS, FEATURES))
-        self.log_scale_plain = nn.Parameter(torch.full((n_columns,), math.log(typical)))
-        self.log_variance_mapped = nn.Parameter(torch.tensor(-0.5))
-        self.log_variance_plain = nn.Parameter(torch.tensor(-1.0))
-        self.log_noise = nn.Parameter(torch.tensor(-3.0))
+        self.maps = nn.Parameter(drawn / (typical * math.sqrt(FEATURES)))
+        self.log_scale_mapped = nn.Parameter(torch.zeros(MAPS, FEATURES, dtype=SINGLE))
+        self.log_scale_plain = nn.Parameter(torch.full((n_columns,), math.log(typical), dtype=SINGLE))
+        self.log_variance_mapped = nn.Parameter(torch.tensor(-0.5, dtype=SINGLE))
+        self.log_variance_plain = nn.Parameter(torch.tensor(-1.0, dtype=SINGLE))
+        self.log_noise = nn.Parameter(torch.tensor(-3.0, dtype=SINGLE))
 
     def locate(self, X: Tensor) -> Located:
         """Place configurations (B, n, d); what depends on one configuration alone is computed once."""

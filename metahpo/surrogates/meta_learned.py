@@ -13,6 +13,7 @@ from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import DataError
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.stored import read_space
@@ -121,6 +122,7 @@ class MetaLearnedSurrogate:
         return self.provenance.tasks
 
     @torch.inference_mode()
+    @own_arithmetic()
     def posterior(
         self,
         configurations: Configurations,
@@ -141,6 +143,7 @@ class MetaLearnedSurrogate:
         return belief(self._mixture, log_prior, at, losses, sharpness_at(n_trials, self.sharpness))
 
     @torch.inference_mode()
+    @own_arithmetic()
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
@@ -157,6 +160,7 @@ class MetaLearnedSurrogate:
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
 
+    @own_arithmetic()
     def explain(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> Explanation:

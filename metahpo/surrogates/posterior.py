@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, betaln, logsumexp, ndtr
 
+from metahpo.arithmetic import own_arithmetic
+
 Array = NDArray[np.float64]
 
 #: What makes a normal density integrate to one: log sqrt(2 pi).
@@ -63,19 +65,23 @@ class Posterior:
                 f"{self.weights.shape}, {self.incumbent.shape}."
             )
 
+    @own_arithmetic()
     def mixture_mean(self) -> Array:
         """Expected score, shape (m,)."""
         return self.weights @ self.mean
 
+    @own_arithmetic()
     def mixture_std(self) -> Array:
         """Standard deviation of the score, shape (m,): within the components and between them."""
         spread = self.mean - self.mixture_mean()
         return np.sqrt(self._mix(self.std**2 + spread**2))
 
+    @own_arithmetic()
     def cdf(self, z: float | Array) -> Array:
         """Probability that the score is at most `z` (a number, or one a configuration), shape (m,)."""
         return np.asarray(betainc(self.sharpness, self.sharpness, self._mixture_cdf(z)))
 
+    @own_arithmetic()
     def log_density(self, z: float | Array) -> Array:
         """Logarithm of the density of the score at `z` (a number, or one a configuration), shape (m,).
 
@@ -87,6 +93,7 @@ class Posterior:
         bent = (self.sharpness - 1.0) * np.log(share * (1.0 - share)) - betaln(self.sharpness, self.sharpness)
         return np.asarray(logsumexp(parts, axis=0, b=self.weights[:, None]) + bent)
 
+    @own_arithmetic()
     def quantile(self, q: float) -> Array:
         """Score that is not exceeded with probability `q` in (0, 1), shape (m,); by bisection."""
         if not 0.0 < q < 1.0:
@@ -99,6 +106,7 @@ class Posterior:
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return np.asarray(0.5 * (low + high))
 
+    @own_arithmetic()
     def expected_percentile(self) -> Array:
         """Expected share of configurations that this one is better than, in [0, 1], shape (m,).
 
@@ -106,6 +114,7 @@ class Posterior:
         """
         return self._mix(ndtr(-self.mean / np.sqrt(1.0 + self.std**2)))
 
+    @own_arithmetic()
     def percentile_interval(self, level: float) -> tuple[Array, Array]:
         """Lower and upper bound, shapes (m,), of the central interval that holds the percentile with chance `level`."""
         tail = 0.5 * (1.0 - level)

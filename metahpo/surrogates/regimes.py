@@ -11,6 +11,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
+from metahpo.device import SINGLE
 from metahpo.exceptions import UnknownNameError
 
 #: Parts of the mixture that can be left out -> what is then nothing: coefficients, and logarithms of variances.
@@ -42,20 +43,20 @@ class Regimes(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("log_spread", torch.tensor([0.0, 1.0]))
+        self.register_buffer("log_spread", torch.tensor([0.0, 1.0], dtype=SINGLE))
         self.register_buffer("learnt", torch.tensor([True, True, False]))
-        self.log_share = nn.Parameter(torch.tensor([0.0, 0.0, -3.5]))
-        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7, 0.0]))
-        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0, -1.0]))
-        self.slope = nn.Parameter(torch.tensor([0.4, 0.2, 0.0]))
-        self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5, -3.0]))
-        self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0, -3.0]))
-        self.log_open_variance = nn.Parameter(torch.tensor([0.0, 0.0, -3.0]))
-        self.log_mapped_variance = nn.Parameter(torch.tensor([-1.5, -0.5, -6.0]))
-        self.log_plain_variance = nn.Parameter(torch.tensor([-2.0, -1.0, 0.0]))
-        self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5, 0.0]))
-        self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0, -5.0]))
-        self.log_concentration = nn.Parameter(torch.tensor(-1.0))
+        self.log_share = nn.Parameter(torch.tensor([0.0, 0.0, -3.5], dtype=SINGLE))
+        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7, 0.0], dtype=SINGLE))
+        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0, -1.0], dtype=SINGLE))
+        self.slope = nn.Parameter(torch.tensor([0.4, 0.2, 0.0], dtype=SINGLE))
+        self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5, -3.0], dtype=SINGLE))
+        self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0, -3.0], dtype=SINGLE))
+        self.log_open_variance = nn.Parameter(torch.tensor([0.0, 0.0, -3.0], dtype=SINGLE))
+        self.log_mapped_variance = nn.Parameter(torch.tensor([-1.5, -0.5, -6.0], dtype=SINGLE))
+        self.log_plain_variance = nn.Parameter(torch.tensor([-2.0, -1.0, 0.0], dtype=SINGLE))
+        self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5, 0.0], dtype=SINGLE))
+        self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0, -5.0], dtype=SINGLE))
+        self.log_concentration = nn.Parameter(torch.tensor(-1.0, dtype=SINGLE))
 
     def leave_out(self, parts: Collection[str]) -> None:
         """Do without some of `PARTS`, whatever is learnt.

@@ -24,6 +24,7 @@ import torch
 from ConfigSpace import ConfigurationSpace
 
 from metahpo import __version__
+from metahpo.arithmetic import own_arithmetic
 from metahpo.device import device_named
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
@@ -64,6 +65,7 @@ class TrainingSettings(KernelSettings):
     """Validations in a row without a better one that end the steps and go back to the best; 0: no early stopping."""
 
 
+@own_arithmetic()
 def train_surrogate(
     md: MetaDataset,
     space: str | None = None,
@@ -110,6 +112,7 @@ def train_surrogate(
     )
 
 
+@own_arithmetic()
 def train_on_tables(
     tables: Sequence[TaskTable],
     *,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from metahpo.evaluation.methods.search import ColdMethod
 from metahpo.exceptions import MissingDependencyError
 from metahpo.surrogates.gaussian_process import standardised
+from metahpo.torch_seed import torch_seeded
 
 Array = NDArray[np.float64]
 
@@ -64,9 +65,8 @@ class BoTorchRun:
         if len(X_obs) < self.n_initial or y is None:
             return int(self.rng.integers(len(X_pool)))
         # The library's repeated fits draw from the global generator; its import warns of what torch deprecates.
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with torch_seeded(self.random_state), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.manual_seed(self.random_state)
             return int(log_expected_improvement(torch.tensor(X_obs), -torch.tensor(y), torch.tensor(X_pool)).argmax())
 
 

@@ -31,10 +31,12 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from metahpo.device import SINGLE
 from metahpo.evaluation.methods.meta_training import source_tasks, step, unit_range
 from metahpo.evaluation.methods.search import highest_improvement
 from metahpo.surrogates.batches import sample_batch
 from metahpo.task_table import TaskTable
+from metahpo.torch_seed import torch_seeded
 
 Array = NDArray[np.float64]
 
@@ -83,8 +85,7 @@ class DeepRankingEnsemble:
         """Meta-train the scorers and the deep set together."""
         tasks = source_tasks(tables)
         generator = torch.Generator().manual_seed(random_state)
-        with torch.random.fork_rng(devices=[]):  # layers take their initial weights from the global generator
-            torch.manual_seed(random_state)
+        with torch_seeded(random_state):  # layers take their initial weights from the global generator
             ensemble = RankingNetworks(tables[0].X.shape[1], self.n_scorers)
         optimizer = torch.optim.Adam(ensemble.parameters(), lr=self.rate)
         for _ in range(self.meta_steps if tasks else 0):
@@ -139,14 +140,16 @@ class RankingNetworks(nn.Module):
 
     def __init__(self, n_columns: int, n_scorers: int) -> None:
         super().__init__()
-        self.phi = nn.Sequential(nn.Linear(n_columns + 1, UNITS), nn.ReLU(), nn.Linear(UNITS, UNITS), nn.ReLU())
-        self.rho = nn.Sequential(nn.Linear(UNITS, UNITS), nn.ReLU(), nn.Linear(UNITS, DESCRIPTION))
+        self.phi = nn.Sequential(_linear(n_columns + 1, UNITS), nn.ReLU(), _linear(UNITS, UNITS), nn.ReLU())
+        self.rho = nn.Sequential(_linear(UNITS, UNITS), nn.ReLU(), _linear(UNITS, DESCRIPTION))
         sizes = [n_columns + DESCRIPTION, *[UNITS] * 4, 1]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for inputs, outputs in pairwise(sizes):
             bound = 1.0 / math.sqrt(inputs)
-            self.weights.append(nn.Parameter(torch.empty(n_scorers, inputs, outputs).uniform_(-bound, bound)))
-            self.biases.append(nn.Parameter(torch.empty(n_scorers, 1, outputs).uniform_(-bound, bound)))
+            self.weights.append(
+                nn.Parameter(torch.empty(n_scorers, inputs, outputs, dtype=SINGLE).uniform_(-bound, bound))
+            )
+            self.biases.append(nn.Parameter(torch.empty(n_scorers, 1, outputs, dtype=SINGLE).uniform_(-bound, bound)))
 
     def forward(self, X_context: Tensor, y_context: Tensor, X: Tensor) -> Tensor:
         """Scores (M, B, m) of configurations (B, m, d), told of trials (B, s, d) and their scaled losses (B, s)."""
@@ -167,9 +170,13 @@ class RankingNetworks(nn.Module):
         return weighted_list_mle(scores, y[:, n_context:].expand(len(scores), -1, -1)).mean()
 
 
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    return nn.Linear(inputs, outputs, dtype=SINGLE)
+
+
 def weighted_list_mle(scores: Tensor, loss: Tensor) -> Tensor:
     """Weighted ListMLE of scores (..., m), higher is better, for losses (..., m), lower is better; shape (...)."""
     ordered = scores.gather(-1, loss.argsort(dim=-1, stable=True))
     log_rest = ordered.flip(-1).logcumsumexp(-1).flip(-1)
-    weights = 1.0 / torch.log(torch.arange(scores.shape[-1]) + 2.0)
+    weights = 1.0 / torch.log(torch.arange(scores.shape[-1], dtype=SINGLE) + 2.0)
     return ((log_rest - ordered) * weights).sum(-1)

@@ -27,12 +27,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from metahpo.device import SINGLE
 from metahpo.evaluation.methods.meta_training import source_tasks, step, unit_range
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio
 from metahpo.evaluation.methods.search import PicksFirstRun, highest_improvement
 from metahpo.surrogates.batches import sample_batch
 from metahpo.surrogates.kernels import matern52
 from metahpo.task_table import TaskTable
+from metahpo.torch_seed import torch_seeded
 
 Array = NDArray[np.float64]
 
@@ -79,8 +81,7 @@ class FewShotDeepKernel:
         first = GreedyPortfolio(self.n_initial).learn(tables, space_name, random_state).picks
         tasks = source_tasks(tables)
         generator = torch.Generator().manual_seed(random_state)
-        with torch.random.fork_rng(devices=[]):  # layers take their initial weights from the global generator
-            torch.manual_seed(random_state)
+        with torch_seeded(random_state):  # layers take their initial weights from the global generator
             process = DeepKernelProcess(tables[0].X.shape[1]).double()
         optimizer = torch.optim.Adam(process.parameters(), lr=self.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.meta_steps))
@@ -131,12 +132,12 @@ class DeepKernelProcess(nn.Module):
 
     def __init__(self, n_columns: int) -> None:
         super().__init__()
-        hidden = [layer for _ in range(3) for layer in (nn.Linear(UNITS, UNITS), nn.ReLU())]
-        self.network = nn.Sequential(nn.Linear(n_columns, UNITS), nn.ReLU(), *hidden[:-1])
-        self.mean = nn.Parameter(torch.tensor(0.5))
-        self.log_scale = nn.Parameter(torch.tensor(0.0))
-        self.log_variance = nn.Parameter(torch.tensor(0.0))
-        self.log_noise = nn.Parameter(torch.tensor(-3.0))
+        hidden = [layer for _ in range(3) for layer in (nn.Linear(UNITS, UNITS, dtype=SINGLE), nn.ReLU())]
+        self.network = nn.Sequential(nn.Linear(n_columns, UNITS, dtype=SINGLE), nn.ReLU(), *hidden[:-1])
+        self.mean = nn.Parameter(torch.tensor(0.5, dtype=SINGLE))
+        self.log_scale = nn.Parameter(torch.tensor(0.0, dtype=SINGLE))
+        self.log_variance = nn.Parameter(torch.tensor(0.0, dtype=SINGLE))
+        self.log_noise = nn.Parameter(torch.tensor(-3.0, dtype=SINGLE))
 
     def negative_log_likelihood(self, X: Tensor, y: Tensor) -> Tensor:
         """Of values (B, n) at configurations (B, n, d); shape (B,)."""

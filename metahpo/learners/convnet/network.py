@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metahpo.device import SINGLE
+
 #: Resolution halves no further where a side is below this.
 LEAST_SIDE = 4
 #: Of an augmentation of strength one: degrees, and shares of the image.
@@ -24,9 +26,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.first, self.second = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
-        self.into = nn.Conv2d(channels, channels, kernel, padding="same", bias=False)
-        self.out = nn.Conv2d(channels, channels, kernel, padding="same", bias=False)
+        self.first, self.second = nn.BatchNorm2d(channels, dtype=SINGLE), nn.BatchNorm2d(channels, dtype=SINGLE)
+        self.into = nn.Conv2d(channels, channels, kernel, padding="same", bias=False, dtype=SINGLE)
+        self.out = nn.Conv2d(channels, channels, kernel, padding="same", bias=False, dtype=SINGLE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of `x`."""
@@ -68,7 +70,7 @@ class ResidualNetwork(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        parts: list[nn.Module] = [nn.Conv2d(channels, width, kernel_size, padding="same", bias=False)]
+        parts: list[nn.Module] = [nn.Conv2d(channels, width, kernel_size, padding="same", bias=False, dtype=SINGLE)]
         for stage in range(stages):
             if stage:
                 if side // 2 < LEAST_SIDE:
@@ -76,10 +78,10 @@ class ResidualNetwork(nn.Module):
                 parts.append(_halving(width, pooling))
                 side, width = side // 2, 2 * width
             parts += [ResidualBlock(width, kernel_size) for _ in range(blocks)]
-        parts += [nn.BatchNorm2d(width), nn.ReLU()]
+        parts += [nn.BatchNorm2d(width, dtype=SINGLE), nn.ReLU()]
         self.body = nn.Sequential(*parts)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(width, n_classes)
+        self.output = nn.Linear(width, n_classes, dtype=SINGLE)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
@@ -91,9 +93,9 @@ class ResidualNetwork(nn.Module):
 def _halving(width: int, pooling: str) -> nn.Module:
     """Half the resolution, twice the channels."""
     if pooling == "stride":
-        return nn.Conv2d(width, 2 * width, 2, stride=2, bias=False)
+        return nn.Conv2d(width, 2 * width, 2, stride=2, bias=False, dtype=SINGLE)
     pool: nn.Module = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
-    return nn.Sequential(pool, nn.Conv2d(width, 2 * width, 1, bias=False))
+    return nn.Sequential(pool, nn.Conv2d(width, 2 * width, 1, bias=False, dtype=SINGLE))
 
 
 def augmentation(strength: float, flip: bool) -> Callable[[list[Tensor], torch.Generator], list[Tensor]] | None:
@@ -111,10 +113,10 @@ def augmentation(strength: float, flip: bool) -> Callable[[list[Tensor], torch.G
     def change(inputs: list[Tensor], draw: torch.Generator) -> list[Tensor]:
         (images,) = inputs
         n = len(images)
-        u = 2.0 * torch.rand((6, n), generator=draw) - 1.0
+        u = 2.0 * torch.rand((6, n), generator=draw, dtype=SINGLE) - 1.0
         angle, shear = math.radians(ROTATION) * strength * u[0], SHEAR * strength * u[1]
         scale = torch.exp(SCALE * strength * u[2])
-        mirror = torch.sign(u[3]) if flip else torch.ones(n)
+        mirror = torch.sign(u[3]) if flip else torch.ones(n, dtype=SINGLE)
         cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
         top = torch.stack([cos * mirror, shear - sin, 2.0 * SHIFT * strength * u[4]], dim=1)
         bottom = torch.stack([sin * mirror, cos, 2.0 * SHIFT * strength * u[5]], dim=1)

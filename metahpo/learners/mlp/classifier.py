@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.learners.mlp.estimator import NetworkEstimator
 from metahpo.learners.mlp.shape import Activation, Normalisation
 from metahpo.learners.targets import class_codes, classes_of, weights_with_classes
@@ -167,6 +168,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
             raise ValueError(f"classes must be those of the first call, {self.classes_}, but are {classes}.")
         return self._go_on(X, y, sample_weight)
 
+    @own_arithmetic()
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of the classes, of shape (n_rows, n_classes)."""
         probability: NDArray[np.float64] = softmax(self._output(X), axis=2).mean(axis=0)

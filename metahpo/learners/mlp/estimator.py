@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES, LaneStatus, Outcome
 from metahpo.learners.mlp.shape import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from metahpo.learners.mlp.table import TableEncoder, categorical_positions
@@ -171,6 +172,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
             message = f"training diverged in epoch {self.n_epochs_}; the weights are those of epoch {self.best_epoch_}"
             warnings.warn(f"{message}. Try a lower learning_rate.", ConvergenceWarning, stacklevel=2)
 
+    @own_arithmetic()
     def _start_partial(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """First of several partial fits: as `fit`, but for one epoch, and no row is held out."""
         from metahpo.learners.mlp.fitting import train_jobs
@@ -179,6 +181,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         train_jobs([replace(job, splits=[_all_of(np.concatenate(job.splits[0]))], one_epoch=True)])
         return self
 
+    @own_arithmetic()
     def _go_on(self, X: Any, y: Any, sample_weight: Any) -> Self:
         from metahpo.learners.mlp.fitting import train_jobs
 
@@ -224,6 +227,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
 
         return Table(*self._encoder.transform(rows), target, weight, self._encoder.n_codes)
 
+    @own_arithmetic()
     def _output(self, X: Any) -> NDArray[np.float64]:
         """Outputs of every member (members, n, n_outputs)."""
         from metahpo.learners.mlp.fitting import outputs

@@ -14,6 +14,7 @@ import torch
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.device import device_named
 from metahpo.learners.lanes.network import LaneMemory
 from metahpo.learners.lanes.recipe import Lane, Progress, Recipe
@@ -210,6 +211,7 @@ def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
     return output.cpu().numpy()
 
 
+@own_arithmetic()
 def fit_together(
     estimators: Sequence[NetworkEstimator],
     X: Any,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.learners.mlp.estimator import NetworkEstimator
 
 
@@ -37,6 +38,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc] 
             return self._start_partial(X, y, sample_weight)
         return self._go_on(X, y, sample_weight)
 
+    @own_arithmetic()
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predicted numbers, of shape (n_rows,)."""
         standardised: NDArray[np.float64] = self._output(X)[:, :, 0].mean(axis=0)

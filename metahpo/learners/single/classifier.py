@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
+from metahpo.arithmetic import own_arithmetic
 from metahpo.learners.lanes.recipe import OPTIMISERS, SCHEDULES, LaneStatus, Recipe
 from metahpo.learners.learner import Training
 from metahpo.learners.targets import class_codes, classes_of, held_out_rows, training_of, weights_with_classes
@@ -80,12 +81,14 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         """
         return self.fit_watched(X, y, sample_weight, None)
 
+    @own_arithmetic()
     def fit_watched(self, X: Any, y: Any, sample_weight: Any, watched: tuple[Any, Any] | None) -> Self:
         """As :meth:`fit`; where no row is held out, the rows `watched` (X, y) take their place in the history."""
         import torch  # with the first fit, not with the first import
 
         from metahpo.device import device_named
         from metahpo.learners.single.training import Rows, as_index, train_module
+        from metahpo.torch_seed import torch_seeded
 
         start = time.perf_counter()
         self._validate_params()
@@ -107,8 +110,7 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
             other = rows([x[held_out] for x in inputs], target[held_out], None)
         elif watched is not None:
             other = rows(self._inputs(watched[0]), self._encode_target(np.asarray(watched[1])), None)
-        with torch.random.fork_rng(devices=[]):  # modules draw their weights and dropout from the global stream only
-            torch.manual_seed(self.seed_)
+        with torch_seeded(self.seed_, device):  # modules draw their weights and dropout from the global stream only
             self.module_ = self._module(len(self.classes_)).to(device)
             trained = train_module(
                 self.module_,
@@ -127,6 +129,7 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
             warnings.warn(f"{message}. Try a lower learning_rate.", ConvergenceWarning, stacklevel=3)
         return self
 
+    @own_arithmetic()
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of the classes, of shape (n_rows, n_classes)."""
         import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metahpo.device import SINGLE
 from metahpo.learners.text.vocabulary import PADDING, UNKNOWN
 
 
@@ -25,13 +26,13 @@ class MeanEncoder(nn.Module):
         self, n_codes: int, n_classes: int, size: int, layers: int, dropout: float, word_dropout: float
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(n_codes, size, padding_idx=PADDING)
+        self.embedding = nn.Embedding(n_codes, size, padding_idx=PADDING, dtype=SINGLE)
         nn.init.normal_(self.embedding.weight, std=size**-0.5)
         self.word_dropout = word_dropout
         hidden: list[nn.Module] = [nn.Dropout(dropout)]
         for layer in range(layers):
-            hidden += [nn.Linear(size if layer else 2 * size, size), nn.SiLU(), nn.Dropout(dropout)]
-        self.head = nn.Sequential(*hidden, nn.Linear(size if layers else 2 * size, n_classes))
+            hidden += [nn.Linear(size if layer else 2 * size, size, dtype=SINGLE), nn.SiLU(), nn.Dropout(dropout)]
+        self.head = nn.Sequential(*hidden, nn.Linear(size if layers else 2 * size, n_classes, dtype=SINGLE))
 
     def forward(self, codes: Tensor) -> Tensor:
         """Logits."""
@@ -59,15 +60,17 @@ class TransformerEncoder(nn.Module):
         heads: int,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(n_codes, size, padding_idx=PADDING)
-        self.places = nn.Parameter(0.02 * torch.randn(max_length, size))
+        self.embedding = nn.Embedding(n_codes, size, padding_idx=PADDING, dtype=SINGLE)
+        self.places = nn.Parameter(0.02 * torch.randn(max_length, size, dtype=SINGLE))
         nn.init.normal_(self.embedding.weight, std=size**-0.5)
         self.word_dropout = word_dropout
         layer = nn.TransformerEncoderLayer(
-            size, heads, 2 * size, dropout, activation="gelu", batch_first=True, norm_first=True
+            size, heads, 2 * size, dropout, activation="gelu", batch_first=True, norm_first=True, dtype=SINGLE
         )
         self.layers = nn.TransformerEncoder(layer, max(1, layers), enable_nested_tensor=False)
-        self.head = nn.Sequential(nn.LayerNorm(size), nn.Dropout(dropout), nn.Linear(size, n_classes))
+        self.head = nn.Sequential(
+            nn.LayerNorm(size, dtype=SINGLE), nn.Dropout(dropout), nn.Linear(size, n_classes, dtype=SINGLE)
+        )
 
     def forward(self, codes: Tensor) -> Tensor:
         """Logits."""
@@ -85,4 +88,6 @@ def without_some_words(codes: Tensor, share: float) -> Tensor:
     codes = codes[:, : int((codes != PADDING).any(0).sum())]
     if share == 0.0:
         return codes
-    return codes.masked_fill((torch.rand(codes.shape, device=codes.device) < share) & (codes != PADDING), UNKNOWN)
+    return codes.masked_fill(
+        (torch.rand(codes.shape, dtype=SINGLE, device=codes.device) < share) & (codes != PADDING), UNKNOWN
+    )
