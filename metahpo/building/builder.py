@@ -16,6 +16,7 @@ from metahpo.building.batches import Pace, in_batches
 from metahpo.building.draining import Draining
 from metahpo.building.engines.engine import Engine, WorkersLostError
 from metahpo.building.engines.local import LocalEngine
+from metahpo.building.folder import check_folder
 from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.building.planning import trained_together
 from metahpo.building.shard import WHOLE, Shard
@@ -65,13 +66,14 @@ def run_plan(
     Raises
     ------
     StoreError
-        The folder cannot be written.
+        The folder cannot be written, or holds files and no build.
     MetaHPOError
         Workers die again and again, and finish nothing.
     KeyboardInterrupt
         After Ctrl-C; what was finished is in the store.
     """
     folder = Path(folder).absolute()
+    check_folder(folder)
     TrialStore(folder)  # makes the folder
     with contextlib.suppress(StoreError):  # no plan there yet, or a damaged one, which is written anew
         plan = plan.with_adaptive(Plan.load(folder / PLAN_FILE).adaptive)
