@@ -15,6 +15,7 @@ from metahpo.building.batches import Pace, in_batches
 from metahpo.building.draining import Draining
 from metahpo.building.engines.engine import Engine, WorkersLostError
 from metahpo.building.engines.local import LocalEngine
+from metahpo.building.folder import check_folder
 from metahpo.building.plan import PLAN_FILE, OtherProtocolError, Plan
 from metahpo.building.planning import trained_together
 from metahpo.building.shard import WHOLE, Shard
@@ -66,13 +67,14 @@ def run_plan(
     OtherProtocolError
         The folder holds a build of another protocol, or of other sizes.
     StoreError
-        The folder cannot be written.
+        The folder cannot be written, or holds files and no build.
     MetaHPOError
         Workers die again and again, and finish nothing.
     KeyboardInterrupt
         After Ctrl-C; what was finished is in the store.
     """
     folder = Path(folder).absolute()
+    check_folder(folder)
     store = TrialStore(folder)  # makes the folder
     try:
         plan = plan.with_progress_of(Plan.load(folder / PLAN_FILE))

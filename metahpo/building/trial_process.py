@@ -40,7 +40,7 @@ from metahpo.building.answer import CUT_OFF, Answer
 from metahpo.building.frames import REQUEST_NONCE, ForeignBytesError, FrameReader, new_nonce, send
 from metahpo.building.process_tree import TAG, ProcessTree, kill_orphans, new_tag
 from metahpo.building.protocol import Protocol
-from metahpo.exceptions import MetaHPOError
+from metahpo.exceptions import DataError, MetaHPOError
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
@@ -75,10 +75,21 @@ class Limits:
         Wall-clock seconds, the reading of the dataset included.
     memory_bytes : int
         Resident set of the trial process and all that it forks, libraries (some 200 MiB) included.
+
+    Raises
+    ------
+    DataError
+        A limit that is not positive.
     """
 
     seconds: float = 60.0
     memory_bytes: int = 4 << 30
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0 or not self.memory_bytes > 0:
+            raise DataError(
+                f"the limits of a trial are positive, but got {self.seconds} seconds and {self.memory_bytes} bytes."
+            )
 
 
 class _KilledFromOutsideError(Exception):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metahpo.building.engines.options import add_engine_arguments
-from metahpo.building.shard import WHOLE
-from metahpo.exceptions import DataError, StoreError
+from metahpo.building.engines.options import add_engine_arguments, positive
+from metahpo.building.shard import WHOLE, Shard
+from metahpo.exceptions import DataError, MetaHPOError, StoreError
 
 if TYPE_CHECKING:
     from metahpo.building.plan import Plan
@@ -47,7 +50,7 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     run.add_argument("--memory-gb", type=float, default=4.0, help="limit of one trial, libraries included (default: 4)")
     run.add_argument(
         "--adaptive",
-        type=int,
+        type=positive,
         default=0,
         metavar="K",
         help="then K more configurations a learner and task, chosen by surrogates of the other tasks",
@@ -172,6 +175,7 @@ def _plan(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metahpo.building.builder import run_plan
     from metahpo.building.engines.options import engine_from, shard_from
+    from metahpo.building.folder import check_folder
     from metahpo.building.repetition import run_until_reliable
     from metahpo.building.status import status
     from metahpo.building.trial_process import Limits
@@ -186,15 +190,66 @@ def _run(options: argparse.Namespace) -> None:
             plan, options.folder, engine=engine, limits=limits, shard=shard, workers_per_gpu=options.workers_per_gpu
         )
 
-    if shard == WHOLE:
-        run_until_reliable(_planned(options), options.folder, run, options.wave)
-    else:  # the ranks of a task need all of its trials
-        run(_planned(options))
+    check_folder(options.folder)
+    plan = _planned(options)
     if options.adaptive:
-        from metahpo.recommendation.adaptive_design import extend_plan
+        _check_families(plan)
+    with _safe_path():
+        if shard == WHOLE:
+            run_until_reliable(plan, options.folder, run, options.wave)
+        else:  # the ranks of a task need all of its trials
+            run(plan)
+        if options.adaptive:
+            from metahpo.recommendation.adaptive_design import extend_plan
 
-        run(extend_plan(options.folder, options.adaptive, n_jobs=options.jobs))
+            run(extend_plan(options.folder, options.adaptive, n_jobs=options.jobs))
     print(status(options.folder))
+    _check_nothing_owed(options.folder, shard)
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let no worker import what lies in the working directory, such as a ``random.py``; the command does not either."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+def _check_families(plan: Plan) -> None:
+    """An adaptive design begins when all else is done: what it needs is asked for before."""
+    from metahpo.tasks.cache import read_sidecar
+
+    families: dict[str, set[str]] = {}
+    for task in plan.tasks:
+        family = read_sidecar(plan.cache, task.dataset).get("family") or task.dataset
+        families.setdefault(task.kind, set()).add(str(family))
+    if max(map(len, families.values())) < 2:
+        raise DataError(
+            "an adaptive design learns from tasks of other families, and the plan has none of two families and one "
+            "kind: add datasets, or leave out --adaptive."
+        )
+
+
+def _check_nothing_owed(folder: Path, shard: Shard) -> None:
+    """The exit status tells whether the build is whole."""
+    from metahpo.building.plan import PLAN_FILE, Plan
+    from metahpo.trials.store import TrialStore
+
+    store = TrialStore(folder)
+    owing = Counter(key.task for key in Plan.load(folder / PLAN_FILE).owed(store.identities(), shard))
+    if not owing:
+        return
+    refused = [task for task in store.refusals() if task in owing]
+    why = f" Tasks that cannot be measured: {', '.join(refused)}; mend their datasets in the cache." if refused else ""
+    raise MetaHPOError(
+        f"the build is not whole, {owing.total()} trials are owed.{why} The same command again runs what is owed."
+    )
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -266,6 +321,7 @@ def _verify(options: argparse.Namespace) -> None:
 def _prefetch(options: argparse.Namespace) -> None:
     from metahpo.tasks.prefetch import prefetch
 
+    unusable = []
     for fetched in prefetch(
         options.cache,
         suite=options.suite,
@@ -274,12 +330,18 @@ def _prefetch(options: argparse.Namespace) -> None:
         server=options.server,
     ):
         print(fetched, flush=True)
+        if fetched.outcome.startswith("not usable"):
+            unusable.append(str(fetched.wanted))
+    if unusable:
+        raise DataError(f"{len(unusable)} cannot be used, the lines above say why: {', '.join(unusable)}.")
 
 
 def _store(folder: Path) -> TrialStore:
     """The store of a folder that is there: a mistyped name must not make an empty one."""
+    from metahpo.building.folder import check_folder
     from metahpo.trials.store import TrialStore
 
     if not folder.is_dir():
         raise StoreError(f"{str(folder)!r} is not a folder; name the folder of a build.")
+    check_folder(folder)
     return TrialStore(folder)

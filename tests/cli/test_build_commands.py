@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -92,6 +93,70 @@ def test_a_mistyped_folder_is_an_error_and_is_not_made(
     assert main(["build", verb[0], str(tmp_path / "nowhere"), *verb[1:]]) == 1
     assert "nowhere' is not" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [["run"], ["retry", "--failed"], ["compact"], ["verify"]])
+def test_a_folder_of_other_files_is_refused_and_left_alone(
+    verb: list[str], design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    options = design if verb == ["run"] else verb[1:]
+    assert main(["build", verb[0], str(tmp_path), *options]) == 1
+    assert "is not the folder of a build: it holds 'thesis.txt'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_run__a_build_that_is_not_whole_is_status_1(
+    design: list[str], small_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(small_cache, cache)
+    (cache / "s0.parquet").write_bytes(b"damaged")
+    design[1] = str(cache)
+    assert main(["build", "run", str(tmp_path / "build"), *design, "--jobs", "1"]) == 1
+    printed = capsys.readouterr()
+    assert "task s0 cannot be measured" in printed.out
+    assert "the build is not whole, 4 trials are owed. Tasks that cannot be measured: s0" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--jobs", "0"], "0 workers"),
+        (["--workers-per-gpu", "0"], "invalid positive"),
+        (["--adaptive", "-1"], "invalid"),
+    ],
+)
+def test_run__options_without_sense_are_refused(
+    options: list[str], said: str, design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["build", "run", str(tmp_path / "build"), *design, *options])
+    assert said in capsys.readouterr().err
+
+
+def test_run__what_would_fail_at_the_end_is_refused_at_the_start(
+    design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    design[design.index("s1")] = "s4"  # one task of each kind
+    for options, said in (
+        (["--adaptive", "2"], "two families"),
+        (["--seconds", "0"], "limits of a trial are positive"),
+    ):
+        assert main(["build", "run", str(tmp_path / "build"), *design, *options]) == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "build").exists()
+
+
+def test_run__a_module_in_the_working_directory_does_not_shadow_the_standard_library(
+    design: list[str], tmp_path: Path
+) -> None:
+    for name in ("random", "tempfile", "numbers"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('this is not the standard library')")
+    script = "from metahpo.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-P", "-c", script, "build", "run", "build", *design, "--jobs", "2"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, "nothing is owed" in run.stdout) == (0, True), run.stderr
 
 
 def test_retry__an_unknown_status_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

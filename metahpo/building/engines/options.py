@@ -20,22 +20,41 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where trials run")
     group.add_argument("--engine", choices=ENGINES, default="local", help="default: local")
     group.add_argument(
-        "--jobs", type=int, default=-1, help="workers, or elements of the job array (default: one a core; slurm: 8)"
+        "--jobs", type=_jobs, default=-1, help="workers, or elements of the job array (default: one a core; slurm: 8)"
     )
     group.add_argument("--shard", metavar="I/N", help="run share I of N only, counted from 1: on any scheduler")
     group.add_argument(
-        "--workers-per-gpu", type=int, default=1, metavar="K", help="workers that share a GPU (default: 1)"
+        "--workers-per-gpu", type=positive, default=1, metavar="K", help="workers that share a GPU (default: 1)"
     )
     group.add_argument("--address", help="dask, ray: of a running cluster (default: workers on this machine)")
     group.add_argument("--scheduler-file", type=Path, help="dask: file that the scheduler wrote its address to")
     group.add_argument("--partition", help="slurm: default is the cluster's")
-    group.add_argument("--minutes", type=int, default=60, help="slurm: of an element, then requeued (default: 60)")
-    group.add_argument("--cpus-per-task", type=int, default=1, help="slurm: cores and workers of an element")
+    group.add_argument("--minutes", type=positive, default=60, help="slurm: of an element, then requeued (default: 60)")
+    group.add_argument("--cpus-per-task", type=positive, default=1, help="slurm: cores and workers of an element")
     group.add_argument("--gpus-per-task", type=int, default=0, help="slurm: GPUs of an element")
     group.add_argument("--memory-per-task", type=float, metavar="GB", help="slurm: of an element, all its workers")
     group.add_argument(
         "--sbatch", nargs="+", default=[], metavar="KEY=VALUE", help="slurm: more options, such as account=lab"
     )
+
+
+def positive(text: str) -> int:
+    """Integer above 0, for an option of the command line.
+
+    Raises
+    ------
+    ValueError
+        No integer, or not above 0.
+    """
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def _jobs(text: str) -> int:
+    if (number := int(text)) == 0:
+        raise argparse.ArgumentTypeError("0 workers run nothing; give 1 or more, or -1 for one a core")
+    return number
 
 
 def engine_from(options: argparse.Namespace) -> Engine:

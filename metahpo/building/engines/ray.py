@@ -49,7 +49,9 @@ class RayEngine:
         here: dict[str, Any] = {"num_cpus": self.n_workers, "include_dashboard": False} if self.address is None else {}
         try:
             ray.init(self.address or "local", logging_level=logging.ERROR, log_to_driver=False, **here)
-        except (ConnectionError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            if self.address is None:
+                raise MetaHPOError(f"Ray cannot start a cluster on this machine: {error}") from error
             raise MetaHPOError(f"no Ray cluster answers at {self.address!r} ({error}); start one first.") from error
         lost: Exception | None = None
         try:
@@ -62,12 +64,16 @@ class RayEngine:
                     break
                 (ended, *_), running = ray.wait(running)
                 try:
-                    yield ray.get(ended)
+                    outcome = ray.get(ended)
                 except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
                     lost = error
-        except ray.exceptions.RaySystemError as error:
-            lost = error
+                else:
+                    yield outcome
+        except ray.exceptions.RayTaskError:  # run_batch itself has raised something
+            raise
+        except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
+            lost = error  # a node or the cluster's head is gone
         finally:
             ray.shutdown()
         if lost is not None:
-            raise WorkersLostError(f"Ray workers died: {lost}") from lost
+            raise WorkersLostError(f"Ray workers, or the cluster itself, died: {lost}") from lost
