@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metahpo.exceptions import ArtefactError
+from metahpo.exceptions import ArtefactError, DataError
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.meta_learned import KIND, MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import Surrogate
@@ -28,5 +28,5 @@ def load_surrogate(path: Path | str) -> Surrogate:
         raise ArtefactError(f"{str(path)!r} holds a {header['kind']!r}, but this metahpo knows only {KIND!r}.")
     try:
         return MetaLearnedSurrogate.from_parts(tensors, header)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, DataError) as error:
         raise ArtefactError(f"{str(path)!r} is incomplete or inconsistent: {error}. Train it anew.") from error

@@ -43,7 +43,7 @@ class NewTask:
 
     def described(self, rows: Tensor) -> Described:
         """Some of its trials, by the source functions; computed when asked for, since all do not fit into memory."""
-        return describe(self.functions.computed(self.task.X[rows]), self.alpha, self.known)
+        return describe(self.functions.at(self.task.X[rows]), self.alpha, self.known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ nearly zero at Z, and the kernel's own variance far from it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from metahpo.surrogates.kernels import Located, ScoreKernel
 MAX_CANDIDATES = 4000
 #: Jitter for K_ZZ.
 JITTER = 1e-6
-#: Configurations whose source functions are remembered from call to call.
+#: Configurations whose source functions a search remembers.
 REMEMBERED_ROWS = 10_000
 
 
@@ -72,9 +72,7 @@ class SourceValues(NamedTuple):
 
 
 class SourceFunctions:
-    """Source functions at any configurations, remembering those it was asked about.
-
-    A pool of configurations is asked about again after every trial, and placing it costs more than conditioning.
+    """Source functions at any configurations; nothing of it changes once it is made.
 
     Parameters
     ----------
@@ -84,6 +82,7 @@ class SourceFunctions:
     """
 
     def __init__(self, kernel: ScoreKernel, reference: Tensor, weights: Tensor) -> None:
+        self._made_of = kernel, reference, weights
         self._kernel, self._weights = kernel, weights
         self._reference = kernel.locate(reference)
         K_ZZ = kernel(self._reference, self._reference)
@@ -91,25 +90,48 @@ class SourceFunctions:
         self._factor = torch.linalg.cholesky(K_ZZ + noise * torch.eye(len(reference), dtype=reference.dtype))
         #: Source functions at the reference configurations, shape (R, T).
         self.at_reference = K_ZZ @ weights
-        self._index: dict[bytes, int] = {}
-        self._remembered: tuple[Tensor, ...] = ()
 
-    def computed(self, rows: Tensor) -> SourceValues:
+    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[ScoreKernel, Tensor, Tensor]]:
+        """Pickle what it was made of; the rest is computed from that."""
+        return type(self), self._made_of
+
+    def at(self, rows: Tensor) -> SourceValues:
         """Places of rows (n, d), source functions there (n, T), and what was recorded around (n, R)."""
         place = self._kernel.locate(rows)
         K_xZ = self._kernel(place, self._reference)
         recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
         return SourceValues(place, K_xZ @ self._weights, recorded)
 
+
+class RememberedFunctions:
+    """Source functions in single precision, which are computed once for each configuration.
+
+    A search asks about the same pool after every trial, and placing it costs more than conditioning. What is remembered
+    belongs to one search: searches that run side by side each have their own.
+
+    Parameters
+    ----------
+    functions : SourceFunctions
+    """
+
+    def __init__(self, functions: SourceFunctions) -> None:
+        self._functions = functions
+        self._index: dict[bytes, int] = {}
+        self._remembered: tuple[Tensor, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again."""
+        return {"_functions": self._functions, "_index": {}, "_remembered": ()}
+
     def at(self, rows: NDArray[np.float64]) -> SourceValues:
-        """The same in single precision, remembered."""
+        """See :meth:`SourceFunctions.at`."""
         keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0].tolist()
         new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
         if len(self._index) + len(new) > REMEMBERED_ROWS:
             self._index.clear()
             new = list({key: i for i, key in enumerate(keys)}.values())
         if new:
-            place, values, recorded = self.computed(torch.from_numpy(rows[new]))
+            place, values, recorded = self._functions.at(torch.from_numpy(rows[new]))
             found = tuple(part.float() for part in (place.mapped, place.plain, values, recorded))
             before = self._remembered if self._index else tuple(part[:0] for part in found)
             first = len(self._index)
