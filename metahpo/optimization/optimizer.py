@@ -59,7 +59,7 @@ def without_outliers(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     after_gap = np.flatnonzero(np.diff(far)[FEWEST - 1 :] > GAP * far[FEWEST - 1 : -1])
     told_apart = far[: FEWEST + after_gap[0]] if len(after_gap) else far
     with np.errstate(over="ignore"):  # a bound beyond the range of floats bounds nothing
-        return np.minimum(losses, distinct[0] + OUTLIER * np.median(told_apart) * unit)
+        return np.minimum(losses, float(distinct[0] + OUTLIER * np.median(told_apart) * unit))
 
 
 class _PartlyTrained(NamedTuple):

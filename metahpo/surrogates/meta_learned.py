@@ -62,7 +62,8 @@ class Provenance:
 class MetaLearnedSurrogate:
     """Mixture of source tasks with a learnt kernel: see :mod:`metahpo.surrogates.transfer` for the model.
 
-    Nothing of it changes once it is made, so that threads may share it. Build one with :func:`metahpo.surrogates.training.train_surrogate`, or read one with
+    Nothing of it changes once it is made, so that threads may share it. Build one with
+    :func:`metahpo.surrogates.training.train_surrogate`, or read one with
     :func:`metahpo.surrogates.artefact.load_surrogate`.
 
     Attributes
@@ -78,6 +79,8 @@ class MetaLearnedSurrogate:
         Reference configurations of the source functions.
     weights : Tensor of shape (R, T)
         Source functions as weights of the kernel at the reference configurations.
+    residuals : Tensor of shape (R, T)
+        What these functions lack of the scores recorded there.
     provenance : Provenance
     """
 
@@ -88,6 +91,7 @@ class MetaLearnedSurrogate:
     sharpness: tuple[float, ...]
     reference: Tensor
     weights: Tensor
+    residuals: Tensor
     provenance: Provenance
     _mixture: Mixture = field(init=False, repr=False)
     _encoder: SpaceEncoder = field(init=False, repr=False)
@@ -99,12 +103,14 @@ class MetaLearnedSurrogate:
         broken = [name for name, part in self._tensors().items() if not bool(torch.isfinite(part).all())]
         if broken:
             raise DataError(
-                f"a surrogate must be of finite numbers, but its parts {broken} hold NaN or infinity. Train it anew, and "
-                "drop tasks with extreme losses or configurations if that does not help."
+                f"a surrogate must be of finite numbers, but its parts {broken} hold NaN or infinity. Train it anew; "
+                "if that does not help, drop tasks with extreme losses or configurations."
             )
         object.__setattr__(self, "_mixture", Mixture(self.kernel, self.regimes))
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
-        object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
+        object.__setattr__(
+            self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights, self.residuals)
+        )
 
     def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
         """Pickle what it was made of; the rest is computed from that."""
@@ -183,7 +189,7 @@ class MetaLearnedSurrogate:
 
     def _tensors(self) -> dict[str, Tensor]:
         """What was learnt, by name, in single precision."""
-        tensors = {"weights": self.weights.float()}
+        tensors = {"weights": self.weights.float(), "residuals": self.residuals.float()}
         tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
         return tensors | {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
 
@@ -199,6 +205,8 @@ class MetaLearnedSurrogate:
             A part is not finite.
         """
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
+        # Surrogates of version 0.1 have none.
+        residuals = tensors["residuals"].double() if "residuals" in tensors else torch.zeros_like(weights)
         kernel, regimes = ScoreKernel(reference.shape[1]), Regimes()
         for name, module in (("kernel.", kernel), ("regimes.", regimes)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
@@ -208,6 +216,5 @@ class MetaLearnedSurrogate:
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
         space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))
-        return cls(
-            space, kernel, regimes, affinity, tuple(header["sharpness"]), reference, weights, Provenance(**facts)
-        )
+        sharpness = tuple(header["sharpness"])
+        return cls(space, kernel, regimes, affinity, sharpness, reference, weights, residuals, Provenance(**facts))

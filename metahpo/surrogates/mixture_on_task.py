@@ -64,7 +64,9 @@ class MixtureOnTask:
             if noise is not None:
                 losses = losses.with_noise(torch.from_numpy(checked_noise(noise, n_trials)))
             rows = np.concatenate([tried, rows])
-        return belief(self.mixture, self.log_prior, self._described(rows), losses, sharpness_at(n_trials, self.sharpness))
+        return belief(
+            self.mixture, self.log_prior, self._described(rows), losses, sharpness_at(n_trials, self.sharpness)
+        )
 
     @torch.inference_mode()
     def source_shares(self, observed: Observed | None = None) -> Tensor:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-
 #: Losses that differ by less than this share of their size differ by rounding.
 ROUNDING = 1e-12
 #: How much worse a failed trial is, at least, as a share of the size of losses that are all equal.

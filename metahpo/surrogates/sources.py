@@ -3,11 +3,15 @@
 Symbols: T source tasks; R reference configurations (inducing points) Z; n_t recorded configurations X_t of task t, with
 scores z_t.
 
-    m_t(x) = k(x, Z) W_t,     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
+    m_t(x) = k(x, Z) W_t + e_t(x),     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
 
-is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR 2005) with noise
-variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers whatever n_t was.
-Where tasks were measured on one design of at most R configurations, Z is that design and m_t the exact process mean.
+where k(x, Z) W_t is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR
+2005) with noise variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers
+whatever n_t was. Where tasks were measured on one design, Z is that design and the mean that of the exact process.
+
+The mean is smooth, and the records are not. Part of what it smooths away belongs to the configuration and not to the
+measurement, and is the same on similar tasks. So e_t(x) is what the mean lacks at a reference configuration x that task
+t recorded, and zero elsewhere: a recorded configuration is known by its recorded score.
 
 What the records leave open, between and beyond the reference configurations, is the same process's covariance,
 
@@ -36,18 +40,37 @@ JITTER = 1e-6
 REMEMBERED_ROWS = 10_000
 
 
-def reference_configurations(X: list[NDArray[np.float64]], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """At most `n` distinct recorded configurations that cover all of them: each the farthest from those before it."""
-    distinct = np.unique(np.concatenate(X), axis=0)
+def reference_configurations(
+    X: list[NDArray[np.float64]], n: int, n_shared: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Distinct recorded configurations that source functions are read from, shape (R, d).
+
+    Those that several tasks recorded come first, at most `n_shared` of them: where a design is shared, a function is
+    known by what was recorded there, and not by what was recorded around. Where these are fewer than `n`, others fill
+    up to `n`. What cannot be taken whole is covered: each is the farthest from those before it.
+    """
+    distinct, counts = np.unique(np.concatenate([np.unique(own, axis=0) for own in X]), axis=0, return_counts=True)
     if len(distinct) <= n:
         return distinct
-    distinct = distinct[rng.permutation(len(distinct))[:MAX_CANDIDATES]]
-    chosen = [0]
-    distance = np.square(distinct - distinct[0]).sum(axis=1)
+    shared = _covering(distinct[counts > 1], n_shared, distinct[:0], rng)
+    return np.concatenate([shared, _covering(distinct[counts == 1], n - len(shared), shared, rng)])
+
+
+def _covering(
+    candidates: NDArray[np.float64], n: int, beside: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """At most `n` of the candidates, each the farthest from those before it and from those beside."""
+    if len(candidates) <= n:
+        return candidates
+    candidates = candidates[rng.permutation(len(candidates))[:MAX_CANDIDATES]]
+    distance = np.full(len(candidates), np.inf)
+    for other in beside:
+        distance = np.minimum(distance, np.square(candidates - other).sum(axis=1))
+    chosen: list[int] = []
     while len(chosen) < n:
         chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.square(distinct - distinct[chosen[-1]]).sum(axis=1))
-    return distinct[chosen]
+        distance = np.minimum(distance, np.square(candidates - candidates[chosen[-1]]).sum(axis=1))
+    return candidates[chosen]
 
 
 def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
@@ -61,6 +84,26 @@ def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> T
         factor = torch.linalg.cholesky(K_ZX @ K_ZX.T / noise + K_ZZ)
         columns.append(torch.cholesky_solve(K_ZX @ task.z[:, None] / noise, factor))
     return torch.cat(columns, dim=1)
+
+
+def source_residuals(kernel: ScoreKernel, Z: Tensor, W: Tensor, tasks: list[SourceTask]) -> Tensor:
+    """What the means lack of the scores recorded at reference configurations, shape (R, T); zero where none is."""
+    at_Z = kernel.locate(Z)
+    means, row_of = kernel(at_Z, at_Z) @ W, {key: i for i, key in enumerate(_keys(Z.numpy()))}
+    residuals = torch.zeros_like(means)
+    for t, task in enumerate(tasks):
+        rows = torch.tensor([row_of.get(key, -1) for key in _keys(task.X.numpy())])
+        at, z = rows[rows >= 0], task.z[rows >= 0]
+        n = torch.zeros(len(Z), dtype=z.dtype).index_add(0, at, torch.ones_like(z))
+        total = torch.zeros(len(Z), dtype=z.dtype).index_add(0, at, z)
+        residuals[:, t] = torch.where(n > 0.0, total / n.clamp_min(1.0) - means[:, t], 0.0)
+    return residuals
+
+
+def _keys(rows: NDArray[np.float64]) -> list[bytes]:
+    """What tells rows (n, d) apart, in single precision: others may keep the same configurations in that."""
+    single = np.ascontiguousarray(rows, dtype=np.float32) + np.float32(0.0)  # -0 is 0
+    return [row.tobytes() for row in single]
 
 
 class SourceValues(NamedTuple):
@@ -78,20 +121,25 @@ class SourceFunctions:
     ----------
     kernel : ScoreKernel
     reference : Tensor of shape (R, d)
-    weights : Tensor of shape (R, T)
+    weights, residuals : Tensor of shape (R, T)
+        W and e; no residuals are zeros.
     """
 
-    def __init__(self, kernel: ScoreKernel, reference: Tensor, weights: Tensor) -> None:
-        self._made_of = kernel, reference, weights
+    def __init__(
+        self, kernel: ScoreKernel, reference: Tensor, weights: Tensor, residuals: Tensor | None = None
+    ) -> None:
+        self._made_of = kernel, reference, weights, residuals
         self._kernel, self._weights = kernel, weights
+        self._residuals = torch.zeros_like(weights) if residuals is None else residuals
+        self._row_of = {key: i for i, key in enumerate(_keys(reference.numpy()))}
         self._reference = kernel.locate(reference)
         K_ZZ = kernel(self._reference, self._reference)
         noise = kernel.noise()
         self._factor = torch.linalg.cholesky(K_ZZ + noise * torch.eye(len(reference), dtype=reference.dtype))
         #: Source functions at the reference configurations, shape (R, T).
-        self.at_reference = K_ZZ @ weights
+        self.at_reference = K_ZZ @ weights + self._residuals
 
-    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[ScoreKernel, Tensor, Tensor]]:
+    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[Any, ...]]:
         """Pickle what it was made of; the rest is computed from that."""
         return type(self), self._made_of
 
@@ -100,7 +148,12 @@ class SourceFunctions:
         place = self._kernel.locate(rows)
         K_xZ = self._kernel(place, self._reference)
         recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
-        return SourceValues(place, K_xZ @ self._weights, recorded)
+        values = K_xZ @ self._weights
+        known = [(i, self._row_of[key]) for i, key in enumerate(_keys(rows.numpy())) if key in self._row_of]
+        if known:
+            here, there = torch.tensor(known).T
+            values = values.index_add(0, here, self._residuals[there])
+        return SourceValues(place, values, recorded)
 
 
 class RememberedFunctions:

@@ -42,11 +42,11 @@ class TaskSurrogate(Protocol):
 
     def posterior(
         self,
-        configurations: Configurations,
-        observed: Observed | None = None,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
-        """Belief about the scores of `configurations`: see :meth:`Surrogate.posterior`."""
+        """Belief about the scores of rows of the unit cube: see :meth:`Surrogate.posterior`."""
         ...
 
 

@@ -32,7 +32,7 @@ from metahpo.surrogates.batches import hide_configurations, informative, represe
 from metahpo.surrogates.calibration import learn_sharpness
 from metahpo.surrogates.course import Course, Descent, Score
 from metahpo.surrogates.described import stack
-from metahpo.surrogates.experience import Experience, NewTask
+from metahpo.surrogates.experience import Experience, NewTask, ReferenceSettings
 from metahpo.surrogates.kernel_learning import KernelSettings, learn_kernel
 from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
@@ -42,17 +42,14 @@ from metahpo.surrogates.transfer import Mixture
 from metahpo.surrogates.validation import HeldOut, set_aside
 from metahpo.task_table import TaskTable
 
-
 #: Distance of the quartiles of the standard normal distribution.
 NORMAL_QUARTILES = 1.349
 
 
 @dataclass(frozen=True)
-class TrainingSettings(KernelSettings):
+class TrainingSettings(ReferenceSettings, KernelSettings):
     """Settings of training; the defaults serve from tens to hundreds of tasks."""
 
-    n_reference: int = 300
-    """Reference configurations of the source functions, at most."""
     n_sources: int = 1000
     """Source tasks of the mixture, at most; the kernel is learnt from all tasks."""
     regime_steps: int = 150
@@ -163,14 +160,14 @@ def train_on_tables(
     sources = representative(known, settings.n_sources, rng)
     shown = hide_configurations(sources, rng)
     rehearsed = learn_kernel(shown, settings, generator, course, "kernel of a part")
-    rehearsal = Experience.of(rehearsed, sources, settings.n_reference, rng, shown)
+    rehearsal = Experience.of(rehearsed, sources, settings, rng, shown)
     strangers = [rehearsal.stranger(table) for table in away]
     score_of_regimes = partial(held_out.score_of_regimes, rehearsed, strangers) if held_out else None
     regimes = learn_regimes(rehearsed, rehearsal.as_new, settings, generator, course, score_of_regimes)
     sharpness = learn_sharpness(Mixture(rehearsed, regimes), rehearsal.as_new, generator)
 
     sources = representative(usable, settings.n_sources, rng)
-    experience = Experience.of(kernel, sources, settings.n_reference, rng)
+    experience = Experience.of(kernel, sources, settings, rng)
     return MetaLearnedSurrogate(
         space or unit_cube_space(experience.reference.shape[1]),
         kernel,
@@ -179,6 +176,7 @@ def train_on_tables(
         sharpness,
         experience.reference,
         experience.weights,
+        experience.residuals,
         Provenance(
             space_name=space_name,
             metric=metric,
