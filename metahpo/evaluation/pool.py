@@ -26,8 +26,7 @@ class PoolOptimizer:
     """
 
     def __init__(self, surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> None:
-        self.surrogate = surrogate
-        self.meta_features = meta_features
+        self._on_task = surrogate.on(meta_features)
 
     @own_arithmetic()
     def observe_and_suggest(self, X_obs: Any, y_obs: Any, X_pen: Any) -> int:
@@ -54,5 +53,5 @@ class PoolOptimizer:
         if len(X_obs) != len(values):
             raise DataError(f"X_obs and y_obs must be of equal length, but are {len(X_obs)} and {len(values)}.")
         observed = (np.asarray(X_obs, dtype=np.float64), -values) if len(values) else None
-        posterior = self.surrogate.posterior(pending, observed, self.meta_features)
+        posterior = self._on_task.posterior(pending, observed)
         return int(np.argmax(log_expected_improvement(posterior)))

@@ -13,6 +13,7 @@ from metahpo.space.activity import canonical
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.prior import SpacePrior
 
 #: Rows (n, d) -> values (n,); higher is better.
 Acquisition = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -55,11 +56,11 @@ def maximise(
     found = _distinct([*also, *fresh], exclude)
     if not found:
         raise SpaceError("every configuration of the space has been tried; there is nothing left to ask for.")
-    rows = encoder.encode(found)
+    rows, prior = encoder.encode(found), SpacePrior(encoder)
     values = acquisition(rows)
     for step in STEP_SIZES:
         best = np.argsort(-values, kind="stable")[:N_STARTS]
-        steps = _steps_around(rows[best], step, rng)
+        steps = _steps_around(rows[best], step, prior, rng)
         near = _distinct([canonical(space, c) for c in encoder.decode(steps)], exclude | {to_json(c) for c in found})
         if near:
             near_rows = encoder.encode(near)
@@ -68,13 +69,17 @@ def maximise(
     return found[int(np.argmax(values))]
 
 
-def _steps_around(rows: NDArray[np.float64], step: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _steps_around(
+    rows: NDArray[np.float64], step: float, prior: SpacePrior, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Change about two columns of each row by a normal step; a few columns jump, so that choices can switch."""
     repeated = np.repeat(rows, N_STEPS, axis=0)
     moved = rng.random(repeated.shape) < min(1.0, 2.0 / rows.shape[1])
     jump = rng.random(repeated.shape) < 0.2
-    proposal = np.where(jump, rng.random(repeated.shape), repeated + step * rng.standard_normal(repeated.shape))
-    return np.where(moved, proposal, repeated).clip(0.0, 1.0)
+    proposal = np.where(
+        jump, prior.rows(rng.random(repeated.shape)), repeated + step * rng.standard_normal(repeated.shape)
+    )
+    return prior.possible(np.where(moved, proposal, repeated).clip(0.0, 1.0))
 
 
 def _distinct(configurations: Sequence[Configuration], exclude: set[str]) -> list[Configuration]:

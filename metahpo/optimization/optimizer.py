@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import RLock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,12 +25,15 @@ from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.score import power_of_two
+from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory
 
 #: Losses further from the best than this many times the median's distance are outliers.
 OUTLIER = 5.0
+#: A gap this many times as wide as the range of the losses below it, of which there are `FEWEST`, parts two worlds.
+GAP, FEWEST = 100.0, 3
 
 
 class HasConfigurations(Protocol):
@@ -42,15 +46,21 @@ class HasConfigurations(Protocol):
 
 
 def without_outliers(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Losses of shape (n,), the very bad ones brought nearer, so that one diverged trial cannot hide all differences.
+    """Losses of shape (n,), the very bad ones brought nearer, so that diverged trials cannot hide all differences.
 
-    Nothing is taken as worse than `OUTLIER` times as far from the best as the median is; order and NaN are kept.
+    Nothing is taken as worse than `OUTLIER` times as far from the best as the median is. The median is that of the
+    distinct losses, for a penalty told for many failures is one value, and of those below a gap that is `GAP` times as
+    wide as all that lies below it. Order and NaN are kept.
     """
-    finite = losses[np.isfinite(losses)]
-    if len(finite) == 0:
+    distinct = np.unique(losses[np.isfinite(losses)])
+    if len(distinct) < 2:
         return losses
-    best, middle = float(finite.min()), float(np.median(finite))
-    return np.minimum(losses, best + OUTLIER * (middle - best)) if middle > best else losses
+    unit = power_of_two(distinct)
+    far = distinct / unit - distinct[0] / unit
+    after_gap = np.flatnonzero(np.diff(far)[FEWEST - 1 :] > GAP * far[FEWEST - 1 : -1])
+    told_apart = far[: FEWEST + after_gap[0]] if len(after_gap) else far
+    with np.errstate(over="ignore"):  # a bound beyond the range of floats bounds nothing
+        return np.minimum(losses, float(distinct[0] + OUTLIER * np.median(told_apart) * unit))
 
 
 class _PartlyTrained(NamedTuple):
@@ -63,6 +73,8 @@ class _PartlyTrained(NamedTuple):
 
 class BayesianOptimizer:
     """Suggests configurations one at a time and learns from their losses.
+
+    Threads may share it: each call waits until the one before it is done.
 
     Parameters
     ----------
@@ -79,7 +91,8 @@ class BayesianOptimizer:
         Warm start only: configurations that the surrogate has seen measured on other tasks. The first `n_initial`
         trials choose among them, where experience is certain; later ones choose anywhere.
     n_initial : int, default=5
-        Trials (`initial` counts) before the whole space is open: a cold start makes them by design.
+        Trials before the whole space is open: a cold start makes them by design. `initial` counts, and so does every
+        trial that was told, whether it was asked for or not: an optimiser that is told the trials of a log goes on.
     random_state : int, default=None
         Seed; None takes a fresh one.
     per_second : bool, default=False
@@ -128,16 +141,17 @@ class BayesianOptimizer:
                 "the surrogate was trained on another search space, so its beliefs do not apply here; expected "
                 f"{surrogate.space}, but got {space}."
             )
-        self._surrogate = surrogate or GaussianProcessSurrogate()
-        self._meta_features = meta_features
+        self._surrogate: TaskSurrogate = (
+            GaussianProcessSurrogate() if surrogate is None else surrogate.on(meta_features)
+        )
         self._rng = np.random.default_rng(random_state)
         given = initial or ()
         if not isinstance(given, Sequence):
             given = given.configurations
         self._queue = [canonical(space, configuration) for configuration in given]
-        if surrogate is None:
-            design = sobol_design(space, max(1, n_initial), random_state=int(self._rng.integers(2**31)))
-            self._queue += design[: max(0, n_initial - len(self._queue))]
+        self._design: list[Configuration] = []
+        if surrogate is None and n_initial > 0:
+            self._design = sobol_design(space, n_initial, random_state=int(self._rng.integers(2**31)))
         self._candidates = {to_json(c): c for c in (canonical(space, given) for given in candidates or ())}
         self._n_initial = n_initial
         self._cost = (cost or TaskCost()) if per_second else None
@@ -145,11 +159,22 @@ class BayesianOptimizer:
         self._pending: dict[str, Configuration] = {}
         self._partly: dict[str, _PartlyTrained] = {}
         self.history = TrialHistory()
+        self._lock = RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the lock, which is of one process."""
+        with self._lock:
+            return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = RLock()
 
     @property
     def incumbent(self) -> tuple[Configuration, float] | None:
         """Best configuration so far and its loss; None while nothing has succeeded."""
-        return self.history.incumbent
+        with self._lock:
+            return self.history.incumbent
 
     @own_arithmetic()
     def ask(self) -> Configuration:
@@ -160,10 +185,15 @@ class BayesianOptimizer:
         SpaceError
             Every configuration of a finite space has been suggested.
         """
-        known = {to_json(c) for c in self.history.configurations} | self._pending.keys() | self._partly.keys()
-        configuration = self._next_of_queue(known) or self._most_promising(known)
-        self._pending[to_json(configuration)] = configuration
-        return dict(configuration)
+        with self._lock:
+            known = {to_json(c) for c in self.history.configurations} | self._pending.keys() | self._partly.keys()
+            configuration = _next(self._queue, known)
+            if configuration is None and self._n_trials() < self._n_initial:
+                configuration = _next(self._design, known)
+            if configuration is None:
+                configuration = self._most_promising(known)
+            self._pending[to_json(configuration)] = configuration
+            return dict(configuration)
 
     @own_arithmetic()
     def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
@@ -188,13 +218,16 @@ class BayesianOptimizer:
         checked = canonical(self.space, configuration)
         try:
             loss = float(value)
-        except (TypeError, ValueError):
-            raise DataError(f"value must be a loss (a number, NaN for a failed trial), but is {value!r}.") from None
+        except (TypeError, ValueError, OverflowError):
+            raise DataError(
+                f"value must be a loss (a number within the range of floats, NaN for a failed trial), but is {value!r}."
+            ) from None
         if seconds is not None and not 0.0 < seconds < np.inf:
             raise DataError(f"seconds must be positive and finite, or None where not known, but is {seconds!r}.")
-        self._pending.pop(to_json(checked), None)
-        self._partly.pop(to_json(checked), None)
-        self.history.append(checked, loss, np.nan if seconds is None else seconds)
+        with self._lock:
+            self._pending.pop(to_json(checked), None)
+            self._partly.pop(to_json(checked), None)
+            self.history.append(checked, loss, np.nan if seconds is None else seconds)
 
     @own_arithmetic()
     def tell_curve(self, configuration: Mapping[str, Any], curve: Sequence[float], n_epochs: int) -> FinalLoss:
@@ -230,25 +263,23 @@ class BayesianOptimizer:
                 "give BayesianOptimizer learning_curves, LearningCurves.of(meta_dataset, space), say, first."
             )
         checked = canonical(self.space, configuration)
-        if checked in self.history.configurations:
-            raise DataError(f"a configuration that was told to its end cannot be under way again: {checked}.")
         key, foretell = to_json(checked), partial(self._learning_curves.predict, tuple(curve), n_epochs)
-        final = foretell(self._losses_beside(key))
-        self._pending.pop(key, None)
-        self._partly[key] = _PartlyTrained(checked, float(curve[-1]), foretell)
-        return final
+        with self._lock:
+            if checked in self.history.configurations:
+                raise DataError(f"a configuration that was told to its end cannot be under way again: {checked}.")
+            final = foretell(self._losses_beside(key))
+            self._pending.pop(key, None)
+            self._partly[key] = _PartlyTrained(checked, float(curve[-1]), foretell)
+            return final
+
+    def _n_trials(self) -> int:
+        """Trials that were told or are under way."""
+        return len(self.history) + len(self._partly) + len(self._pending)
 
     def _losses_beside(self, key: str) -> NDArray[np.float64]:
         """Losses of the trials other than one under way: at their end, or as far as they have come."""
         others = [partly.last for other, partly in self._partly.items() if other != key]
         return np.append(self.history.losses, others)
-
-    def _next_of_queue(self, known: set[str]) -> Configuration | None:
-        while self._queue:
-            configuration = self._queue.pop(0)
-            if to_json(configuration) not in known:
-                return configuration
-        return None
 
     def _most_promising(self, known: set[str]) -> Configuration:
         under_way = [partly.configuration for partly in self._partly.values()]
@@ -269,7 +300,7 @@ class BayesianOptimizer:
         best = finite[np.argsort(self.history.losses[finite])[:3]]
 
         def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            posterior = self._surrogate.posterior(rows, observed, self._meta_features, noise)
+            posterior = self._surrogate.posterior(rows, observed, noise)
             value = log_expected_improvement(posterior)
             return value if self._cost is None else value - self._log_seconds(self._cost, rows)
 
@@ -282,3 +313,12 @@ class BayesianOptimizer:
     def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         tried = self._encoder.encode(self.history.configurations) if len(self.history) else rows[:0]
         return cost.log_seconds(rows, tried, self.history.seconds)
+
+
+def _next(queue: list[Configuration], known: set[str]) -> Configuration | None:
+    """Take the first configuration that is not known from a queue; None: there is none."""
+    while queue:
+        configuration = queue.pop(0)
+        if to_json(configuration) not in known:
+            return configuration
+    return None

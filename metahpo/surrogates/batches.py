@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from metahpo.device import SINGLE
-from metahpo.surrogates.score import failed_as_worse, normal_scores
+from metahpo.surrogates.score import failed_as_worse, normal_scores, spread_of
 from metahpo.task_table import TaskTable
 
 #: Share of the distinct configurations that is hidden.
@@ -63,8 +63,8 @@ def representative(tables: Sequence[TaskTable], n: int, rng: np.random.Generator
 
 
 def informative(tables: Iterable[TaskTable]) -> list[TaskTable]:
-    """Tables to learn from: those of which at least two losses differ."""
-    return [t for t in tables if len(np.unique(t.loss[np.isfinite(t.loss)])) > 1]
+    """Tables to learn from: those whose losses differ by more than rounding."""
+    return [t for t in tables if spread_of(t.loss) > 0.0]
 
 
 def hide_configurations(tables: Sequence[TaskTable], rng: np.random.Generator) -> list[TaskTable]:

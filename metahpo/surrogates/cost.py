@@ -54,15 +54,23 @@ class CostModel:
 
     def seconds(self, rows: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
         """Expected seconds (geometric mean) of encoded configurations of shape (n, d) on a task."""
-        return np.exp(self._log_seconds(rows, task))
+        return np.exp(self.on(task).expected(rows))
 
     def on(self, task: Task) -> TaskCost:
         """What is expected of a task, to be corrected by the seconds of its own trials."""
-        return TaskCost(lambda rows: self._log_seconds(rows, task), self.deviation)
-
-    def _log_seconds(self, rows: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
         size = _size((task.n_rows, task.X.shape[1], len(task.classes)))
-        return np.asarray(self.ridge.predict(_design(rows, size)), dtype=np.float64)
+        return TaskCost(_LogSeconds(self.ridge, size), self.deviation)
+
+
+@dataclass(frozen=True)
+class _LogSeconds:
+    """What the regression expects of a task of one size; it does not hold the task's rows."""
+
+    ridge: Ridge
+    size: NDArray[np.float64]
+
+    def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(self.ridge.predict(_design(rows, self.size)), dtype=np.float64)
 
 
 def _size(sizes: ArrayLike) -> NDArray[np.float64]:

@@ -16,8 +16,23 @@ from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.described import Described, describe, squared_distances
 from metahpo.surrogates.kernels import ScoreKernel
-from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
+from metahpo.surrogates.sources import (
+    SourceFunctions,
+    reference_configurations,
+    source_residuals,
+    source_weights,
+)
 from metahpo.task_table import TaskTable
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """Settings of the configurations that source functions are read from."""
+
+    n_reference: int = 300
+    """Reference configurations, at most, where every task has configurations of its own."""
+    n_shared: int = 1000
+    """Reference configurations that several tasks recorded, at most; all of a shared design should be among them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +58,7 @@ class NewTask:
 
     def described(self, rows: Tensor) -> Described:
         """Some of its trials, by the source functions; computed when asked for, since all do not fit into memory."""
-        return describe(self.functions.computed(self.task.X[rows]), self.alpha, self.known)
+        return describe(self.functions.at(self.task.X[rows]), self.alpha, self.known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +71,8 @@ class Experience:
         Each of them as a new one: none of its family is known.
     reference : Tensor of shape (R, d)
         Reference configurations.
-    weights : Tensor of shape (R, T)
-        Weights of the source functions.
+    weights, residuals : Tensor of shape (R, T)
+        Of the source functions.
     affinity : TaskAffinity
     functions : SourceFunctions
         Of all tasks, at any configurations.
@@ -66,6 +81,7 @@ class Experience:
     as_new: list[NewTask]
     reference: Tensor
     weights: Tensor
+    residuals: Tensor
     affinity: TaskAffinity
     functions: SourceFunctions
 
@@ -74,24 +90,26 @@ class Experience:
         cls,
         kernel: ScoreKernel,
         tables: Sequence[TaskTable],
-        n_reference: int,
+        settings: ReferenceSettings,
         rng: np.random.Generator,
         shown: Sequence[TaskTable] | None = None,
     ) -> Experience:
         """In closed form, from informative tables; functions from `shown`, some trials of each, where that is given."""
         tasks = [SourceTask.from_table(t) for t in tables]
         recorded = tasks if shown is None else [SourceTask.from_table(t) for t in shown]
-        Z = torch.tensor(reference_configurations([t.X.numpy() for t in recorded], n_reference, rng))
+        X = [t.X.numpy() for t in recorded]
+        Z = torch.tensor(reference_configurations(X, settings.n_reference, settings.n_shared, rng))
         W = source_weights(kernel, Z, recorded)
+        residuals = source_residuals(kernel, Z, W, recorded)
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
-        functions = SourceFunctions(kernel, Z, W)
+        functions = SourceFunctions(kernel, Z, W, residuals)
         meta_features = [t.meta_features for t in tables]
         affinity, leaving_out = TaskAffinity.learn(meta_features, families, functions.at_reference.numpy(), rng)
         strangers = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
         alpha = torch.from_numpy(leaving_out)
         distances = squared_distances(functions.at_reference, alpha, strangers)
         as_new = [NewTask(t, alpha[i], distances[i], strangers[i], functions) for i, t in enumerate(tasks)]
-        return cls(as_new, Z, W, affinity, functions)
+        return cls(as_new, Z, W, residuals, affinity, functions)
 
     def stranger(self, table: TaskTable) -> NewTask:
         """A task that is none of the source tasks."""

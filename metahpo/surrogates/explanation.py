@@ -1,7 +1,7 @@
 """What a surrogate says of a task, explained: which hyperparameters matter, which tasks it leans on, and why on those.
 
 Symbols: n sampled configurations, H hyperparameters; f the expected score as a function of H independent
-hyperparameters, each drawn as designs draw it: uniformly on the scale of the space.
+hyperparameters, each drawn uniformly on the scale of the space, whatever prior it comes with.
 
     f = f_0 + sum_h f_h(x_h) + sum_{g < h} f_gh(x_g, x_h) + rest          (functional analysis of variance)
     share of h = Var f_h / Var f,       share of the pair g, h = Var f_gh / Var f

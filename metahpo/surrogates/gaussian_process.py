@@ -9,7 +9,8 @@ Symbols: n trials, m configurations, d columns; y standardised losses of the tri
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from metahpo.arithmetic import own_arithmetic
 from metahpo.surrogates.posterior import Posterior
+from metahpo.surrogates.score import failed_as_worse, power_of_two, spread_of
 from metahpo.surrogates.surrogate import checked_noise
 
 #: Wide bounds of s, l and e: the prior keeps theta away from them.
@@ -51,7 +53,6 @@ class GaussianProcessSurrogate:
         self,
         configurations: NDArray[np.float64],
         observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
-        meta_features: Mapping[str, float] | None = None,
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Belief about the standardised losses of `configurations`; see the contract of surrogates.
@@ -62,16 +63,16 @@ class GaussianProcessSurrogate:
             Rows of the unit cube.
         observed : pair of ndarrays of shapes (n, d) and (n,), default=None
             Trials so far and their losses; NaN = failed.
-        meta_features
-            Ignored: a cold start knows of no other task.
         noise : ndarray of shape (n,), default=None
             Standard deviations of losses that are predictions, 0 for measured ones; see the contract.
         """
         y = None if observed is None else standardised(observed[1])
+        if noise is not None and observed is not None:
+            noise = checked_noise(noise, len(observed[1]))
         m = len(configurations)
         if observed is None or y is None:
             return Posterior(np.ones(1), np.zeros((1, m)), np.ones((1, m)), np.zeros(1))
-        extra = np.zeros(len(y)) if noise is None else checked_noise(noise, len(y)) / np.nanstd(observed[1])
+        extra = np.zeros(len(y)) if noise is None else noise / spread_of(failed_as_worse(observed[1], 1.0))
         process = self.fit(np.asarray(observed[0], dtype=np.float64), y, extra)
         mean, std = process.predict(configurations, return_std=True)
         lowest = y[extra == 0.0].min() if (extra == 0.0).any() else y.min()
@@ -96,7 +97,7 @@ class GaussianProcessSurrogate:
         prior_std = np.array([PRIOR_STD[0], *[PRIOR_STD[1]] * d, PRIOR_STD[2]])
         start = prior_mean if self._theta is None else self._theta
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
-        optimiser = maximum_a_posteriori(prior_mean, prior_std)
+        optimiser = MaximumAPosteriori(prior_mean, prior_std)
         process = GaussianProcessRegressor(kernel.clone_with_theta(start), alpha=JITTER + extra**2, optimizer=optimiser)
         with warnings.catch_warnings():  # losses without noise are no fault: theta at its bound serves
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -106,18 +107,27 @@ class GaussianProcessSurrogate:
         return process
 
 
-def maximum_a_posteriori(
-    prior_mean: NDArray[np.float64], prior_std: NDArray[np.float64]
-) -> Callable[[Objective, NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], float]]:
-    """Optimiser for scikit-learn's Gaussian process: adds a normal prior of theta to the likelihood it is given."""
+@dataclass(frozen=True)
+class MaximumAPosteriori:
+    """Optimiser for scikit-learn's Gaussian process: it adds a normal prior of theta to the likelihood it is given.
 
-    def optimise(
-        negative_log_likelihood: Objective, start: NDArray[np.float64], bounds: NDArray[np.float64]
+    Attributes
+    ----------
+    prior_mean, prior_std : ndarray of shape (2 + d,)
+    """
+
+    prior_mean: NDArray[np.float64]
+    prior_std: NDArray[np.float64]
+
+    def __call__(
+        self, negative_log_likelihood: Objective, start: NDArray[np.float64], bounds: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], float]:
+        """Theta of the highest posterior density found, and its negative logarithm."""
+
         def negative_log_posterior(theta: NDArray[np.float64], /) -> tuple[float, NDArray[np.float64]]:
             value, gradient = negative_log_likelihood(theta)
-            deviation = (theta - prior_mean) / prior_std
-            return value + 0.5 * float(deviation @ deviation), gradient + deviation / prior_std
+            deviation = (theta - self.prior_mean) / self.prior_std
+            return value + 0.5 * float(deviation @ deviation), gradient + deviation / self.prior_std
 
         found = minimize(
             negative_log_posterior,
@@ -129,14 +139,10 @@ def maximum_a_posteriori(
         )
         return found.x, float(found.fun)
 
-    return optimise
-
 
 def standardised(loss: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Losses to mean 0 and variance 1, a failed trial as bad as the worst; None where they tell nothing apart."""
-    finite = np.isfinite(loss)
-    if not finite.any():
-        return None
-    filled = np.where(finite, loss, loss[finite].max())
-    spread = filled.std()
-    return np.asarray((filled - filled.mean()) / spread) if spread > 0 else None
+    """Losses to mean 0 and variance 1, a failed trial worse than all others; None where they tell nothing apart."""
+    filled = failed_as_worse(loss, typical_spread=1.0)
+    spread = spread_of(filled)
+    unit = power_of_two(filled)
+    return (filled / unit - (filled / unit).mean()) / (spread / unit) if spread > 0.0 else None

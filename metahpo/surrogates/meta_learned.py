@@ -19,17 +19,14 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.stored import read_space
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.affinity import TaskAffinity
-from metahpo.surrogates.belief import belief
-from metahpo.surrogates.calibration import sharpness_at
-from metahpo.surrogates.described import describe, squared_distances
+from metahpo.surrogates.described import squared_distances
 from metahpo.surrogates.explanation import Explanation, explain
 from metahpo.surrogates.kernels import ScoreKernel
+from metahpo.surrogates.mixture_on_task import MixtureOnTask
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.regimes import Regimes
-from metahpo.surrogates.scale import TINY, Losses
-from metahpo.surrogates.score import failed_as_worse
 from metahpo.surrogates.sources import SourceFunctions
-from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
+from metahpo.surrogates.surrogate import Configurations, Observed
 from metahpo.surrogates.transfer import Mixture
 
 #: What an artefact of this surrogate is called in its header.
@@ -67,7 +64,8 @@ class Provenance:
 class MetaLearnedSurrogate:
     """Mixture of source tasks with a learnt kernel: see :mod:`metahpo.surrogates.transfer` for the model.
 
-    Build one with :func:`metahpo.surrogates.training.train_surrogate`, or read one with
+    Nothing of it changes once it is made, so that threads may share it. Build one with
+    :func:`metahpo.surrogates.training.train_surrogate`, or read one with
     :func:`metahpo.surrogates.artefact.load_surrogate`.
 
     Attributes
@@ -83,6 +81,8 @@ class MetaLearnedSurrogate:
         Reference configurations of the source functions.
     weights : Tensor of shape (R, T)
         Source functions as weights of the kernel at the reference configurations.
+    residuals : Tensor of shape (R, T)
+        What these functions lack of the scores recorded there.
     provenance : Provenance
     """
 
@@ -93,18 +93,30 @@ class MetaLearnedSurrogate:
     sharpness: tuple[float, ...]
     reference: Tensor
     weights: Tensor
+    residuals: Tensor
     provenance: Provenance
     _mixture: Mixture = field(init=False, repr=False)
     _encoder: SpaceEncoder = field(init=False, repr=False)
     _functions: SourceFunctions = field(init=False, repr=False)
-    _memory: dict[tuple[float | None, ...], tuple[Tensor, Tensor]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for module in (self.kernel, self.regimes):
             module.double().requires_grad_(False)
+        broken = [name for name, part in self._tensors().items() if not bool(torch.isfinite(part).all())]
+        if broken:
+            raise DataError(
+                f"a surrogate must be of finite numbers, but its parts {broken} hold NaN or infinity. Train it anew; "
+                "if that does not help, drop tasks with extreme losses or configurations."
+            )
         object.__setattr__(self, "_mixture", Mixture(self.kernel, self.regimes))
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
-        object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
+        object.__setattr__(
+            self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights, self.residuals)
+        )
+
+    def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
+        """Pickle what it was made of; the rest is computed from that."""
+        return type(self), tuple(getattr(self, part.name) for part in fields(self) if part.init)
 
     @property
     def space_name(self) -> str | None:
@@ -121,8 +133,13 @@ class MetaLearnedSurrogate:
         """Tasks it has learnt from."""
         return self.provenance.tasks
 
-    @torch.inference_mode()
     @own_arithmetic()
+    def on(self, meta_features: Mapping[str, float] | None = None) -> MixtureOnTask:
+        """The surrogate on one task: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
+        alpha = torch.from_numpy(self.affinity.weights(meta_features))
+        log_prior = self.regimes.log_prior(squared_distances(self._functions.at_reference, alpha))
+        return MixtureOnTask(self._encoder, self._mixture, self._functions, self.sharpness, alpha, log_prior)
+
     def posterior(
         self,
         configurations: Configurations,
@@ -131,32 +148,14 @@ class MetaLearnedSurrogate:
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
-        alpha, log_prior = self._expected(meta_features)
-        rows, losses = self._rows(configurations), None
-        n_trials = 0 if observed is None else len(observed[1])
-        if observed is not None and n_trials:
-            tried, losses = self._observed(observed)
-            if noise is not None:
-                losses = losses.with_noise(torch.from_numpy(checked_noise(noise, n_trials)))
-            rows = np.concatenate([tried, rows])
-        at = describe(self._functions.at(rows), alpha)
-        return belief(self._mixture, log_prior, at, losses, sharpness_at(n_trials, self.sharpness))
+        return self.on(meta_features).posterior(configurations, observed, noise)
 
-    @torch.inference_mode()
     @own_arithmetic()
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
         """Share of each training task in the expected score, from most to least: see the contract."""
-        alpha, log_weights = self._expected(meta_features)
-        given = None
-        if observed is not None and len(observed[1]) > 0:
-            tried, losses = self._observed(observed)
-            trials = describe(self._functions.at(tried), alpha).to(torch.float64)
-            given = self._mixture.condition(trials, self._mixture.covariances(trials, trials), losses)
-            log_weights = log_weights + given.log_evidence
-        coefficients = self._mixture.source_coefficients(log_weights, given, alpha).clamp_min(0.0)
-        shares = coefficients / coefficients.sum().clamp_min(TINY)
+        shares = self.on(meta_features).source_shares(observed)
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
 
@@ -179,14 +178,11 @@ class MetaLearnedSurrogate:
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""
-        tensors = {
+        tensors = self._tensors() | {
             "reference": self.reference,
-            "weights": self.weights.float(),
-            "affinity.values": torch.from_numpy(self.affinity.values),
+            "affinity.values": torch.from_numpy(self.affinity.values),  # NaN where unknown
             "affinity.relevance": torch.from_numpy(self.affinity.relevance),
         }
-        tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
-        tensors |= {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
         header = {
             "space": self.space.to_serialized_dict(),
             "meta_feature_names": self.affinity.names,
@@ -196,6 +192,12 @@ class MetaLearnedSurrogate:
         }
         tensor_file.write(Path(path), KIND, tensors, header)
 
+    def _tensors(self) -> dict[str, Tensor]:
+        """What was learnt, by name, in single precision."""
+        tensors = {"weights": self.weights.float(), "residuals": self.residuals.float()}
+        tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
+        return tensors | {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
+
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> MetaLearnedSurrogate:
         """Put together what :meth:`save` took apart.
@@ -204,8 +206,12 @@ class MetaLearnedSurrogate:
         ------
         KeyError, RuntimeError
             A part is missing or has the wrong shape.
+        DataError
+            A part is not finite.
         """
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
+        # Surrogates of version 0.1 have none.
+        residuals = tensors["residuals"].double() if "residuals" in tensors else torch.zeros_like(weights)
         kernel, regimes = ScoreKernel(reference.shape[1]), Regimes()
         for name, module in (("kernel.", kernel), ("regimes.", regimes)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
@@ -214,43 +220,5 @@ class MetaLearnedSurrogate:
         affinity = TaskAffinity(names, values, relevance, header["meta_feature_trust"])
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
-        space = read_space(header["space"])
-        return cls(
-            space, kernel, regimes, affinity, tuple(header["sharpness"]), reference, weights, Provenance(**facts)
-        )
-
-    def _expected(self, meta_features: Mapping[str, float] | None) -> tuple[Tensor, Tensor]:
-        """Weights alpha (T,) of the expected function, and log weights (J, T) of the hypotheses, before any trial.
-
-        Those of the latest meta-features are remembered.
-        """
-        known = tuple((meta_features or {}).get(name) for name in self.affinity.names)
-        if known not in self._memory:
-            alpha = torch.from_numpy(self.affinity.weights(meta_features))
-            distances = squared_distances(self._functions.at_reference, alpha)
-            self._memory.clear()
-            self._memory[known] = alpha, self.regimes.log_prior(distances)
-        return self._memory[known]
-
-    def _observed(self, observed: Observed) -> tuple[NDArray[np.float64], Losses]:
-        """Rows (n, d) that were tried, and their losses."""
-        rows, losses = self._rows(observed[0]), np.asarray(observed[1], dtype=np.float64)
-        if losses.shape != (len(rows),) or np.isinf(losses).any():
-            raise DataError(
-                f"observed losses must be finite (or NaN for a failed trial) and of shape {(len(rows),)}, one a "
-                f"configuration, but have shape {losses.shape} and values {losses[:10]}."
-            )
-        typical = float(self.regimes.log_spread[0].exp())
-        filled = torch.from_numpy(failed_as_worse(losses, typical))
-        return rows, Losses.standardise(filled)
-
-    def _rows(self, configurations: Configurations) -> NDArray[np.float64]:
-        if not isinstance(configurations, np.ndarray):
-            configurations = self._encoder.encode(configurations)
-        rows = np.ascontiguousarray(configurations, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != self._encoder.n_columns or not np.isfinite(rows).all():
-            raise DataError(
-                f"configurations must be finite rows of shape (m, {self._encoder.n_columns}) in the unit cube, or "
-                f"dictionaries, but came as an array of shape {rows.shape}."
-            )
-        return rows
+        space, sharpness = read_space(header["space"]), tuple(header["sharpness"])
+        return cls(space, kernel, regimes, affinity, sharpness, reference, weights, residuals, Provenance(**facts))

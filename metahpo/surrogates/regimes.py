@@ -34,8 +34,8 @@ class Regimes(nn.Module):
     a task unlike any other, of which even the length scales learnt elsewhere may say nothing. Meta-datasets, in which
     every task has its like, would learn to rule it out; its prior share of about a hundredth lets trials call on it.
 
-    `log_spread`, counted and not learnt, is the mean and standard deviation over tasks of the logarithm of the standard
-    deviation of losses.
+    `log_spread`, counted and not learnt, tells of the logarithm of the standard deviation of a task's losses: the
+    median over tasks, and the standard deviation of a normal distribution with the same quartiles.
     """
 
     log_spread: Tensor

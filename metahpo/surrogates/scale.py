@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from metahpo.surrogates.score import normal_scores
+from metahpo.surrogates.score import ROUNDING, normal_scores
 
 #: Trials whose ranks count as much as the values of their losses.
 RANKS_COUNT_HALF = 5.0
@@ -53,13 +53,14 @@ class Losses:
     @classmethod
     def standardise(cls, losses: Tensor) -> Losses:
         """Losses of shape (B, n), to mean 0 and variance 1; all 0, with spread 0, where they do not differ."""
-        values, spread = _standard(losses)
-        differ = spread > TINY * losses.abs().amax(-1, keepdim=True)
+        unit = torch.pow(2.0, (torch.frexp(losses.abs().amax(-1, keepdim=True)).exponent - 1).to(losses))
+        values, spread = _standard(losses / unit)  # in this unit, squares stay within the range of floats
+        differ = spread > ROUNDING
         n = losses.shape[-1]
         share = n / (n + RANKS_COUNT_HALF)
         ranked, _ = _standard(torch.from_numpy(normal_scores(losses.cpu().numpy())).to(losses))
         y, _ = _standard((1.0 - share) * values + share * ranked)
-        return cls(torch.where(differ, y, 0.0), torch.where(differ, spread, 0.0))
+        return cls(torch.where(differ, y, 0.0), torch.where(differ, spread * unit, 0.0))
 
     def with_noise(self, std: Tensor) -> Losses:
         """The same with standard deviations of shape (B, n), 0 where measured, in the units that the losses came in.

@@ -11,21 +11,48 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+#: Losses that differ by less than this share of their size differ by rounding.
+ROUNDING = 1e-12
+#: How much worse a failed trial is, at least, as a share of the size of losses that are all equal.
+WORSE = 1e-3
+
 
 def normal_scores(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of the losses of a task, shape (n,), or of B tasks, (B, n), each in its own row; NaN is a failed trial."""
-    ranks = rankdata(np.where(np.isnan(loss), np.inf, loss), axis=-1)
+    """Scores of the losses of a task, shape (n,), or of B tasks, (B, n), each in its own row.
+
+    A loss that is not finite is a failed trial.
+    """
+    ranks = rankdata(np.where(np.isfinite(loss), loss, np.inf), axis=-1)
     return np.asarray(ndtri((ranks - 0.5) / loss.shape[-1]), dtype=np.float64)
+
+
+def power_of_two(losses: NDArray[np.float64]) -> float:
+    """Power of two near the largest of finite losses: in this unit their squares stay within the range of floats.
+
+    To divide by it is exact.
+    """
+    largest = float(np.abs(losses).max(initial=0.0))
+    return float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest > 0.0 else 1.0
+
+
+def spread_of(loss: NDArray[np.float64]) -> float:
+    """Standard deviation of the finite ones among losses of shape (n,); 0 where they differ by rounding only."""
+    measured = loss[np.isfinite(loss)]
+    unit = power_of_two(measured)
+    spread = float((measured / unit).std()) if len(measured) else 0.0
+    return spread * unit if spread > ROUNDING else 0.0
 
 
 def failed_as_worse(loss: NDArray[np.float64], typical_spread: float) -> NDArray[np.float64]:
     """Losses with each failed trial (NaN) one standard deviation worse than all that were measured.
 
-    Where the losses measured do not differ, `typical_spread` takes the place of their standard deviation. Zeros where
-    nothing was measured, because then nothing is known but that all failed alike.
+    Where the losses measured do not differ, `typical_spread` takes the place of their standard deviation, or, where
+    that is lost beside their size, `WORSE` of their size. Zeros where nothing was measured, because then nothing is
+    known but that all failed alike.
     """
     measured = np.isfinite(loss)
     if not measured.any():
         return np.zeros_like(loss)
-    spread = float(loss[measured].std()) or typical_spread
-    return np.where(measured, loss, loss[measured].max() + spread)
+    worst = float(loss[measured].max())
+    spread = spread_of(loss) or max(typical_spread, WORSE * float(np.abs(loss[measured]).max()))
+    return np.where(measured, loss, min(worst + spread, np.finfo(np.float64).max))

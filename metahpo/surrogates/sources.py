@@ -3,11 +3,15 @@
 Symbols: T source tasks; R reference configurations (inducing points) Z; n_t recorded configurations X_t of task t, with
 scores z_t.
 
-    m_t(x) = k(x, Z) W_t,     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
+    m_t(x) = k(x, Z) W_t + e_t(x),     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
 
-is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR 2005) with noise
-variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers whatever n_t was.
-Where tasks were measured on one design of at most R configurations, Z is that design and m_t the exact process mean.
+where k(x, Z) W_t is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR
+2005) with noise variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers
+whatever n_t was. Where tasks were measured on one design, Z is that design and the mean that of the exact process.
+
+The mean is smooth, and the records are not. Part of what it smooths away belongs to the configuration and not to the
+measurement, and is the same on similar tasks. So e_t(x) is what the mean lacks at a reference configuration x that task
+t recorded, and zero elsewhere: a recorded configuration is known by its recorded score.
 
 What the records leave open, between and beyond the reference configurations, is the same process's covariance,
 
@@ -18,7 +22,7 @@ nearly zero at Z, and the kernel's own variance far from it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,22 +36,41 @@ from metahpo.surrogates.kernels import Located, ScoreKernel
 MAX_CANDIDATES = 4000
 #: Jitter for K_ZZ.
 JITTER = 1e-6
-#: Configurations whose source functions are remembered from call to call.
+#: Configurations whose source functions a search remembers.
 REMEMBERED_ROWS = 10_000
 
 
-def reference_configurations(X: list[NDArray[np.float64]], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """At most `n` distinct recorded configurations that cover all of them: each the farthest from those before it."""
-    distinct = np.unique(np.concatenate(X), axis=0)
+def reference_configurations(
+    X: list[NDArray[np.float64]], n: int, n_shared: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Distinct recorded configurations that source functions are read from, shape (R, d).
+
+    Those that several tasks recorded come first, at most `n_shared` of them: where a design is shared, a function is
+    known by what was recorded there, and not by what was recorded around. Where these are fewer than `n`, others fill
+    up to `n`. What cannot be taken whole is covered: each is the farthest from those before it.
+    """
+    distinct, counts = np.unique(np.concatenate([np.unique(own, axis=0) for own in X]), axis=0, return_counts=True)
     if len(distinct) <= n:
         return distinct
-    distinct = distinct[rng.permutation(len(distinct))[:MAX_CANDIDATES]]
-    chosen = [0]
-    distance = np.square(distinct - distinct[0]).sum(axis=1)
+    shared = _covering(distinct[counts > 1], n_shared, distinct[:0], rng)
+    return np.concatenate([shared, _covering(distinct[counts == 1], n - len(shared), shared, rng)])
+
+
+def _covering(
+    candidates: NDArray[np.float64], n: int, beside: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """At most `n` of the candidates, each the farthest from those before it and from those beside."""
+    if len(candidates) <= n:
+        return candidates
+    candidates = candidates[rng.permutation(len(candidates))[:MAX_CANDIDATES]]
+    distance = np.full(len(candidates), np.inf)
+    for other in beside:
+        distance = np.minimum(distance, np.square(candidates - other).sum(axis=1))
+    chosen: list[int] = []
     while len(chosen) < n:
         chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.square(distinct - distinct[chosen[-1]]).sum(axis=1))
-    return distinct[chosen]
+        distance = np.minimum(distance, np.square(candidates - candidates[chosen[-1]]).sum(axis=1))
+    return candidates[chosen]
 
 
 def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
@@ -63,6 +86,26 @@ def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> T
     return torch.cat(columns, dim=1)
 
 
+def source_residuals(kernel: ScoreKernel, Z: Tensor, W: Tensor, tasks: list[SourceTask]) -> Tensor:
+    """What the means lack of the scores recorded at reference configurations, shape (R, T); zero where none is."""
+    at_Z = kernel.locate(Z)
+    means, row_of = kernel(at_Z, at_Z) @ W, {key: i for i, key in enumerate(_keys(Z.numpy()))}
+    residuals = torch.zeros_like(means)
+    for t, task in enumerate(tasks):
+        rows = torch.tensor([row_of.get(key, -1) for key in _keys(task.X.numpy())])
+        at, z = rows[rows >= 0], task.z[rows >= 0]
+        n = torch.zeros(len(Z), dtype=z.dtype).index_add(0, at, torch.ones_like(z))
+        total = torch.zeros(len(Z), dtype=z.dtype).index_add(0, at, z)
+        residuals[:, t] = torch.where(n > 0.0, total / n.clamp_min(1.0) - means[:, t], 0.0)
+    return residuals
+
+
+def _keys(rows: NDArray[np.float64]) -> list[bytes]:
+    """What tells rows (n, d) apart, in single precision: others may keep the same configurations in that."""
+    single = np.ascontiguousarray(rows, dtype=np.float32) + np.float32(0.0)  # -0 is 0
+    return [row.tobytes() for row in single]
+
+
 class SourceValues(NamedTuple):
     """Places of n configurations, the source functions m there (n, T), and r (n, R)."""
 
@@ -72,44 +115,76 @@ class SourceValues(NamedTuple):
 
 
 class SourceFunctions:
-    """Source functions at any configurations, remembering those it was asked about.
-
-    A pool of configurations is asked about again after every trial, and placing it costs more than conditioning.
+    """Source functions at any configurations; nothing of it changes once it is made.
 
     Parameters
     ----------
     kernel : ScoreKernel
     reference : Tensor of shape (R, d)
-    weights : Tensor of shape (R, T)
+    weights, residuals : Tensor of shape (R, T)
+        W and e; no residuals are zeros.
     """
 
-    def __init__(self, kernel: ScoreKernel, reference: Tensor, weights: Tensor) -> None:
+    def __init__(
+        self, kernel: ScoreKernel, reference: Tensor, weights: Tensor, residuals: Tensor | None = None
+    ) -> None:
+        self._made_of = kernel, reference, weights, residuals
         self._kernel, self._weights = kernel, weights
+        self._residuals = torch.zeros_like(weights) if residuals is None else residuals
+        self._row_of = {key: i for i, key in enumerate(_keys(reference.numpy()))}
         self._reference = kernel.locate(reference)
         K_ZZ = kernel(self._reference, self._reference)
         noise = kernel.noise()
         self._factor = torch.linalg.cholesky(K_ZZ + noise * torch.eye(len(reference), dtype=reference.dtype))
         #: Source functions at the reference configurations, shape (R, T).
-        self.at_reference = K_ZZ @ weights
-        self._index: dict[bytes, int] = {}
-        self._remembered: tuple[Tensor, ...] = ()
+        self.at_reference = K_ZZ @ weights + self._residuals
 
-    def computed(self, rows: Tensor) -> SourceValues:
+    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[Any, ...]]:
+        """Pickle what it was made of; the rest is computed from that."""
+        return type(self), self._made_of
+
+    def at(self, rows: Tensor) -> SourceValues:
         """Places of rows (n, d), source functions there (n, T), and what was recorded around (n, R)."""
         place = self._kernel.locate(rows)
         K_xZ = self._kernel(place, self._reference)
         recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
-        return SourceValues(place, K_xZ @ self._weights, recorded)
+        values = K_xZ @ self._weights
+        known = [(i, self._row_of[key]) for i, key in enumerate(_keys(rows.numpy())) if key in self._row_of]
+        if known:
+            here, there = torch.tensor(known).T
+            values = values.index_add(0, here, self._residuals[there])
+        return SourceValues(place, values, recorded)
+
+
+class RememberedFunctions:
+    """Source functions in single precision, which are computed once for each configuration.
+
+    A search asks about the same pool after every trial, and placing it costs more than conditioning. What is remembered
+    belongs to one search: searches that run side by side each have their own.
+
+    Parameters
+    ----------
+    functions : SourceFunctions
+    """
+
+    def __init__(self, functions: SourceFunctions) -> None:
+        self._functions = functions
+        self._index: dict[bytes, int] = {}
+        self._remembered: tuple[Tensor, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again."""
+        return {"_functions": self._functions, "_index": {}, "_remembered": ()}
 
     def at(self, rows: NDArray[np.float64]) -> SourceValues:
-        """The same in single precision, remembered."""
+        """See :meth:`SourceFunctions.at`."""
         keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0].tolist()
         new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
         if len(self._index) + len(new) > REMEMBERED_ROWS:
             self._index.clear()
             new = list({key: i for i, key in enumerate(keys)}.values())
         if new:
-            place, values, recorded = self.computed(torch.from_numpy(rows[new]))
+            place, values, recorded = self._functions.at(torch.from_numpy(rows[new]))
             found = tuple(part.float() for part in (place.mapped, place.plain, values, recorded))
             before = self._remembered if self._index else tuple(part[:0] for part in found)
             first = len(self._index)

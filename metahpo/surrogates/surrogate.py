@@ -34,9 +34,26 @@ def checked_noise(noise: NDArray[np.float64], n_trials: int) -> NDArray[np.float
     return std
 
 
+class TaskSurrogate(Protocol):
+    """Predicts the score of configurations on one task, for one search, and may remember what the search asked about.
+
+    It is for one thread at a time.
+    """
+
+    def posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        noise: NDArray[np.float64] | None = None,
+    ) -> Posterior:
+        """Belief about the scores of rows of the unit cube: see :meth:`Surrogate.posterior`."""
+        ...
+
+
 class Surrogate(Protocol):
     """Predicts the score of configurations on a task, from what was observed on it and what is known of it.
 
+    A surrogate does not change under use: threads may share it, and equal questions get equal answers.
     ``tests/contracts/surrogate_contract.py`` holds what every implementation must satisfy.
     """
 
@@ -55,6 +72,15 @@ class Surrogate(Protocol):
     @property
     def task_names(self) -> tuple[str, ...]:
         """Tasks it has learnt from."""
+
+    def on(self, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
+        """The surrogate on one task, for one search; its answers are those of :meth:`posterior`, and come sooner.
+
+        Parameters
+        ----------
+        meta_features : mapping of str to float, default=None
+            Of the task; missing and NaN ones are treated as unknown.
+        """
 
     def posterior(
         self,

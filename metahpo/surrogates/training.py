@@ -33,22 +33,24 @@ from metahpo.surrogates.batches import hide_configurations, informative, represe
 from metahpo.surrogates.calibration import learn_sharpness
 from metahpo.surrogates.course import Course, Descent, Score
 from metahpo.surrogates.described import stack
-from metahpo.surrogates.experience import Experience, NewTask
+from metahpo.surrogates.experience import Experience, NewTask, ReferenceSettings
 from metahpo.surrogates.kernel_learning import KernelSettings, learn_kernel
 from metahpo.surrogates.kernels import ScoreKernel
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.regimes import Regimes
+from metahpo.surrogates.score import spread_of
 from metahpo.surrogates.transfer import Mixture
 from metahpo.surrogates.validation import HeldOut, set_aside
 from metahpo.task_table import TaskTable
 
+#: Distance of the quartiles of the standard normal distribution.
+NORMAL_QUARTILES = 1.349
+
 
 @dataclass(frozen=True)
-class TrainingSettings(KernelSettings):
+class TrainingSettings(ReferenceSettings, KernelSettings):
     """Settings of training; the defaults serve from tens to hundreds of tasks."""
 
-    n_reference: int = 300
-    """Reference configurations of the source functions, at most."""
     n_sources: int = 1000
     """Source tasks of the mixture, at most; the kernel is learnt from all tasks."""
     regime_steps: int = 150
@@ -93,8 +95,9 @@ def train_surrogate(
     Raises
     ------
     DataError
-        Fewer than two tasks with at least two distinct losses, a `validation_share` that leaves no two to learn from,
-        `patience` without anything to validate on, or a device that is not there.
+        Fewer than two tasks whose losses differ, configurations that are not finite, a `validation_share` that leaves
+        no two to learn from, `patience` without anything to validate on, a device that is not there, or a training that
+        came to numbers that are not finite.
     ArtefactError
         The checkpoint is of another training, or is damaged.
     UnknownNameError
@@ -135,8 +138,14 @@ def train_on_tables(
     usable = informative(tables)
     if len(usable) < 2:
         raise DataError(
-            f"a surrogate learns from at least two tasks with two distinct losses each, but of {len(tables)} tasks "
-            f"{len(usable)} are such."
+            f"a surrogate learns from at least two tasks whose losses differ by more than rounding, but of "
+            f"{len(tables)} tasks {len(usable)} are such. Record more tasks, or drop those that are flat."
+        )
+    broken = [t.task for t in usable if not np.isfinite(t.X).all()]
+    if broken:
+        raise DataError(
+            f"configurations must be finite rows of the unit cube, but those of the tasks {broken[:10]} hold NaN or "
+            "infinity. Correct these rows, or drop the tasks."
         )
     if settings.patience and not settings.validation_share:
         raise DataError(f"patience = {settings.patience} needs families to validate on: set a validation_share.")
@@ -154,14 +163,14 @@ def train_on_tables(
     sources = representative(known, settings.n_sources, rng)
     shown = hide_configurations(sources, rng)
     rehearsed = learn_kernel(shown, settings, generator, course, "kernel of a part")
-    rehearsal = Experience.of(rehearsed, sources, settings.n_reference, rng, shown)
+    rehearsal = Experience.of(rehearsed, sources, settings, rng, shown)
     strangers = [rehearsal.stranger(table) for table in away]
     score_of_regimes = partial(held_out.score_of_regimes, rehearsed, strangers) if held_out else None
     regimes = learn_regimes(rehearsed, rehearsal.as_new, settings, generator, course, score_of_regimes)
     sharpness = learn_sharpness(Mixture(rehearsed, regimes), rehearsal.as_new, generator)
 
     sources = representative(usable, settings.n_sources, rng)
-    experience = Experience.of(kernel, sources, settings.n_reference, rng)
+    experience = Experience.of(kernel, sources, settings, rng)
     return MetaLearnedSurrogate(
         space or unit_cube_space(experience.reference.shape[1]),
         kernel,
@@ -170,6 +179,7 @@ def train_on_tables(
         sharpness,
         experience.reference,
         experience.weights,
+        experience.residuals,
         Provenance(
             space_name=space_name,
             metric=metric,
@@ -197,8 +207,10 @@ def learn_regimes(
     device = device_named(settings.device)
     records = [new.task for new in tasks]
     regimes = Regimes().double()
-    log_spreads = torch.stack([record.loss.std() for record in records]).log()
-    regimes.log_spread = torch.stack([log_spreads.mean(), log_spreads.std()])
+    spreads = [spread_of(record.loss.numpy()) for record in records]
+    log_spreads = np.log([spread for spread in spreads if spread > 0.0])
+    low, middle, high = np.quantile(log_spreads, [0.25, 0.5, 0.75])  # a task that is nearly flat moves them little
+    regimes.log_spread = torch.tensor([middle, (high - low) / NORMAL_QUARTILES], dtype=torch.float64)
     regimes.leave_out(settings.without)
     mixture = Mixture(copy.deepcopy(kernel).to(device), regimes.to(device))
     optimizer = torch.optim.Adam(regimes.parameters(), lr=settings.regime_rate)

@@ -13,7 +13,7 @@ from metahpo.space.configuration import to_json
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import LearningCurves
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate
 from tests.conftest import toy_space
 from tests.optimization.test_optimizer import bowl
 
@@ -82,8 +82,8 @@ def test_tell_curve__others_under_way_tell_what_is_much(learning_curves: Learnin
     assert last == learning_curves.predict(curves[2], N_EPOCHS, [curves[0][-1], curves[1][-1]])
 
 
-def surrogates(toy_surrogate: Surrogate) -> list[GaussianProcessSurrogate | Surrogate]:
-    return [GaussianProcessSurrogate(), toy_surrogate]
+def surrogates(toy_surrogate: Surrogate) -> list[GaussianProcessSurrogate | TaskSurrogate]:
+    return [GaussianProcessSurrogate(), toy_surrogate.on()]
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -92,10 +92,10 @@ def test_noise__zero_changes_nothing_and_much_takes_an_observation_back(toy_surr
     X = np.random.default_rng(0).random((9, toy_width(toy_surrogate)))
     losses = np.array([1.0, 2.0, 1.5, 3.0, 2.5, 1.2, 1.8, 9.0])
     measured = surrogate.posterior(X, (X[:8], losses))
-    same = surrogate.posterior(X, (X[:8], losses), None, np.zeros(8))
+    same = surrogate.posterior(X, (X[:8], losses), np.zeros(8))
     np.testing.assert_array_equal(measured.mean, same.mean)
     np.testing.assert_array_equal(measured.std, same.std)
-    unsure = surrogate.posterior(X, (X[:8], losses), None, np.where(losses == 9.0, 20.0, 0.0))
+    unsure = surrogate.posterior(X, (X[:8], losses), np.where(losses == 9.0, 20.0, 0.0))
     assert unsure.mixture_mean()[7] < measured.mixture_mean()[7]
     assert unsure.mixture_std()[7] > measured.mixture_std()[7]
 
@@ -106,7 +106,7 @@ def test_noise__a_prediction_is_no_incumbent(toy_surrogate: Surrogate, which: in
     X = np.random.default_rng(0).random((4, toy_width(toy_surrogate)))
     losses = np.array([1.0, 2.0, 0.1, 3.0])
     certain = surrogate.posterior(X, (X, losses))
-    foretold = surrogate.posterior(X, (X, losses), None, np.array([0.0, 0.0, 0.5, 0.0]))
+    foretold = surrogate.posterior(X, (X, losses), np.array([0.0, 0.0, 0.5, 0.0]))
     assert foretold.weights @ foretold.incumbent > certain.weights @ certain.incumbent
 
 
@@ -115,7 +115,7 @@ def test_noise__must_be_standard_deviations(toy_surrogate: Surrogate, noise: lis
     X = np.random.default_rng(0).random((2, toy_width(toy_surrogate)))
     for surrogate in surrogates(toy_surrogate):
         with pytest.raises(DataError, match="noise must be 2 finite standard deviations"):
-            surrogate.posterior(X, (X, np.array([1.0, 2.0])), None, np.array(noise))
+            surrogate.posterior(X, (X, np.array([1.0, 2.0])), np.array(noise))
 
 
 def toy_width(surrogate: Surrogate) -> int:
