@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from metahpo import hpob, release
 from metahpo.exceptions import ArtefactError, DataError, SpaceError, UnknownNameError
+from metahpo.fit_losses import as_rows, half_means
 from metahpo.meta_tables import MetaTables
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.joint import join_spaces
@@ -120,14 +121,29 @@ class MetaDataset(MetaTables):
         column = f"folds.{self.metric(metric)}"
         if column not in self.trials.columns:
             raise DataError(f"{self.name!r} records no losses per fold, only means.")
-        folds = {}
-        for name, rows, _ in self._by_task(space):
-            # A trial that came without folds, by a merge, has no list but a missing value.
-            lists = [list(f) if isinstance(f, Iterable) else [] for f in rows[column]]
-            width = max(map(len, lists), default=0)
-            padded = [f + [np.nan] * (width - len(f)) for f in lists]
-            folds[name] = self._capped(metric, np.array(padded, dtype=np.float64))
-        return folds
+        return {
+            name: self._capped(
+                metric, as_rows(rows[column])
+            )  # a trial that came without folds, by a merge, has no list
+            for name, rows, _ in self._by_task(space)
+        }
+
+    def half_losses(
+        self, space: str | None = None, metric: str | None = None
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Mean losses by the even fits and by the odd fits, task -> two arrays of shape (n,); NaN for failed trials.
+
+        Raises
+        ------
+        DataError
+            Only means were recorded, or a task has fewer than two fits.
+        """
+        halves = {}
+        for task, losses in self.fold_losses(space, metric).items():
+            if losses.shape[1] < 2:
+                raise DataError(f"two halves need losses of two fits at least, but task {task!r} has fewer.")
+            halves[task] = half_means(losses)
+        return halves
 
     def _capped(self, metric: str | None, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         known = METRICS.get(self.metric(metric))

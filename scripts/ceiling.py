@@ -24,7 +24,7 @@ from tqdm import tqdm
 from metahpo.evaluation.demonstration import MILESTONES
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio
 from metahpo.evaluation.methods.task_process import TaskProcess
-from metahpo.evaluation.regret import best_so_far, normalised_regret
+from metahpo.evaluation.regret import normalised_regret, regret_so_far
 from metahpo.meta_dataset import MetaDataset
 from metahpo.surrogates.batches import informative
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
@@ -42,7 +42,7 @@ def order_of_task(table: TaskTable) -> NDArray[np.int64]:
 
 def regrets_at_milestones(table: TaskTable, order: NDArray[np.int64]) -> NDArray[np.float64]:
     """Regret after each of `MILESTONES`, but those beyond the recorded configurations."""
-    curve = best_so_far(normalised_regret(table.loss)[order], max(MILESTONES))
+    curve = regret_so_far(normalised_regret(table.loss)[order], table.loss[order], max(MILESTONES))
     return curve[[trials - 1 for trials in MILESTONES if trials < len(table.loss)]]
 
 

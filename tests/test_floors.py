@@ -24,7 +24,9 @@ FLOORS = (
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
 #: Files that belong to the room of another.
-SAME_ROOM = dict.fromkeys(("release", "hpob", "meta_tables", "task_table", "task_families"), "meta_dataset")
+SAME_ROOM = dict.fromkeys(
+    ("release", "hpob", "fit_losses", "meta_tables", "task_table", "task_families"), "meta_dataset"
+)
 #: Rooms of the second floor lean on each other in this order only: a trial holds a configuration.
 WITHIN_FLOOR = {("trials", "space")}
 #: Dependency -> the files that may import it.

@@ -1,12 +1,12 @@
 """Whether a task can be learnt at all: where it cannot, differences between configurations are noise.
 
-Symbols: F folds; L (n, F) losses of the n recorded configurations of a task, of all learners; L0 the loss of a constant
-prediction.
+Symbols: A, B (n,) losses of the n recorded configurations of a task, of all learners, by two halves of their fits; L0
+the loss of a constant prediction.
 
-    skill = 1 - mean_f L[c_f, f] / L0,      c_f = argmin_c  mean over the folds but f of L[c]
+    skill = 1 - (B[argmin A] + A[argmin B]) / (2 L0)
 
-The configuration is chosen on some folds and judged on another, so that the best of many lucky ones earns nothing: on
-a target of pure noise the expected skill is not above zero.
+The configuration is chosen by one half of the fits and judged by the other, so that the best of many lucky ones earns
+nothing: on a target of pure noise the expected skill is not above zero.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metahpo.fit_losses import as_rows, half_means
 from metahpo.tasks.metric import DEFAULT_METRIC, METRICS
 from metahpo.tasks.target import TaskKind
 
@@ -40,19 +41,16 @@ def task_skill(trials: pd.DataFrame, kind: TaskKind, n_classes: int) -> float:
         two folds and of a successful trial are needed.
     """
     metric = DEFAULT_METRIC[kind]
-    lists = [list(folds) for folds in trials[f"folds.{metric}"]]
-    n_folds = max(map(len, lists), default=0)
-    losses = np.array([folds + [np.nan] * (n_folds - len(folds)) for folds in lists], dtype=np.float64)
-    best = honest_best(METRICS[metric].capped(losses.reshape(len(lists), n_folds)))
+    best = honest_best(METRICS[metric].capped(as_rows(trials[f"folds.{metric}"])))
     constant = 1.0 - 1.0 / n_classes if kind == "classification" else 1.0
     return 1.0 - best / constant
 
 
-def honest_best(fold_losses: NDArray[np.float64]) -> float:
-    """Loss of the configuration that is best on the other folds, in the mean over folds, from losses (n, F)."""
-    succeeded = fold_losses[np.isfinite(fold_losses).all(axis=1)]
-    n_folds = fold_losses.shape[1]
-    if len(succeeded) == 0 or n_folds < 2:
+def honest_best(fit_losses: NDArray[np.float64]) -> float:
+    """Loss of the configuration that is best by the other half of the fits, mean over both, from losses (n, F)."""
+    first, second = half_means(fit_losses)
+    succeeded = np.isfinite(first) & np.isfinite(second)
+    if not succeeded.any():
         return float("nan")
-    of_others = succeeded.sum(axis=1, keepdims=True) - succeeded
-    return float(succeeded[of_others.argmin(axis=0), np.arange(n_folds)].mean())
+    first, second = first[succeeded], second[succeeded]
+    return float((second[first.argmin()] + first[second.argmin()]) / 2.0)

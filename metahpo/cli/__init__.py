@@ -120,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--metric", help="default: the meta-dataset's first")
     evaluate.add_argument("--trials", type=int, default=25, help="default: 25")
     evaluate.add_argument("--folds", type=int, default=5, help="default: 5")
+    evaluate.add_argument(
+        "--honest", action="store_true", help="choose by one half of a task's fits and judge by the other half"
+    )
     evaluate.add_argument("--jobs", type=int, default=-1)
     evaluate.add_argument("--random-state", type=int, default=0)
     evaluate.add_argument("--report", type=Path, help="write an HTML report here")
@@ -255,6 +258,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         n_folds=options.folds,
         random_state=options.random_state,
         n_jobs=options.jobs,
+        honest=options.honest,
     )
     print(report)
     if options.report:

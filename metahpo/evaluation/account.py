@@ -47,6 +47,8 @@ class Settings:
     metric : str
     n_replays : mapping of str to int
         Replays of each task, by method, in the order of the methods.
+    honest : bool, default=False
+        Whether configurations were chosen by one half of the fits and judged by the other.
     """
 
     n_trials: int
@@ -54,6 +56,7 @@ class Settings:
     random_state: int
     metric: str
     n_replays: Mapping[str, int]
+    honest: bool = False
 
     def in_words(self, regrets: pd.DataFrame) -> str:
         """Return a sentence for each setting, and the number of tasks in each space."""
@@ -63,9 +66,13 @@ class Settings:
             for space, n_tasks, n_families in counts.itertuples(name=None)
         )
         replays = ", ".join(f"{label_of(method)} {n}" for method, n in self.n_replays.items())
+        honest = (
+            " Honest regret: configurations are chosen by one half of a task's fits and judged by the other half, and "
+            "the other way round."
+        )
         return (
             f"{self.n_folds} folds, {self.n_trials} trials, random state {self.random_state}, metric {self.metric}. "
-            f"Replays of each task: {replays}. {spaces}."
+            f"Replays of each task: {replays}. {spaces}.{honest if self.honest else ''}"
         )
 
 

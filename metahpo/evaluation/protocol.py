@@ -5,16 +5,21 @@
         then searches each held-out task: it picks, one after the other, among the task's recorded configurations.
 
 No method sees anything of a held-out task but its meta-features and the losses of the configurations it has picked.
+
+Honest regret: a held-out task is replayed twice. Each time the losses of one half of the fits are told, and choose the
+incumbent, and those of the other half judge it. The best of many configurations then earns nothing by luck.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from metahpo.arithmetic import own_arithmetic
@@ -24,7 +29,7 @@ from metahpo.evaluation.default_comparison import compare_with_default, default_
 from metahpo.evaluation.methods.catalogue import DEFAULT_METHODS, method_named
 from metahpo.evaluation.methods.method import Method
 from metahpo.evaluation.regret import normalised_regret
-from metahpo.evaluation.replay import Replay, replay
+from metahpo.evaluation.replay import Replay, mean_replay, replay
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
@@ -34,12 +39,16 @@ from metahpo.tasks.nearest_metric import nearest_metric
 
 @dataclass(frozen=True)
 class Assignment:
-    """One unit of work: a method learns in one fold of one space and is replayed on the fold's held-out tasks."""
+    """One unit of work: a method learns in one fold of one space and is replayed on the fold's held-out tasks.
+
+    `halves` are the losses of each held-out task by two halves of its fits; None where all fits tell and judge.
+    """
 
     space: str
     method: Method
     training: list[TaskTable]
     held_out: list[TaskTable]
+    halves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ def evaluate(
     n_folds: int = 5,
     random_state: int = 0,
     n_jobs: int | None = None,
+    honest: bool = False,
 ) -> EvaluationReport:
     """Measure methods on tasks held out of training.
 
@@ -87,6 +97,8 @@ def evaluate(
         Decides the folds and every random pick; the same number gives the same regrets whatever `n_jobs` is.
     n_jobs : int, default=None
         Processes (joblib), one a (space, fold, method). None: 1, or what ``joblib.parallel_config`` says.
+    honest : bool, default=False
+        Choose configurations by one half of a task's fits and judge them by the other half.
 
     Returns
     -------
@@ -95,8 +107,8 @@ def evaluate(
     Raises
     ------
     DataError
-        No methods, two of one name, `n_trials` below 1, fewer task families than folds, or a space in which no fold has
-        tasks both to learn from and to be held out.
+        No methods, two of one name, `n_trials` below 1, fewer task families than folds, a space in which no fold has
+        tasks both to learn from and to be held out, or `honest` without recorded losses of two fits.
     UnknownNameError
         A method, space or metric that does not exist.
     """
@@ -111,13 +123,14 @@ def evaluate(
     )
     assignments: list[Assignment] = []
     for space in wanted:
-        tables = _replayable(md.tables(space, metric), _label(space), notes)
+        halves = md.half_losses(space, metric) if honest else None
+        tables = _replayable(md.tables(space, metric), halves, _label(space), notes)
         before = len(assignments)
         for names in held_out_tasks:
             training = [table for table in tables if table.task not in names]
             held_out = [table for table in tables if table.task in names]
             if training and held_out:
-                assignments += [Assignment(_label(space), method, training, held_out) for method in chosen]
+                assignments += [Assignment(_label(space), method, training, held_out, halves) for method in chosen]
         if len(assignments) == before:
             raise DataError(
                 f"space {_label(space)!r} needs tasks of two families at least; append some, or leave it out."
@@ -129,7 +142,7 @@ def evaluate(
     return EvaluationReport(
         regrets=_regrets(outcomes),
         costs=_costs(outcomes),
-        settings=Settings(n_trials, n_folds, random_state, metric, {m.name: m.n_replays for m in chosen}),
+        settings=Settings(n_trials, n_folds, random_state, metric, {m.name: m.n_replays for m in chosen}, honest),
         notes=tuple(notes),
         against_default=_against_default(md, metric, wanted, outcomes),
         coverage=_coverage(outcomes),
@@ -142,7 +155,18 @@ def carry_out(assignment: Assignment, n_trials: int, random_state: int) -> Outco
     policy = assignment.method.learn(assignment.training, assignment.space, random_state)
     learn_seconds = time.perf_counter() - started
     n_replays = assignment.method.n_replays
-    replays = [replay(policy, table, n_trials, n_replays, random_state) for table in assignment.held_out]
+    replays = []
+    for table in assignment.held_out:
+        if assignment.halves is None:
+            replays.append(replay(policy, table, n_trials, n_replays, random_state))
+            continue
+        first, second = assignment.halves[table.task]
+        replays.append(
+            mean_replay(
+                replay(policy, replace(table, loss=told), n_trials, n_replays, random_state, judged)
+                for told, judged in ((first, second), (second, first))
+            )
+        )
     coverage = []
     if isinstance(policy, ScorePredictor):
         coverage = [interval_coverage(policy, table, random_state) for table in assignment.held_out]
@@ -164,12 +188,18 @@ def _methods(md: MetaDataset, methods: Sequence[str | Method] | None, spaces: Se
     return chosen
 
 
-def _replayable(tables: Sequence[TaskTable], space: str, notes: list[str]) -> list[TaskTable]:
+def _replayable(
+    tables: Sequence[TaskTable],
+    halves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None,
+    space: str,
+    notes: list[str],
+) -> list[TaskTable]:
     """Tables on which regret is defined; the others are noted."""
     kept = []
     for table in tables:
         try:
-            normalised_regret(table.loss)
+            for losses in (table.loss, *(halves[table.task] if halves else ())):
+                normalised_regret(losses)
         except DataError as error:
             notes.append(f"space {space}: task {table.task} is left out: {error}")
         else:

@@ -47,12 +47,22 @@ def normalised_regret(loss: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(finite, (loss - best) / (worst - best), 1.0)
 
 
-def best_so_far(regret: NDArray[np.float64], n_trials: int) -> NDArray[np.float64]:
-    """Regret of the incumbent after 1 .. `n_trials` trials, from the regrets in the order tried.
+def regret_so_far(regret: NDArray[np.float64], loss: NDArray[np.float64], n_trials: int) -> NDArray[np.float64]:
+    """Regret of the incumbent after 1 .. `n_trials` trials.
 
     Where fewer trials were possible the last incumbent stands.
+
+    Parameters
+    ----------
+    regret : ndarray of shape (n,)
+        Regrets in the order tried.
+    loss : ndarray of shape (n,)
+        Losses in the same order, NaN = failed; the incumbent has the least so far, the first of equal ones.
+    n_trials : int
     """
-    curve = np.minimum.accumulate(regret[:n_trials])
+    told = np.where(np.isnan(loss[:n_trials]), np.inf, loss[:n_trials])
+    improves = np.concatenate([[True], told[1:] < np.minimum.accumulate(told)[:-1]])
+    curve = regret[:n_trials][np.maximum.accumulate(np.where(improves, np.arange(len(told)), 0))]
     return np.pad(curve, (0, n_trials - len(curve)), mode="edge")
 
 

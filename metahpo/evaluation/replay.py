@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from metahpo.arithmetic import own_arithmetic
 from metahpo.evaluation.methods.method import Policy
-from metahpo.evaluation.regret import best_so_far, normalised_regret
+from metahpo.evaluation.regret import normalised_regret, regret_so_far
 from metahpo.task_table import TaskTable
 
 
@@ -38,21 +39,48 @@ class Replay:
 
 
 @own_arithmetic()
-def replay(policy: Policy, table: TaskTable, n_trials: int, n_replays: int = 1, random_state: int = 0) -> Replay:
+def replay(
+    policy: Policy,
+    table: TaskTable,
+    n_trials: int,
+    n_replays: int = 1,
+    random_state: int = 0,
+    judged: NDArray[np.float64] | None = None,
+) -> Replay:
     """Let a policy pick `n_trials` of a task's recorded configurations, each once.
 
     A failed trial counts as a trial, with regret 1. Where fewer than `n_trials` configurations were recorded all of
     them are tried. Random numbers depend on `random_state`, the task's name and the replay, not on the order of tasks.
+
+    Parameters
+    ----------
+    policy : Policy
+    table : TaskTable
+        The losses that the policy is told, and by which the incumbent is chosen.
+    n_trials, n_replays, random_state : int
+    judged : ndarray of shape (n,), default=None
+        Losses by which the incumbent is judged, of other fits than those of `table` (honest regret); None: those of
+        `table`.
     """
-    regret = normalised_regret(table.loss)
+    regret = normalised_regret(table.loss if judged is None else judged)
     curves, first_picks = [], []
     started, n_suggestions = time.perf_counter(), 0
     for k in range(n_replays):
         picked = _picked(policy, table, min(n_trials, len(regret)), task_seed(random_state, table.task, k))
         n_suggestions += len(picked)
         first_picks.append(picked[0])
-        curves.append(best_so_far(regret[picked], n_trials))
+        curves.append(regret_so_far(regret[picked], table.loss[picked], n_trials))
     return Replay(np.mean(curves, axis=0), tuple(first_picks), (time.perf_counter() - started) / n_suggestions)
+
+
+def mean_replay(replays: Iterable[Replay]) -> Replay:
+    """Mean of several replays of one method on one task."""
+    all_of_them = list(replays)
+    return Replay(
+        np.mean([r.regret for r in all_of_them], axis=0),
+        tuple(pick for r in all_of_them for pick in r.first_picks),
+        float(np.mean([r.suggest_seconds for r in all_of_them])),
+    )
 
 
 def _picked(policy: Policy, table: TaskTable, n_trials: int, seed: int) -> list[int]:

@@ -19,13 +19,17 @@ def test_the_best_of_many_lucky_configurations_earns_nothing() -> None:
 
 def test_a_configuration_that_is_better_on_every_fold_is_judged_by_its_own_losses() -> None:
     losses = np.full((10, 3), 0.5)
-    losses[4] = [0.1, 0.2, 0.3]
+    losses[4] = [0.1, 0.2, 0.3]  # fits 0 and 2 make one half, fit 1 the other
     assert honest_best(losses) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("losses", [np.full((4, 3), np.nan), np.zeros((4, 1)), np.zeros((0, 3))])
 def test_without_folds_or_a_success_it_cannot_be_told(losses: np.ndarray) -> None:
     assert np.isnan(honest_best(losses))
+
+
+def test_learners_may_differ_in_their_fits() -> None:
+    assert honest_best(np.array([[0.3, 0.3, np.nan, np.nan], [0.5, 0.5, 0.1, 0.1]])) == pytest.approx(0.3)
 
 
 def test_failed_configurations_are_passed_over() -> None:

@@ -88,6 +88,26 @@ def test_result_depends_on_the_random_state_alone(toy: MetaDataset, report: Eval
     assert not np.allclose(other.to_frame()["regret"], report.to_frame()["regret"])
 
 
+def test_honest_regret_chooses_by_one_half_of_the_fits_and_judges_by_the_other(toy: MetaDataset) -> None:
+    """One configuration is lucky in the even fits, another in the odd ones: found by one half, bad by the other."""
+    trials = toy.trials.copy()
+    ordinary = [[0.5, 0.5, 0.5, 0.5]] * len(trials)
+    for _, rows in trials.groupby("task"):
+        first, second = rows.index[:2]
+        ordinary[first], ordinary[second] = [0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]
+    trials["folds.r2"], trials["loss.r2"] = ordinary, 0.5
+    trials.loc[trials.groupby("task").head(3).index, "loss.r2"] = [0.4, 0.4, 0.6] * trials["task"].nunique()
+    lucky = MetaDataset(toy.tasks, trials, toy.meta_features, toy.spaces)
+    usual = evaluate(lucky, methods=["random_search"], n_trials=24, n_folds=2).summary().set_index("trial")["regret"]
+    honest = evaluate(lucky, methods=["random_search"], n_trials=24, n_folds=2, honest=True)
+    assert usual[24] == 0.0
+    assert honest.summary().set_index("trial")["regret"][24] == 1.0
+    assert "chosen by one half" in honest.settings.in_words(honest.to_frame())
+    with pytest.raises(DataError, match="records no losses per fold"):
+        plain = MetaDataset(toy.tasks, trials.drop(columns="folds.r2"), toy.meta_features, toy.spaces)
+        evaluate(plain, methods=["random_search"], n_trials=2, honest=True)
+
+
 def test_first_picks_are_held_against_the_library_default(report: EvaluationReport) -> None:
     verdicts = report.default_verdicts()
     assert verdicts is not None

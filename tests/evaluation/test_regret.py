@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from metahpo.evaluation.regret import ALL_SPACES, best_so_far, mean_regret, normalised_regret, trials_to_match
+from metahpo.evaluation.regret import ALL_SPACES, mean_regret, normalised_regret, regret_so_far, trials_to_match
 from metahpo.exceptions import DataError
 
 LOSSES = arrays(np.float64, st.integers(2, 30), elements=st.floats(-1e6, 1e6, width=32)).filter(lambda x: np.ptp(x) > 1)
@@ -48,9 +48,16 @@ def test_regret_lies_between_0_and_1_and_ignores_the_unit_of_the_loss(
     np.testing.assert_allclose(normalised_regret(scale * loss + shift), regret, atol=1e-4)
 
 
-def test_best_so_far_stands_where_no_configuration_is_left() -> None:
-    assert best_so_far(np.array([0.5, 0.7, 0.2]), 5).tolist() == [0.5, 0.5, 0.2, 0.2, 0.2]
-    assert best_so_far(np.array([0.5, 0.7, 0.2]), 2).tolist() == [0.5, 0.5]
+def test_regret_so_far_stands_where_no_configuration_is_left() -> None:
+    regret = np.array([0.5, 0.7, 0.2])
+    assert regret_so_far(regret, regret, 5).tolist() == [0.5, 0.5, 0.2, 0.2, 0.2]
+    assert regret_so_far(regret, regret, 2).tolist() == [0.5, 0.5]
+
+
+def test_regret_so_far_is_of_the_incumbent_by_the_losses_told() -> None:
+    regret, told = np.array([0.1, 0.9, 0.4, 0.0]), np.array([3.0, 2.0, np.nan, 2.0])
+    assert regret_so_far(regret, told, 4).tolist() == [0.1, 0.9, 0.9, 0.9]
+    assert regret_so_far(np.array([1.0, 0.3]), np.array([np.nan, 5.0]), 2).tolist() == [1.0, 0.3]
 
 
 def test_standard_error_of_tasks_without_relatives_is_the_textbook_one() -> None:

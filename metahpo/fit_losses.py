@@ -1,0 +1,31 @@
+"""Losses of the fits of recorded configurations as arrays: all of them, and the means of two halves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def as_rows(lists: Iterable[object]) -> NDArray[np.float64]:
+    """Lists of losses, a configuration each, as rows of shape (n, F); NaN where a list is shorter, or is no list."""
+    values = [list(losses) if isinstance(losses, Iterable) else [] for losses in lists]
+    width = max(map(len, values), default=0)
+    padded = [losses + [np.nan] * (width - len(losses)) for losses in values]
+    return np.array(padded, dtype=np.float64).reshape(len(values), width)
+
+
+def half_means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean losses (n,) by the even fits and by the odd fits, from losses (n, F).
+
+    Configurations may differ in their number of fits. NaN where a half has none, and where the configuration failed.
+    """
+    return _mean_of_known(losses[:, ::2]), _mean_of_known(losses[:, 1::2])
+
+
+def _mean_of_known(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = np.isfinite(losses)
+    n_known = known.sum(axis=1)
+    total = np.where(known, losses, 0.0).sum(axis=1)
+    return np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
