@@ -121,12 +121,8 @@ class MetaDataset(MetaTables):
         column = f"folds.{self.metric(metric)}"
         if column not in self.trials.columns:
             raise DataError(f"{self.name!r} records no losses per fold, only means.")
-        return {
-            name: self._capped(
-                metric, as_rows(rows[column])
-            )  # a trial that came without folds, by a merge, has no list
-            for name, rows, _ in self._by_task(space)
-        }
+        # A trial that came without folds, by a merge, has no list.
+        return {name: self._capped(metric, as_rows(rows[column])) for name, rows, _ in self._by_task(space)}
 
     def half_losses(
         self, space: str | None = None, metric: str | None = None
