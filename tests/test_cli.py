@@ -60,6 +60,9 @@ def test_flow__build_status_release_train_recommend_tune_evaluate(
     ("arguments", "message"),
     [
         (["recommend", "nowhere.csv"], "neither a file nor one of the bundled datasets"),
+        (["recommend", "nowhere.csv", "--metric", "speed"], "unknown metric 'speed'"),
+        (["evaluate", "nowhere", "--report", "no folder/r.html"], "the report 'no folder/r.html' must be a file in a"),
+        (["evaluate", "nowhere", "--report", "."], "the report '.' must be a file in a folder"),
         (["info", "nowhere"], "unknown meta-dataset 'nowhere'"),
         (["status", "nowhere-at-all"], "not the folder of a build"),
         (["build", "x", "--cache", "nowhere"], "is not a folder"),
@@ -95,6 +98,31 @@ def test_recommend__parquet_with_a_named_target(
     arguments = ["recommend", str(tmp_path / "small.parquet"), "--target", "answer", "--experience", str(trained)]
     assert main(arguments) == 0
     assert "recommendations for 'small'" in capsys.readouterr().out
+
+
+def test_recommend__kind_separator_and_encoding_are_taken_and_the_reading_is_told(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{i},5\t{'ж' if i % 3 else 'ш'}\t{i % 24}\n" for i in range(96))
+    (tmp_path / "mine.txt").write_text("a\tb\tc\n" + rows, encoding="koi8-r")
+    said = ["--kind", "classification", "--sep", "\\t", "--encoding", "koi8-r"]
+    assert main(["recommend", str(tmp_path / "mine.txt"), *said, "--experience", str(trained), "-n", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "classification of 24 classes: 96 rows, 1 numeric and 1 categorical columns (b)" in printed
+    assert "column 'a' holds numbers as text (decimal comma) and became numeric" in printed
+    assert "the last column, 'c', is taken for the target" in printed
+
+
+def test_evaluate__what_a_report_needs_is_looked_for_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in [name for name in sys.modules if name.startswith("matplotlib")]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("canvas", "figures", "ranking_figure"):
+        monkeypatch.delitem(sys.modules, f"metahpo.evaluation.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["evaluate", "nowhere", "--report", "report.html"]) == 1
+    assert "figures need matplotlib; install it with: pip install 'metahpo[report]'" in capsys.readouterr().err
 
 
 def test_evaluate__help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,9 +44,8 @@ def check_metric(name: str | None) -> None:
         Neither a recorded metric nor a scorer that one stands for.
     """
     if name is not None and name not in METRICS and name not in NEAREST:
-        raise UnknownNameError(
-            "metric", name, [*METRICS], f"{', '.join(NEAREST)} are answered by the nearest of these."
-        )
+        hint = "Other scorers of scikit-learn, as roc_auc and f1, are answered by the nearest of these."
+        raise UnknownNameError("metric", name, [*METRICS], hint)
 
 
 def nearest_metric(name: str, recorded: Sequence[str]) -> str:

@@ -160,6 +160,8 @@ def _layout(opener: Callable[..., Any], path: Path, usual: str, sep: str | None,
         sep = _separator(sample, usual)
         if sep != usual:
             notes.append(f"columns are taken to be separated by {sep!r}")
+    if len(sep) != 1:
+        raise ValueError(f"sep must be one character, but is {sep!r}")
     header, *rows = csv.reader(sample, delimiter=sep)
     twice = sorted({name for name in header if name.strip() and header.count(name) > 1})
     if twice:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
-from metahpo.tasks.columns import TableReading, learn_reading
+from metahpo.tasks.columns import TableReading, is_texts, learn_reading
 from metahpo.tasks.containers import as_frame, is_sparse
 from metahpo.tasks.images import ImageReading, ImageShape
 from metahpo.tasks.target import KINDS, TaskKind, encode_target, infer_kind, with_target
@@ -120,6 +120,8 @@ class Task:
             raise DataError(f"kind must be one of {list(KINDS)}, but is {kind!r}.")
         values, labels = encode_target(target, kind)
         classes = () if labels is None else tuple(labels.values.tolist())
+        if labels is None and is_texts(target):
+            treatments.append("y holds numbers as text and became numeric")
         if is_sparse(rows):
             drawn = _drawn_rows(rows.shape, values, kind, classes)
             if len(drawn) < len(values):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
 
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
@@ -92,6 +94,45 @@ def test_recommend__an_estimator_fits_the_task(recommender: Recommender, small_c
     recommended = recommender.recommend(gaps, "svm")
     fitted = recommended.estimator(random_state=0).fit(gaps.X, gaps.y)
     assert fitted.score(gaps.X, gaps.y) > 0.5
+
+
+def test_recommend__an_estimator_takes_the_users_own_data(recommender: Recommender) -> None:
+    rng = np.random.default_rng(0)
+    rains = rng.integers(0, 2, 90).astype(bool)
+    X = pd.DataFrame({"wet": np.where(rains, "1,5", "?"), "id": [f"day {i} of the year" for i in range(90)]})
+    X["cloudy"] = pd.Series(rains, dtype=object).where(rng.random(90) < 0.9, None)
+    y = np.where(rains, "1", "0")
+    recommended = recommend(X, y, n=2, recommender=recommender)
+    for index in range(2):
+        model = recommended.estimator(index, random_state=0)
+        assert cross_val_score(model, X, y, cv=3).mean() > 0.8
+        assert set(pickle.loads(pickle.dumps(model.fit(X, y))).predict(X.head())) <= {"0", "1"}
+    printed = str(recommended)
+    assert "classification of 2 classes: 90 rows, 1 numeric and 1 categorical columns (cloudy)" in printed
+    assert "y is taken for 2 classes (classification): '0', '1'" in printed
+    assert "column 'wet' holds numbers as text (decimal comma, '?' for missing) and became numeric" in printed
+    assert "column 'id' looks like text (90 distinct values) and was dropped" in printed
+
+
+def test_recommend__a_scorer_is_answered_by_the_nearest_metric(recommender: Recommender, task: Task) -> None:
+    recommended = recommender.recommend(task, "svm", metric="roc_auc")
+    assert recommended.metric == "balanced_accuracy"
+    note = "experience was not recorded by 'roc_auc': the nearest, 'balanced_accuracy', stands for it"
+    assert note in recommended.notes
+    assert note not in recommender.recommend(task, "svm", metric="balanced_accuracy").notes
+
+
+def test_recommend__a_metric_that_does_not_exist_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(UnknownNameError, match="unknown metric 'speed'"):
+        recommend(None, None, metric="speed")
+
+
+def test_recommend__seconds_that_are_extrapolated_are_said_to_be(recommender: Recommender, small_cache: Path) -> None:
+    known = read_task(small_cache, "s0")
+    assert not any("extrapolated" in note for note in recommender.recommend(known, "svm").notes)
+    long = known.take(np.arange(known.n_rows).repeat(100))
+    note = f"expected_train_seconds is extrapolated, and may be far too low: n_rows is {long.n_rows}, at most"
+    assert any(note in said for said in recommender.recommend(long, "linear").notes)
 
 
 def test_recommend__a_dataset_that_was_tuned_is_recognised(recommender: Recommender, small_cache: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,54 @@ def test_what_is_no_arff_is_refused(tmp_path: Path, text: str) -> None:
 def test_the_line_at_fault_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Data value z not found in nominal declaration, at line 6"):
         read(tmp_path, HEAD + "1,x\n2,z\n3,y\n")
+
+
+@pytest.mark.parametrize(
+    ("declared", "written", "expected"),
+    [
+        ("numeric % years", "1", 1.0), ("{-1,1} %{<=50K, >50K}", "-1", "-1"), ("REAL [0, 10]", "1.5", 1.5),
+        ("integer (1,5)", "inf", np.inf), ("{very good,bad one}", "very good", "very good"), ("{u,v}", "'?'", None),
+        ("{u,v}", '"?"', None), ("{'?',v}", "'?'", "?"), ("string", "'a, \\'?\\', b'", "a, '?', b"),
+        ("{x,y,x}", "y", "y"),
+        ("{ a , 'b c', \"d,e\", 'f\\'g' }", "'f\\'g'", "f'g"), ("{?,x}", "x", "x"), ("{5%,50%}", "50%", "50%"),
+    ],
+)  # fmt: skip
+def test_declarations_as_they_are_found(tmp_path: Path, declared: str, written: str, expected: Any) -> None:
+    frame = read(tmp_path, f"@relation x\n@attribute n real\n@attribute a {declared}\n@data\n1,{written}\n")
+    assert frame["a"].astype(object).where(frame["a"].notna(), None).tolist() == [expected]
+    assert frame["n"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("date", "date"), ("'start date'", "start date"), ("update", "update"), ('"date (real)"', "date (real)"),
+        ("'it\\'s'", "it's"), ("a%b", "a%b"), ("'{x}, y'", "{x}, y"), ("@attribute", "@attribute"),
+    ],
+)  # fmt: skip
+def test_names_as_they_are_found(tmp_path: Path, written: str, name: str) -> None:
+    frame = read(tmp_path, f"@relation x\n@attribute {written} numeric\n@attribute z {{'x' , 'y'}}\n@data\n1,x\n")
+    assert list(frame.columns) == [name, "z"]
+    assert frame.iloc[0].tolist() == [1.0, "x"]
+
+
+def test_weights_of_rows_are_left_out_and_sparse_gaps_may_stand_in_quotes(tmp_path: Path) -> None:
+    frame = read(tmp_path, HEAD + "1,x,{5}\n3,y\n{0 7, 1 y}, {0.5}\n{1 '?'}\n")
+    assert frame["a"].tolist() == [1, 3, 7, 0]
+    assert frame["b"].tolist()[:3] == ["x", "y", "y"]
+    assert frame["b"].isna().tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "t.arff").write_bytes("@relation x\r\n@attribute a {Köln,Bonn}\r\n@data\r\nKöln\r\n".encode(encoding))
+    assert read_arff(tmp_path / "t.arff")["a"].tolist() == ["Köln"]
+
+
+@pytest.mark.parametrize("text", [HEAD + "1,x\r2\n", HEAD + "\x00,x\n", HEAD + "1," + "x" * 200_000 + "\n"])
+def test_rows_that_the_parser_falls_over_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="no ARFF file that can be read"):
+        read(tmp_path, text)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -233,6 +233,8 @@ def test_any_table_is_a_sound_task_or_refused(column: list[Any], target: list[An
     assert not np.isinf(task.X[list(task.numeric)].to_numpy(np.float64)).any()
     assert (task.X[list(task.numeric)].dtypes == np.float64).all()
     assert len(task.X) == len(task.y) <= 6
+    assert task.reading is not None
+    pd.testing.assert_frame_equal(task.reading.prepared(task.X), task.X)  # what is prepared stays what it is
     assert len(task.fingerprint) == 64
     if (task.X[list(task.numeric)].abs().max() < 1e100).all():  # squares of larger numbers are beyond float64
         assert np.isfinite(preprocessing(task, "scaled").fit_transform(task.X)).all()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,6 +81,114 @@ def test_unusable_tables_are_named(tmp_path: Path, name: str, content: bytes, ta
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_table(str(tmp_path / name), target)
+
+
+ROWS = range(40)
+ANSWER = ["no" if i % 2 else "yes" for i in ROWS]
+
+
+def notes_of(path: Path, content: bytes, **options: Any) -> tuple[Task, str]:
+    path.write_bytes(content)
+    task = read_table(str(path), **options)
+    return task, "; ".join(task.treatments)
+
+
+@pytest.mark.parametrize(
+    ("name", "sep", "encoding", "said"),
+    [
+        ("t.tsv", "\t", "utf-8", None),
+        ("t.txt", "|", "utf-8", "separated by '|'"),
+        ("t.csv", ";", "utf-8-sig", "separated by ';'"),
+        ("t.csv", ",", "utf-16", None),
+        ("t.csv", ";", "latin-1", "is no UTF-8 and is read as cp1252"),
+        ("t.csv.gz", ",", "utf-8", None),
+        ("t.tsv.BZ2", "\t", "utf-8", None),
+        ("t.csv.xz", ",", "utf-8", None),
+    ],
+)
+def test_text_is_read_in_any_layout(tmp_path: Path, name: str, sep: str, encoding: str, said: str | None) -> None:
+    lines = [sep.join(["größe", "'b'", "answer"]), *(f"{i}{sep}ü{sep}{ANSWER[i]}" for i in ROWS)]
+    packers: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+    pack = packers.get(Path(name).suffix.lower())
+    content = "\n".join(lines).encode(encoding)
+    task, notes = notes_of(tmp_path / name, pack(content) if pack else content)
+    assert task.name == "t"
+    assert task.X["größe"].tolist() == list(ROWS)
+    assert task.X["'b'"].unique().tolist() == ["ü"]
+    assert task.classes == ("no", "yes")
+    assert said in notes if said else "separated" not in notes
+    assert "the last column, 'answer', is taken for the target" in notes
+    assert "y is taken for 2 classes (classification): 'no', 'yes'" in notes
+
+
+def test_separator_and_encoding_may_be_said(tmp_path: Path) -> None:
+    content = "a;b,c;d\nя;1,5;x\nю;2,5;y\n".encode("koi8-r")
+    task, _ = notes_of(tmp_path / "t.csv", content, sep=";", encoding="koi8-r")
+    assert list(task.X.columns) == ["a", "b,c"]
+    assert task.X["a"].tolist() == ["я", "ю"]
+    for options in ({"encoding": "ascii"}, {"encoding": "no such"}, {"sep": "::"}):
+        with pytest.raises(DataError, match="cannot be read"):
+            notes_of(tmp_path / "t.csv", content, **options)
+
+
+def test_columns_of_text_are_read_as_what_they_say_and_that_is_said(tmp_path: Path) -> None:
+    head = "price;weight;share;day;word;gap;answer\n"
+    rows = (
+        f"{i + 1}.234,5;{i + 1}.000;{i} %;{i % 28 + 1:02d}.03.1970;"
+        f"{'?' if i % 5 == 0 else 'w'};{'?' if i == 3 else i};{ANSWER[i]}\n"
+        for i in ROWS
+    )
+    task, notes = notes_of(tmp_path / "t.csv", (head + "".join(rows)).encode())
+    assert task.X["price"].tolist() == [1000 * (i + 1) + 234.5 for i in ROWS]
+    assert task.X["weight"].tolist() == [1000 * (i + 1) for i in ROWS]  # the decimal comma of "price" tells
+    assert task.X["share"].tolist() == list(ROWS)
+    assert task.X["day"][:2].tolist() == [59, 60]
+    assert task.X["word"].isna().sum() == 8
+    assert np.isnan(task.X["gap"][3])
+    for said in (
+        "columns 'price', 'weight' hold numbers as text (decimal comma, '.' between thousands) and became numeric",
+        "column 'share' holds numbers as text (decimal comma, in percent) and became numeric",
+        "column 'day' holds dates as text (%d.%m.%Y) and became days since 1970-01-01",
+        "column 'word' holds categories ('?' for missing)",
+        "column 'gap' holds numbers as text (decimal comma, '?' for missing) and became numeric",
+    ):
+        assert said in notes
+
+
+def test_the_kind_is_said_and_can_be_told(tmp_path: Path) -> None:
+    content = ("a,y\n" + "".join(f"{i},{i % 48}\n" for i in range(96))).encode()
+    task, notes = notes_of(tmp_path / "t.csv", content)
+    assert task.kind == "regression"
+    assert (
+        'y is taken for a quantity (regression); if its numbers are names of classes, give kind="classification"'
+        in notes
+    )
+    task, notes = notes_of(tmp_path / "t.csv", content, kind="classification")
+    assert (task.kind, len(task.classes), "y is taken" in notes) == ("classification", 48, False)
+    _, notes = notes_of(tmp_path / "t.csv", ("a,y\n" + "".join(f"{i},{i % 5}\n" for i in ROWS)).encode())
+    assert (
+        'y is taken for 5 classes (classification): 0, 1, 2, 3, 4; if it is a quantity, give kind="regression"' in notes
+    )
+    assert read_table("diabetes", kind="classification").kind == "classification"
+    with pytest.raises(DataError, match="a target of its own, but target is 'species'"):
+        read_table("iris", "species")
+
+
+def test_targets_as_text_are_read_as_what_they_say(tmp_path: Path) -> None:
+    task, notes = notes_of(tmp_path / "t.csv", ("a,y\n" + "".join(f'{i},"{i},25"\n' for i in ROWS)).encode())
+    assert task.y[:2].tolist() == [0.25, 1.25]
+    assert "y holds numbers as text and became numeric" in notes
+    task, notes = notes_of(tmp_path / "t.csv", b"a,y\n1,?\n2,u\n3,v\n")
+    assert (task.classes, task.n_rows) == (("u", "v"), 2)
+    assert "1 rows without a target were dropped" in notes
+
+
+def test_lines_that_are_longer_than_the_header(tmp_path: Path) -> None:
+    task, _ = notes_of(tmp_path / "t.csv", ("a,y\n" + "".join(f"{i},{i % 2},\n" for i in ROWS)).encode())
+    assert task.X["a"].tolist() == list(ROWS)
+    task, notes = notes_of(tmp_path / "t.csv", ("a,y\n" + "".join(f"r{i},{i},{i % 2}\n" for i in ROWS)).encode())
+    assert task.X["a"].tolist() == list(ROWS)
+    assert "the first is taken for the name of the row" in notes
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from metahpo.exceptions import DataError
+from metahpo.tasks import containers
+from metahpo.tasks import task as task_module
 from metahpo.tasks.task import Task, infer_kind
 
 N = 40
@@ -61,6 +63,8 @@ def with_column(values: Any) -> pd.DataFrame:
         (pd.DataFrame(np.ones((N, 2)), columns=["1", 1]), Y, {}, r"\['1'\] occur twice"),
         (pd.DataFrame({"a": [np.nan] * N}), Y, {}, "no usable column is left: column 'a' is all missing"),
         (pd.DataFrame({"id": [f"row {i}" for i in range(N * 3)]}), np.arange(N * 3) % 2, {}, "looks like text"),
+        (3, Y, {}, "has 0 dimension"),
+        ({"a": [1], "b": [1, 2]}, [0, 1], {}, "X must be a table, but: All arrays must be of the same length"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_with_what_came(features: Any, target: Any, options: dict[str, Any], message: str) -> None:
@@ -247,3 +251,56 @@ def test_regression_subsample_has_exactly_so_many_rows() -> None:
     sample = task.subsample(15)
     assert sample.n_rows == 15
     np.testing.assert_allclose(sample.y, sample.X["a"])
+
+
+def test_one_column_of_any_container_is_a_table() -> None:
+    for column in (pd.Series(np.arange(N), name="a"), np.arange(N), np.arange(N).tolist(), {"a": np.arange(N)}):
+        task = Task.from_arrays(column, Y)
+        assert task.X.shape == (N, 1)
+    assert list(Task.from_arrays(pd.Series(np.arange(N), name=3), Y).X.columns) == ["3"]
+
+
+def test_masked_values_are_missing() -> None:
+    masked = np.arange(N) % 3 == 0
+    X = np.ma.masked_array(np.arange(2 * N).reshape(N, 2) * 1.0, mask=np.stack([masked, ~masked], axis=1))
+    task = Task.from_arrays(X, np.ma.masked_array(Y, mask=np.arange(N) % 10 == 9))
+    assert task.n_rows == N - 4
+    kept = np.arange(N) % 10 != 9
+    np.testing.assert_array_equal(task.X.isna(), np.stack([masked, ~masked], axis=1)[kept])
+    assert task.classes == (0, 1)
+
+
+def test_of_a_large_sparse_matrix_rows_are_drawn_before_it_is_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = sparse.random(400, 50, 0.1, format="coo", random_state=0)
+    y = np.where(np.arange(400) < 8, "rare", "usual")
+    whole = Task.from_arrays(wide, y)
+    assert (whole.n_rows, whole.treatments) == (400, ())
+    np.testing.assert_array_equal(whole.X, wide.toarray())
+    monkeypatch.setattr(task_module, "MAX_SPARSE_CELLS", 100 * 50)
+    drawn = Task.from_arrays(wide, y)
+    assert drawn.n_rows == 100
+    assert np.bincount(drawn.y).tolist() == [2, 98]
+    assert drawn.treatments == ("X is sparse and large: 100 of its 400 rows were drawn",)
+    monkeypatch.setattr(containers, "MAX_DENSE_CELLS", 100 * 50)
+    assert drawn.reading is not None
+    with pytest.raises(DataError, match=r"X is sparse, and its 400 rows of 50 columns would take .* GB"):
+        drawn.reading.prepared(wide)
+
+
+def test_labels_that_differ_stay_apart_and_numbers_as_text_may_be_a_quantity() -> None:
+    assert Task.from_arrays(X, ["True", True] * 20).classes == (True, "True")
+    assert Task.from_arrays(X, [[1], [2]] * 20).classes == (1, 2)
+    assert Task.from_arrays(X, [(1, 2), (0, 3)] * 20).classes == ((0, 3), (1, 2))
+    labels = Task.from_arrays(X, [str(i) for i in range(N)])
+    assert (labels.kind, len(labels.classes)) == ("classification", N)
+    quantity = Task.from_arrays(X, [f"{i},5" for i in range(N)])
+    assert quantity.kind == "regression"
+    np.testing.assert_array_equal(quantity.y, np.arange(N) + 0.5)
+    assert quantity.treatments == ("y holds numbers as text and became numeric",)
+
+
+def test_columns_that_are_treated_alike_are_told_together() -> None:
+    gaps = pd.DataFrame({f"g{i}": [np.nan] * N for i in range(25)}).assign(a=np.arange(N))
+    (note,) = Task.from_arrays(gaps, Y).treatments
+    assert note.startswith("columns 'g0', 'g1', ")
+    assert note.endswith("'g19' and 5 more are all missing and were dropped")
