@@ -20,7 +20,7 @@ def own_arithmetic() -> Iterator[None]:
     The context serves as a decorator: ``@own_arithmetic()``.
     """
     with ExitStack() as settings:
-        settings.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn", call=None))
+        settings.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         if "torch" in sys.modules:  # a caller cannot have changed what has not been loaded
             import torch
 

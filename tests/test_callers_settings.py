@@ -24,6 +24,7 @@ from metahpo import BayesianOptimizer, MetaSearchCV, evaluate
 from metahpo.arithmetic import own_arithmetic
 from metahpo.evaluation.methods.deep_ranking_ensemble import DeepRankingEnsemble
 from metahpo.evaluation.methods.fsbo import FewShotDeepKernel
+from metahpo.evaluation.methods.method import Method
 from metahpo.learners.convnet.classifier import ConvNetClassifier
 from metahpo.learners.mlp.classifier import NetworkClassifier
 from metahpo.learners.mlp.regressor import NetworkRegressor
@@ -61,7 +62,7 @@ def unusual_settings() -> Iterator[None]:
         undo.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
         undo.enter_context(pd.option_context(PANDAS))
         undo.enter_context(sklearn.config_context(**SKLEARN))
-        undo.enter_context(decimal.localcontext(prec=2, traps=[decimal.Inexact]))
+        undo.enter_context(decimal.localcontext(prec=2, traps={decimal.Inexact: True}))
         before = settings()
         yield
         assert settings() == before
@@ -126,7 +127,13 @@ def believed(surrogate: Any) -> Any:
 
 def evaluated(trained: Path, small_world: MetaDataset) -> Any:
     few = {"meta_steps": 2, "fine_steps": 1}
-    methods = ["gaussian_process", "portfolio", "rgpe", FewShotDeepKernel(2, **few), DeepRankingEnsemble(2, **few)]
+    methods: list[str | Method] = [
+        "gaussian_process",
+        "portfolio",
+        "rgpe",
+        FewShotDeepKernel(2, **few),
+        DeepRankingEnsemble(2, **few),
+    ]
     report = evaluate(small_world, methods, n_trials=4, n_folds=2, random_state=0)
     return report.summary().to_dict(), report.comparison().to_dict()
 
@@ -152,7 +159,7 @@ def images(trained: Path, small_world: MetaDataset) -> Any:
 
 def texts(trained: Path, small_world: MetaDataset) -> Any:
     X, y = ["a fine day", "a bad day", "a thing"] * 8, np.arange(24) % 3
-    small = {"size": 8, "epochs": 2, "random_state": 0}
+    small: dict[str, Any] = {"size": 8, "epochs": 2, "random_state": 0}
     models = (TextClassifier(**small, layers=1), TextClassifier(**small, encoder="transformer"))
     # A Transformer predicts by another route where a device is set: the last digit may differ.
     return [model.fit(X, y).predict_proba(X).round(5).tolist() for model in models]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,15 @@ def test_import__loads_neither_torch_nor_openml_nor_sklearn() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert done.stderr == ""
+
+
+def test_types__ship_with_the_package() -> None:
+    assert (Path(metahpo.__file__).parent / "py.typed").is_file()
+
+
+def test_module__is_the_command_line() -> None:
+    done = subprocess.run([sys.executable, "-m", "metahpo", "info"], capture_output=True, text=True, check=True)
+    assert "tabular_classification" in done.stdout
 
 
 @pytest.mark.parametrize("name", metahpo.__all__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,16 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
 from metahpo.exceptions import DataError
+from metahpo.learners.convnet.classifier import ConvNetClassifier
 from metahpo.learners.mlp.classifier import NetworkClassifier
 from metahpo.learners.mlp.estimator import NetworkEstimator
 from metahpo.learners.mlp.regressor import NetworkRegressor
+from metahpo.learners.text.classifier import TextClassifier
+from metahpo.learners.text.pretrained import PretrainedTextClassifier
 
 #: Rows are held out and drawn in batches at random: a weight of two is not a row that stands twice.
 STOCHASTIC = {
@@ -48,6 +53,24 @@ def test_scikit_learns_own_checks(estimator: NetworkEstimator) -> None:
     results = check_estimator(estimator, expected_failed_checks=STOCHASTIC, on_fail=None, on_skip=None)
     assert [(r["check_name"], r["exception"]) for r in results if r["status"] == "failed"] == []
     assert {r["check_name"] for r in results if r["status"] == "xfail"} <= STOCHASTIC.keys()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "taken"),
+    [
+        (NetworkClassifier(), {"two_d_array", "allow_nan"}),
+        (NetworkRegressor(), {"two_d_array", "allow_nan"}),
+        (ConvNetClassifier(), {"three_d_array", "allow_nan"}),
+        (TextClassifier(), {"one_d_array", "string", "allow_nan"}),
+        (PretrainedTextClassifier(), {"one_d_array", "string", "allow_nan"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_tags_say_what_input_is_taken(estimator: Any, taken: set[str]) -> None:
+    tags = get_tags(estimator)
+    assert {name for name, value in asdict(tags.input_tags).items() if value is True} == taken
+    assert tags.target_tags.required
+    assert tags.estimator_type == ("regressor" if isinstance(estimator, NetworkRegressor) else "classifier")
 
 
 def test_learns_tables_with_numbers_categories_and_gaps() -> None:

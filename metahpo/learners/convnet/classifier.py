@@ -136,6 +136,12 @@ class ConvNetClassifier(ModuleClassifier):
         self.device = device
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Any:
+        """Images of n x h x w; as rows of pixels they must be of the right number of columns."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
     def _learn_inputs(self, X: Any) -> list[NDArray[Any]]:
         images = as_images(X, self.image_shape)
         self._scaler = PixelScaler().fit(images)

@@ -148,6 +148,12 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         chosen: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return chosen
 
+    def __sklearn_tags__(self) -> Any:
+        """A row is an image or a text, which may be missing, and no row of numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.allow_nan = False, True
+        return tags
+
     @abstractmethod
     def _learn_inputs(self, X: Any) -> list[NDArray[Any]]:
         """Rows as arrays that the module takes, after learning how from them."""

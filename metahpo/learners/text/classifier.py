@@ -146,6 +146,12 @@ class TextClassifier(ModuleClassifier):
         self.device = device
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Any:
+        """A sequence of strings."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array, tags.input_tags.string = True, True
+        return tags
+
     def _learn_inputs(self, X: Any) -> list[NDArray[Any]]:
         texts = as_texts(X)
         pairs = self.pairs and self.encoder == "mean"
