@@ -36,3 +36,7 @@ class StoreError(MetaHPOError, OSError):
 
 class MissingDependencyError(MetaHPOError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+class WarmStartWarning(UserWarning):
+    """A search starts with less experience than it could, or with that of another metric; the message says why."""

@@ -97,12 +97,33 @@ class Recommender:
             self.meta_dataset.space(learner)
             path = surrogate_path(self.folder, learner, metric)
             if not path.is_file():
-                trained = sorted(p.name.split(".")[1] for p in path.parent.glob(f"{learner or 'all'}.*.safetensors"))
                 raise UnknownNameError(
-                    "metric with a trained surrogate", metric, trained, "`metahpo train` trains one."
+                    "metric with a trained surrogate", metric, self._trained(learner), "`metahpo train` trains one."
                 )
             self._surrogates[key] = load_surrogate(path)
         return self._surrogates[key]
+
+    def trained_metrics(self, learner: str | None) -> list[str]:
+        """Metrics for which a surrogate of a learner (None: all together) was trained, as the meta-dataset has them.
+
+        Raises
+        ------
+        UnknownNameError
+            Nothing was recorded of the learner.
+        ArtefactError
+            No surrogate of it was trained.
+        """
+        self.meta_dataset.space(learner)
+        trained = self._trained(learner)
+        if not trained:
+            raise ArtefactError(
+                f"{self.meta_dataset.name!r} has no surrogate of {learner}; `metahpo train` trains one."
+            )
+        return sorted(trained, key=[*self.meta_dataset.metrics, *trained].index)
+
+    def _trained(self, learner: str | None) -> list[str]:
+        folder = surrogate_path(self.folder, learner, "any").parent
+        return sorted(p.name.split(".")[1] for p in folder.glob(f"{learner or 'all'}.*.safetensors"))
 
     def recommend(
         self, task: Task, learner: str | None = None, n: int = 5, metric: str | None = None, random_state: int = 0
@@ -148,11 +169,24 @@ class Recommender:
             tuple(items), surrogate.metric, weights, novelty, clock.laps, tuple(notes), task, features
         )
 
-    def warm_start(self, task: Task, learner: str, metric: str | None = None) -> WarmStart:
-        """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``."""
+    def warm_start(self, task: Task | None, learner: str, metric: str | None = None) -> WarmStart:
+        """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``.
+
+        Parameters
+        ----------
+        task : Task or None
+            None: nothing is known of the task, and the search starts with what is good on most of the recorded ones.
+        learner : str
+        metric : str, default=None
+            None takes the default of the kind of task.
+        """
+        candidates, _ = self._candidates(learner)
+        if task is None:
+            surrogate = self.surrogate(learner, metric_named(metric, self.kind).name)
+            first = complementary_picks(surrogate.posterior(candidates), 1)
+            return WarmStart(surrogate, {}, [candidates[i] for i in first], candidates, None)
         recommended = self.recommend(task, learner, n=1, metric=metric)
         surrogate = self.surrogate(learner, recommended.metric)
-        candidates, _ = self._candidates(learner)
         model = self._cost(learner)
         cost = None if model is None else model.on(task)
         return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates, cost)
