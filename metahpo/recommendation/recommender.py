@@ -113,6 +113,7 @@ class Recommender:
         ArtefactError
             No surrogate of it was trained.
         """
+        learner = self._meant(learner)
         self.meta_dataset.space(learner)
         trained = self._trained(learner)
         if not trained:

@@ -162,10 +162,11 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         ------
         DataError
             A parameter that is out of range, an estimator that does not hold the learner, or a learner without `y`.
+            Or every trial failed: the message holds the estimator's own.
         UnknownNameError
             `space` names no learner.
         ValueError
-            Every trial failed: the message holds the estimator's own. Or a parameter that GridSearchCV refuses too.
+            A parameter that GridSearchCV refuses too.
         """
         began = time.monotonic()
         self._forget()
@@ -352,7 +353,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             f"{n} of the trials failed with:\n{reason}" for reason, n in Counter(course.failures).most_common()
         )
         if n_failed == n_trials:
-            raise ValueError(
+            raise DataError(
                 f"\nAll the {n_trials * self.n_splits_} fits failed, of {n_trials} trials.\nIt is very likely that "
                 "your model is misconfigured, or cannot take these data.\nYou can try to debug the error by "
                 f"setting error_score='raise'.\n\n{reasons}"

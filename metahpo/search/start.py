@@ -49,8 +49,8 @@ def start(X: Any, y: Any, learner: Learner, scorer: str | None, recommender: Rec
     recommender : Recommender or None
         None takes what ships.
     """
-    modality = modality_of(X)
     try:
+        modality = modality_of(X)
         if _n_columns(y) > 1:
             return Start(None, f"experience is of one target, but y has {_n_columns(y)} columns")
         known = recommender or Recommender.shipped(learner.kind, modality, learner.name)
@@ -59,6 +59,8 @@ def start(X: Any, y: Any, learner: Learner, scorer: str | None, recommender: Rec
         metric, same = nearest_metric(scorer, learner.kind, known.trained_metrics(learner.name))
     except MetaHPOError as error:
         return Start(None, str(error))
+    except Exception as error:  # noqa: BLE001 - as below
+        return Start(None, f"{type(error).__name__}: {error}")
     try:
         return Start(known.warm_start(as_task(X, y, kind=learner.kind), learner.name, metric), "", metric, same)
     except Exception as error:  # noqa: BLE001 - the estimator decides which data are fine, and these may be anything

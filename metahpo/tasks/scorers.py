@@ -7,7 +7,7 @@ stands beside the recorded one that counts the same thing: hits, hits within eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sklearn.metrics import get_scorer, get_scorer_names
@@ -96,14 +96,19 @@ def check_scorer(name: str, kind: TaskKind | None = None) -> None:
         raise UnknownNameError(f"{kind} metric" if kind else "metric", name, known, "They are scikit-learn's scorers.")
 
 
-def name_of(scorer: Callable[..., Any]) -> str | None:
+def name_of(scorer: Any) -> str | None:
     """Name of a scorer that ``make_scorer`` made; None for any other function, and for scorers without a name."""
-    function = getattr(scorer, "_score_func", None)
-    if function is None:
+    if not hasattr(scorer, "_score_func"):
         return None
-    alike = [n for n in get_scorer_names() if (s := get_scorer(n))._score_func is function and s._sign == scorer._sign]  # type: ignore[attr-defined]
-    exact = [n for n in alike if get_scorer(n)._kwargs == scorer._kwargs]  # type: ignore[attr-defined]
+    known: dict[str, Any] = {name: get_scorer(name) for name in get_scorer_names()}
+    alike = [n for n, s in known.items() if (s._score_func, s._sign) == (scorer._score_func, scorer._sign)]
+    exact = [n for n in alike if _averaging(known[n]) == _averaging(scorer)]
     return next(iter([*exact, *alike]), None)
+
+
+def _averaging(scorer: Any) -> dict[str, Any]:
+    """What is given to the function of a scorer, apart from the name of the positive class."""
+    return {name: value for name, value in scorer._kwargs.items() if name != "pos_label"}
 
 
 def nearest_metric(scorer: str | None, kind: TaskKind, recorded: Sequence[str]) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""MetaSearchCV: a scikit-learn search estimator in all its manners."""
+"""MetaSearchCV: a scikit-learn search estimator in all its manners, started from experience where there is some."""
 
 from __future__ import annotations
 
