@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metahpo.exceptions import DataError, StoreError
+from metahpo.exceptions import DataError, StoreError, WarmStartWarning
 
 if TYPE_CHECKING:
     from metahpo.recommendation.recommender import Recommender
@@ -59,7 +60,13 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
 
 
 def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> None:
-    """Search, and print and save each trial; however it ends, the best so far is printed."""
+    """Search, and print and save each trial; however it ends, the best so far is printed.
+
+    Raises
+    ------
+    DataError
+        A metric that cannot score the target, such as one of two classes where there are three.
+    """
     from sklearn.model_selection import KFold, StratifiedKFold
 
     from metahpo.learners.registry import learner_named
@@ -69,6 +76,7 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     from metahpo.tasks.scorers import nearest_metric
 
     metric = options.metric or DEFAULT_METRIC[task.kind]
+    _check_scored(metric, task)
     learner = options.learner
     if learner is None:
         nearest, _ = nearest_metric(metric, task.kind, recommender.trained_metrics(None))
@@ -92,10 +100,28 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     search.callback = lambda history: _tell(search, history, learner, options.out)
     print(f"searching {learner} by {metric}, {options.trials} trials of {options.folds} folds", flush=True)
     try:
-        search.fit(task.X, task.y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WarmStartWarning)  # they are printed as notes
+            search.fit(task.X, task.y)
     finally:
         if hasattr(search, "best_score_"):
             print(f"best {metric} of {learner}: {search.best_score_:.4f} with {search.best_params_}", flush=True)
+
+
+def _check_scored(metric: str, task: Task) -> None:
+    """Score a model that knows nothing, which shows at once whether the metric is for such a target."""
+    import numpy as np
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.metrics import get_scorer
+
+    nothing = np.zeros((task.n_rows, 1))
+    model = DummyClassifier() if task.kind == "classification" else DummyRegressor()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the score itself does not matter
+            get_scorer(metric)(model.fit(nothing, task.y), nothing, task.y)
+    except ValueError as error:
+        raise DataError(f"{metric!r} cannot score this table: {error} Give another --metric.") from error
 
 
 def _tell(search: MetaSearchCV, history: TrialHistory, learner: str, out: Path | None) -> None:

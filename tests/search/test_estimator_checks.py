@@ -13,7 +13,7 @@ from metahpo.search import MetaSearchCV
 
 
 @pytest.mark.filterwarnings("ignore")  # the checks give data that no model can learn from
-@parametrize_with_checks(
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         MetaSearchCV(SVC(), "svm", n_trials=1, cv=2, random_state=0),
         MetaSearchCV(SVC(), "svm", n_trials=1, cv=2, warm_start=False, random_state=0),

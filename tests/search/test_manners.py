@@ -38,7 +38,13 @@ class Interrupted(SVC):  # type: ignore[misc]
 
 
 def cold(estimator: Any = None, **parameters: Any) -> MetaSearchCV:
-    given = {"space": "svm", "n_trials": 3, "cv": 2, "warm_start": False, "random_state": 0} | parameters
+    given: dict[str, Any] = {
+        "space": "svm",
+        "n_trials": 3,
+        "cv": 2,
+        "warm_start": False,
+        "random_state": 0,
+    } | parameters
     return MetaSearchCV(estimator or SVC(), **given)
 
 
