@@ -40,3 +40,7 @@ class MissingDependencyError(MetaHPOError, ImportError):
 
 class StoreWarning(UserWarning):
     """Something in a trial store was passed over because it is damaged; the message names the file."""
+
+
+class WarmStartWarning(UserWarning):
+    """A search starts with less experience than it could, or with that of another metric; the message says why."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from metahpo import __version__
 from metahpo.cli import build
+from metahpo.cli import tune as tuning
 from metahpo.exceptions import MetaHPOError
 
 if TYPE_CHECKING:
@@ -99,13 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
     tune = commands.add_parser("tune", help="search hyperparameters for a table, starting from experience")
     _add_data(tune)
-    tune.add_argument("--trials", type=int, default=30, help="default: 30")
-    tune.add_argument("--folds", type=int, default=5, help="default: 5")
-    tune.add_argument("--cold", action="store_true", help="ignore experience, for comparison")
-    tune.add_argument(
-        "--per-second", action="store_true", help="count improvement per second of a trial, not per trial"
-    )
-    tune.add_argument("--random-state", type=int, default=0)
+    tuning.add_options(tune)
     tune.set_defaults(run=_tune)
 
     evaluate = commands.add_parser("evaluate", help="measure methods on task families held out of training")
@@ -188,10 +183,11 @@ def _train(options: argparse.Namespace) -> None:
 
 def _task(options: argparse.Namespace) -> Task:
     """The table that is meant; a metric that does not exist is refused before it is read."""
-    from metahpo.tasks.nearest_metric import check_metric
+    from metahpo.tasks.scorers import check_scorer
     from metahpo.tasks.table import read_table
 
-    check_metric(options.metric)
+    if options.metric is not None:
+        check_scorer(options.metric)
     sep = options.sep and options.sep.replace("\\t", "\t")
     return read_table(options.table, options.target, kind=options.kind, sep=sep, encoding=options.encoding)
 
@@ -215,30 +211,10 @@ def _recommend(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from metahpo.learners.registry import learner_named
-    from metahpo.search import MetaSearchCV
-    from metahpo.space.activity import default_configuration
-    from metahpo.tasks.metric import metric_named
-
+    tuning.check(options)
     task = _task(options)
-    recommender = _recommender(options, task)
-    metric = metric_named(options.metric, task.kind).name
-    learner = options.learner or recommender.recommend(task, metric=metric).best_learner
-    tuned = learner_named(learner, task.kind)
-    search = MetaSearchCV(
-        tuned.pipeline(default_configuration(tuned.space), task, options.random_state),
-        learner,
-        n_trials=options.trials,
-        cv=options.folds,
-        scoring=metric,
-        n_jobs=-1,
-        warm_start=not options.cold,
-        per_second=options.per_second,
-        recommender=recommender,
-        random_state=options.random_state,
-    ).fit(task.X, task.y)
-    print(search.optimizer_.history.to_frame().to_string(float_format=lambda v: f"{v:.4g}"))
-    print(f"best {metric} of {learner}: {search.best_score_:.4f} with {search.best_params_}")
+    tuning.check(options, task.kind)
+    tuning.run(options, task, _recommender(options, task))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

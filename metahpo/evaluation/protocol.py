@@ -34,7 +34,8 @@ from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.task_table import TaskTable
-from metahpo.tasks.nearest_metric import nearest_metric
+from metahpo.tasks.scorers import check_scorer, nearest_metric
+from metahpo.tasks.target import KINDS
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def evaluate(
     if n_trials < 1:
         raise DataError(f"n_trials must be at least 1, but is {n_trials}.")
     wanted = list(md.spaces) if spaces is None else list(spaces)
-    asked, metric = metric, md.metric(None if metric is None else nearest_metric(metric, md.metrics))
+    asked, metric = metric, _recorded_metric(md, metric)
     chosen = _methods(md, methods, wanted)
     held_out_tasks = [set(held_out.tasks.index) for _, held_out in md.folds(n_folds, random_state)]
     notes = (
@@ -186,6 +187,15 @@ def _methods(md: MetaDataset, methods: Sequence[str | Method] | None, spaces: Se
     if not names or len(set(names)) < len(names):
         raise DataError(f"methods must be at least one and differ in name, but are {names}.")
     return chosen
+
+
+def _recorded_metric(md: MetaDataset, metric: str | None) -> str:
+    """The metric where it was recorded, else the recorded one that is nearest to it."""
+    kinds = [kind for kind in KINDS if kind in set(md.tasks["kind"])]
+    if metric is None or metric in md.metrics or not kinds:
+        return md.metric(metric)
+    check_scorer(metric, kinds[0])
+    return nearest_metric(metric, kinds[0], md.metrics)[0]
 
 
 def _replayable(

@@ -28,7 +28,7 @@ from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.tasks.metric import METRICS, metric_named
 from metahpo.tasks.modality import as_task
-from metahpo.tasks.nearest_metric import check_metric, nearest_metric
+from metahpo.tasks.scorers import check_scorer, nearest_metric
 from metahpo.tasks.task import Modality, Task, TaskKind
 
 #: Level of the intervals that recommendations come with.
@@ -99,12 +99,30 @@ class Recommender:
             self.meta_dataset.space(learner)
             path = surrogate_path(self.folder, learner, metric)
             if not path.is_file():
-                trained = self._trained(learner)
                 raise UnknownNameError(
-                    "metric with a trained surrogate", metric, trained, "`metahpo train` trains one."
+                    "metric with a trained surrogate", metric, self._trained(learner), "`metahpo train` trains one."
                 )
             self._surrogates[key] = load_surrogate(path)
         return self._surrogates[key]
+
+    def trained_metrics(self, learner: str | None) -> list[str]:
+        """Metrics for which a surrogate of a learner (None: all together) was trained, as the meta-dataset has them.
+
+        Raises
+        ------
+        UnknownNameError
+            Nothing was recorded of the learner.
+        ArtefactError
+            No surrogate of it was trained.
+        """
+        learner = self._meant(learner)
+        self.meta_dataset.space(learner)
+        trained = self._trained(learner)
+        if not trained:
+            raise ArtefactError(
+                f"{self.meta_dataset.name!r} has no surrogate of {learner}; `metahpo train` trains one."
+            )
+        return sorted(trained, key=[*self.meta_dataset.metrics, *trained].index)
 
     @own_arithmetic()
     def recommend(
@@ -155,11 +173,24 @@ class Recommender:
         )
 
     @own_arithmetic()
-    def warm_start(self, task: Task, learner: str, metric: str | None = None) -> WarmStart:
-        """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``."""
+    def warm_start(self, task: Task | None, learner: str, metric: str | None = None) -> WarmStart:
+        """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``.
+
+        Parameters
+        ----------
+        task : Task or None
+            None: nothing is known of the task, and the search starts with what is good on most of the recorded ones.
+        learner : str
+        metric : str, default=None
+            None takes the default of the kind of task.
+        """
+        candidates, _ = self._candidates(learner)
+        if task is None:
+            surrogate = self.surrogate(learner, metric_named(metric, self.kind).name)
+            first = complementary_picks(surrogate.posterior(candidates), 1)
+            return WarmStart(surrogate, {}, [candidates[i] for i in first], candidates, None)
         recommended = self.recommend(task, learner, n=1, metric=metric)
         surrogate = self.surrogate(learner, recommended.metric)
-        candidates, _ = self._candidates(learner)
         model = self._cost(learner)
         cost = None if model is None else model.on(task)
         return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates, cost)
@@ -215,8 +246,8 @@ class Recommender:
     def _metric(self, name: str | None, learner: str | None, kind: TaskKind) -> str:
         """The metric that is asked for; where it is a scorer that was not recorded, the nearest that was learnt."""
         if name is not None and name not in METRICS:
-            check_metric(name)
-            name = nearest_metric(name, self._trained(learner))
+            check_scorer(name, kind)
+            name, _ = nearest_metric(name, kind, self.trained_metrics(learner))
         return metric_named(name, kind).name
 
     def _trained(self, learner: str | None) -> list[str]:

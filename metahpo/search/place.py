@@ -1,0 +1,152 @@
+"""Where the learner lies in an estimator: the last step of a pipeline, or inside a wrapper of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ConfigSpace import ConfigurationSpace
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.pipeline import Pipeline
+
+from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.learners.learner import Learner
+from metahpo.learners.registry import learner_named, learner_names
+from metahpo.tasks.task import KINDS, TaskKind
+
+
+@dataclass(frozen=True)
+class Place:
+    """A learner, and where its estimator lies in the estimator that is searched.
+
+    Attributes
+    ----------
+    learner : Learner
+    prefix : str
+        What precedes the names of the learner's parameters: "svc__" in a pipeline, "" where there is nothing around.
+    estimator : estimator
+        The estimator of the learner, as it lies there.
+    """
+
+    learner: Learner
+    prefix: str
+    estimator: BaseEstimator
+
+    def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration of the learner as parameters of the whole estimator, for ``set_params``."""
+        return {f"{self.prefix}{name}": value for name, value in self.learner.parameters(configuration).items()}
+
+    @property
+    def given_kernel(self) -> bool:
+        """Whether the rows of X are those of a kernel matrix, or are compared by a function of the user's."""
+        kernel = self.estimator.get_params(deep=False).get("kernel")
+        return "kernel" in self.learner.space and (kernel == "precomputed" or callable(kernel))
+
+
+def learner_in(estimator: BaseEstimator, name: str | None) -> Place:
+    """Find the learner in an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The learner's own, a pipeline that ends with it, or a wrapper around either (``OneVsRestClassifier``,
+        ``CalibratedClassifierCV``, ``TransformedTargetRegressor``, ...), to any depth.
+    name : str or None
+        Name of the learner; None looks for any of those that the package knows.
+
+    Raises
+    ------
+    UnknownNameError
+        No such learner; the message lists those that exist.
+    DataError
+        The estimator is not the learner's and holds none of it, or holds it more than once.
+    """
+    learners = _learners(estimator, name)
+    found = [place for learner in learners for place in _places(estimator, learner)]
+    if len(found) == 1:
+        return found[0]
+    own_space = (
+        "or give as `space` a ConfigurationSpace whose hyperparameters are named as the estimator names its parameters"
+    )
+    if found:
+        where = ", ".join(repr(place.prefix.removesuffix("__")) for place in found)
+        raise DataError(
+            f"the estimator {_in_words(estimator)} holds {len(found)} estimators that could be searched, as {where}: "
+            f"give one with a single estimator of the learner, {own_space}."
+        )
+    wanted = " or ".join(dict.fromkeys(_class_of(learner).__name__ for learner in learners))
+    what = f"the search space {name!r} is for {wanted}" if name else f"space=None looks for {wanted}"
+    raise DataError(
+        f"{what}, but the estimator is {_in_words(estimator)}: give such an estimator, alone, as the last step of a "
+        f"pipeline, or in a wrapper, {own_space}."
+    )
+
+
+def without(space: ConfigurationSpace, name: str) -> ConfigurationSpace:
+    """A space less one hyperparameter and all that depend on it."""
+    dropped = {name}
+    for other in space:  # in the order of the space, a child comes after its parents
+        if any(parent.name in dropped for parent in space.parents_of[other]):
+            dropped.add(other)
+    kept = ConfigurationSpace()
+    kept.add(*(hyperparameter for own, hyperparameter in space.items() if own not in dropped))
+    kept.add(*(condition for own in kept for condition in space.parent_conditions_of[own]))
+    return kept
+
+
+def _learners(estimator: BaseEstimator, name: str | None) -> list[Learner]:
+    """Learners that are meant: of the kind of task that the estimator is for, or of both where it does not say."""
+    kinds: list[TaskKind] = [k for k, told in zip(KINDS, (is_classifier, is_regressor), strict=True) if told(estimator)]
+    names = [(n, kind) for kind in kinds or KINDS for n in ([name] if name is not None else learner_names(kind))]
+    learners, refusal = [], None
+    for learner, kind in names:
+        try:
+            learners.append(learner_named(learner, kind))
+        except UnknownNameError as error:
+            refusal = refusal or error
+    if not learners and refusal is not None:
+        raise refusal
+    return learners
+
+
+def _class_of(learner: Learner) -> type:
+    make = learner.estimator_class
+    return make if isinstance(make, type) else type(make())
+
+
+def _parameters_of(learner: Learner) -> set[str]:
+    """What is searched, in the estimator's names; a subclass, such as Lasso of ElasticNet, may lack some of it."""
+    return {learner.rules.get(name, name) for name in learner.space}
+
+
+def _places(estimator: Any, learner: Learner, prefix: str = "") -> Iterator[Place]:
+    wanted: Any = _class_of(learner)
+    if isinstance(estimator, wanted) and _parameters_of(learner) <= estimator.get_params(deep=False).keys():
+        yield Place(learner, prefix, estimator)
+        return
+    for name, inner in _inside(estimator).items():
+        yield from _places(inner, learner, f"{prefix}{name}__")
+
+
+def _inside(estimator: Any) -> dict[str, Any]:
+    """Estimators one level down that predict: what comes before the last step of a pipeline only prepares."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return {name: last} if _is_estimator(last) else {}
+    if not _is_estimator(estimator):
+        return {}
+    # Of lists of estimators, such as a voting classifier's, scikit-learn names each here.
+    return {k: v for k, v in estimator.get_params(deep=True).items() if "__" not in k and _is_estimator(v)}
+
+
+def _is_estimator(value: Any) -> bool:
+    return hasattr(value, "fit") and hasattr(value, "get_params") and not isinstance(value, type)
+
+
+def _in_words(estimator: Any) -> str:
+    inside = [_in_words(inner) for inner in _inside(estimator).values()]
+    if isinstance(estimator, Pipeline) and not inside:
+        inside = [repr(estimator.steps[-1][1])]
+    name = type(estimator).__name__
+    return f"{name} of {' and '.join(inside)}" if inside else name

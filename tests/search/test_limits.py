@@ -1,0 +1,53 @@
+"""Trials that take too long, or bring their process down, are failed trials."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from ConfigSpace import ConfigurationSpace
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import FitFailedWarning
+
+from metahpo.search import MetaSearchCV
+
+
+class Moody(DummyClassifier):  # type: ignore[misc]
+    """Fits at once, hardly ever, or not at all."""
+
+    def __init__(self, mood: str = "good") -> None:
+        super().__init__()
+        self.mood = mood
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Moody:
+        if self.mood == "slow":
+            time.sleep(600)
+        if self.mood == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().fit(X, y)
+        return self
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the")
+def test_a_trial_that_is_too_slow_or_dies_is_one_failed_trial() -> None:
+    X, y = np.zeros((20, 1)), np.arange(20) % 2
+    space = ConfigurationSpace({"mood": ["good", "slow", "deadly"]})
+    search = MetaSearchCV(Moody(), space, n_trials=3, cv=2, trial_timeout=2.0, random_state=0)
+    began = time.monotonic()
+    with pytest.warns(FitFailedWarning, match="(?s)2 of 3 trials failed.*") as said:
+        search.fit(X, y)
+    assert time.monotonic() - began < 300
+    told = str(next(warning.message for warning in said if warning.category is FitFailedWarning))
+    assert "stopped after 2" in told
+    assert "terminated" in told
+    assert search.best_params_ == {"mood": "good"}
+    failed = [
+        p["mood"]
+        for p, s in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True)
+        if np.isnan(s)
+    ]
+    assert sorted(failed) == ["deadly", "slow"]

@@ -1,0 +1,173 @@
+"""What a search starts with: the learner found in wrappers, the nearest experience, or a warning why there is none."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
+from sklearn.datasets import load_iris, make_multilabel_classification
+from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectFromModel
+from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
+from sklearn.metrics import f1_score, make_scorer
+from sklearn.model_selection import TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC, SVR, NuSVC
+
+from metahpo.exceptions import DataError, UnknownNameError, WarmStartWarning
+from metahpo.recommendation.recommender import Recommender
+from metahpo.search import MetaSearchCV
+from metahpo.search.place import learner_in
+
+X, y = load_iris(return_X_y=True)
+
+
+class TakesAnything(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """As some boosting libraries: any parameter is taken, and unknown ones have no effect."""
+
+    def set_params(self, **parameters: Any) -> TakesAnything:
+        return self
+
+    def fit(self, X: Any, y: Any) -> TakesAnything:
+        raise AssertionError("a trial was made")
+
+
+def searched(model: Any, X: Any, y: Any, space: str | None = "svm", **parameters: Any) -> MetaSearchCV:
+    return MetaSearchCV(model, space, n_trials=1, cv=2, random_state=0, **parameters).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "prefix"),
+    [
+        (SVC(), "svm", ""),
+        (SVC(), None, ""),
+        (make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), SVC())), "svm", "pipeline__svc__"),
+        (OneVsRestClassifier(SVC()), None, "estimator__"),
+        (CalibratedClassifierCV(make_pipeline(StandardScaler(), SVC())), "svm", "estimator__svc__"),
+        (BaggingClassifier(SVC()), "svm", "estimator__"),
+        (TunedThresholdClassifierCV(LogisticRegression()), "linear", "estimator__"),
+        (TransformedTargetRegressor(make_pipeline(StandardScaler(), SVR())), "svm", "regressor__svr__"),
+        (VotingClassifier([("a", SVC()), ("b", LogisticRegression())]), "linear", "b__"),
+        (
+            make_pipeline(SelectFromModel(RandomForestClassifier()), RandomForestClassifier()),
+            None,
+            "randomforestclassifier__",
+        ),
+    ],
+)
+def test_the_learner_is_found_wherever_it_lies(estimator: Any, space: str | None, prefix: str) -> None:
+    assert learner_in(estimator, space).prefix == prefix
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "message"),
+    [
+        (TakesAnything(), "boosting", "is for HistGradientBoostingClassifier, but the estimator is TakesAnything"),
+        (NuSVC(), "svm", "is for SVC, but the estimator is NuSVC"),
+        (ExtraTreesClassifier(), "random_forest", "is for RandomForestClassifier, but the estimator is ExtraTrees"),
+        (Lasso(), "linear", "is for ElasticNet, but the estimator is Lasso"),
+        (LogisticRegressionCV(), "linear", "is for LogisticRegression, but the estimator is LogisticRegressionCV"),
+        (make_pipeline(SVC(), StandardScaler()), "svm", "but the estimator is Pipeline of StandardScaler"),
+        (Pipeline([("a", StandardScaler()), ("b", None)]), "svm", "is for SVC or SVR, but .* Pipeline of None"),
+        (
+            VotingClassifier([("a", SVC()), ("b", SVC())]),
+            "svm",
+            "holds 2 estimators that could be searched, as 'a', 'b'",
+        ),
+    ],
+)
+def test_an_estimator_that_is_not_the_learners_is_refused_by_name(estimator: Any, space: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        searched(estimator, X, y, space)
+
+
+def test_an_unknown_learner_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UnknownNameError, match="known are: linear, svm"):
+        searched(SVC(), X, y, "svc")
+
+
+def test_wrappers_are_searched_from_experience() -> None:
+    search = searched(OneVsRestClassifier(SVC()), X, y)
+    assert search.best_params_.keys() >= {"estimator__C", "estimator__kernel"}
+    assert search.notes_ == ()
+
+
+def to_finite(X: Any) -> Any:
+    return np.nan_to_num(np.asarray(X, dtype=float), posinf=9.0)
+
+
+def flattened(X: Any) -> Any:
+    return np.asarray(X).reshape(len(X), -1)
+
+
+INFINITE = np.where(X > 7.5, np.inf, X)
+TEXTS = [f"flower of kind {kind} number {i}" for i, kind in enumerate(y)]
+LABELS = make_multilabel_classification(60, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "X", "y", "reason"),
+    [
+        (make_pipeline(FunctionTransformer(to_finite), SVC()), INFINITE, y, "good on most recorded tasks: .*infinite"),
+        (make_pipeline(TfidfVectorizer(), SVC()), TEXTS, y, "starts cold.*no experience with texts"),
+        (
+            make_pipeline(make_column_transformer((TfidfVectorizer(), "t")), SVC()),
+            pd.DataFrame({"t": TEXTS}),
+            y,
+            "good on most recorded tasks: .*no usable column",
+        ),
+        (make_pipeline(FunctionTransformer(flattened), SVC()), X.reshape(-1, 2, 2), y, "no experience with images"),
+        (RandomForestClassifier(4), *LABELS, "starts cold.*one target, but y has 5 columns"),
+        (
+            SVC(kernel="precomputed"),
+            X @ X.T,
+            y,
+            r"kernel of the estimator stays 'precomputed'.*\['C', 'class_weight'\]",
+        ),
+    ],
+)
+def test_without_a_warm_start_the_search_says_why_and_goes_on(estimator: Any, X: Any, y: Any, reason: str) -> None:
+    with pytest.warns(WarmStartWarning, match=reason):
+        search = searched(estimator, X, y, None)
+    assert len(search.cv_results_["params"]) == 1
+    assert len(search.notes_) == 1
+    assert np.isfinite(search.best_score_)
+
+
+def test_experience_of_another_kind_is_none() -> None:
+    with pytest.warns(WarmStartWarning, match="'tabular_regression' is experience with regression, not classification"):
+        searched(SVC(), X, y, recommender=Recommender("tabular_regression"))
+
+
+def test_experience_is_of_what_is_scored() -> None:
+    recommender = Recommender.shipped("classification")
+    for scoring, metric in ((None, "accuracy"), ("f1_macro", "f1_macro"), ("recall_macro", "balanced_accuracy")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", WarmStartWarning)
+            search = searched(SVC(), X, y, scoring=scoring)
+        assert search.optimizer_._surrogate is recommender.surrogate("svm", metric)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "metric", "scored"),
+    [
+        ("average_precision", "roc_auc_ovr", "'average_precision'"),
+        (make_scorer(f1_score, average="weighted"), "accuracy", "'f1_weighted'"),
+        (lambda model, X, y: model.score(X, y), "balanced_accuracy", "a function of your own"),
+        ({"a": "accuracy", "b": "matthews_corrcoef"}, "f1_macro", "'matthews_corrcoef'"),
+    ],
+)
+def test_the_nearest_experience_is_said(scoring: Any, metric: str, scored: str) -> None:
+    target = (y > 0).astype(int)
+    with pytest.warns(WarmStartWarning, match=f"experience is of '{metric}', the nearest .* scored, {scored}"):
+        search = searched(SVC(), X, target, scoring=scoring, refit="b" if isinstance(scoring, dict) else True)
+    assert search.optimizer_._surrogate is Recommender.shipped("classification").surrogate("svm", metric)
