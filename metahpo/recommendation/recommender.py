@@ -357,7 +357,7 @@ def recommend(
     >>> sorted(rec.best)[:2]
     ['C', 'class_weight']
     """
-    check_metric(metric)
+    check_scorer(metric)
     task = as_task(X, y, kind=kind, name="your dataset")
     known = recommender or Recommender.shipped(task.kind, task.modality, learner)
     return known.recommend(task, learner, n, metric, random_state)
