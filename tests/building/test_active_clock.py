@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from metahpo.building import active_clock
@@ -10,7 +12,7 @@ from metahpo.building.active_clock import ActiveClock
 
 def test_a_pause_is_told_from_activity(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(active_clock.time, "monotonic", lambda: now)
+    monkeypatch.setattr(active_clock, "time", SimpleNamespace(monotonic=lambda: now))
     clock = ActiveClock()
     for passed in (0.05, 1.5, 3600.0, 0.05):
         now += passed
