@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from metahpo.plain_names import is_plain
 
@@ -21,12 +17,3 @@ def test_plain(name: str) -> None:
 )
 def test_not_plain(name: object) -> None:
     assert not is_plain(name)
-
-
-@given(st.text())
-def test_a_plain_name_names_a_visible_file_of_its_folder(name: str) -> None:
-    if is_plain(name):
-        path = Path("folder") / name
-        assert path.parent == Path("folder")
-        assert path.name == name
-        assert not path.name.startswith(".")

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from metahpo.exceptions import StoreError
-from metahpo.trials.compaction import LOCK_FILE, compact
-from metahpo.trials.records import TaskRefusal
+from metahpo.trials.compaction import LOCK_FILE, compact, repair
+from metahpo.trials.records import TaskRefusal, record_from_json
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
@@ -160,8 +160,10 @@ def test_a_part_that_names_other_files_than_logs_removes_none(tmp_path: Path, na
     rename_sources(part, {name: 4})
     with pytest.raises(StoreError, match=rf"{part.name}' cannot be read .its metadata name other files"):
         compact(folder)
+    assert repair(folder, record_from_json).set_aside == (folder / "damaged" / part.name,)
     for path in (home / "trials-a.jsonl", home / "precious.txt", folder / "plan.json"):
         assert path.read_text() == "1234"
+    assert compact(folder).n_records == 0
     assert len(state(folder)) == 1
 
 

@@ -79,8 +79,7 @@ def test_repair_writes_a_part_anew_and_sets_an_unreadable_one_aside(tmp_path: Pa
     compact(tmp_path)  # it takes what is a record; verification looks at the values too
     (tmp_path / "trials-b.parquet").write_bytes(b"no part")
     done = repair_store(tmp_path)
-    assert sorted(path.name for path in done.set_aside)[0] == "trials-b.parquet"
-    assert len(done.set_aside) == 2
+    assert {path.suffix for path in done.set_aside} == {".lines", ".parquet"}
     assert verify_store(tmp_path) == []
     assert [t.to_json() for t in TrialStore(tmp_path)] == [OTHER.to_json()]
 
