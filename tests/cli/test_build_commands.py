@@ -77,7 +77,9 @@ def test_flow__plan_run_status_retry_compact_merge_verify(
     assert "nothing is wrong" in out(capsys)
 
 
-def test_verify__damage_is_status_1(design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify__damage_is_status_1_until_it_is_set_aside(
+    design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "build"
     assert main(["build", "run", str(folder), *design, "--jobs", "1"]) == 0
     (folder / "trials-x.jsonl").write_text("garbage\n")
@@ -85,6 +87,10 @@ def test_verify__damage_is_status_1(design: list[str], tmp_path: Path, capsys: p
     printed = capsys.readouterr().err
     assert "1 things are wrong with" in printed
     assert "trials-x.jsonl' holds 1 damaged records" in printed
+    assert main(["build", "verify", str(folder), "--repair"]) == 0
+    printed = capsys.readouterr().out
+    assert f"what was damaged is in '{folder}/damaged/trials-x.jsonl.lines' now" in printed
+    assert printed.endswith("nothing is wrong\n")
 
 
 @pytest.mark.parametrize("verb", [["status"], ["retry", "--failed"], ["compact"], ["verify"], ["run"]])
