@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ def _prefix_of_learner(estimator: BaseEstimator) -> str:
     if isinstance(estimator, TransformedTargetRegressor):
         return f"regressor__{_prefix_of_learner(estimator.regressor)}"
     return ""
+
+
+def _parameters(learner: str, kind: TaskKind, prefix: str, configuration: Configuration) -> dict[str, Any]:
+    """A configuration of a learner, which is named, as parameters of the estimator that is searched."""
+    parameters = learner_named(learner, kind).parameters(configuration)
+    return {f"{prefix}{name}": value for name, value in parameters.items()}
 
 
 class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
@@ -148,11 +155,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         if not isinstance(self.space, str):
             return self._cold(self.space), dict
         learner = learner_named(self.space, kind)
-        prefix = _prefix_of_learner(self.estimator)
-
-        def to_parameters(configuration: Configuration) -> dict[str, Any]:
-            return {f"{prefix}{name}": value for name, value in learner.parameters(configuration).items()}
-
+        to_parameters = partial(_parameters, self.space, kind, _prefix_of_learner(self.estimator))
         if not self.warm_start:
             return self._cold(learner.space), to_parameters
         task = as_task(X, y, kind=kind)
