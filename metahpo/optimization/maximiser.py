@@ -1,4 +1,8 @@
-"""Where an acquisition function is highest in a whole search space: random candidates, then steps around the best."""
+"""Where an acquisition function is highest in a whole search space: random candidates, then steps around the best.
+
+Candidates are rows of the unit cube until the best of them is known. Illegal ones are dropped by
+:meth:`metahpo.space.encoding.SpaceEncoder.legal_rows`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from numpy.typing import NDArray
 from metahpo.exceptions import SpaceError
 from metahpo.space.activity import canonical
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.design import sobol_design
+from metahpo.space.design import design_rows, untried_configuration
 from metahpo.space.encoding import SpaceEncoder
 
 #: Rows (n, d) -> values (n,); higher is better.
@@ -23,6 +27,8 @@ N_STARTS = 5
 N_STEPS = 40
 #: Standard deviations of the steps, in the unit cube: one refinement each.
 STEP_SIZES = (0.1, 0.03)
+#: Share of the steps of a number that lead anywhere in its range.
+JUMPS = 0.2
 
 
 def maximise(
@@ -40,10 +46,14 @@ def maximise(
     ----------
     acquisition : callable
         Encoded rows of shape (n, d) -> values of shape (n,).
+    space : ConfigurationSpace
+        Space of the configuration that is returned.
+    encoder : SpaceEncoder
+        Of `space`, or of one that says the same in another order: it gives the columns of the rows.
     also : sequence of configuration
-        Candidates beside the random ones: incumbents, recorded configurations.
+        Steps are taken around these too: incumbents.
     exclude : set of str
-        JSON texts of configurations that must not come again.
+        Texts (:func:`metahpo.space.configuration.to_json`) of configurations that must not come again.
     rng : numpy.random.Generator
 
     Raises
@@ -51,32 +61,65 @@ def maximise(
     SpaceError
         Every configuration of the space is excluded.
     """
-    fresh = sobol_design(space, N_GLOBAL, random_state=int(rng.integers(2**31)), default_first=True)
-    found = _distinct([*also, *fresh], exclude)
-    if not found:
-        raise SpaceError("every configuration of the space has been tried; there is nothing left to ask for.")
-    rows = encoder.encode(found)
+    known = {row.tobytes() for row in encoder.encode(also)}
+    fresh = design_rows(encoder, N_GLOBAL, random_state=int(rng.integers(2**31)))
+    rows = _new(fresh, known)
+    if len(fresh) < N_GLOBAL:  # there are no others
+        rows = _without(rows, encoder, exclude)
+    if len(rows) == 0:
+        return _any_untried(space, encoder, exclude, rng)
     values = acquisition(rows)
+    around = encoder.encode(also)
     for step in STEP_SIZES:
         best = np.argsort(-values, kind="stable")[:N_STARTS]
-        steps = _steps_around(rows[best], step, rng)
-        near = _distinct([canonical(space, c) for c in encoder.decode(steps)], exclude | {to_json(c) for c in found})
-        if near:
-            near_rows = encoder.encode(near)
-            found, rows = [*found, *near], np.concatenate([rows, near_rows])
-            values = np.concatenate([values, acquisition(near_rows)])
-    return found[int(np.argmax(values))]
+        steps = _steps_around(np.concatenate([rows[best], around]), encoder, step, rng)
+        near = _new(encoder.legal_rows(steps), known | {row.tobytes() for row in rows})
+        if len(near):
+            rows, values = np.concatenate([rows, near]), np.concatenate([values, acquisition(near)])
+    for i in np.argsort(-values, kind="stable"):
+        configuration = canonical(space, encoder.decode(rows[i : i + 1])[0])
+        if to_json(configuration) not in exclude:
+            return configuration
+    return _any_untried(space, encoder, exclude, rng)
 
 
-def _steps_around(rows: NDArray[np.float64], step: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Change about two columns of each row by a normal step; a few columns jump, so that choices can switch."""
+def _any_untried(
+    space: ConfigurationSpace, encoder: SpaceEncoder, exclude: set[str], rng: np.random.Generator
+) -> Configuration:
+    configuration = untried_configuration(encoder, exclude, rng)
+    if configuration is None:
+        raise SpaceError("every configuration of the space has been tried; there is nothing left to ask for.")
+    return canonical(space, configuration)
+
+
+def _new(rows: NDArray[np.float64], known: set[bytes]) -> NDArray[np.float64]:
+    """Distinct rows that are not known."""
+    distinct = {row.tobytes(): i for i, row in enumerate(rows)}
+    kept = [i for content, i in distinct.items() if content not in known]
+    return np.asarray(rows[kept], dtype=np.float64)
+
+
+def _without(rows: NDArray[np.float64], encoder: SpaceEncoder, exclude: set[str]) -> NDArray[np.float64]:
+    kept = [to_json(configuration) not in exclude for configuration in encoder.decode(rows)]
+    return rows[np.array(kept, dtype=bool)]
+
+
+def _steps_around(
+    rows: NDArray[np.float64], encoder: SpaceEncoder, step: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Change about two hyperparameters of each row: a number by a normal step or a jump, a choice for any choice."""
+    blocks = [block for block in encoder.blocks if block.stop > block.start]
     repeated = np.repeat(rows, N_STEPS, axis=0)
-    moved = rng.random(repeated.shape) < min(1.0, 2.0 / rows.shape[1])
-    jump = rng.random(repeated.shape) < 0.2
-    proposal = np.where(jump, rng.random(repeated.shape), repeated + step * rng.standard_normal(repeated.shape))
-    return np.where(moved, proposal, repeated).clip(0.0, 1.0)
-
-
-def _distinct(configurations: Sequence[Configuration], exclude: set[str]) -> list[Configuration]:
-    kept = {to_json(c): c for c in configurations}
-    return [c for text, c in kept.items() if text not in exclude]
+    n = len(repeated)
+    anywhere = rng.random(repeated.shape)
+    moved = rng.random((n, len(blocks))) < min(1.0, 2.0 / max(1, len(blocks)))
+    jumps = (rng.random((n, len(blocks))) < JUMPS) | [block.values.chosen_freely for block in blocks]
+    widths = [block.stop - block.start + (block.indicator is not None) for block in blocks]
+    moved, jumps = np.repeat(moved, widths, axis=1), np.repeat(jumps, widths, axis=1)
+    near = (repeated + step * rng.standard_normal(repeated.shape)).clip(0.0, 1.0)
+    proposal: NDArray[np.float64] = np.where(moved, np.where(jumps, anywhere, near), repeated)
+    for block in blocks:
+        if block.indicator is not None:  # what becomes active starts anywhere
+            inactive = repeated[:, block.indicator] == 0.0
+            proposal[inactive, block.columns] = anywhere[inactive, block.columns]
+    return proposal

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from metahpo.exceptions import SpaceError
@@ -11,8 +14,11 @@ from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.encoding import SpaceEncoder
 
-#: A space with fewer distinct configurations than asked for gives all that this many draws of the sequence find.
-MAX_DRAWS = 64
+#: Points of the sequence that are decoded together; the order in which they are used does not depend on it.
+BLOCK = 256
+#: The sequence is left after so many blocks in a row that hold nothing new: of a finite space, and of another one,
+#: where legal configurations may be rare.
+STALE_BLOCKS_FINITE, STALE_BLOCKS = 4, 256
 
 
 def sobol_design(
@@ -20,7 +26,8 @@ def sobol_design(
 ) -> list[Configuration]:
     """Distinct, allowed configurations from a scrambled Sobol sequence, the same for the same space and `random_state`.
 
-    The first `k` of a design of `n` are the design of `k`, so that a design can be extended.
+    The first `k` of a design of `n` are the design of `k`, so that a design can be extended. What a finite space has
+    beyond those that the sequence finds is enumerated.
 
     Parameters
     ----------
@@ -37,18 +44,57 @@ def sobol_design(
     if n < 1:
         raise SpaceError(f"a design has at least one configuration, but n = {n}.")
     encoder = SpaceEncoder(space)
-    chosen: dict[str, Configuration] = {}
+    return encoder.decode(design_rows(encoder, n, random_state, default_first))
+
+
+def design_rows(
+    encoder: SpaceEncoder, n: int, random_state: int = 0, default_first: bool = True
+) -> NDArray[np.float64]:
+    """The design of :func:`sobol_design` as rows of shape (n, d), or fewer where the space has no more."""
+    rng = np.random.default_rng(random_state)
+    chosen: dict[bytes, NDArray[np.float64]] = {}
     if default_first:
-        default = default_configuration(space)
-        chosen[to_json(default)] = default
-    # One-hot columns take the largest of their coordinates, which is a uniform choice.
-    sequence = qmc.Sobol(max(1, encoder.n_columns), scramble=True, rng=np.random.default_rng(random_state))
-    block = 1 << max(3, (n - 1).bit_length())
-    for _ in range(MAX_DRAWS):
-        for configuration in encoder.decode(sequence.random(block)[:, : encoder.n_columns]):
-            if any(clause.is_forbidden_value(configuration) for clause in space.forbidden_clauses):
-                continue
-            chosen.setdefault(to_json(configuration), configuration)
-        if len(chosen) >= n:
+        (row,) = encoder.encode([default_configuration(encoder.space)])
+        chosen[row.tobytes()] = row
+    finite = encoder.domain.finite
+    patience, stale = STALE_BLOCKS_FINITE if finite else STALE_BLOCKS, 0
+    for points in _sequence(encoder.n_columns, rng):
+        before = len(chosen)
+        for row in encoder.legal_rows(points):
+            chosen.setdefault(row.tobytes(), row)
+        stale = 0 if len(chosen) > before else stale + 1
+        if len(chosen) >= n or stale == patience:
             break
-    return list(chosen.values())[:n]
+    if finite and len(chosen) < n:
+        for configuration in encoder.domain.enumerate(rng):
+            (row,) = encoder.encode([configuration])
+            chosen.setdefault(row.tobytes(), row)
+            if len(chosen) >= n:
+                break
+    rows = list(chosen.values())[:n]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), encoder.n_columns)
+
+
+def untried_configuration(encoder: SpaceEncoder, tried: set[str], rng: np.random.Generator) -> Configuration | None:
+    """Some legal configuration whose text is not among `tried`; None where the space has no more."""
+    for _ in range(STALE_BLOCKS_FINITE):
+        for row in encoder.legal_rows(rng.random((BLOCK, encoder.n_columns))):
+            (configuration,) = encoder.decode(row[None])
+            if to_json(configuration) not in tried:
+                return configuration
+    if encoder.domain.finite:
+        for configuration in encoder.domain.enumerate(rng):
+            if to_json(configuration) not in tried:
+                return configuration
+    return None
+
+
+def _sequence(n_columns: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Points (BLOCK, d) of a scrambled Sobol sequence; of random points where it has too few dimensions."""
+    if n_columns > qmc.Sobol.MAXDIM:
+        while True:
+            yield rng.random((BLOCK, n_columns))
+    # One-hot columns take the largest of their coordinates, which is a uniform choice.
+    sequence = qmc.Sobol(max(1, n_columns), scramble=True, rng=rng)
+    while True:
+        yield sequence.random(BLOCK)[:, :n_columns]
