@@ -96,12 +96,14 @@ def _new(rows: NDArray[np.float64], known: set[bytes]) -> NDArray[np.float64]:
     """Distinct rows that are not known."""
     distinct = {row.tobytes(): i for i, row in enumerate(rows)}
     kept = [i for content, i in distinct.items() if content not in known]
-    return np.asarray(rows[kept], dtype=np.float64)
+    new: NDArray[np.float64] = rows[kept]
+    return new
 
 
 def _without(rows: NDArray[np.float64], encoder: SpaceEncoder, exclude: set[str]) -> NDArray[np.float64]:
     kept = [to_json(configuration) not in exclude for configuration in encoder.decode(rows)]
-    return rows[np.array(kept, dtype=bool)]
+    left: NDArray[np.float64] = rows[np.array(kept, dtype=bool)]
+    return left
 
 
 def _steps_around(

@@ -18,6 +18,7 @@ from metahpo.exceptions import DataError, SpaceError
 from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.optimization.maximiser import maximise
 from metahpo.space.activity import canonical
+from metahpo.space.comparison import difference
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
@@ -120,12 +121,14 @@ class BayesianOptimizer:
         learning_curves: LearningCurves | None = None,
     ) -> None:
         self.space = space
-        self._encoder = SpaceEncoder(space)
-        if surrogate is not None and surrogate.space != space:
+        found = None if surrogate is None else difference(surrogate.space, space)
+        if found is not None:
             raise SpaceError(
-                "the surrogate was trained on another search space, so its beliefs do not apply here; expected "
-                f"{surrogate.space}, but got {space}."
+                "the surrogate was trained on another search space, so its beliefs do not apply here: compared with "
+                f"the one given, {found}."
             )
+        # The columns of a surrogate are in its own order, that of its choices included.
+        self._encoder = SpaceEncoder(space if surrogate is None else surrogate.space)
         self._surrogate = surrogate or GaussianProcessSurrogate()
         self._meta_features = meta_features
         self._rng = np.random.default_rng(random_state)

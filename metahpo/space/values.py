@@ -83,19 +83,31 @@ def values_of(hyperparameter: Hyperparameter[Any, Any]) -> Values:
     raise SpaceError(f"hyperparameters of type {type(hyperparameter).__name__} cannot be encoded: {hyperparameter}.")
 
 
+def choices_of(hyperparameter: Hyperparameter[Any, Any]) -> tuple[tuple[Any, ...], bool]:
+    """Choices of a categorical, ordinal or constant hyperparameter, and whether they have an order.
+
+    Raises
+    ------
+    SpaceError
+        A hyperparameter of another kind.
+    """
+    if isinstance(hyperparameter, Constant):
+        given: Sequence[Any] = [hyperparameter.value]
+    elif isinstance(hyperparameter, OrdinalHyperparameter):
+        given = hyperparameter.sequence
+    elif isinstance(hyperparameter, CategoricalHyperparameter):
+        given = hyperparameter.choices
+    else:
+        raise SpaceError(f"hyperparameters of type {type(hyperparameter).__name__} have no choices: {hyperparameter}.")
+    return tuple(builtin(choice) for choice in given), isinstance(hyperparameter, OrdinalHyperparameter)
+
+
 class _ChoiceValues:
     """Values of a categorical, ordinal or constant hyperparameter: any objects, in the order of the space."""
 
     def __init__(self, hyperparameter: CategoricalHyperparameter | OrdinalHyperparameter | Constant) -> None:
         self._hyperparameter = hyperparameter
-        if isinstance(hyperparameter, Constant):
-            given: Sequence[Any] = [hyperparameter.value]
-        elif isinstance(hyperparameter, OrdinalHyperparameter):
-            given = hyperparameter.sequence
-        else:
-            given = hyperparameter.choices
-        self.choices = tuple(builtin(choice) for choice in given)
-        self.ordered = isinstance(hyperparameter, OrdinalHyperparameter)
+        self.choices, self.ordered = choices_of(hyperparameter)
         self._one_hot = not self.ordered and len(self.choices) > 2
 
     @property

@@ -28,5 +28,5 @@ def load_surrogate(path: Path | str) -> Surrogate:
         raise ArtefactError(f"{str(path)!r} holds a {header['kind']!r}, but this metahpo knows only {KIND!r}.")
     try:
         return MetaLearnedSurrogate.from_parts(tensors, header)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         raise ArtefactError(f"{str(path)!r} is incomplete or inconsistent: {error}. Train it anew.") from error

@@ -184,6 +184,7 @@ class MetaLearnedSurrogate:
         tensors |= {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
         header = {
             "space": self.space.to_serialized_dict(),
+            "columns": self._encoder.columns,
             "meta_feature_names": self.affinity.names,
             "meta_feature_trust": self.affinity.trust,
             "sharpness": self.sharpness,
@@ -199,7 +200,13 @@ class MetaLearnedSurrogate:
         ------
         KeyError, RuntimeError
             A part is missing or has the wrong shape.
+        ValueError
+            The columns of the tensors are not those of the space.
         """
+        space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))
+        columns = SpaceEncoder(space).columns
+        if list(columns) != list(header["columns"]):
+            raise ValueError(f"its tensors have the columns {header['columns']}, but its space {list(columns)}")
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
         kernel, regimes = ScoreKernel(reference.shape[1]), Regimes()
         for name, module in (("kernel.", kernel), ("regimes.", regimes)):
@@ -209,7 +216,6 @@ class MetaLearnedSurrogate:
         affinity = TaskAffinity(names, values, relevance, header["meta_feature_trust"])
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
-        space = ConfigurationSpace.from_serialized_dict(dict(header["space"]))
         return cls(
             space, kernel, regimes, affinity, tuple(header["sharpness"]), reference, weights, Provenance(**facts)
         )
