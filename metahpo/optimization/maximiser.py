@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.activity import canonical
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.design import design_rows, untried_configuration
+from metahpo.space.design import legal_rows, random_points, untried_configuration
+from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
 
 #: Rows (n, d) -> values (n,); higher is better.
@@ -33,7 +32,7 @@ JUMPS = 0.2
 
 def maximise(
     acquisition: Acquisition,
-    space: ConfigurationSpace,
+    domain: Domain,
     encoder: SpaceEncoder,
     *,
     also: Sequence[Configuration],
@@ -46,10 +45,10 @@ def maximise(
     ----------
     acquisition : callable
         Encoded rows of shape (n, d) -> values of shape (n,).
-    space : ConfigurationSpace
-        Space of the configuration that is returned.
+    domain : Domain
+        Of the space of the configuration that is returned.
     encoder : SpaceEncoder
-        Of `space`, or of one that says the same in another order: it gives the columns of the rows.
+        Of that space, or of one that says the same in another order: it gives the columns of the rows.
     also : sequence of configuration
         Steps are taken around these too: incumbents.
     exclude : set of str
@@ -61,41 +60,43 @@ def maximise(
     SpaceError
         Every configuration of the space is excluded.
     """
-    known = {row.tobytes() for row in encoder.encode(also)}
-    fresh = design_rows(encoder, N_GLOBAL, random_state=int(rng.integers(2**31)))
+    around = encoder.encode(also)
+    known = {row.tobytes() for row in around}
+    fresh = legal_rows(encoder, N_GLOBAL, random_points(encoder.n_columns, rng), rng, [encoder.domain.default])
     rows = _new(fresh, known)
     if len(fresh) < N_GLOBAL:  # there are no others
         rows = _without(rows, encoder, exclude)
     if len(rows) == 0:
-        return _any_untried(space, encoder, exclude, rng)
+        return _any_untried(domain, encoder, exclude, rng)
     values = acquisition(rows)
-    around = encoder.encode(also)
     for step in STEP_SIZES:
         best = np.argsort(-values, kind="stable")[:N_STARTS]
         steps = _steps_around(np.concatenate([rows[best], around]), encoder, step, rng)
-        near = _new(encoder.legal_rows(steps), known | {row.tobytes() for row in rows})
+        near = _new(encoder.legal_rows(steps), known)
         if len(near):
             rows, values = np.concatenate([rows, near]), np.concatenate([values, acquisition(near)])
     for i in np.argsort(-values, kind="stable"):
-        configuration = canonical(space, encoder.decode(rows[i : i + 1])[0])
+        configuration = domain.canonical(encoder.decode(rows[i : i + 1])[0])
         if to_json(configuration) not in exclude:
             return configuration
-    return _any_untried(space, encoder, exclude, rng)
+    return _any_untried(domain, encoder, exclude, rng)
 
 
-def _any_untried(
-    space: ConfigurationSpace, encoder: SpaceEncoder, exclude: set[str], rng: np.random.Generator
-) -> Configuration:
+def _any_untried(domain: Domain, encoder: SpaceEncoder, exclude: set[str], rng: np.random.Generator) -> Configuration:
     configuration = untried_configuration(encoder, exclude, rng)
     if configuration is None:
         raise SpaceError("every configuration of the space has been tried; there is nothing left to ask for.")
-    return canonical(space, configuration)
+    return domain.canonical(configuration)
 
 
 def _new(rows: NDArray[np.float64], known: set[bytes]) -> NDArray[np.float64]:
-    """Distinct rows that are not known."""
-    distinct = {row.tobytes(): i for i, row in enumerate(rows)}
-    kept = [i for content, i in distinct.items() if content not in known]
+    """Distinct rows that are not known; they are known from now on."""
+    kept = []
+    for i, row in enumerate(rows):
+        content = row.tobytes()
+        if content not in known:
+            known.add(content)
+            kept.append(i)
     new: NDArray[np.float64] = rows[kept]
     return new
 

@@ -32,4 +32,4 @@ def canonical(space: ConfigurationSpace, values: Mapping[str, Any]) -> Configura
 
 def default_configuration(space: ConfigurationSpace) -> Configuration:
     """Default configuration of a space: the library's own, for the learners of this package."""
-    return canonical(space, dict(space.get_default_configuration()))
+    return Domain(space).default

@@ -14,6 +14,9 @@ import numpy as np
 
 Configuration = dict[str, Any]
 
+#: Types that JSON gives back as they are.
+JSON_SCALARS = frozenset((str, bool, int, float, type(None)))
+
 
 def builtin(value: Any) -> Any:
     """A numpy scalar as the builtin that JSON knows; anything else as it is."""
@@ -25,7 +28,9 @@ def to_json(configuration: Mapping[str, Any]) -> str:
 
     A value that JSON does not know (a function, an estimator) is written as the text that names it.
     """
-    return json.dumps({name: json_value(value) for name, value in configuration.items()}, sort_keys=True)
+    # Most values need no change, and texts are made in great numbers.
+    plain = {name: v if type(v) in JSON_SCALARS else json_value(v) for name, v in configuration.items()}
+    return json.dumps(plain, sort_keys=True)
 
 
 def value_text(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.encoding import SpaceEncoder
 
@@ -18,7 +17,7 @@ from metahpo.space.encoding import SpaceEncoder
 BLOCK = 256
 #: The sequence is left after so many blocks in a row that hold nothing new: of a finite space, and of another one,
 #: where legal configurations may be rare.
-STALE_BLOCKS_FINITE, STALE_BLOCKS = 4, 256
+STALE_BLOCKS_FINITE, STALE_BLOCKS = 4, 64
 
 
 def sobol_design(
@@ -43,24 +42,37 @@ def sobol_design(
     """
     if n < 1:
         raise SpaceError(f"a design has at least one configuration, but n = {n}.")
-    encoder = SpaceEncoder(space)
-    return encoder.decode(design_rows(encoder, n, random_state, default_first))
+    encoder, rng = SpaceEncoder(space), np.random.default_rng(random_state)
+    first = [encoder.domain.default] if default_first else []
+    return encoder.decode(legal_rows(encoder, n, sobol_points(encoder.n_columns, rng), rng, first))
 
 
-def design_rows(
-    encoder: SpaceEncoder, n: int, random_state: int = 0, default_first: bool = True
+def legal_rows(
+    encoder: SpaceEncoder,
+    n: int,
+    points: Iterator[NDArray[np.float64]],
+    rng: np.random.Generator,
+    first: Sequence[Configuration] = (),
 ) -> NDArray[np.float64]:
-    """The design of :func:`sobol_design` as rows of shape (n, d), or fewer where the space has no more."""
-    rng = np.random.default_rng(random_state)
-    chosen: dict[bytes, NDArray[np.float64]] = {}
-    if default_first:
-        (row,) = encoder.encode([default_configuration(encoder.space)])
-        chosen[row.tobytes()] = row
+    """Rows (n, d) of distinct legal configurations: `first`, then those of `points`, then what else the space has.
+
+    Fewer come back only where the space has no more.
+
+    Parameters
+    ----------
+    n : int
+    points : iterator of ndarrays of shape (m, d)
+        Points of the unit cube, without an end.
+    rng : numpy.random.Generator
+        Draws again what is forbidden, and decides where an enumeration begins.
+    first : sequence of configuration, default=()
+    """
+    chosen = {row.tobytes(): row for row in encoder.encode(first)}
     finite = encoder.domain.finite
     patience, stale = STALE_BLOCKS_FINITE if finite else STALE_BLOCKS, 0
-    for points in _sequence(encoder.n_columns, rng):
+    for block in points:
         before = len(chosen)
-        for row in encoder.legal_rows(points):
+        for row in encoder.legal_rows(block, rng):
             chosen.setdefault(row.tobytes(), row)
         stale = 0 if len(chosen) > before else stale + 1
         if len(chosen) >= n or stale == patience:
@@ -78,7 +90,7 @@ def design_rows(
 def untried_configuration(encoder: SpaceEncoder, tried: set[str], rng: np.random.Generator) -> Configuration | None:
     """Some legal configuration whose text is not among `tried`; None where the space has no more."""
     for _ in range(STALE_BLOCKS_FINITE):
-        for row in encoder.legal_rows(rng.random((BLOCK, encoder.n_columns))):
+        for row in encoder.legal_rows(rng.random((BLOCK, encoder.n_columns)), rng):
             (configuration,) = encoder.decode(row[None])
             if to_json(configuration) not in tried:
                 return configuration
@@ -89,12 +101,17 @@ def untried_configuration(encoder: SpaceEncoder, tried: set[str], rng: np.random
     return None
 
 
-def _sequence(n_columns: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Points (BLOCK, d) of a scrambled Sobol sequence; of random points where it has too few dimensions."""
+def sobol_points(n_columns: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Points (BLOCK, d) of a scrambled Sobol sequence; random ones where it has too few dimensions."""
     if n_columns > qmc.Sobol.MAXDIM:
-        while True:
-            yield rng.random((BLOCK, n_columns))
+        yield from random_points(n_columns, rng)
     # One-hot columns take the largest of their coordinates, which is a uniform choice.
     sequence = qmc.Sobol(max(1, n_columns), scramble=True, rng=rng)
     while True:
         yield sequence.random(BLOCK)[:, :n_columns]
+
+
+def random_points(n_columns: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Points (BLOCK, d), uniform in the unit cube."""
+    while True:
+        yield rng.random((BLOCK, n_columns))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class Domain:
     ----------
     values : dict of str to Values
         Values of each hyperparameter, in the order of the space: what others hang on comes before them.
+    asked_about : frozenset of str
+        Hyperparameters whose values conditions and forbidden clauses look at.
     """
 
     def __init__(self, space: ConfigurationSpace) -> None:
@@ -38,9 +41,11 @@ class Domain:
         self.values = {name: values_of(hyperparameter) for name, hyperparameter in space.items()}
         self._conditions = {name: space.parent_conditions_of[name] for name in space}
         self._clauses = [(clause, hyperparameters_of(clause)) for clause in space.forbidden_clauses]
+        parents = (parent.name for name in space for parent in space.parents_of[name])
+        self.asked_about = frozenset(parents).union(*(names for _, names in self._clauses))
 
     def canonical(self, values: Mapping[str, Any]) -> Configuration:
-        """The active part of `values`, checked, in the order of the space: see :func:`canonical`."""
+        """The active part of `values`, checked: see :func:`metahpo.space.activity.canonical`."""
         self.check_names(values)
         configuration: Configuration = {}
         codes: dict[str, Any] = {}
@@ -56,6 +61,11 @@ class Domain:
             if forbids(clause, self.values, codes, active):
                 raise SpaceError(f"the combination is forbidden by the space: {clause}.")
         return configuration
+
+    @cached_property
+    def default(self) -> Configuration:
+        """Default configuration of the space."""
+        return self.canonical(dict(self.space.get_default_configuration()))
 
     def check_names(self, names: Mapping[str, Any]) -> None:
         """Refuse names that the space does not have by a SpaceError."""
@@ -82,12 +92,15 @@ class Domain:
         columns = [(name, active[name].tolist(), codes[name].tolist(), known) for name, known in self.values.items()]
         return [{name: known.value(code[i]) for name, mask, code, known in columns if mask[i]} for i in range(n)]
 
-    def allowed(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> NDArray[np.bool_]:
-        """Mask (n,) of the configurations that no clause forbids."""
-        mask = np.ones(n, dtype=bool)
-        for clause, _ in self._clauses:
-            mask &= ~np.asarray(forbids(clause, self.values, codes, active), dtype=bool)
-        return mask
+    def offending(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> dict[str, NDArray[np.bool_]]:
+        """Masks (n,) of where each hyperparameter is part of a forbidden combination; none of those that never are."""
+        masks: dict[str, NDArray[np.bool_]] = {}
+        for clause, names in self._clauses:
+            forbidden = np.asarray(forbids(clause, self.values, codes, active), dtype=bool)
+            if forbidden.any():
+                for name in names:
+                    masks[name] = masks.get(name, np.zeros(n, dtype=bool)) | forbidden
+        return masks
 
     @property
     def finite(self) -> bool:

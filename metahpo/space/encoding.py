@@ -23,6 +23,9 @@ from metahpo.space.domain import Domain
 from metahpo.space.rules import Activity
 from metahpo.space.values import Values
 
+#: Times that values which are forbidden together are drawn again.
+REDRAWS = 20
+
 
 @dataclass(frozen=True)
 class Block:
@@ -120,31 +123,33 @@ class SpaceEncoder:
         codes = self._codes(rows)
         return self.domain.configurations(codes, self.domain.activity(codes, len(rows)), len(rows))
 
-    def legal_rows(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def legal_rows(self, rows: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
         """Rows of the legal configurations that rows of shape (n, d) of anything in the cube decode to.
 
-        Rows whose configuration is forbidden are dropped. Of the others, each is as :meth:`encode` gives it, so that
-        equal rows are equal configurations; a float keeps its column as it is.
+        Each is as :meth:`encode` gives it, so that equal rows are equal configurations; a float keeps its column as it
+        is. Rows whose configuration is forbidden are dropped. With `rng`, the values that are forbidden together are
+        first drawn again a few times: where many combinations are forbidden, hardly any random row is legal.
         """
-        codes, n = self._codes(rows), len(rows)
-        active = self.domain.activity(codes, n)
-        allowed = self.domain.allowed(codes, active, n)
-        legal = self.rows_of(codes, active, n)
-        for block in self.blocks:
-            if block.values.size is None:
-                legal[:, block.columns] = rows[:, block.columns].clip(0.0, 1.0) * active[block.name][:, None]
-        return legal[allowed]
+        rows = self._checked(rows)
+        offending = self._offending(rows)
+        illegal = _union(offending, len(rows))
+        left = np.flatnonzero(illegal)  # which rows are illegal still; `offending` and `illegal` tell of those before
+        for _ in range(REDRAWS):
+            if rng is None or len(left) == 0:
+                break
+            again = rows[left]
+            for block in self.blocks:
+                if block.name in offending:
+                    mask = offending[block.name][illegal]
+                    again[mask, block.columns] = rng.random((int(mask.sum()), block.stop - block.start))
+            rows[left], offending = again, self._offending(again)
+            illegal = _union(offending, len(left))
+            left = left[illegal]
+        return self._settled(np.delete(rows, left, axis=0))
 
     def rows_of(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> NDArray[np.float64]:
         """Rows (n, d) of codes (n,), where they are active."""
-        rows = np.zeros((n, self.n_columns))
-        for block in self.blocks:
-            mask = active[block.name]
-            if block.stop > block.start:
-                rows[:, block.columns] = np.where(mask[:, None], block.values.to_unit(codes[block.name]), 0.0)
-            if block.indicator is not None:
-                rows[:, block.indicator] = mask
-        return rows
+        return self._placed(codes, active, n)
 
     def arrange(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
         """Rows of shape (n, d) in the order of the columns: of a frame, by their names; of an array, as they stand.
@@ -168,11 +173,54 @@ class SpaceEncoder:
             )
         return rows
 
+    def _offending(self, rows: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+        """Which values of rows (n, d) are forbidden together."""
+        if not self.space.forbidden_clauses:
+            return {}
+        asked = [block for block in self.blocks if block.name in self.domain.asked_about]
+        codes = {block.name: block.values.from_unit(rows[:, block.columns]) for block in asked}
+        return self.domain.offending(codes, self.domain.activity(codes, len(rows)), len(rows))
+
+    def _settled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows of the configurations nearest to rows (n, d)."""
+        # A float that no rule looks at is not decoded: this is where the time of a suggestion goes.
+        asked = [b for b in self.blocks if b.values.size is not None or b.name in self.domain.asked_about]
+        codes = {block.name: block.values.from_unit(rows[:, block.columns]) for block in asked}
+        return self._placed(codes, self.domain.activity(codes, len(rows)), len(rows), rows)
+
+    def _placed(
+        self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int, floats: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Rows (n, d) of codes (n,); the columns of floats from rows that are at hand, where given."""
+        rows = np.zeros((n, self.n_columns))
+        for block in self.blocks:
+            if block.stop > block.start:
+                if floats is None or block.values.size is not None:
+                    columns = block.values.to_unit(codes[block.name])
+                else:
+                    columns = floats[:, block.columns]
+                rows[:, block.columns] = columns
+            if block.indicator is not None:
+                mask = active[block.name]
+                rows[~mask, block.columns] = 0.0
+                rows[:, block.indicator] = mask
+        return rows
+
     def _codes(self, rows: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        rows = self._checked(rows)
+        return {block.name: block.values.from_unit(rows[:, block.columns]) for block in self.blocks}
+
+    def _checked(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows inside of the unit cube."""
         rows = np.asarray(rows, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.n_columns:
             raise SpaceError(f"rows must be of shape (n, {self.n_columns}), but are of shape {rows.shape}.")
-        return {block.name: block.values.from_unit(rows[:, block.columns]) for block in self.blocks}
+        return rows.clip(0.0, 1.0)
+
+
+def _union(masks: Mapping[str, NDArray[np.bool_]], n: int) -> NDArray[np.bool_]:
+    """Where any of the masks (n,) is true."""
+    return np.asarray(np.logical_or.reduce([np.zeros(n, dtype=bool), *masks.values()]))
 
 
 def unit_cube_space(n_columns: int) -> ConfigurationSpace:

@@ -65,7 +65,7 @@ class Values(Protocol):
         """Columns (n, k) of codes (n,)."""
 
     def from_unit(self, columns: NDArray[np.float64]) -> NDArray[Any]:
-        """Codes (n,) of the values nearest to columns (n, k) of anything in the unit cube."""
+        """Codes (n,) of the values nearest to columns (n, k) of anything in [0, 1]."""
 
 
 def values_of(hyperparameter: Hyperparameter[Any, Any]) -> Values:
@@ -110,7 +110,7 @@ class _ChoiceValues:
         self.choices, self.ordered = choices_of(hyperparameter)
         self._one_hot = not self.ordered and len(self.choices) > 2
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         name = self._hyperparameter.name
         if isinstance(self._hyperparameter, Constant):
@@ -170,7 +170,7 @@ class _ChoiceValues:
             return np.zeros(len(columns), dtype=np.intp)
         if self._one_hot:
             return np.asarray(columns.argmax(axis=1), dtype=np.intp)
-        return np.asarray(np.rint(columns[:, 0].clip(0.0, 1.0) * (len(self.choices) - 1)), dtype=np.intp)
+        return np.asarray(np.rint(columns[:, 0] * (len(self.choices) - 1)), dtype=np.intp)
 
     @cached_property
     def _by_value(self) -> dict[Any, int]:
@@ -254,8 +254,8 @@ class _NumberValues:
 
     def from_unit(self, columns: NDArray[np.float64]) -> NDArray[Any]:
         # The exponential of a logarithm overshoots where integers are large.
-        values = self._hyperparameter.to_value(columns[:, 0].clip(0.0, 1.0))
-        return np.asarray(values).clip(self.lower, self.upper) + (0 if self.integer else 0.0)
+        values = self._hyperparameter.to_value(columns[:, 0])
+        return np.asarray(np.minimum(np.maximum(values, self.lower), self.upper))
 
 
 def not_allowed(hyperparameter: Hyperparameter[Any, Any], value: Any) -> SpaceError:

@@ -8,16 +8,15 @@ Symbols: n trials, m configurations, d columns; y standardised losses of the tri
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+from metahpo.surrogates.marginal_likelihood import NegativeLogLikelihood
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.surrogate import checked_noise
 
@@ -93,11 +92,9 @@ class GaussianProcessSurrogate:
         prior_std = np.array([PRIOR_STD[0], *[PRIOR_STD[1]] * d, PRIOR_STD[2]])
         start = prior_mean if self._theta is None else self._theta
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
-        optimiser = maximum_a_posteriori(prior_mean, prior_std)
-        process = GaussianProcessRegressor(kernel.clone_with_theta(start), alpha=JITTER + extra**2, optimizer=optimiser)
-        with warnings.catch_warnings():  # losses without noise are no fault: theta at its bound serves
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            process.fit(X, y)
+        optimise, added = maximum_a_posteriori(prior_mean, prior_std), JITTER + extra**2
+        theta, _ = optimise(NegativeLogLikelihood(X, y, added), start, kernel.bounds)
+        process = GaussianProcessRegressor(kernel.clone_with_theta(theta), alpha=added, optimizer=None).fit(X, y)
         self._theta = process.kernel_.theta
         self._fitted = (seen, process)
         return process
@@ -106,7 +103,7 @@ class GaussianProcessSurrogate:
 def maximum_a_posteriori(
     prior_mean: NDArray[np.float64], prior_std: NDArray[np.float64]
 ) -> Callable[[Objective, NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], float]]:
-    """Optimiser for scikit-learn's Gaussian process: adds a normal prior of theta to the likelihood it is given."""
+    """Optimiser of theta: it adds a normal prior of theta to the likelihood that it is given."""
 
     def optimise(
         negative_log_likelihood: Objective, start: NDArray[np.float64], bounds: NDArray[np.float64]
