@@ -116,7 +116,7 @@ def _steps_around(
     n = len(repeated)
     anywhere = rng.random(repeated.shape)
     moved = rng.random((n, len(blocks))) < min(1.0, 2.0 / max(1, len(blocks)))
-    jumps = (rng.random((n, len(blocks))) < JUMPS) | [block.values.chosen_freely for block in blocks]
+    jumps = (rng.random((n, len(blocks))) < JUMPS) | np.array([b.values.chosen_freely for b in blocks], dtype=bool)
     widths = [block.stop - block.start + (block.indicator is not None) for block in blocks]
     moved, jumps = np.repeat(moved, widths, axis=1), np.repeat(jumps, widths, axis=1)
     near = (repeated + step * rng.standard_normal(repeated.shape)).clip(0.0, 1.0)

@@ -116,11 +116,14 @@ def _compares(kind: type, name: str, value: Any, values: Mapping[str, Values], c
     mask = active.get(name, False)
     if mask is False:
         return False
-    return mask & COMPARISONS[kind](codes[name], values[name].code(value))
+    known = values[name]
+    return mask & COMPARISONS[kind](known.rank(codes[name]), known.rank(known.code(value)))
 
 
 def _is_one_of(name: str, allowed: Any, values: Mapping[str, Values], codes: Codes, active: Activity) -> Mask:
     mask = active.get(name, False)
     if mask is False:
         return False
-    return mask & reduce(operator.or_, [codes[name] == values[name].code(value) for value in allowed], False)
+    known = values[name]
+    rank = known.rank(codes[name])
+    return mask & reduce(operator.or_, [rank == known.rank(known.code(value)) for value in allowed], False)

@@ -25,6 +25,8 @@ from metahpo.space.configuration import builtin, value_text
 
 #: How far from an integer a float may lie that stands for one; as in ConfigSpace.
 INTEGER_TOLERANCE = 1e-13
+#: Decimal places of a float that comparisons look at; as in ConfigSpace.
+COMPARED_PLACES = 13
 #: Choices that columns are named after as they are printed.
 SCALARS = (str, bool, int, float, type(None))
 #: Floats hold every integer up to here.
@@ -57,6 +59,9 @@ class Values(Protocol):
 
     def codes(self, values: Sequence[Any]) -> NDArray[Any]:
         """Codes (n,) of n values; a SpaceError if one is not legal."""
+
+    def rank(self, codes: Any) -> Any:
+        """Codes, one or an array of them, as conditions and clauses compare them with a value of the same kind."""
 
     def comparable(self, codes: Any) -> Any:
         """Codes, one or an array of them, as what values of other hyperparameters are compared with."""
@@ -154,6 +159,9 @@ class _ChoiceValues:
     def codes(self, values: Sequence[Any]) -> NDArray[np.intp]:
         return np.array([self.code(value) for value in values], dtype=np.intp)
 
+    def rank(self, codes: Any) -> Any:
+        return codes
+
     def comparable(self, codes: Any) -> Any:
         return self._as_array[codes]
 
@@ -246,8 +254,11 @@ class _NumberValues:
             return codes.astype(np.int64 if self.integer else np.float64)
         return np.array([self.code(value) for value in values], dtype=np.int64 if self.integer else np.float64)
 
+    def rank(self, codes: Any) -> Any:
+        return codes if self.integer else np.round(codes, COMPARED_PLACES)
+
     def comparable(self, codes: Any) -> Any:
-        return codes
+        return self.rank(codes)
 
     def to_unit(self, codes: NDArray[Any]) -> NDArray[np.float64]:
         return np.asarray(self._hyperparameter.to_vector(codes), dtype=np.float64).clip(0.0, 1.0)[:, None]
