@@ -50,7 +50,7 @@ def read(source: Path | str | Tables) -> tuple[pd.DataFrame, dict[str, Configura
             if width not in (None, X.shape[1]):
                 raise DataError(f"task {task!r} of space {space!r} has {X.shape[1]} columns, others have {width}.")
             width = X.shape[1]
-            names = [f"x{i}" for i in range(width)]
+            names = list(unit_cube_space(width))
             configurations = [to_json(dict(zip(names, x, strict=True))) for x in X.tolist()]
             parts.append(pd.DataFrame({"task": task, "space": space, "configuration": configurations, "loss.y": -y}))
         if width is not None:

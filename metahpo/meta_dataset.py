@@ -40,11 +40,17 @@ class MetaDataset(MetaTables):
         Search space of each space name in `trials`.
     name, version, protocol : str
         What it is called, and how its trials were measured.
+    canonical : bool, default=False
+        Whether each configuration is known to be the text :func:`metahpo.space.configuration.to_json` of its canonical
+        form. Otherwise it is brought into that form, so that the order of keys or the spacing makes no difference.
 
     Raises
     ------
     DataError
-        A missing column, a task listed twice, or a task or space that trials name and nobody knows.
+        A missing column, a task listed twice, a task or space that trials name and nobody knows, or a configuration
+        that is no JSON object.
+    SpaceError
+        A configuration that is not of its space.
     """
 
     def __repr__(self) -> str:
@@ -239,6 +245,7 @@ class MetaDataset(MetaTables):
                 name=header["name"],
                 version=header["version"],
                 protocol=header["protocol"],
+                canonical=True,
             )
         except (DataError, SpaceError, TypeError) as error:
             raise ArtefactError(f"the meta-dataset {str(folder)!r} is damaged: {error}") from error
@@ -254,7 +261,8 @@ class MetaDataset(MetaTables):
         Parameters
         ----------
         source : mapping, or path of a JSON file (.json or .json.gz)
-            ``{space: {task: {"X": [[...]], "y": [[...]]}}}``, X in the unit cube, y to be maximised.
+            ``{space: {task: {"X": [[...]], "y": [[...]]}}}``, X in the unit cube, y to be maximised. The columns of X
+            are named x0, x1, ..., with leading zeros where there are more than ten, and keep their order.
         meta_features : mapping, default=None
             ``{task: {name: value or None}}``.
 
@@ -268,4 +276,4 @@ class MetaDataset(MetaTables):
         tasks = pd.DataFrame({"family": names, "kind": "recorded"}, index=names)
         known = {t: m for t, m in (meta_features or {}).items() if t in names and m}
         features = pd.DataFrame.from_dict(known, orient="index").astype(float) if known else None
-        return cls(tasks, trials, features, spaces, name="+".join(spaces), protocol="hpob")
+        return cls(tasks, trials, features, spaces, name="+".join(spaces), protocol="hpob", canonical=True)

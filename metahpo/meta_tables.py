@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from ConfigSpace import ConfigurationSpace
 
-from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.exceptions import DataError, SpaceError, UnknownNameError
+from metahpo.space.comparison import difference
+from metahpo.space.configuration import to_json
+from metahpo.space.domain import Domain
 from metahpo.task_families import family_folds, family_split
 
 #: Columns that every trials table has; metrics come as ``loss.METRIC``, and per fold as ``folds.METRIC``.
@@ -34,11 +38,14 @@ class MetaTables:
         name: str = "meta-dataset",
         version: str = "1",
         protocol: str = "",
+        canonical: bool = False,
     ) -> None:
         self.tasks, self.trials, self.meta_features = tasks, trials.reset_index(drop=True), meta_features
         self.spaces = dict(spaces)
         self.name, self.version, self.protocol = name, version, protocol
         self._check()
+        if not canonical:
+            self.trials = _canonical(self.trials, self.spaces)
 
     @property
     def metrics(self) -> list[str]:
@@ -58,13 +65,16 @@ class MetaTables:
         Raises
         ------
         DataError
-            A space of the same name differs, so that its trials cannot stand side by side.
+            A space of the same name differs, so that its trials cannot stand side by side. The order of its choices may
+        differ.
         """
         for name in self.spaces.keys() & other.spaces.keys():
-            if self.spaces[name] != other.spaces[name]:
-                raise DataError(f"the search space {name!r} differs between {self.name!r} and {other.name!r}.")
+            found = difference(self.spaces[name], other.spaces[name])
+            if found is not None:
+                raise DataError(f"the search space {name!r} differs between {self.name!r} and {other.name!r}: {found}.")
         tasks = pd.concat([self.tasks, other.tasks.loc[~other.tasks.index.isin(self.tasks.index)]])
-        trials = pd.concat([self.trials, other.trials]).drop_duplicates(["task", "space", "configuration"])
+        theirs = _canonical(other.trials, {**other.spaces, **self.spaces})
+        trials = pd.concat([self.trials, theirs]).drop_duplicates(["task", "space", "configuration"])
         features = [f for f in (self.meta_features, other.meta_features) if f is not None]
         joined = pd.concat(features) if features else None
         if joined is not None:
@@ -129,7 +139,14 @@ class MetaTables:
         spaces: Mapping[str, ConfigurationSpace],
     ) -> Self:
         return type(self)(
-            tasks, trials, meta_features, spaces, name=self.name, version=self.version, protocol=self.protocol
+            tasks,
+            trials,
+            meta_features,
+            spaces,
+            name=self.name,
+            version=self.version,
+            protocol=self.protocol,
+            canonical=True,
         )
 
     def _check(self) -> None:
@@ -151,3 +168,40 @@ class MetaTables:
             raise DataError(
                 f"trials name search spaces that are not given: {unknown}; given are {sorted(self.spaces)}."
             )
+
+
+def _canonical(trials: pd.DataFrame, spaces: Mapping[str, ConfigurationSpace]) -> pd.DataFrame:
+    """Trials whose configurations are texts of the one form that their space gives them.
+
+    Raises
+    ------
+    DataError
+        A text that is no JSON object.
+    SpaceError
+        A configuration that is not of its space.
+    """
+    texts = trials["configuration"].to_numpy(dtype=object, copy=True)
+    for name in trials["space"].unique():
+        rows = np.flatnonzero(trials["space"] == name)
+        domain = Domain(spaces[name])
+        known: dict[Any, str] = {}
+        for row in rows:
+            given = texts[row]
+            if given not in known:
+                known[given] = _canonical_text(given, domain, str(name))
+            texts[row] = known[given]
+    return trials if (texts == trials["configuration"].to_numpy()).all() else trials.assign(configuration=texts)
+
+
+def _canonical_text(text: Any, domain: Domain, space: str) -> str:
+    expected = f"{text!r} must be the JSON text of a configuration of the search space {space!r}"
+    try:
+        values = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{expected}, but cannot be read: {error}.") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{expected}, but holds no names.")
+    try:
+        return to_json(domain.canonical(values))
+    except SpaceError as error:
+        raise SpaceError(f"{expected}, but: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ConfigSpace import ConfigurationSpace
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -201,6 +201,46 @@ def test_merging_spaces_of_one_name_that_differ_is_refused(toy: MetaDataset) -> 
     other = MetaDataset(toy.tasks[:1], toy.trials[:0], None, {"toy": OTHER}, name="other")
     with pytest.raises(DataError, match="search space 'toy' differs between 'toy' and 'other'"):
         toy.merge(other)
+
+
+def turned(space: ConfigurationSpace) -> ConfigurationSpace:
+    """The toy space with its choices in another order."""
+    other = ConfigurationSpace()
+    mode = Categorical("mode", ["wild", "tuned", "plain"], default="plain")
+    other.add(mode, space["knob"], space["rate"], EqualsCondition(space["knob"], mode, "tuned"))
+    return other
+
+
+def test_merging_spaces_whose_choices_stand_in_another_order_moves_no_column(toy: MetaDataset) -> None:
+    first, second = toy.split(0.5)
+    other = MetaDataset(second.tasks, second.trials, second.meta_features, {"toy": turned(toy.spaces["toy"])})
+    merged = first.merge(other)
+    assert merged.encoder("toy").columns == toy.encoder("toy").columns != other.encoder("toy").columns
+    expected = {table.task: table.X for table in toy.tables("toy")}
+    for table in merged.tables("toy"):
+        np.testing.assert_array_equal(table.X, expected[table.task])
+    assert len(merged.merge(other).trials) == len(toy.trials)
+
+
+def test_a_configuration_written_in_another_way_is_the_same_trial(toy: MetaDataset) -> None:
+    def rewritten(text: str) -> str:
+        return json.dumps(dict(reversed(json.loads(text).items())), indent=1)
+
+    trials = toy.trials.assign(configuration=toy.trials["configuration"].map(rewritten))
+    assert not (trials["configuration"] == toy.trials["configuration"]).any()
+    assert_equal(MetaDataset(toy.tasks, trials, toy.meta_features, toy.spaces, name="toy"), toy)
+    assert len(toy.append(toy.tasks, trials).trials) == len(toy.trials)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "cannot be read"), ("[1]", "holds no names"), (None, "cannot be read"), ("nonsense", "cannot be read")],
+)
+def test_a_configuration_that_is_no_json_object_is_refused(toy: MetaDataset, text: str | None, message: str) -> None:
+    trials = toy.trials.copy()
+    trials.loc[7, "configuration"] = text
+    with pytest.raises(DataError, match=f"must be the JSON text of a configuration of the .* 'toy', but {message}"):
+        MetaDataset(toy.tasks, trials, None, toy.spaces)
 
 
 def test_own_tasks_and_trials_are_appended(toy: MetaDataset) -> None:

@@ -32,11 +32,11 @@ class ProcessTree:
     ----------
     pid : int
         A running child of this process.
-    tag : str
-        Value of :data:`TAG` in its environment.
+    tag : str, default=""
+        Value of :data:`TAG` in its environment; empty where it has none.
     """
 
-    def __init__(self, pid: int, tag: str) -> None:
+    def __init__(self, pid: int, tag: str = "") -> None:
         self._tag = tag
         self._root = psutil.Process(pid)
         self._descendants: set[psutil.Process] = set()
@@ -56,7 +56,8 @@ class ProcessTree:
         for process in self._descendants:  # psutil makes sure that a number is still the same process
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        _kill_tagged(lambda tag: tag == self._tag)
+        if self._tag:
+            _kill_tagged(lambda tag: tag == self._tag)
 
     def _look(self) -> None:
         # Those seen stay in the set: when the root is dead, nothing else leads to a daemon that it forked.

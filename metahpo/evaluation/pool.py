@@ -10,6 +10,7 @@ import numpy as np
 from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import DataError
 from metahpo.optimization.acquisition import log_expected_improvement
+from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.surrogate import Surrogate
 
 
@@ -27,6 +28,7 @@ class PoolOptimizer:
 
     def __init__(self, surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> None:
         self._on_task = surrogate.on(meta_features)
+        self._encoder = SpaceEncoder(surrogate.space)
 
     @own_arithmetic()
     def observe_and_suggest(self, X_obs: Any, y_obs: Any, X_pen: Any) -> int:
@@ -34,24 +36,27 @@ class PoolOptimizer:
 
         Parameters
         ----------
-        X_obs : array-like of shape (n, d)
-            Configurations tried, in the unit cube; may be empty.
+        X_obs : array-like of shape (n, d), or DataFrame
+            Configurations tried, in the unit cube; may be empty. A frame has the names of columns of
+            :class:`metahpo.space.encoding.SpaceEncoder`, in any order; an array has the columns in its order.
         y_obs : array-like of shape (n,) or (n, 1)
             Their values, to be maximised; NaN is a failed trial.
-        X_pen : array-like of shape (m, d)
+        X_pen : array-like of shape (m, d), or DataFrame
             Configurations left to choose from.
 
         Raises
         ------
         DataError
             There is nothing to choose from, or the lengths of `X_obs` and `y_obs` differ.
+        SpaceError
+            Rows have other columns than the space of the surrogate.
         """
-        pending = np.asarray(X_pen, dtype=np.float64)
         values = np.asarray(y_obs, dtype=np.float64).ravel()
-        if len(pending) == 0:
+        if len(X_pen) == 0:
             raise DataError("X_pen must hold at least one configuration to choose from, but it is empty.")
         if len(X_obs) != len(values):
             raise DataError(f"X_obs and y_obs must be of equal length, but are {len(X_obs)} and {len(values)}.")
-        observed = (np.asarray(X_obs, dtype=np.float64), -values) if len(values) else None
+        pending = self._encoder.arrange(X_pen)
+        observed = (self._encoder.arrange(X_obs), -values) if len(values) else None
         posterior = self._on_task.posterior(pending, observed)
         return int(np.argmax(log_expected_improvement(posterior)))

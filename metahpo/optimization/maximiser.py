@@ -1,17 +1,20 @@
-"""Where an acquisition function is highest in a whole search space: random candidates, then steps around the best."""
+"""Where an acquisition function is highest in a whole search space: random candidates, then steps around the best.
+
+Candidates are rows of the unit cube until the best of them is known. Illegal ones are dropped by
+:meth:`metahpo.space.encoding.SpaceEncoder.legal_rows`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.activity import canonical
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.design import sobol_design
+from metahpo.space.design import legal_rows, random_points, untried_configuration
+from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.prior import SpacePrior
 
@@ -24,11 +27,13 @@ N_STARTS = 5
 N_STEPS = 40
 #: Standard deviations of the steps, in the unit cube: one refinement each.
 STEP_SIZES = (0.1, 0.03)
+#: Share of the steps of a number that lead anywhere in its range.
+JUMPS = 0.2
 
 
 def maximise(
     acquisition: Acquisition,
-    space: ConfigurationSpace,
+    domain: Domain,
     encoder: SpaceEncoder,
     *,
     also: Sequence[Configuration],
@@ -41,10 +46,14 @@ def maximise(
     ----------
     acquisition : callable
         Encoded rows of shape (n, d) -> values of shape (n,).
+    domain : Domain
+        Of the space of the configuration that is returned.
+    encoder : SpaceEncoder
+        Of that space, or of one that says the same in another order: it gives the columns of the rows.
     also : sequence of configuration
-        Candidates beside the random ones: incumbents, recorded configurations.
+        Steps are taken around these too: incumbents.
     exclude : set of str
-        JSON texts of configurations that must not come again.
+        Texts (:func:`metahpo.space.configuration.to_json`) of configurations that must not come again.
     rng : numpy.random.Generator
 
     Raises
@@ -52,36 +61,74 @@ def maximise(
     SpaceError
         Every configuration of the space is excluded.
     """
-    fresh = sobol_design(space, N_GLOBAL, random_state=int(rng.integers(2**31)), default_first=True)
-    found = _distinct([*also, *fresh], exclude)
-    if not found:
-        raise SpaceError("every configuration of the space has been tried; there is nothing left to ask for.")
-    rows, prior = encoder.encode(found), SpacePrior(encoder)
+    around = encoder.encode(also)
+    known = {row.tobytes() for row in around}
+    prior = SpacePrior(encoder)
+    points = map(prior.rows, random_points(encoder.n_columns, rng))
+    fresh = legal_rows(encoder, N_GLOBAL, points, rng, [encoder.domain.default])
+    rows = _new(fresh, known)
+    if len(fresh) < N_GLOBAL:  # there are no others
+        rows = _without(rows, encoder, exclude)
+    if len(rows) == 0:
+        return _any_untried(domain, encoder, exclude, rng)
     values = acquisition(rows)
     for step in STEP_SIZES:
         best = np.argsort(-values, kind="stable")[:N_STARTS]
-        steps = _steps_around(rows[best], step, prior, rng)
-        near = _distinct([canonical(space, c) for c in encoder.decode(steps)], exclude | {to_json(c) for c in found})
-        if near:
-            near_rows = encoder.encode(near)
-            found, rows = [*found, *near], np.concatenate([rows, near_rows])
-            values = np.concatenate([values, acquisition(near_rows)])
-    return found[int(np.argmax(values))]
+        steps = _steps_around(np.concatenate([rows[best], around]), prior, step, rng)
+        near = _new(encoder.legal_rows(steps), known)
+        if len(near):
+            rows, values = np.concatenate([rows, near]), np.concatenate([values, acquisition(near)])
+    for i in np.argsort(-values, kind="stable"):
+        configuration = domain.canonical(encoder.decode(rows[i : i + 1])[0])
+        if to_json(configuration) not in exclude:
+            return configuration
+    return _any_untried(domain, encoder, exclude, rng)
+
+
+def _any_untried(domain: Domain, encoder: SpaceEncoder, exclude: set[str], rng: np.random.Generator) -> Configuration:
+    configuration = untried_configuration(encoder, exclude, rng)
+    if configuration is None:
+        raise SpaceError("every configuration of the space has been tried; there is nothing left to ask for.")
+    return domain.canonical(configuration)
+
+
+def _new(rows: NDArray[np.float64], known: set[bytes]) -> NDArray[np.float64]:
+    """Distinct rows that are not known; they are known from now on."""
+    kept = []
+    for i, row in enumerate(rows):
+        content = row.tobytes()
+        if content not in known:
+            known.add(content)
+            kept.append(i)
+    new: NDArray[np.float64] = rows[kept]
+    return new
+
+
+def _without(rows: NDArray[np.float64], encoder: SpaceEncoder, exclude: set[str]) -> NDArray[np.float64]:
+    kept = [to_json(configuration) not in exclude for configuration in encoder.decode(rows)]
+    left: NDArray[np.float64] = rows[np.array(kept, dtype=bool)]
+    return left
 
 
 def _steps_around(
-    rows: NDArray[np.float64], step: float, prior: SpacePrior, rng: np.random.Generator
+    rows: NDArray[np.float64], prior: SpacePrior, step: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Change about two columns of each row by a normal step; a few columns jump, so that choices can switch."""
+    """Change about two hyperparameters of each row: a number by a normal step or a jump, a choice for any choice.
+
+    Jumps follow the priors of the space.
+    """
+    blocks = [block for block in prior.encoder.blocks if block.stop > block.start]
     repeated = np.repeat(rows, N_STEPS, axis=0)
-    moved = rng.random(repeated.shape) < min(1.0, 2.0 / rows.shape[1])
-    jump = rng.random(repeated.shape) < 0.2
-    proposal = np.where(
-        jump, prior.rows(rng.random(repeated.shape)), repeated + step * rng.standard_normal(repeated.shape)
-    )
-    return prior.possible(np.where(moved, proposal, repeated).clip(0.0, 1.0))
-
-
-def _distinct(configurations: Sequence[Configuration], exclude: set[str]) -> list[Configuration]:
-    kept = {to_json(c): c for c in configurations}
-    return [c for text, c in kept.items() if text not in exclude]
+    n = len(repeated)
+    anywhere = prior.rows(rng.random(repeated.shape))
+    moved = rng.random((n, len(blocks))) < min(1.0, 2.0 / max(1, len(blocks)))
+    jumps = (rng.random((n, len(blocks))) < JUMPS) | np.array([b.values.chosen_freely for b in blocks], dtype=bool)
+    widths = [block.stop - block.start + (block.indicator is not None) for block in blocks]
+    moved, jumps = np.repeat(moved, widths, axis=1), np.repeat(jumps, widths, axis=1)
+    near = (repeated + step * rng.standard_normal(repeated.shape)).clip(0.0, 1.0)
+    proposal: NDArray[np.float64] = np.where(moved, np.where(jumps, anywhere, near), repeated)
+    for block in blocks:
+        if block.indicator is not None:  # what becomes active starts anywhere
+            inactive = repeated[:, block.indicator] == 0.0
+            proposal[inactive, block.columns] = anywhere[inactive, block.columns]
+    return prior.possible(proposal)

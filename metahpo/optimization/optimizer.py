@@ -20,8 +20,10 @@ from metahpo.exceptions import DataError, SpaceError
 from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.optimization.maximiser import maximise
 from metahpo.space.activity import canonical
+from metahpo.space.comparison import difference
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
+from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
@@ -135,12 +137,15 @@ class BayesianOptimizer:
         learning_curves: LearningCurves | None = None,
     ) -> None:
         self.space = space
-        self._encoder = SpaceEncoder(space)
-        if surrogate is not None and surrogate.space != space:
+        found = None if surrogate is None else difference(surrogate.space, space)
+        if found is not None:
             raise SpaceError(
-                "the surrogate was trained on another search space, so its beliefs do not apply here; expected "
-                f"{surrogate.space}, but got {space}."
+                "the surrogate was trained on another search space, so its beliefs do not apply here: compared with "
+                f"the one given, {found}."
             )
+        self._domain = Domain(space)
+        # The columns of a surrogate are in its own order, that of its choices included.
+        self._encoder = SpaceEncoder(space if surrogate is None else surrogate.space)
         self._surrogate: TaskSurrogate = (
             GaussianProcessSurrogate() if surrogate is None else surrogate.on(meta_features)
         )
@@ -308,7 +313,7 @@ class BayesianOptimizer:
         if len(tried) < self._n_initial and seen_elsewhere:
             return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
         also = [self.history.configurations[i] for i in best]
-        return maximise(gain, self.space, self._encoder, also=also, exclude=known, rng=self._rng)
+        return maximise(gain, self._domain, self._encoder, also=also, exclude=known, rng=self._rng)
 
     def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         tried = self._encoder.encode(self.history.configurations) if len(self.history) else rows[:0]

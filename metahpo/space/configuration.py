@@ -1,4 +1,8 @@
-"""Configurations: plain dictionaries that hold exactly the active hyperparameters of a space, with builtin values."""
+"""Configurations: plain dictionaries that hold exactly the active hyperparameters of a space, and their texts.
+
+The identity of a configuration is the text of its canonical form: ``to_json(canonical(space, configuration))``. It
+depends on names and values only, not on the order of keys, the spacing of a text, or how a number was written.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ import numpy as np
 
 Configuration = dict[str, Any]
 
+#: Types that JSON gives back as they are.
+JSON_SCALARS = frozenset((str, bool, int, float, type(None)))
+
 
 def builtin(value: Any) -> Any:
     """A numpy scalar as the builtin that JSON knows; anything else as it is."""
@@ -17,5 +24,37 @@ def builtin(value: Any) -> Any:
 
 
 def to_json(configuration: Mapping[str, Any]) -> str:
-    """One text for one configuration: sorted keys, so that equal configurations are equal texts."""
-    return json.dumps({k: builtin(v) for k, v in configuration.items()}, sort_keys=True)
+    """Text of a configuration with sorted keys; equal configurations have equal texts.
+
+    A value that JSON does not know (a function, an estimator) is written as the text that names it.
+    """
+    # Most values need no change, and texts are made in great numbers.
+    plain = {name: v if type(v) in JSON_SCALARS else json_value(v) for name, v in configuration.items()}
+    return json.dumps(plain, sort_keys=True)
+
+
+def value_text(value: Any) -> str:
+    """Text of one value: equal values have equal texts, a tuple and a list of the same values included."""
+    return json.dumps(json_value(value), sort_keys=True)
+
+
+def json_value(value: Any) -> Any:
+    """A value in the types of JSON: tuples and arrays as lists, objects as the text that names them."""
+    if value is None or (isinstance(value, (str, bool, int, float)) and not isinstance(value, np.generic)):
+        return value
+    if isinstance(value, np.generic):
+        return json_value(value.item())
+    if isinstance(value, np.ndarray):
+        return json_value(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [json_value(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else value_text(key): json_value(item) for key, item in value.items()}
+    return _name_of(value)
+
+
+def _name_of(value: Any) -> str:
+    """Importable name of a class or function; what any other object calls itself."""
+    name = getattr(value, "__qualname__", "<")
+    # Functions of one place in a program share the name "...<lambda>" or "...<locals>...".
+    return repr(value) if "<" in name else f"{value.__module__}.{name}"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.prior import SpacePrior
 
-#: A space with fewer distinct configurations than asked for gives all that this many draws of the sequence find.
-MAX_DRAWS = 64
+#: Points of the sequence that are decoded together; the order in which they are used does not depend on it.
+BLOCK = 256
+#: The sequence is left after so many blocks in a row that hold nothing new: of a finite space, and of another one,
+#: where legal configurations may be rare.
+STALE_BLOCKS_FINITE, STALE_BLOCKS = 4, 64
 
 
 def sobol_design(
@@ -23,7 +28,8 @@ def sobol_design(
 
     They follow the distributions and weights that the hyperparameters of the space come with.
 
-    The first `k` of a design of `n` are the design of `k`, so that a design can be extended.
+    The first `k` of a design of `n` are the design of `k`, so that a design can be extended. What a finite space has
+    beyond those that the sequence finds is enumerated.
 
     Parameters
     ----------
@@ -39,20 +45,77 @@ def sobol_design(
     """
     if n < 1:
         raise SpaceError(f"a design has at least one configuration, but n = {n}.")
-    encoder = SpaceEncoder(space)
-    prior = SpacePrior(encoder)
-    chosen: dict[str, Configuration] = {}
-    if default_first:
-        default = default_configuration(space)
-        chosen[to_json(default)] = default
-    # One-hot columns take the largest of their coordinates, which is a uniform choice.
-    sequence = qmc.Sobol(max(1, encoder.n_columns), scramble=True, rng=np.random.default_rng(random_state))
-    block = 1 << max(3, (n - 1).bit_length())
-    for _ in range(MAX_DRAWS):
-        for configuration in encoder.decode(prior.rows(sequence.random(block)[:, : encoder.n_columns])):
-            if any(clause.is_forbidden_value(configuration) for clause in space.forbidden_clauses):
-                continue
-            chosen.setdefault(to_json(configuration), configuration)
-        if len(chosen) >= n:
+    encoder, rng = SpaceEncoder(space), np.random.default_rng(random_state)
+    first = [encoder.domain.default] if default_first else []
+    points = map(SpacePrior(encoder).rows, sobol_points(encoder.n_columns, rng))
+    return encoder.decode(legal_rows(encoder, n, points, rng, first))
+
+
+def legal_rows(
+    encoder: SpaceEncoder,
+    n: int,
+    points: Iterator[NDArray[np.float64]],
+    rng: np.random.Generator,
+    first: Sequence[Configuration] = (),
+) -> NDArray[np.float64]:
+    """Rows (n, d) of distinct legal configurations: `first`, then those of `points`, then what else the space has.
+
+    Fewer come back only where the space has no more.
+
+    Parameters
+    ----------
+    n : int
+    points : iterator of ndarrays of shape (m, d)
+        Points of the unit cube, without an end.
+    rng : numpy.random.Generator
+        Draws again what is forbidden, and decides where an enumeration begins.
+    first : sequence of configuration, default=()
+    """
+    chosen = {row.tobytes(): row for row in encoder.encode(first)}
+    finite = encoder.domain.finite
+    patience, stale = STALE_BLOCKS_FINITE if finite else STALE_BLOCKS, 0
+    for block in points:
+        before = len(chosen)
+        for row in encoder.legal_rows(block, rng):
+            chosen.setdefault(row.tobytes(), row)
+        stale = 0 if len(chosen) > before else stale + 1
+        if len(chosen) >= n or stale == patience:
             break
-    return list(chosen.values())[:n]
+    if finite and len(chosen) < n:
+        for configuration in encoder.domain.enumerate(rng):
+            (row,) = encoder.encode([configuration])
+            chosen.setdefault(row.tobytes(), row)
+            if len(chosen) >= n:
+                break
+    rows = list(chosen.values())[:n]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), encoder.n_columns)
+
+
+def untried_configuration(encoder: SpaceEncoder, tried: set[str], rng: np.random.Generator) -> Configuration | None:
+    """Some legal configuration whose text is not among `tried`; None where the space has no more."""
+    for _ in range(STALE_BLOCKS_FINITE):
+        for row in encoder.legal_rows(rng.random((BLOCK, encoder.n_columns)), rng):
+            (configuration,) = encoder.decode(row[None])
+            if to_json(configuration) not in tried:
+                return configuration
+    if encoder.domain.finite:
+        for configuration in encoder.domain.enumerate(rng):
+            if to_json(configuration) not in tried:
+                return configuration
+    return None
+
+
+def sobol_points(n_columns: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Points (BLOCK, d) of a scrambled Sobol sequence; random ones where it has too few dimensions."""
+    if n_columns > qmc.Sobol.MAXDIM:
+        yield from random_points(n_columns, rng)
+    # One-hot columns take the largest of their coordinates, which is a uniform choice.
+    sequence = qmc.Sobol(max(1, n_columns), scramble=True, rng=rng)
+    while True:
+        yield sequence.random(BLOCK)[:, :n_columns]
+
+
+def random_points(n_columns: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Points (BLOCK, d), uniform in the unit cube."""
+    while True:
+        yield rng.random((BLOCK, n_columns))

@@ -13,23 +13,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, Constant, OrdinalHyperparameter
-from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
-from numpy.typing import NDArray
+import pandas as pd
+from ConfigSpace import ConfigurationSpace
+from numpy.typing import ArrayLike, NDArray
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.activity import is_active
-from metahpo.space.configuration import Configuration, builtin
+from metahpo.space.configuration import Configuration
+from metahpo.space.domain import Domain
+from metahpo.space.rules import Activity
+from metahpo.space.values import Values
+
+#: Times that values which are forbidden together are drawn again.
+REDRAWS = 20
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """Columns [start, stop) of one hyperparameter; `indicator` is the column that says it is active, or None."""
 
-    hyperparameter: Hyperparameter[Any, Any]
+    name: str
+    values: Values
     start: int
     stop: int
     indicator: int | None
+
+    @property
+    def columns(self) -> slice:
+        """Columns of its values."""
+        return slice(self.start, self.stop)
 
 
 class SpaceEncoder:
@@ -42,21 +53,27 @@ class SpaceEncoder:
     Attributes
     ----------
     columns : tuple of str
-        Names of the d columns: ``NAME``, ``NAME=CHOICE`` or ``NAME?`` (active).
+        Names of the d columns: ``NAME``, ``NAME=CHOICE`` (1 where that is chosen) or ``NAME?`` (1 where active).
+    blocks : tuple of Block
+        One a hyperparameter, in the order of the columns.
+    domain : Domain
+        Which configurations are legal.
     """
 
     def __init__(self, space: ConfigurationSpace) -> None:
         self.space = space
-        self._blocks: list[_Block] = []
+        self.domain = Domain(space)
+        blocks: list[Block] = []
         columns: list[str] = []
-        for name, hyperparameter in space.items():
+        for name, values in self.domain.values.items():
             start = len(columns)
-            columns += _value_columns(hyperparameter)
+            columns += values.columns
             stop = len(columns)
-            conditional = bool(space.parent_conditions_of[name])
-            if conditional and stop > start:
+            conditional = bool(space.parent_conditions_of[name]) and stop > start
+            if conditional:
                 columns.append(f"{name}?")
-            self._blocks.append(_Block(hyperparameter, start, stop, stop if conditional and stop > start else None))
+            blocks.append(Block(name, values, start, stop, stop if conditional else None))
+        self.blocks = tuple(blocks)
         self.columns = tuple(columns)
 
     @property
@@ -72,9 +89,9 @@ class SpaceEncoder:
         SpaceError
             It is not in the space.
         """
-        for block in self._blocks:
-            if block.hyperparameter.name == name:
-                return slice(block.start, block.stop)
+        for block in self.blocks:
+            if block.name == name:
+                return block.columns
         raise SpaceError(f"hyperparameter {name!r} is not in the space {sorted(self.space)}.")
 
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -86,84 +103,130 @@ class SpaceEncoder:
             A hyperparameter that is not in the space, or a value that it does not allow.
         """
         rows = np.zeros((len(configurations), self.n_columns))
-        known = set(self.space)
         for configuration in configurations:
-            if not configuration.keys() <= known:
-                raise SpaceError(
-                    f"hyperparameters {sorted(configuration.keys() - known)} are not in the space {sorted(known)}."
-                )
-        for block in self._blocks:
-            name = block.hyperparameter.name
+            self.domain.check_names(configuration)
+        for block in self.blocks:
+            name = block.name
             active = np.array([name in c for c in configurations], dtype=bool)
             if block.stop > block.start and active.any():
-                rows[active, block.start : block.stop] = _to_unit(
-                    block.hyperparameter, [builtin(c[name]) for c in configurations if name in c]
-                )
+                codes = block.values.codes([c[name] for c in configurations if name in c])
+                rows[active, block.columns] = block.values.to_unit(codes)
             if block.indicator is not None:
                 rows[:, block.indicator] = active
         return rows
 
     def decode(self, rows: NDArray[np.float64]) -> list[Configuration]:
-        """Configurations of rows of shape (n, d); what is active follows from the conditions, not the indicators."""
+        """Configurations of rows of shape (n, d); what is active follows from the conditions, not the indicators.
+
+        A row may decode to a combination that the space forbids: :meth:`legal_rows` tells.
+        """
+        codes = self._codes(rows)
+        return self.domain.configurations(codes, self.domain.activity(codes, len(rows)), len(rows))
+
+    def legal_rows(self, rows: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
+        """Rows of the legal configurations that rows of shape (n, d) of anything in the cube decode to.
+
+        Each is as :meth:`encode` gives it, so that equal rows are equal configurations; a float keeps its column as it
+        is. Rows whose configuration is forbidden are dropped. With `rng`, the values that are forbidden together are
+        first drawn again a few times: where many combinations are forbidden, hardly any random row is legal.
+        """
+        rows = self._checked(rows)
+        offending = self._offending(rows)
+        illegal = _union(offending, len(rows))
+        left = np.flatnonzero(illegal)  # which rows are illegal still; `offending` and `illegal` tell of those before
+        for _ in range(REDRAWS):
+            if rng is None or len(left) == 0:
+                break
+            again = rows[left]
+            for block in self.blocks:
+                if block.name in offending:
+                    mask = offending[block.name][illegal]
+                    again[mask, block.columns] = rng.random((int(mask.sum()), block.stop - block.start))
+            rows[left], offending = again, self._offending(again)
+            illegal = _union(offending, len(left))
+            left = left[illegal]
+        return self._settled(np.delete(rows, left, axis=0))
+
+    def rows_of(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> NDArray[np.float64]:
+        """Rows (n, d) of codes (n,), where they are active."""
+        return self._placed(codes, active, n)
+
+    def arrange(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
+        """Rows of shape (n, d) in the order of the columns: of a frame, by their names; of an array, as they stand.
+
+        Raises
+        ------
+        SpaceError
+            Other columns, or another number of them.
+        """
+        if isinstance(X, pd.DataFrame):
+            if set(X.columns) != set(self.columns) or len(X.columns) != self.n_columns:
+                raise SpaceError(f"rows must have the columns {list(self.columns)}, but have {list(X.columns)}.")
+            X = X[list(self.columns)]
+        rows = np.asarray(X, dtype=np.float64)
+        if rows.size == 0:
+            return rows.reshape(-1, self.n_columns) if rows.ndim == 2 else np.empty((0, self.n_columns))
+        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
+            raise SpaceError(
+                f"rows must be of shape (n, {self.n_columns}), with the columns {list(self.columns)}, but are of shape "
+                f"{rows.shape}."
+            )
+        return rows
+
+    def _offending(self, rows: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+        """Which values of rows (n, d) are forbidden together."""
+        if not self.space.forbidden_clauses:
+            return {}
+        asked = [block for block in self.blocks if block.name in self.domain.asked_about]
+        codes = {block.name: block.values.from_unit(rows[:, block.columns]) for block in asked}
+        return self.domain.offending(codes, self.domain.activity(codes, len(rows)), len(rows))
+
+    def _settled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows of the configurations nearest to rows (n, d)."""
+        # A float that no rule looks at is not decoded: this is where the time of a suggestion goes.
+        asked = [b for b in self.blocks if b.values.size is not None or b.name in self.domain.asked_about]
+        codes = {block.name: block.values.from_unit(rows[:, block.columns]) for block in asked}
+        return self._placed(codes, self.domain.activity(codes, len(rows)), len(rows), rows)
+
+    def _placed(
+        self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int, floats: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Rows (n, d) of codes (n,); the columns of floats from rows that are at hand, where given."""
+        rows = np.zeros((n, self.n_columns))
+        for block in self.blocks:
+            if block.stop > block.start:
+                if floats is None or block.values.size is not None:
+                    columns = block.values.to_unit(codes[block.name])
+                else:
+                    columns = floats[:, block.columns]
+                rows[:, block.columns] = columns
+            if block.indicator is not None:
+                mask = active[block.name]
+                rows[~mask, block.columns] = 0.0
+                rows[:, block.indicator] = mask
+        return rows
+
+    def _codes(self, rows: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        rows = self._checked(rows)
+        return {block.name: block.values.from_unit(rows[:, block.columns]) for block in self.blocks}
+
+    def _checked(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows inside of the unit cube."""
         rows = np.asarray(rows, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.n_columns:
             raise SpaceError(f"rows must be of shape (n, {self.n_columns}), but are of shape {rows.shape}.")
-        values = {b.hyperparameter.name: _from_unit(b.hyperparameter, rows[:, b.start : b.stop]) for b in self._blocks}
-        decoded = []
-        for i in range(len(rows)):
-            configuration: Configuration = {}
-            for name in self.space:
-                if is_active(self.space, name, configuration):
-                    configuration[name] = values[name][i]
-            decoded.append(configuration)
-        return decoded
+        return rows.clip(0.0, 1.0)
+
+
+def _union(masks: Mapping[str, NDArray[np.bool_]], n: int) -> NDArray[np.bool_]:
+    """Where any of the masks (n,) is true."""
+    return np.asarray(np.logical_or.reduce([np.zeros(n, dtype=bool), *masks.values()]))
 
 
 def unit_cube_space(n_columns: int) -> ConfigurationSpace:
-    """A space of `n_columns` unit floats x0, x1, ...: for recorded benchmarks that come encoded."""
-    return ConfigurationSpace({f"x{i}": (0.0, 1.0) for i in range(n_columns)})
+    """A space of `n_columns` unit floats x0, x1, ...: for recorded benchmarks that come encoded.
 
-
-def _value_columns(hyperparameter: Hyperparameter[Any, Any]) -> list[str]:
-    if isinstance(hyperparameter, Constant):
-        return []
-    if isinstance(hyperparameter, CategoricalHyperparameter) and len(hyperparameter.choices) > 2:
-        return [f"{hyperparameter.name}={choice}" for choice in hyperparameter.choices]
-    if isinstance(hyperparameter, (CategoricalHyperparameter, OrdinalHyperparameter, NumericalHyperparameter)):
-        return [hyperparameter.name]
-    raise SpaceError(f"hyperparameters of type {type(hyperparameter).__name__} cannot be encoded: {hyperparameter}.")
-
-
-def _to_unit(hyperparameter: Hyperparameter[Any, Any], values: list[Any]) -> NDArray[np.float64]:
-    """Values (n,) -> columns (n, k)."""
-    legal = hyperparameter.legal_value(np.array(values, dtype=object))
-    if not np.all(legal):
-        value = values[int(np.argmin(legal))]
-        raise SpaceError(f"{hyperparameter.name!r} = {value!r} is not allowed: {hyperparameter}.")
-    if isinstance(hyperparameter, (CategoricalHyperparameter, OrdinalHyperparameter)):
-        choices = _choices(hyperparameter)
-        index = np.array([choices.index(v) for v in values])
-        if isinstance(hyperparameter, CategoricalHyperparameter) and len(choices) > 2:
-            one_hot: NDArray[np.float64] = np.eye(len(choices))[index]
-            return one_hot
-        return (index / max(1, len(choices) - 1))[:, None]
-    return np.asarray(hyperparameter.to_vector(np.array(values)), dtype=np.float64).clip(0.0, 1.0)[:, None]
-
-
-def _from_unit(hyperparameter: Hyperparameter[Any, Any], columns: NDArray[np.float64]) -> list[Any]:
-    """Columns (n, k) -> values (n,); anything in the cube is taken to the nearest legal value."""
-    if isinstance(hyperparameter, Constant):
-        return [builtin(hyperparameter.value)] * len(columns)
-    if isinstance(hyperparameter, (CategoricalHyperparameter, OrdinalHyperparameter)):
-        choices = _choices(hyperparameter)
-        if columns.shape[1] > 1:
-            return [choices[i] for i in columns.argmax(axis=1)]
-        return [choices[round(u * (len(choices) - 1))] for u in columns[:, 0].clip(0.0, 1.0)]
-    return [builtin(v) for v in hyperparameter.to_value(columns[:, 0].clip(0.0, 1.0))]
-
-
-def _choices(hyperparameter: CategoricalHyperparameter | OrdinalHyperparameter) -> list[Any]:
-    sequence = (
-        hyperparameter.choices if isinstance(hyperparameter, CategoricalHyperparameter) else hyperparameter.sequence
-    )
-    return [builtin(c) for c in sequence]
+    Numbers are padded with zeros (x00 ... x15), because a space stands in the order of its names.
+    """
+    width = len(str(n_columns - 1))
+    return ConfigurationSpace({f"x{i:0{width}d}": (0.0, 1.0) for i in range(n_columns)})

@@ -36,6 +36,7 @@ class SpacePrior:
     """
 
     def __init__(self, encoder: SpaceEncoder) -> None:
+        self.encoder = encoder
         #: Columns of numbers -> values that they take, in order, each as likely as the others.
         self._quantiles: list[tuple[slice, NDArray[np.float64]]] = []
         #: Columns of choices -> the probabilities of these.

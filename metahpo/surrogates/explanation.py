@@ -20,7 +20,7 @@ Constants have no share. Combinations that the space forbids are asked about as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -30,8 +30,6 @@ from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from metahpo.space.activity import is_active
-from metahpo.space.configuration import Configuration
 from metahpo.space.encoding import SpaceEncoder
 
 Array = NDArray[np.float64]
@@ -175,23 +173,10 @@ def _sample(space: ConfigurationSpace) -> tuple[Array, dict[str, Array]]:
     drawn = encoder.decode(qmc.Sobol(max(1, encoder.n_columns), rng=rng).random(N_SAMPLES)[:, : encoder.n_columns])
     values = encoder.encode(drawn)
     terms = {name: _orthonormal(values[:, encoder.columns_of(name)]) for name in space}
-    active = SpaceEncoder(space).encode(list(_active(space, drawn)))
+    conditional = SpaceEncoder(space)
+    codes = {name: known.codes([values[name] for values in drawn]) for name, known in conditional.domain.values.items()}
+    active = conditional.rows_of(codes, conditional.domain.activity(codes, N_SAMPLES), N_SAMPLES)
     return active, {name: term for name, term in terms.items() if term.shape[1] > 0}
-
-
-def _active(space: ConfigurationSpace, drawn: list[Configuration]) -> Iterator[Configuration]:
-    """Configurations without what is not active; that is found once for all that agree where conditions look."""
-    parents = list(dict.fromkeys(parent.name for name in space for parent in space.parents_of[name]))
-    known: dict[tuple[object, ...], list[str]] = {}
-    for values in drawn:
-        key = tuple(values[name] for name in parents)
-        if key not in known:
-            kept: Configuration = {}
-            for name in space:
-                if is_active(space, name, kept):
-                    kept[name] = values[name]
-            known[key] = list(kept)
-        yield {name: values[name] for name in known[key]}
 
 
 def _orthonormal(columns: Array) -> Array:

@@ -8,18 +8,17 @@ Symbols: n trials, m configurations, d columns; y standardised losses of the tri
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from metahpo.arithmetic import own_arithmetic
+from metahpo.surrogates.marginal_likelihood import NegativeLogLikelihood
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.score import failed_as_worse, power_of_two, spread_of
 from metahpo.surrogates.surrogate import checked_noise
@@ -97,11 +96,9 @@ class GaussianProcessSurrogate:
         prior_std = np.array([PRIOR_STD[0], *[PRIOR_STD[1]] * d, PRIOR_STD[2]])
         start = prior_mean if self._theta is None else self._theta
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
-        optimiser = MaximumAPosteriori(prior_mean, prior_std)
-        process = GaussianProcessRegressor(kernel.clone_with_theta(start), alpha=JITTER + extra**2, optimizer=optimiser)
-        with warnings.catch_warnings():  # losses without noise are no fault: theta at its bound serves
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            process.fit(X, y)
+        optimise, added = MaximumAPosteriori(prior_mean, prior_std), JITTER + extra**2
+        theta, _ = optimise(NegativeLogLikelihood(X, y, added), start, kernel.bounds)
+        process = GaussianProcessRegressor(kernel.clone_with_theta(theta), alpha=added, optimizer=None).fit(X, y)
         self._theta = process.kernel_.theta
         self._fitted = (seen, process)
         return process
@@ -109,7 +106,7 @@ class GaussianProcessSurrogate:
 
 @dataclass(frozen=True)
 class MaximumAPosteriori:
-    """Optimiser for scikit-learn's Gaussian process: it adds a normal prior of theta to the likelihood it is given.
+    """Optimiser of theta: it adds a normal prior of theta to the likelihood that it is given.
 
     Attributes
     ----------

@@ -185,6 +185,7 @@ class MetaLearnedSurrogate:
         }
         header = {
             "space": self.space.to_serialized_dict(),
+            "columns": self._encoder.columns,
             "meta_feature_names": self.affinity.names,
             "meta_feature_trust": self.affinity.trust,
             "sharpness": self.sharpness,
@@ -208,7 +209,13 @@ class MetaLearnedSurrogate:
             A part is missing or has the wrong shape.
         DataError
             A part is not finite.
+        ValueError
+            The columns of the tensors are not those of the space.
         """
+        space = read_space(header["space"])
+        columns = SpaceEncoder(space).columns
+        if list(columns) != list(header["columns"]):
+            raise ValueError(f"its tensors have the columns {header['columns']}, but its space {list(columns)}")
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
         # Surrogates of version 0.1 have none.
         residuals = tensors["residuals"].double() if "residuals" in tensors else torch.zeros_like(weights)
@@ -220,5 +227,5 @@ class MetaLearnedSurrogate:
         affinity = TaskAffinity(names, values, relevance, header["meta_feature_trust"])
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
-        space, sharpness = read_space(header["space"]), tuple(header["sharpness"])
+        sharpness = tuple(header["sharpness"])
         return cls(space, kernel, regimes, affinity, sharpness, reference, weights, residuals, Provenance(**facts))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import string
+
 import numpy as np
+import pandas as pd
 import pytest
+from ConfigSpace import ConfigurationSpace
 
 from metahpo.evaluation.pool import PoolOptimizer
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, SpaceError
+from metahpo.meta_dataset import MetaDataset
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
-from metahpo.surrogates.training import train_on_tables
+from metahpo.surrogates.training import TrainingSettings, train_on_tables, train_surrogate
 from tests.surrogates.recorded_world import QUICK, bowl, centre, world
 
 
@@ -74,3 +80,45 @@ def test_a_search_begins_with_the_best_guess_of_a_recommendation(surrogate: Meta
         first = PoolOptimizer(surrogate, meta_features).observe_and_suggest([], [], pool)
         posterior = surrogate.posterior(pool, meta_features=meta_features)
         assert first == complementary_picks(posterior, 1)[0] == posterior.mixture_mean().argmin()
+
+
+def sixteen_columns() -> dict[str, dict[str, object]]:
+    """Recorded tasks whose score follows from the third and the eleventh of sixteen columns."""
+    rng = np.random.default_rng(0)
+    tables: dict[str, dict[str, object]] = {}
+    for t in range(4):
+        X = rng.random((40, 16))
+        y = -np.square(X[:, 2] - 0.2 * t) - 3.0 * np.square(X[:, 10] - 0.5)
+        tables[f"task{t}"] = {"X": X.tolist(), "y": y.tolist()}
+    return tables
+
+
+def test_sixteen_columns_are_those_that_came_whatever_they_are_called() -> None:
+    tables = sixteen_columns()
+    numbered = MetaDataset.from_hpob({"s": tables})
+    letters = list(string.ascii_lowercase[:16])
+    names = dict(zip(numbered.encoder("s").columns, letters, strict=True))
+    texts = [
+        json.dumps({names[k]: v for k, v in json.loads(text).items()}) for text in numbered.trials["configuration"]
+    ]
+    space = ConfigurationSpace(dict.fromkeys(letters, (0.0, 1.0)))
+    renamed = MetaDataset(numbered.tasks, numbered.trials.assign(configuration=texts), None, {"s": space})
+    for table in numbered.tables("s"):
+        np.testing.assert_array_equal(table.X, tables[table.task]["X"])
+    quick = TrainingSettings(kernel_steps=20, regime_steps=5, n_reference=40)
+    picks = []
+    for md in (numbered, renamed):
+        optimizer = PoolOptimizer(train_surrogate(md, "s", settings=quick))
+        pool, y = np.random.default_rng(1).random((60, 16)), np.arange(5.0)
+        picks.append([optimizer.observe_and_suggest(pool[:n], y[:n], pool[n:]) for n in range(6)])
+    assert picks[0] == picks[1]
+    shuffled = pd.DataFrame(pool, columns=letters)[letters[::-1]]
+    assert [optimizer.observe_and_suggest(shuffled[:n], y[:n], shuffled[n:]) for n in range(6)] == picks[0]
+
+
+def test_rows_of_other_columns_are_refused(surrogate: MetaLearnedSurrogate) -> None:
+    X = np.random.default_rng(4).random((5, 4))
+    with pytest.raises(SpaceError, match=r"must be of shape \(n, 3\), with the columns \['x0', 'x1', 'x2'\]"):
+        PoolOptimizer(surrogate).observe_and_suggest([], [], X)
+    with pytest.raises(SpaceError, match="must have the columns"):
+        PoolOptimizer(surrogate).observe_and_suggest([], [], pd.DataFrame(X[:, :3], columns=["a", "b", "c"]))

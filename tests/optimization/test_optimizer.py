@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ConfigSpace import ConfigurationSpace
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.meta_dataset import MetaDataset
@@ -114,6 +114,15 @@ def test_warm_start__is_ahead_of_the_cold_one_from_the_first_trial(toy: MetaData
 def test_warm_start__a_surrogate_of_another_space_is_refused(toy_surrogate: Surrogate) -> None:
     with pytest.raises(SpaceError, match="trained on another search space"):
         BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}), toy_surrogate)
+
+
+def test_warm_start__the_order_of_choices_makes_no_difference(toy: MetaDataset, toy_surrogate: Surrogate) -> None:
+    space = toy.spaces["toy"]
+    turned = ConfigurationSpace()
+    mode = Categorical("mode", ["wild", "tuned", "plain"], default="plain")
+    turned.add(mode, space["knob"], space["rate"], EqualsCondition(space["knob"], mode, "tuned"))
+    first, second = (run(BayesianOptimizer(s, toy_surrogate, random_state=0), 6) for s in (space, turned))
+    assert [to_json(c) for c in first.history.configurations] == [to_json(c) for c in second.history.configurations]
 
 
 def test_history__to_frame_has_a_row_a_trial() -> None:

@@ -154,7 +154,7 @@ def test_experience_is_of_what_is_scored() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", WarmStartWarning)
             search = searched(SVC(), X, y, scoring=scoring)
-        assert search.optimizer_._surrogate is recommender.surrogate("svm", metric)
+        assert known_to(search) is recommender.surrogate("svm", metric)
 
 
 @pytest.mark.parametrize(
@@ -170,4 +170,4 @@ def test_the_nearest_experience_is_said(scoring: Any, metric: str, scored: str) 
     target = (y > 0).astype(int)
     with pytest.warns(WarmStartWarning, match=f"experience is of '{metric}', the nearest .* scored, {scored}"):
         search = searched(SVC(), X, target, scoring=scoring, refit="b" if isinstance(scoring, dict) else True)
-    assert search.optimizer_._surrogate is Recommender.shipped("classification").surrogate("svm", metric)
+    assert known_to(search) is Recommender.shipped("classification").surrogate("svm", metric)

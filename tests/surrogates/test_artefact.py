@@ -94,6 +94,13 @@ def test_another_layout_or_kind_is_refused(
         load_surrogate(tmp_path / "changed")
 
 
+def test_columns_are_named_and_others_are_refused(stored: Path, tmp_path: Path) -> None:
+    assert header_of(stored)["columns"] == ["x0", "x1", "x2"]
+    rewrite(stored, tmp_path / "changed", {"columns": ["x0", "x2", "x1"]})
+    with pytest.raises(ArtefactError, match=r"the columns \['x0', 'x2', 'x1'\], but its space \['x0', 'x1', 'x2'\]"):
+        load_surrogate(tmp_path / "changed")
+
+
 @pytest.mark.parametrize("part", ["weights", "kernel.log_noise", "regimes.slope", "affinity.values"])
 def test_a_missing_part_is_refused(stored: Path, tmp_path: Path, part: str) -> None:
     rewrite(stored, tmp_path / "partial", {}, drop=part)

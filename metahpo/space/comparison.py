@@ -1,0 +1,57 @@
+"""Whether two search spaces offer the same configurations, with the same meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ConfigSpace import ConfigurationSpace
+from ConfigSpace.conditions import Condition, Conjunction
+from ConfigSpace.forbidden import ForbiddenConjunction, ForbiddenRelation
+from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
+
+from metahpo.space.configuration import value_text
+from metahpo.space.values import choices_of
+
+
+def difference(first: ConfigurationSpace, second: ConfigurationSpace) -> str | None:
+    """What two spaces differ in, as a text; None where they offer the same configurations.
+
+    Names, bounds, scales, choices, conditions and forbidden clauses count. The order of hyperparameters, of choices and
+    of clauses does not, and neither do defaults, priors, or the name of the space.
+    """
+    one, other = description(first), description(second)
+    for key in sorted(one.keys() | other.keys()):
+        if one.get(key) != other.get(key):
+            return f"{key} is {one.get(key, 'missing')} in the first, but {other.get(key, 'missing')} in the second"
+    return None
+
+
+def description(space: ConfigurationSpace) -> dict[str, str]:
+    """Texts of each hyperparameter and of the clauses, which are equal for spaces of the same configurations."""
+    parts = {}
+    for name, hyperparameter in space.items():
+        conditions = sorted(_rule(condition) for condition in space.parent_conditions_of[name])
+        parts[f"hyperparameter {name!r}"] = _values(hyperparameter) + "".join(f", if {rule}" for rule in conditions)
+    clauses = sorted(_rule(clause) for clause in space.forbidden_clauses)
+    return {**parts, "what is forbidden": ", ".join(clauses) or "nothing"}
+
+
+def _values(hyperparameter: Hyperparameter[Any, Any]) -> str:
+    if isinstance(hyperparameter, NumericalHyperparameter):
+        kind = "an integer" if isinstance(hyperparameter.lower, int) else "a float"
+        scale = "on a log scale" if getattr(hyperparameter, "log", False) else "on a linear scale"
+        return f"{kind} from {hyperparameter.lower!r} to {hyperparameter.upper!r} {scale}"
+    choices, ordered = choices_of(hyperparameter)
+    texts = [value_text(choice) for choice in choices]
+    return f"an order of {', '.join(texts)}" if ordered else f"a choice of {', '.join(sorted(texts))}"
+
+
+def _rule(rule: Any) -> str:
+    """Text of a condition or clause, the parts of a conjunction in one order."""
+    if isinstance(rule, (Conjunction, ForbiddenConjunction)):
+        return f"{type(rule).__name__}({', '.join(sorted(_rule(part) for part in rule.components))})"
+    if isinstance(rule, ForbiddenRelation):
+        return f"{type(rule).__name__}({rule.left.name}, {rule.right.name})"
+    name = rule.parent.name if isinstance(rule, Condition) else rule.hyperparameter.name
+    values = sorted(value_text(value) for value in getattr(rule, "values", None) or [rule.value])
+    return f"{type(rule).__name__}({name}, {', '.join(values)})"

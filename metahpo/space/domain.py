@@ -1,0 +1,158 @@
+"""What may be chosen from a space: the only door that says which configurations are legal."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
+
+from metahpo.exceptions import SpaceError
+from metahpo.space.configuration import Configuration
+from metahpo.space.rules import Activity, Codes, forbids, holds, hyperparameters_of
+from metahpo.space.values import values_of
+
+#: Values looked at, at most, by one enumeration; forbidden combinations can hide what is left in any number of others.
+MAX_ENUMERATED = 200_000
+
+
+class Domain:
+    """Legal configurations of one space, one at a time or many as arrays of codes (see :mod:`metahpo.space.values`).
+
+    Parameters
+    ----------
+    space : ConfigurationSpace
+        It must not change afterwards.
+
+    Attributes
+    ----------
+    values : dict of str to Values
+        Values of each hyperparameter, in the order of the space: what others hang on comes before them.
+    asked_about : frozenset of str
+        Hyperparameters whose values conditions and forbidden clauses look at.
+    """
+
+    def __init__(self, space: ConfigurationSpace) -> None:
+        self.space = space
+        self.values = {name: values_of(hyperparameter) for name, hyperparameter in space.items()}
+        self._conditions = {name: space.parent_conditions_of[name] for name in space}
+        self._clauses = [(clause, hyperparameters_of(clause)) for clause in space.forbidden_clauses]
+        parents = (parent.name for name in space for parent in space.parents_of[name])
+        self.asked_about = frozenset(parents).union(*(names for _, names in self._clauses))
+
+    def canonical(self, values: Mapping[str, Any]) -> Configuration:
+        """The active part of `values`, checked: see :func:`metahpo.space.activity.canonical`."""
+        self.check_names(values)
+        configuration: Configuration = {}
+        codes: dict[str, Any] = {}
+        active: dict[str, bool] = {}
+        for name, known in self.values.items():
+            if not self.is_active(name, codes, active):
+                continue
+            if name not in values:
+                raise SpaceError(f"hyperparameter {name!r} is active but has no value; it is {self.space[name]}.")
+            codes[name], active[name] = known.code(values[name]), True
+            configuration[name] = known.value(codes[name])
+        for clause, _ in self._clauses:
+            if forbids(clause, self.values, codes, active):
+                raise SpaceError(f"the combination is forbidden by the space: {clause}.")
+        return configuration
+
+    @cached_property
+    def default(self) -> Configuration:
+        """Default configuration of the space."""
+        return self.canonical(dict(self.space.get_default_configuration()))
+
+    def check_names(self, names: Mapping[str, Any]) -> None:
+        """Refuse names that the space does not have by a SpaceError."""
+        if not names.keys() <= self.values.keys():
+            unknown = sorted(names.keys() - self.values.keys())
+            raise SpaceError(f"hyperparameters {unknown} are not in the space, which has {sorted(self.values)}.")
+
+    def is_active(self, name: str, codes: Codes, active: Activity) -> bool:
+        """Whether `name` is active in one configuration, given those before it in the space's order."""
+        return all(holds(condition, self.values, codes, active) for condition in self._conditions[name])
+
+    def activity(self, codes: Mapping[str, NDArray[Any]], n: int) -> dict[str, NDArray[np.bool_]]:
+        """Masks (n,) of where each hyperparameter is active, given codes (n,) of all."""
+        active: dict[str, NDArray[np.bool_]] = {}
+        for name, conditions in self._conditions.items():
+            mask = np.ones(n, dtype=bool)
+            for condition in conditions:
+                mask &= holds(condition, self.values, codes, active)
+            active[name] = mask
+        return active
+
+    def configurations(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> list[Configuration]:
+        """Configurations of codes (n,)."""
+        columns = [(name, active[name].tolist(), codes[name].tolist(), known) for name, known in self.values.items()]
+        return [{name: known.value(code[i]) for name, mask, code, known in columns if mask[i]} for i in range(n)]
+
+    def offending(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> dict[str, NDArray[np.bool_]]:
+        """Masks (n,) of where each hyperparameter is part of a forbidden combination; none of those that never are."""
+        masks: dict[str, NDArray[np.bool_]] = {}
+        for clause, names in self._clauses:
+            forbidden = np.asarray(forbids(clause, self.values, codes, active), dtype=bool)
+            if forbidden.any():
+                for name in names:
+                    masks[name] = masks.get(name, np.zeros(n, dtype=bool)) | forbidden
+        return masks
+
+    @property
+    def finite(self) -> bool:
+        """Whether the space has finitely many configurations."""
+        return all(known.size is not None for known in self.values.values())
+
+    def enumerate(self, rng: np.random.Generator) -> Iterator[Configuration]:
+        """Legal configurations of a finite space, each once, the values of each hyperparameter from a random one on.
+
+        It goes back as soon as a combination is forbidden, and ends early after `MAX_ENUMERATED` values.
+        """
+        names, left = list(self.values), itertools.count(MAX_ENUMERATED, -1)
+        codes: dict[str, Any] = {}
+        active: dict[str, bool] = {}
+        levels: list[Iterator[Any]] = []
+        while next(left) > 0:
+            if len(levels) == len(names):
+                yield {name: self.values[name].value(codes[name]) for name in names if active[name]}
+            else:
+                levels.append(self._options(names[len(levels)], codes, active, rng))
+            while levels and not self._advance(names[len(levels) - 1], levels[-1], codes, active, left):
+                levels.pop()
+            if not levels:
+                return
+
+    def _options(self, name: str, codes: Codes, active: Activity, rng: np.random.Generator) -> Iterator[Any]:
+        """Codes of a hyperparameter; None alone where it is not active."""
+        if not self.is_active(name, codes, active):
+            return iter((None,))
+        known = self.values[name]
+        size = known.size
+        if size is None:
+            raise SpaceError(f"{name!r} has infinitely many values, which cannot be enumerated.")
+        first = int(rng.integers(size))
+        return (known.code_at((first + i) % size) for i in range(size))
+
+    def _advance(
+        self,
+        name: str,
+        options: Iterator[Any],
+        codes: dict[str, Any],
+        active: dict[str, bool],
+        left: Iterator[int],
+    ) -> bool:
+        """Take the next value of the last hyperparameter that is not forbidden; False where none is left."""
+        for code in options:
+            if next(left) <= 0:
+                break
+            codes[name], active[name] = code, code is not None
+            clauses = (clause for clause, names in self._clauses if name in names)
+            if not any(forbids(clause, self.values, codes, active) for clause in clauses):
+                return True
+        codes.pop(name, None)
+        active.pop(name, None)
+        return False
