@@ -62,7 +62,8 @@ def maximise(
     """
     around = encoder.encode(also)
     known = {row.tobytes() for row in around}
-    fresh = legal_rows(encoder, N_GLOBAL, random_points(encoder.n_columns, rng), rng, [encoder.domain.default])
+    default = [] if to_json(domain.default) in exclude else [domain.default]
+    fresh = legal_rows(encoder, N_GLOBAL, random_points(encoder.n_columns, rng), rng, default)
     rows = _new(fresh, known)
     if len(fresh) < N_GLOBAL:  # there are no others
         rows = _without(rows, encoder, exclude)

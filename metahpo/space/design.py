@@ -44,7 +44,9 @@ def sobol_design(
         raise SpaceError(f"a design has at least one configuration, but n = {n}.")
     encoder, rng = SpaceEncoder(space), np.random.default_rng(random_state)
     first = [encoder.domain.default] if default_first else []
-    return encoder.decode(legal_rows(encoder, n, sobol_points(encoder.n_columns, rng), rng, first))
+    rows = legal_rows(encoder, n, sobol_points(encoder.n_columns, rng), rng, first)
+    # A float that went to the unit cube and back may differ in its last digit.
+    return [*first, *encoder.decode(rows[len(first) :])]
 
 
 def legal_rows(
