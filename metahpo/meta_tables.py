@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -66,7 +66,7 @@ class MetaTables:
         ------
         DataError
             A space of the same name differs, so that its trials cannot stand side by side. The order of its choices may
-        differ.
+            differ.
         """
         for name in self.spaces.keys() & other.spaces.keys():
             found = difference(self.spaces[name], other.spaces[name])
@@ -184,20 +184,22 @@ def _canonical(trials: pd.DataFrame, spaces: Mapping[str, ConfigurationSpace]) -
     for name in trials["space"].unique():
         rows = np.flatnonzero(trials["space"] == name)
         domain = Domain(spaces[name])
-        known: dict[Any, str] = {}
+        known: dict[str, str] = {}
         for row in rows:
             given = texts[row]
+            if not isinstance(given, str):
+                raise DataError(f"the configuration of a trial must be a JSON text, but is {given!r}: use to_json.")
             if given not in known:
                 known[given] = _canonical_text(given, domain, str(name))
             texts[row] = known[given]
     return trials if (texts == trials["configuration"].to_numpy()).all() else trials.assign(configuration=texts)
 
 
-def _canonical_text(text: Any, domain: Domain, space: str) -> str:
+def _canonical_text(text: str, domain: Domain, space: str) -> str:
     expected = f"{text!r} must be the JSON text of a configuration of the search space {space!r}"
     try:
         values = json.loads(text)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise DataError(f"{expected}, but cannot be read: {error}.") from error
     if not isinstance(values, dict):
         raise DataError(f"{expected}, but holds no names.")

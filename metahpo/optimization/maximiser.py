@@ -65,7 +65,8 @@ def maximise(
     known = {row.tobytes() for row in around}
     prior = SpacePrior(encoder)
     points = map(prior.rows, random_points(encoder.n_columns, rng))
-    fresh = legal_rows(encoder, N_GLOBAL, points, rng, [encoder.domain.default])
+    default = [] if to_json(domain.default) in exclude else [domain.default]
+    fresh = legal_rows(encoder, N_GLOBAL, points, rng, default)
     rows = _new(fresh, known)
     if len(fresh) < N_GLOBAL:  # there are no others
         rows = _without(rows, encoder, exclude)

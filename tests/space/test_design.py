@@ -34,6 +34,13 @@ def test_default_comes_first_and_all_are_distinct_and_allowed() -> None:
     assert default_configuration(SVM) not in sobol_design(SVM, 8, default_first=False)
 
 
+def test_the_default_comes_to_its_last_digit() -> None:
+    names = [f"x{i}" for i in range(30)]
+    space = ConfigurationSpace()
+    space.add(*(Float(name, (1e-5, 3e2), log=True, default=0.1 + 0.037 * i) for i, name in enumerate(names)))
+    assert sobol_design(space, 2)[0] == default_configuration(space)
+
+
 def test_seed_decides_the_design() -> None:
     assert sobol_design(SVM, 8, 1) == sobol_design(SVM, 8, 1) != sobol_design(SVM, 8, 2)
 
