@@ -18,6 +18,9 @@ from metahpo.exceptions import DataError
 from metahpo.space.configuration import to_json
 from metahpo.space.encoding import unit_cube_space
 
+#: How many times its size a gzipped benchmark may be: those of HPO-B are up to 10 times. A small one may be more.
+MAX_EXPANSION = 50
+SMALL = 4 << 20
 #: How far a coordinate may lie outside the unit cube by rounding.
 TOLERANCE = 1e-6
 
@@ -62,18 +65,32 @@ def read(source: Path | str | Tables) -> tuple[pd.DataFrame, dict[str, Configura
 
 def _parse(path: Path) -> Tables:
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
-            tables: Tables = json.load(file)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        tables: Tables = json.loads(_unpacked(path) if path.suffix == ".gz" else path.read_bytes())
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{str(path)!r} cannot be read as (gzipped) JSON: {error}.") from error
     return tables
+
+
+def _unpacked(path: Path) -> bytes:
+    """Content of a gzipped file, unless it is far larger than numbers are when they are unpacked."""
+    limit = max(SMALL, MAX_EXPANSION * path.stat().st_size)
+    with gzip.open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise DataError(
+            f"{str(path)!r} unpacks to more than {limit} bytes, {MAX_EXPANSION} times its size; benchmarks do not. "
+            "Unpack it yourself, and give the JSON file, if you trust it."
+        )
+    return content
 
 
 def _arrays(space: str, task: str, table: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     where = f"task {task!r} of space {space!r}"
     try:
         X, y = np.asarray(table["X"], dtype=np.float64), np.asarray(table["y"], dtype=np.float64).ravel()
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} must hold numeric X and y, but: {error!r}.") from None
     if X.ndim != 2 or len(X) != len(y) or len(X) == 0:
         raise DataError(f"{where}: X must be of shape (n, d) and y (n,), but they are {X.shape} and {y.shape}.")

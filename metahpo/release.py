@@ -243,7 +243,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if missing:
         raise ArtefactError(f"{str(path)!r} is damaged: it lacks {missing}; install or copy the meta-dataset again.")
     wrong = [key for key, kind in MANIFEST_KEYS.items() if not isinstance(manifest[key], kind)]
-    wrong += [f"files: {name!r}" for name, entry in manifest["files"].items() if not _is_entry(name, entry)]
+    if "files" not in wrong:
+        wrong += [f"files: {name!r}" for name, entry in manifest["files"].items() if not _is_entry(name, entry)]
     if wrong:
         raise ArtefactError(
             f"{str(path)!r} is damaged: {', '.join(wrong)} is not what it should be (a file is named by a plain name, "

@@ -89,7 +89,7 @@ def main(n_trials: int) -> None:
         synthetic_cache(cache, plan, rng)
         trials = synthetic_trials(plan, rng)
         for _ in range(N_WRITERS):
-            store = TrialStore(folder, compact_every=n_trials)
+            store = TrialStore(folder)
             for _ in range(10):
                 store.append(islice(trials, n_trials // (10 * N_WRITERS)))
         del store

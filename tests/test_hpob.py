@@ -116,3 +116,21 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[1, 2]")
     with pytest.raises(DataError, match="a benchmark must be"):
         MetaDataset.from_hpob(tmp_path / "list.json")
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.json.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(64):
+            file.write(b" " * (1 << 20))
+        file.write(b"{}")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"bomb.json.gz' unpacks to more than \d+ bytes, 50 times its size"):
+        MetaDataset.load(path)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"s": {"t": {"X": [[1e999]], "y": [1]}}}'])
+def test_a_file_of_nonsense_is_a_data_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "odd.json").write_bytes(content)
+    with pytest.raises(DataError):
+        MetaDataset.load(tmp_path / "odd.json")

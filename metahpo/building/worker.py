@@ -96,7 +96,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
     if (socket.gethostname(), os.getpid()) != place.driver:
         ignore_interrupts()
     if (socket.gethostname(), os.getppid()) == place.driver:
-        _end_with(os.getppid())
+        end_with(os.getppid())
     tools = _tools_of_this_worker(place)
     store = tools.store
     claims = claims_of(place.folder)
@@ -142,8 +142,8 @@ def ignore_interrupts() -> None:
 
 
 @cache
-def _end_with(driver: int) -> None:
-    """End this worker when its parent is gone: loky's would wait for work, and hold memory, for minutes."""
+def end_with(driver: int) -> None:
+    """End this process when its parent is gone: a worker of loky would wait for work, and hold memory, for minutes."""
 
     def watch() -> None:
         while os.getppid() == driver:

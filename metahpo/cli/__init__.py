@@ -186,8 +186,7 @@ def _task(options: argparse.Namespace) -> Task:
     from metahpo.tasks.scorers import check_scorer
     from metahpo.tasks.table import read_table
 
-    if options.metric is not None:
-        check_scorer(options.metric)
+    check_scorer(options.metric)
     sep = options.sep and options.sep.replace("\\t", "\t")
     return read_table(options.table, options.target, kind=options.kind, sep=sep, encoding=options.encoding)
 

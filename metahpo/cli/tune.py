@@ -48,8 +48,7 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
     """
     from metahpo.tasks.scorers import check_scorer
 
-    if options.metric is not None:
-        check_scorer(options.metric, kind)
+    check_scorer(options.metric, kind)
     if options.folds < 2:
         raise DataError(f"--folds must be at least 2, but is {options.folds}.")
     if options.out is not None:

@@ -145,10 +145,9 @@ class Recommender:
         notes = [*task.treatments, *self._known(task), *self._beyond(task)]
         if metric not in (None, nearest):
             notes.append(f"experience was not recorded by {metric!r}: the nearest, {nearest!r}, stands for it")
-        usable: Mapping[str, float] | None = features
-        if novelty > UNFAMILIAR:
+        usable = _usable(features, novelty)
+        if usable is None:
             notes.append("this dataset is unlike those that experience comes from: a robust portfolio is recommended")
-            usable = None
         candidates, defaults = self._candidates(learner)
         posterior = surrogate.posterior(candidates, meta_features=usable)
         percentile = 100.0 * posterior.expected_percentile()
@@ -193,7 +192,8 @@ class Recommender:
         surrogate = self.surrogate(learner, recommended.metric)
         model = self._cost(learner)
         cost = None if model is None else model.on(task)
-        return WarmStart(surrogate, recommended.meta_features, list(recommended.configurations), candidates, cost)
+        usable = _usable(recommended.meta_features, recommended.novelty)
+        return WarmStart(surrogate, usable, list(recommended.configurations), candidates, cost)
 
     @own_arithmetic()
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
@@ -206,8 +206,8 @@ class Recommender:
         learner : str, default=None
             None: all learners together.
         """
-        known = None if recommended.novelty > UNFAMILIAR else recommended.meta_features
-        return self.surrogate(self._meant(learner), recommended.metric).explain(meta_features=known)
+        usable = _usable(recommended.meta_features, recommended.novelty)
+        return self.surrogate(self._meant(learner), recommended.metric).explain(meta_features=usable)
 
     def _meant(self, learner: str | None) -> str | None:
         """The only learner there is, where none is named."""
@@ -288,6 +288,11 @@ class _Clock:
         self._last = now
 
 
+def _usable(meta_features: Mapping[str, float], novelty: float) -> Mapping[str, float] | None:
+    """Meta-features of a task, or None where it is so unfamiliar that they would mislead."""
+    return None if novelty > UNFAMILIAR else meta_features
+
+
 def _reason(rank: int, weights: Mapping[str, float]) -> str:
     near = next(iter(weights), None)
     if rank == 0:
@@ -357,7 +362,7 @@ def recommend(
     >>> sorted(rec.best)[:2]
     ['C', 'class_weight']
     """
-    check_metric(metric)
+    check_scorer(metric)
     task = as_task(X, y, kind=kind, name="your dataset")
     known = recommender or Recommender.shipped(task.kind, task.modality, learner)
     return known.recommend(task, learner, n, metric, random_state)

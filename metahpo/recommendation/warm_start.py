@@ -13,10 +13,10 @@ from metahpo.surrogates.task_cost import TaskCost
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a search needs to start from experience."""
+    """What a search needs to start from experience; no meta-features where the task is unfamiliar."""
 
     surrogate: Surrogate
-    meta_features: Mapping[str, float]
+    meta_features: Mapping[str, float] | None
     initial: list[Configuration]
     candidates: list[Configuration]
     cost: TaskCost | None

@@ -23,6 +23,7 @@ from typing import Any
 import pandas as pd
 
 from metahpo.exceptions import DataError, StoreError
+from metahpo.plain_names import is_plain
 from metahpo.tasks.files import check_file, read_json_file, read_table_file, write_json_file, write_table_file
 from metahpo.tasks.target import KINDS, TaskKind
 from metahpo.tasks.task import Modality, Task
@@ -59,7 +60,7 @@ def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
     DataError
         The dataset was asked for, and cannot be used.
     """
-    path = Path(folder) / f"{key}.json"
+    path = _path(folder, key, ".json")
     hint = how_to_fetch(folder, key)
     try:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
@@ -75,10 +76,29 @@ def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
             f"the sidecar {str(path)!r} cannot be read ({error}); delete it and fetch the dataset again. {hint}".strip()
         ) from error
     wanted = {"name", "kind", "target", "sha256"}
-    if not isinstance(sidecar, dict) or not wanted <= sidecar.keys() or not isinstance(sidecar.get("tasks", {}), dict):
-        expected = f"the sidecar {str(path)!r} must hold {sorted(wanted)}"
+    if not isinstance(sidecar, dict) or not wanted <= sidecar.keys() or not _are_splits(sidecar.get("tasks", {})):
+        expected = f"the sidecar {str(path)!r} must hold {sorted(wanted)}, and plain names of files of splits"
         raise StoreError(f"{expected}; delete it and fetch the dataset again. {hint}".strip())
     return sidecar
+
+
+def _path(folder: Path | str, key: str, ending: str) -> Path:
+    """File of a dataset; a key that would lead out of the cache is refused."""
+    if not is_plain(key):
+        raise StoreError(
+            f"{key!r} cannot be the key of a dataset: it names files of the cache; expected a plain name, without "
+            "slashes and not beginning with a dot."
+        )
+    return Path(folder) / f"{key}{ending}"
+
+
+def _are_splits(tasks: Any) -> bool:
+    """Whether this is what a sidecar says under ``tasks``."""
+    return isinstance(tasks, dict) and all(
+        number.isdecimal()
+        and (record is None or (isinstance(record, dict) and is_plain(record.get("file")) and "sha256" in record))
+        for number, record in tasks.items()
+    )
 
 
 def read_sidecars(folder: Path | str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -119,7 +139,7 @@ def read_task(folder: Path | str, key: str) -> Task:
     if kind is None:
         known = [*KINDS, *CLASSIFIED]
         raise DataError(f"dataset {key!r} is of kind {sidecar['kind']!r}; tasks can be made of {known}.")
-    frame = read_table_file(Path(folder) / f"{key}.parquet", sidecar["sha256"], how_to_fetch(folder, key))
+    frame = read_table_file(_path(folder, key, ".parquet"), sidecar["sha256"], how_to_fetch(folder, key))
     target = sidecar["target"]
     if target not in frame.columns:
         raise DataError(f"dataset {key!r} has no target column {target!r}; its columns are {list(frame.columns)[:20]}.")
@@ -147,7 +167,7 @@ def verify(folder: Path | str, key: str) -> dict[str, Any]:
     """
     sidecar = read_sidecar(folder, key)
     hint = how_to_fetch(folder, key)
-    check_file(Path(folder) / f"{key}.parquet", sidecar["sha256"], hint)
+    check_file(_path(folder, key, ".parquet"), sidecar["sha256"], hint)
     for splits in sidecar.get("tasks", {}).values():
         if splits is not None:
             check_file(Path(folder) / splits["file"], splits["sha256"], hint)
@@ -177,13 +197,13 @@ def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, s
     Raises
     ------
     StoreError
-        The folder cannot be written.
+        The folder cannot be written, or the key is no plain name.
     DataError
         Columns that Parquet cannot hold.
     """
-    sha256 = write_table_file(Path(folder) / f"{key}.parquet", frame)
+    sha256 = write_table_file(_path(folder, key, ".parquet"), frame)
     # The sidecar goes last: a dataset exists from the moment its sidecar does.
-    write_json_file(Path(folder) / f"{key}.json", {**sidecar, "target": target, "sha256": sha256})
+    write_json_file(_path(folder, key, ".json"), {**sidecar, "target": target, "sha256": sha256})
     forget_refusal(folder, key)
 
 
@@ -199,12 +219,12 @@ def read_refusals(folder: Path | str) -> dict[str, dict[str, Any]]:
 
 def write_refusal(folder: Path | str, key: str, reason: str, **about: Any) -> None:
     """Record why a dataset cannot be used, so that nobody asks for it in vain."""
-    write_json_file(Path(folder) / "refusals" / f"{key}.json", {"reason": reason, **about})
+    write_json_file(_path(Path(folder) / "refusals", key, ".json"), {"reason": reason, **about})
 
 
 def forget_refusal(folder: Path | str, key: str) -> None:
     """Take a recorded refusal back, if there is one."""
-    (Path(folder) / "refusals" / f"{key}.json").unlink(missing_ok=True)
+    _path(Path(folder) / "refusals", key, ".json").unlink(missing_ok=True)
 
 
 def read_tasks(folder: Path | str, keys: list[str] | None = None) -> Iterator[Task]:

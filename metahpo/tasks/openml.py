@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
 
 import openml
+import openml._api_calls
 import pandas as pd
-from minio.error import MinioException
 from openml.exceptions import (
     OpenMLHashException,
     OpenMLNotAuthorizedError,
@@ -35,13 +36,16 @@ from metahpo.tasks.throttle import Throttle
 
 T = TypeVar("T")
 
+#: The client has one configuration for the whole process.
+_ALONE = threading.Lock()
+
 #: Tries of one request.
 TRIES = 4
 #: Code of OpenML's error "database connection error, usually due to high server load".
 _BUSY = 107
 #: Failures that may pass. The client parses what it gets: a cut or foreign answer can make it stumble anywhere.
 _STUMBLES = (LookupError, TypeError, ValueError, AttributeError, AssertionError, ExpatError)
-_PASSING = (OpenMLServerError, OpenMLHashException, MinioException, HTTPError, OSError, *_STUMBLES)
+_PASSING = (OpenMLServerError, OpenMLHashException, HTTPError, OSError, *_STUMBLES)
 _KINDS: dict[TaskType, TaskKind] = {
     TaskType.SUPERVISED_CLASSIFICATION: "classification",
     TaskType.SUPERVISED_REGRESSION: "regression",
@@ -92,15 +96,19 @@ class OpenMLClient:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Set the client up; afterwards it is as it was, and what it stored is gone: our cache holds what is kept."""
-        config = openml.config
-        before = config.get_config_as_dict()
+        """Set the client up; afterwards it is as it was, and what it stored is gone: our cache holds what is kept.
+
+        One thread at a time: another waits.
+        """
+        config, calls = openml.config, openml._api_calls
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
             folder = TemporaryDirectory(prefix=".openml-", dir=self._cache)
         except OSError as error:
             raise StoreError(f"the dataset cache {str(self._cache)!r} cannot be written: {error}.") from error
-        with folder, self._throttle.applied():
+        with folder, _ALONE, self._throttle.applied_to(calls):
+            before, download = config.get_config_as_dict(), calls._download_minio_file
+            calls._download_minio_file = self._of_this_thread(download)
             self._folder = Path(folder.name)
             config.set_root_cache_directory(folder.name)
             config.connection_n_retries = 1  # asking again is done here, in one place
@@ -108,9 +116,25 @@ class OpenMLClient:
             try:
                 yield
             finally:
+                calls._download_minio_file = download
                 config.set_root_cache_directory(before["cachedir"])
                 config.connection_n_retries = before["connection_n_retries"]
                 config.server = before["server"]
+
+    def _of_this_thread(self, others: Callable[..., None]) -> Callable[..., None]:
+        """The client's download from the bucket, by our rules; other threads download as before.
+
+        Everybody may read what is in the bucket. The client takes the ARFF file where FileNotFoundError is raised.
+        """
+        thread = threading.get_ident()
+
+        def download(source: str, destination: Path, **options: Any) -> None:
+            if threading.get_ident() == thread:
+                self._throttle.download(source, destination)
+            else:
+                others(source, destination, **options)
+
+        return download
 
     def suite(self, name: str | int) -> list[int]:
         """Ids of the tasks of a benchmark suite."""

@@ -21,6 +21,9 @@ PAUSE_SECONDS = 0.2
 TIMEOUT_SECONDS = 60.0
 #: Largest dataset: rows times columns (1.6 GB of numbers).
 MAX_CELLS = 200_000_000
+#: Largest file, unpacked, and longest time that one may take.
+MAX_BYTES = 1 << 30
+MAX_SECONDS = 3600.0
 #: After so many datasets in a row for which the server did not answer at all, the others are not tried.
 GIVE_UP_AFTER = 3
 
@@ -33,6 +36,8 @@ def prefetch(
     task_ids: Sequence[int] = (),
     server: str | None = None,
     max_cells: int = MAX_CELLS,
+    max_bytes: int = MAX_BYTES,
+    max_seconds: float = MAX_SECONDS,
     first_wait_seconds: float = FIRST_WAIT_SECONDS,
     pause_seconds: float = PAUSE_SECONDS,
     timeout_seconds: float = TIMEOUT_SECONDS,
@@ -54,12 +59,17 @@ def prefetch(
         URL of the XML API; None takes what the client is configured for.
     max_cells : int, default=200_000_000
         Rows times columns of the largest dataset that is taken.
+    max_bytes : int, default=1 GiB
+        Of the largest file that is taken, unpacked.
+    max_seconds : float, default=3600
+        For one file.
     first_wait_seconds : float, default=2
         Wait before a failed request is sent again; doubled each time.
     pause_seconds : float, default=0.2
         Between two requests.
     timeout_seconds : float, default=60
-        Without a byte from the server; then the request has failed.
+        Without a byte from the server; then the request has failed. So it has where a file comes at less than 10 kB a
+        second, once these seconds are over.
 
     Yields
     ------
@@ -76,12 +86,13 @@ def prefetch(
     if suite is None and not data_ids and not task_ids:
         raise DataError("nothing to fetch: give the name of a suite, data ids or task ids.")
     cache = Path(cache)
-    client = OpenMLClient(cache, server, first_wait_seconds, Throttle(pause_seconds, timeout_seconds))
+    throttle = Throttle(pause_seconds, timeout_seconds, max_bytes, max_seconds)
+    client = OpenMLClient(cache, server, first_wait_seconds, throttle)
     wanted = [Wanted("dataset", i) for i in data_ids] + [Wanted("task", i) for i in task_ids]
     if suite is not None:
         wanted += [Wanted("task", i) for i in _tasks_of(client, cache, suite)]
     wanted = list(dict.fromkeys(wanted))
-    inventory = Inventory(cache, max_cells)
+    inventory = Inventory(cache, max_cells, max_bytes)
     errors: list[DataError | StoreError] = []
     silent = number = 0
     for number, one in enumerate(wanted, 1):

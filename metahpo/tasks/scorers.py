@@ -85,14 +85,16 @@ _RECORDED = {
 }
 
 
-def check_scorer(name: str, kind: TaskKind | None = None) -> None:
-    """Refuse a name that is no scorer, or one for another kind of task.
+def check_scorer(name: str | None, kind: TaskKind | None = None) -> None:
+    """Refuse a name that is no scorer, or one for another kind of task; None asks for nothing and passes.
 
     Raises
     ------
     UnknownNameError
         The message lists those that exist, for the kind where it is given.
     """
+    if name is None:
+        return
     if name not in get_scorer_names() or (kind is not None and _kind_of(name) not in (kind, None)):
         known = [n for n in get_scorer_names() if kind is None or _kind_of(n) in (kind, None)]
         raise UnknownNameError(f"{kind} metric" if kind else "metric", name, known, "They are scikit-learn's scorers.")

@@ -79,13 +79,13 @@ class Inventory:
     ----------
     cache : path
         Folder of the cache; it need not exist.
-    max_cells : int
-        Size limit in force: a dataset that was refused under another limit is asked for again.
+    max_cells, max_bytes : int
+        Size limits in force: a dataset that was refused under others is asked for again.
     """
 
-    def __init__(self, cache: Path, max_cells: int) -> None:
+    def __init__(self, cache: Path, max_cells: int, max_bytes: int) -> None:
         self._cache = cache
-        self._max_cells = max_cells
+        self._limits = {"max_cells": max_cells, "max_bytes": max_bytes}
         self._refusals = read_refusals(cache)
         self._keys: dict[Wanted, str] = {}
         for key in cached_keys(cache) if cache.is_dir() else ():
@@ -98,7 +98,7 @@ class Inventory:
     def standing(self, wanted: Wanted) -> Standing:
         """How things stand with `wanted`; the files of its dataset are compared with their checksums."""
         refusal = self._refusals.get(wanted.refusal_key, {})
-        if refusal.get("max_cells") == self._max_cells:
+        if self._limits.items() <= refusal.items():
             return Standing(refusal=str(refusal["reason"]))
         key = self._keys.get(wanted)
         if key is None:
@@ -117,5 +117,4 @@ class Inventory:
 
     def refuse(self, wanted: Wanted, reason: str, *, final: bool) -> None:
         """Record that `wanted` cannot be used; if it is not `final`, it will be asked for again."""
-        limit = {"max_cells": self._max_cells} if final else {}
-        write_refusal(self._cache, wanted.refusal_key, reason, **limit)
+        write_refusal(self._cache, wanted.refusal_key, reason, **(self._limits if final else {}))

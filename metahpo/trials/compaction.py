@@ -109,6 +109,7 @@ def _repair_part(folder: Path, path: Path, sound: Callable[[bytes], Record]) -> 
     """Replace a part that is not sound; where what was damaged in it lies now."""
     with _clear_errors(folder):
         try:
+            parts.read_sources(path)
             parts.read_columns(path, parts.INDEX)
             if all(_is_sound(line, sound) for line in parts.read_lines(path)):
                 return []

@@ -30,7 +30,7 @@ def read_records(lines: Iterable[tuple[bytes, Path]], tasks: Set[str] | None = N
     for line, path in lines:
         try:
             kind, content = from_line(line)
-            if tasks is None or kind != "trial" or _task(content) in tasks:
+            if tasks is None or kind != "trial" or _may_be_of(content, tasks):
                 yield record_of(kind, content)
         except DataError as error:
             damaged.setdefault(path, []).append(str(error))
@@ -45,8 +45,8 @@ def read_records(lines: Iterable[tuple[bytes, Path]], tasks: Set[str] | None = N
         )
 
 
-def _task(content: dict[str, object]) -> object:
-    """Task of a trial whose content was not checked; None where it names none."""
+def _may_be_of(content: dict[str, object], tasks: Set[str]) -> bool:
+    """Whether a trial whose content was not checked may be of one of these tasks."""
     key = content.get("key")
     task = key.get("task") if isinstance(key, dict) else None
-    return task if isinstance(task, str) else None
+    return not isinstance(task, str) or task in tasks

@@ -128,6 +128,14 @@ def doze_once(amount: float) -> None:
 
 
 @planted
+def count_runs(amount: float) -> None:
+    """Write a line, and sleep."""
+    with open(os.environ["PLANTED_PIDS"], "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(amount)
+
+
+@planted
 def complain(amount: float) -> None:
     raise RuntimeError("I will not")
 

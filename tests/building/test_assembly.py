@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
+from metahpo.building.learnability import honest_best
+from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
+from metahpo.building.publication import publish
+from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.trials.store import TrialStore
+from metahpo.trials.trial import Trial, TrialStatus
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +63,46 @@ def test_learning_curves__where_none_was_recorded_there_is_no_column(
     curves = MetaDataset.load(tmp_path / "both").learning_curves()
     assert sorted(len(own) for own in curves.values()) == [0, 0, 2, 2]
     assert all(np.isfinite(curve).all() for own in curves.values() for curve in own)
+
+
+def test_what_is_published_is_what_is_assembled_whatever_is_read_at_a_time(
+    built: Path, built_meta_dataset: MetaDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metahpo.building.assembly.TRIALS_AT_A_TIME", 15)  # a task has twelve
+    published = publish(built, "classification", tmp_path / "small", min_skill=-9.0, n_jobs=1)
+    assert str(published) == "released 'small': 4 tasks, 48 trials"
+    loaded = MetaDataset.load(tmp_path / "small")
+    pd.testing.assert_frame_equal(loaded.tasks, built_meta_dataset.tasks, check_dtype=False)
+    assert loaded.meta_features is not None
+    assert built_meta_dataset.meta_features is not None
+    pd.testing.assert_frame_equal(loaded.meta_features, built_meta_dataset.meta_features)
+    columns = [c for c in map(str, built_meta_dataset.trials.columns) if not c.startswith("folds.")]
+    pd.testing.assert_frame_equal(loaded.trials[columns], built_meta_dataset.trials[columns], check_dtype=False)
+    for task, folds in built_meta_dataset.fold_losses().items():
+        np.testing.assert_array_equal(loaded.fold_losses()[task], folds)
+    assert loaded.spaces == built_meta_dataset.spaces
+    assert loaded.protocol == built_meta_dataset.protocol
+
+
+def test_tasks_that_cannot_be_learnt_are_left_out_and_an_older_release_stays_where_none_can(
+    built: Path, built_meta_dataset: MetaDataset, tmp_path: Path
+) -> None:
+    folds = built_meta_dataset.fold_losses(None, "balanced_accuracy")
+    skills = {task: 1.0 - honest_best(losses) / 0.5 for task, losses in folds.items()}
+    worst = min(skills, key=lambda task: skills[task])
+    published = publish(built, "classification", tmp_path / "some", min_skill=skills[worst] + 1e-9, n_jobs=1)
+    assert published.left_out == {worst: pytest.approx(skills[worst])}
+    assert (published.n_tasks, published.n_trials) == (3, 36)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "some").iterdir()}
+    with pytest.raises(DataError, match="nothing is left to release"):
+        publish(built, "classification", tmp_path / "some", min_skill=2.0, n_jobs=1)
+    assert before.items() <= {path.name: path.read_bytes() for path in (tmp_path / "some").iterdir()}.items()
+
+
+def test_half_a_character_in_a_message_does_not_stop_a_release(small_cache: Path, built: Path, tmp_path: Path) -> None:
+    plan = Plan.load(built / PLAN_FILE)
+    plan.save(tmp_path / PLAN_FILE)
+    store = TrialStore(tmp_path)
+    store.append(Trial(key, TrialStatus.CRASHED, message="half \ud800") for key in plan.trials())
+    publish(tmp_path, "regression", tmp_path / "out", n_jobs=1)
+    assert set(MetaDataset.load(tmp_path / "out").trials["message"]) == {"half ?"}

@@ -63,6 +63,7 @@ def test_every_trial_records_its_curve_its_seconds_and_what_it_ran_on(process: T
     keys = [key(**network(width=width, epochs=epochs)) for width, epochs in ((8, 4), (16, 6), (24, 6))]
     for trial in measured(process, keys):
         assert (trial.status, trial.message, trial.device) == (TrialStatus.SUCCESS, "", "cpu")
+        assert process._child is not None  # a learner of ours leaves nothing behind for which it would be replaced
         epochs = trial.key.configuration["epochs"]
         assert {name: len(curve) for name, curve in trial.learning_curve.items()} == dict.fromkeys(
             ("train_loss", "validation_loss", "accuracy"), epochs

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from metahpo.building import active_clock
 from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.exceptions import MetaHPOError
@@ -272,6 +274,26 @@ def test_a_fault_of_the_process_is_a_crash_and_a_kill_from_outside_is_none(
     striker.join()
     assert (trial.status, trial.message) == (status, message)
     assert measured(strict, key()).status is TrialStatus.SUCCESS
+
+
+def test_a_suspended_machine_is_no_slow_trial(strict: TrialProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps by an hour in the middle of a trial: it is not stopped, and runs again for its own seconds."""
+    child = measured(strict, key()) and own_child(strict)
+    pids = Path(strict.environment["PLANTED_PIDS"])
+    pids.unlink(missing_ok=True)
+    looks = iter([0.0, 0.01, 3600.0])
+    last = 3600.0
+
+    def monotonic() -> float:
+        nonlocal last
+        last = next(looks, last + 0.01)
+        return last
+
+    monkeypatch.setattr(active_clock, "time", SimpleNamespace(monotonic=monotonic))
+    trial = measured(strict, key("planted:count_runs", amount=0.5))
+    assert trial.status is TrialStatus.SUCCESS
+    assert len(pids.read_text().split()) == 4  # two folds, twice
+    assert own_child(strict) == child
 
 
 def wait_until_gone(pids: list[int]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.cli import main
+from metahpo.tasks.standing import Fetched, Wanted
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
 
@@ -76,7 +77,9 @@ def test_flow__plan_run_status_retry_compact_merge_verify(
     assert "nothing is wrong" in out(capsys)
 
 
-def test_verify__damage_is_status_1(design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify__damage_is_status_1_until_it_is_set_aside(
+    design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "build"
     assert main(["build", "run", str(folder), *design, "--jobs", "1"]) == 0
     (folder / "trials-x.jsonl").write_text("garbage\n")
@@ -84,6 +87,10 @@ def test_verify__damage_is_status_1(design: list[str], tmp_path: Path, capsys: p
     printed = capsys.readouterr().err
     assert "1 things are wrong with" in printed
     assert "trials-x.jsonl' holds 1 damaged records" in printed
+    assert main(["build", "verify", str(folder), "--repair"]) == 0
+    printed = capsys.readouterr().out
+    assert f"what was damaged is in '{folder}/damaged/trials-x.jsonl.lines' now" in printed
+    assert printed.endswith("nothing is wrong\n")
 
 
 @pytest.mark.parametrize("verb", [["status"], ["retry", "--failed"], ["compact"], ["verify"], ["run"]])
@@ -157,6 +164,18 @@ def test_run__a_module_in_the_working_directory_does_not_shadow_the_standard_lib
     command = [sys.executable, "-P", "-c", script, "build", "run", "build", *design, "--jobs", "2"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, "nothing is owed" in run.stdout) == (0, True), run.stderr
+
+
+def test_prefetch__a_dataset_that_cannot_be_used_is_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = ["not usable: it is sparse", "cached"]
+    fetched = [Fetched(Wanted("dataset", 31 + i), None, outcome, i + 1, 2) for i, outcome in enumerate(outcomes)]
+    monkeypatch.setattr("metahpo.tasks.prefetch.prefetch", lambda *args, **options: iter(fetched))
+    assert main(["prefetch", "--cache", str(tmp_path), "--data-ids", "31", "32"]) == 1
+    printed = capsys.readouterr()
+    assert "[2/2] dataset 32: cached" in printed.out
+    assert "1 cannot be used, the lines above say why: dataset 31" in printed.err
 
 
 def test_retry__an_unknown_status_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

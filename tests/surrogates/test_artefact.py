@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from metahpo.exceptions import ArtefactError, StoreError
-from metahpo.surrogates.artefact import load_surrogate
+from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 from metahpo.surrogates.training import train_on_tables
 from tests.surrogates.recorded_world import QUICK, world
 
@@ -105,3 +105,40 @@ def test_a_place_that_cannot_be_written_is_an_error(stored: Path, tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written"):
         load_surrogate(stored).save(tmp_path / "file" / "surrogate.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"space": None},
+        {"space": {"hyperparameters": [{"type": "float"}]}},
+        {"meta_feature_names": 7},
+        {"meta_feature_names": []},
+        {"meta_feature_trust": "x"},
+        {"sharpness": [1.0]},
+        {"sharpness": [1.0, -1.0, 1.0]},
+        {"tasks": []},
+        {"tasks": None},
+        {"families": [1, 2, 3, 4, 5, 6]},
+        {"metric": None},
+        {"versions": None, "format_version": 99},
+    ],
+    ids=str,
+)
+def test_a_header_that_does_not_fit_is_refused(stored: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    rewrite(stored, tmp_path / "changed", change)
+    with pytest.raises(ArtefactError, match="changed"):
+        load_surrogate(tmp_path / "changed")
+
+
+@pytest.mark.parametrize("header", ["{", "[]", "null", "{}", "[" * 100_000, '{"kind": "x", "format_version": 1}'])
+def test_a_header_of_nonsense_is_refused(tmp_path: Path, header: str) -> None:
+    save_file({"weights": torch.ones(3)}, tmp_path / "odd.safetensors", metadata={"metahpo": header})
+    with pytest.raises(ArtefactError, match=r"the header of .*odd.safetensors' is damaged"):
+        load_surrogate(tmp_path / "odd.safetensors")
+
+
+@pytest.mark.parametrize(("space", "metric"), [("../PWNED", "r2"), ("svm", "../../r2"), (".x", "r2"), ("a/b", "r2")])
+def test_the_file_of_a_surrogate_stays_in_its_folder(tmp_path: Path, space: str, metric: str) -> None:
+    with pytest.raises(ArtefactError, match="expected a plain name"):
+        surrogate_path(tmp_path, space, metric)

@@ -190,3 +190,26 @@ def test_columns_that_parquet_cannot_hold_are_refused_and_leave_nothing(tmp_path
         with pytest.raises(DataError, match=r"'bad.parquet' cannot be written as Parquet: .* of different names"):
             write_task(tmp_path, "bad", frame, "a", ABOUT)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["../secret", "/etc/passwd", ".hidden", "a/b", ""])
+def test_a_key_that_leads_out_of_the_cache_is_refused(folder: Path, key: str) -> None:
+    write_task(folder.parent, "secret", FRAME, "class", ABOUT)
+    for use in (read_sidecar, read_task, verify, forget_refusal):
+        with pytest.raises(StoreError, match="cannot be the key of a dataset"):
+            use(folder, key)
+    with pytest.raises(StoreError, match="cannot be the key of a dataset"):
+        write_task(folder, key, FRAME, "class", ABOUT)
+    with pytest.raises(StoreError, match="cannot be the key of a dataset"):
+        write_refusal(folder, key, "why")
+
+
+@pytest.mark.parametrize(
+    "tasks", [{"1": {"file": "../secret.parquet", "sha256": "0"}}, {"1": {"file": "x"}}, {"1": 7}, {"x": None}, []]
+)
+def test_splits_that_lie_elsewhere_or_are_no_record_are_damage(folder: Path, tasks: object) -> None:
+    sidecar = json.loads((folder / "toys.json").read_text())
+    (folder / "toys.json").write_text(json.dumps({**sidecar, "tasks": tasks}))
+    for use in (read_sidecar, verify):
+        with pytest.raises(StoreError, match=r"toys.json' must hold .* plain names"):
+            use(folder, "toys")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 
 from metahpo.exceptions import DataError, StoreError
 from metahpo.tasks.cache import cached_keys, read_refusals, read_sidecar, read_task
@@ -247,3 +248,23 @@ def test_the_command_line_tells_what_became_of_each(
     assert lines[1].startswith("[2/2] task 13: not usable: ")
     assert main([*arguments[:-2], "77"]) == 1
     assert "OpenML does not give task 77" in capsys.readouterr().err
+
+
+def test_a_file_beyond_the_limit_is_refused_until_the_limit_is_raised(server: OpenMLServer, tmp_path: Path) -> None:
+    server.datasets[2] = Hosted(HEAD + "\n".join(f"{i},1,red,apple,1" for i in range(5000)))
+    outcomes = fetch(server, tmp_path, data_ids=[2, 1], max_bytes=20_000)
+    assert outcomes["dataset 2"].startswith("not usable: ")
+    assert outcomes["dataset 2"].endswith("is larger than 20000 bytes; raise the limit (max_bytes) to take it.")
+    assert outcomes["dataset 1"] == "fetched"
+    server.asked.clear()
+    assert fetch(server, tmp_path, data_ids=[2], max_bytes=20_000)["dataset 2"].startswith("not usable: ")
+    assert server.asked == []
+    server.datasets[2] = Hosted(FRUIT)
+    assert fetch(server, tmp_path, data_ids=[2], max_bytes=30_000) == {"dataset 2": "fetched"}
+
+
+def test_other_users_of_requests_are_not_slowed_down(server: OpenMLServer, tmp_path: Path) -> None:
+    before = requests.Session, requests.Session.request
+    for fetched in prefetch(tmp_path, data_ids=[1], server=server.api, pause_seconds=0.0):
+        assert (requests.Session, requests.Session.request) == before, fetched
+    assert openml._api_calls.requests is requests

@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from metahpo.exceptions import StoreError
-from metahpo.trials.compaction import LOCK_FILE, compact
-from metahpo.trials.records import TaskRefusal
+from metahpo.trials.compaction import LOCK_FILE, compact, repair
+from metahpo.trials.records import TaskRefusal, record_from_json
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
@@ -114,16 +116,83 @@ def test_a_compaction_killed_before_it_removed_the_logs_is_finished_by_the_next(
     consistent(tmp_path)
 
 
-def test_a_torn_last_line_is_left_behind_and_a_damaged_one_stops_it(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_left_behind_and_damaged_ones_are_set_aside(tmp_path: Path) -> None:
     write(tmp_path, trial(0), trial(1))
     (log,) = tmp_path.glob("*.jsonl")
     log.write_bytes(log.read_bytes()[:-30])
     assert compact(tmp_path).n_records == 1
-    (tmp_path / "trials-bad.jsonl").write_text("garbage\n")
-    with pytest.raises(StoreError, match=r"trials-bad.jsonl' holds a damaged line"):
+    (tmp_path / "trials-bad.jsonl").write_text(f"garbage\n{trial(2).to_json()}\n\n")
+    done = compact(tmp_path)
+    aside = tmp_path / "damaged" / "trials-bad.jsonl.lines"
+    assert (done.n_records, done.set_aside) == (1, (aside,))
+    assert str(done).endswith(f"what was damaged is in {str(aside)!r} now")
+    assert aside.read_text() == "garbage\n\n"
+    assert not list(tmp_path.glob("*.jsonl"))
+    assert len(state(tmp_path)) == 2
+    consistent(tmp_path)
+
+
+def rename_sources(part: Path, sources: object) -> None:
+    """Write a part anew that says it was made of other files."""
+    table = pq.read_table(part)
+    pq.write_table(table.replace_schema_metadata({"metahpo": json.dumps(sources)}), part)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../home/trials-a.jsonl",
+        "../home/precious.txt",
+        "plan.json",
+        ".compaction.lock",
+        "trials-/../plan.json.jsonl",
+        "",
+    ],
+)
+def test_a_part_that_names_other_files_than_logs_removes_none(tmp_path: Path, name: str) -> None:
+    home, folder = tmp_path / "home", tmp_path / "store"
+    for path in (home / "trials-a.jsonl", home / "precious.txt", folder / "plan.json"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1234")
+    write(folder, trial(0))
+    compact(folder)
+    (part,) = folder.glob("*.parquet")
+    rename_sources(part, {name: 4})
+    with pytest.raises(StoreError, match=rf"{part.name}' cannot be read .its metadata name other files"):
+        compact(folder)
+    assert repair(folder, record_from_json).set_aside == (folder / "damaged" / part.name,)
+    for path in (home / "trials-a.jsonl", home / "precious.txt", folder / "plan.json"):
+        assert path.read_text() == "1234"
+    assert compact(folder).n_records == 0
+    assert len(state(folder)) == 1
+
+
+@pytest.mark.parametrize("sources", [[], [1], "trials-a.jsonl", None, {"trials-a.jsonl": "4"}])
+def test_damaged_metadata_of_a_part_are_named(tmp_path: Path, sources: object) -> None:
+    write(tmp_path, trial(0))
+    compact(tmp_path)
+    (part,) = tmp_path.glob("*.parquet")
+    rename_sources(part, sources)
+    with pytest.raises(StoreError, match=part.name):
         compact(tmp_path)
-    assert (tmp_path / "trials-bad.jsonl").exists()
-    assert not list(tmp_path.glob(".trials-*"))
+
+
+def test_a_log_goes_only_if_its_records_are_in_the_part_that_claims_it(tmp_path: Path) -> None:
+    write(tmp_path, trial(0))
+    compact(tmp_path)
+    (part,) = tmp_path.glob("*.parquet")
+    write(tmp_path, trial(1))
+    (log,) = tmp_path.glob("*.jsonl")
+    rename_sources(part, {log.name: log.stat().st_size})
+    assert compact(tmp_path).n_records == 1
+    assert len(state(tmp_path)) == 2
+
+
+def test_a_part_of_other_columns_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"kind": ["trial"], "line": ["x"]}), tmp_path / "trials-x.parquet")
+    for read in (list, TrialStore.identities, TrialStore.to_frame, TrialStore.refusals):
+        with pytest.raises(StoreError, match=r"trials-x.parquet' cannot be read"):
+            read(TrialStore(tmp_path))
 
 
 def test_compaction_while_others_write_loses_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from metahpo.exceptions import StoreError
+from metahpo.exceptions import StoreError, StoreWarning
+from metahpo.trials.compaction import compact
+from metahpo.trials.log import whole_lines
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
@@ -73,17 +75,113 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path, cut: int) -> None:
     assert numbers(tmp_path) == [0, 1]
 
 
-@pytest.mark.parametrize("damage", [b"garbage\n", b"\n", b"[1]\n", b"\xff\x00\xfe\n", b'{"identity": "x"}\n'])
-def test_a_damaged_middle_line_is_an_error_that_names_the_file(tmp_path: Path, damage: bytes) -> None:
-    store = TrialStore(tmp_path)
-    store.append([trial(0)])
+WHOLE = trial(7).to_json()
+DAMAGE = [
+    b"garbage\n",
+    b"\n",
+    b"[1]\n",
+    b"\xff\x00\xfe\n",
+    bytes(500) + b"\n",
+    b"[" * 100_000 + b"\n",
+    b'{"identity": "x"}\n',
+    b'{"schema":2,"kind":"dream"}\n',
+    b'{"schema":2,"kind":"retry","identity":7,"attempt":2}\n',
+    b'{"schema":2,"kind":"retry","identity":"x","attempt":"2"}\n',
+    b'{"schema":2,"kind":"refusal","task":["a"],"reason":"r"}\n',
+    f"{WHOLE[:100]}{WHOLE}\n".encode(),
+    WHOLE.replace('"C":7.0', '"C":8.0').encode() + b"\n",
+    WHOLE.replace('"attempt":1', '"attempt":"1"').encode() + b"\n",
+    WHOLE.replace('"attempt":1', f'"attempt":{2**70}').encode() + b"\n",
+    WHOLE.replace('"fold_losses":{}', '"fold_losses":{"r2":["a"]}').encode() + b"\n",
+    WHOLE.replace('"message":""', '"message":null').encode() + b"\n",
+    WHOLE.replace('"seconds":0.0', '"seconds":"0"').encode() + b"\n",
+    WHOLE.encode("utf-16") + b"\n",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: repr(damage[-30:]))
+def test_a_damaged_line_is_passed_over_and_its_file_named_by_every_way_to_read(tmp_path: Path, damage: bytes) -> None:
+    TrialStore(tmp_path).append([trial(0), trial(1)])
     (path,) = tmp_path.glob("*.jsonl")
-    path.write_bytes(damage + path.read_bytes())
-    with pytest.raises(StoreError, match=rf"{path.name}' holds a damaged line"):
-        list(store)
-    if b"identity" not in damage:
-        with pytest.raises(StoreError, match=rf"{path.name}' holds a damaged line"):
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + damage + second)
+    names = rf"{path.name}' holds 1 damaged lines, .* owed again; `metahpo build verify .* --repair` sets"
+    store = TrialStore(tmp_path)
+    with pytest.warns(StoreWarning, match=names):
+        assert numbers(tmp_path) == [0, 1]
+    with pytest.warns(StoreWarning, match=names):
+        assert store.identities() == {trial(i).key.identity for i in (0, 1)}
+    assert len(store.identities()) == 2  # said once
+    with pytest.warns(StoreWarning, match=names):
+        assert len(store.to_frame()) == 2
+    with pytest.warns(StoreWarning, match=names):
+        assert len(list(store.of_tasks({"task"}))) == 2
+    assert store.refusals() == {}
+
+
+def test_a_reader_waits_for_the_end_of_a_line_that_is_being_written(tmp_path: Path) -> None:
+    lines = b"".join(f"{trial(i).to_json()}\n".encode() for i in range(3))
+    path = tmp_path / "trials-a.jsonl"
+    store = TrialStore(tmp_path)
+    for end in range(0, len(lines) + 1, 7):
+        path.write_bytes(lines[:end])
+        assert len(store.identities()) == lines[:end].count(b"\n")
+    path.write_bytes(lines)
+    assert len(store.identities()) == 3
+
+
+def test_a_line_that_grows_while_it_is_read_is_not_taken_for_two(tmp_path: Path) -> None:
+    line = f"{trial(0).to_json()}\n".encode()
+    path = tmp_path / "trials-a.jsonl"
+    path.write_bytes(line + line[:50])
+    reading = whole_lines(path)
+    assert next(reading) == line
+    with open(path, "ab") as file:
+        file.write(line[50:] + line)
+    assert [*reading] in ([], [line, line])
+
+
+def test_a_record_of_a_newer_version_stops_every_call_and_not_the_first_alone(tmp_path: Path) -> None:
+    (tmp_path / "trials-a.jsonl").write_text('{"schema":99}\n')
+    store = TrialStore(tmp_path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="version 99"):
             store.identities()
+
+
+def test_of_tasks_gives_what_iteration_gives_of_them_compacted_or_not(tmp_path: Path) -> None:
+    store = TrialStore(tmp_path)
+    store.append(Trial(TrialKey(f"t{i % 5}", "svm", {"C": float(i)}, "v1"), TrialStatus.SUCCESS) for i in range(40))
+    failed = TrialKey("t1", "svm", {"C": -1.0}, "v1")
+    store.append([Trial(failed, TrialStatus.TIMEOUT, message="why")])
+    store.retry([TrialStatus.TIMEOUT])
+    for _ in range(2):
+        expected = sorted(t.to_json() for t in TrialStore(tmp_path) if t.key.task in ("t1", "t4"))
+        assert len(expected) == 16
+        assert sorted(t.to_json() for t in TrialStore(tmp_path).of_tasks({"t1", "t4", "t9"})) == expected
+        store._writer.close()
+        compact(tmp_path)
+
+
+READER = """
+import sys, time
+from metahpo.trials.store import TrialStore
+
+reader, n = TrialStore(sys.argv[1]), int(sys.argv[2])
+while len(reader.identities()) < n:
+    time.sleep(0.001)
+"""
+
+
+def test_a_reader_that_polls_beside_two_writers_meets_no_damaged_line(tmp_path: Path) -> None:
+    writers = [writer(tmp_path, first, 200) for first in (0, 200)]
+    command = [sys.executable, "-W", "error", "-c", READER, str(tmp_path), "400"]
+    try:
+        subprocess.run(command, check=True, timeout=100)
+    finally:
+        for process in writers:
+            process.kill()
+            process.communicate()
 
 
 def test_two_processes_write_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from metahpo.exceptions import DataError
 from metahpo.trials.history import TrialHistory
+from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 KEY = TrialKey("iris", "svm", {"C": 0.5, "kernel": "rbf", "class_weight": None}, "v1-cv3-rows2000")
@@ -110,3 +111,13 @@ def test_history_of_failures_has_no_incumbent() -> None:
     history.append({"x": 1}, math.nan)
     assert history.incumbent is None
     assert history.best_so_far().tolist() == [math.inf]
+
+
+def test_a_message_that_is_no_utf8_is_kept_readable() -> None:
+    """Names of files may hold lone surrogates; tables and terminals take none, and older stores may hold some."""
+    trial = Trial(KEY, TrialStatus.CRASHED, message="no file \udc80é")
+    assert trial.message == "no file \\udc80é"
+    older = trial.to_json().replace("\\\\udc80", "\\udc80")
+    assert json.loads(older)["message"] == "no file \udc80é"
+    assert Trial.from_json(older) == Trial.from_json(trial.to_json())
+    assert TaskRefusal("iris", "no file \udc80").reason == "no file \\udc80"

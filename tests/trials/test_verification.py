@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from metahpo.exceptions import StoreError
 from metahpo.trials.compaction import compact
 from metahpo.trials.records import RetryRequest, TaskRefusal
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
-from metahpo.trials.verification import verify_store
+from metahpo.trials.verification import repair_store, verify_store
 
 SOUND = Trial(TrialKey("task", "svm", {"C": 1.0}, "v1"), TrialStatus.SUCCESS, fold_losses={"r2": [0.1, 0.2]})
 OTHER = Trial(TrialKey("task", "svm", {"C": 5.0}, "v1"), TrialStatus.SUCCESS, fold_losses={"r2": [0.1, 0.2]})
@@ -59,3 +60,36 @@ def test_two_different_results_of_one_trial_and_an_unreadable_file_are_problems(
     unreadable, differing = sorted(verify_store(tmp_path))
     assert "trials-b.parquet' cannot be read" in unreadable
     assert "recorded twice with different losses (1 of svm)" in differing
+
+
+def test_repair_sets_aside_what_verification_calls_damaged_and_no_more(tmp_path: Path) -> None:
+    bad = dataclasses.replace(SOUND, seconds=-1.0).to_json()
+    (tmp_path / "trials-a.jsonl").write_text(f"{OTHER.to_json()}\n{bad}\n\n{FAILED.to_json()}\n")
+    assert len(verify_store(tmp_path)) == 1
+    done = repair_store(tmp_path)
+    assert (done.n_records, [path.read_text() for path in done.set_aside]) == (2, [f"{bad}\n\n"])
+    assert verify_store(tmp_path) == []
+    assert TrialStore(tmp_path).identities() == {OTHER.key.identity, FAILED.key.identity}
+    assert repair_store(tmp_path).set_aside == ()
+
+
+def test_repair_writes_a_part_anew_and_sets_an_unreadable_one_aside(tmp_path: Path) -> None:
+    bad = dataclasses.replace(SOUND, attempt=0).to_json()
+    (tmp_path / "trials-a.jsonl").write_text(f"{OTHER.to_json()}\n{bad}\n")
+    compact(tmp_path)  # it takes what is a record; verification looks at the values too
+    (tmp_path / "trials-b.parquet").write_bytes(b"no part")
+    done = repair_store(tmp_path)
+    assert {path.suffix for path in done.set_aside} == {".lines", ".parquet"}
+    assert verify_store(tmp_path) == []
+    assert [t.to_json() for t in TrialStore(tmp_path)] == [OTHER.to_json()]
+
+
+def test_repair_leaves_a_growing_log_and_records_of_a_newer_version_alone(tmp_path: Path) -> None:
+    writer = TrialStore(tmp_path)
+    writer.append([SOUND])
+    (tmp_path / "trials-b.jsonl").write_text('{"schema":9}\n')
+    with pytest.raises(StoreError, match="written by a newer metahpo"):
+        repair_store(tmp_path)
+    assert (tmp_path / "trials-b.jsonl").read_text() == '{"schema":9}\n'
+    (tmp_path / "trials-b.jsonl").unlink()
+    assert repair_store(tmp_path).n_growing == 1
