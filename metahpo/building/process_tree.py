@@ -66,6 +66,15 @@ class ProcessTree:
         self._next_look = time.monotonic() + LOOK_SECONDS
 
 
+def kill_with_descendants(pid: int) -> None:
+    """SIGKILL to a process and all that it started and that is known as its own still; harmless where it is gone."""
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in [*root.children(recursive=True), root]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
 def new_tag() -> str:
     """A new tag for a child of this process."""
     return f"{_namespace()}/{os.getpid()}/{_start(os.getpid())}/{uuid.uuid4().hex}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
@@ -13,7 +11,7 @@ from typing import Any
 from joblib.executor import get_memmapping_executor
 from joblib.parallel import LokyBackend
 
-from metahpo.building.process_tree import ProcessTree
+from metahpo.building.process_tree import kill_with_descendants
 
 
 class StoppableWorkers(LokyBackend):
@@ -80,9 +78,7 @@ class StoppableWorkers(LokyBackend):
                 return
             self.stopped = True
             for pid in list(self._workers._processes):
-                with contextlib.suppress(OSError):
-                    ProcessTree(pid).kill()  # what it started
-                    os.kill(pid, signal.SIGKILL)
+                kill_with_descendants(pid)
 
     def _n_workers(self, n_jobs: int | None) -> int:
         return max(1, int(super().effective_n_jobs(n_jobs)))  # type: ignore[arg-type]  # None is fine
