@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -17,17 +18,21 @@ from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
-from metahpo.cli import main
 from metahpo.meta_dataset import MetaDataset
 from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
+from metahpo.surrogates.artefact import surrogate_path
 from metahpo.surrogates.surrogate import Surrogate
-from metahpo.surrogates.training import train_surrogate
+from metahpo.surrogates.training import TrainingSettings, train_surrogate
 from metahpo.tasks.cache import write_task
 
 # Every run draws the same examples. A slow machine fails no test, and a failure prints how to repeat it.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("suite")
+
+
+#: Enough to learn the small worlds; the defaults are for the real one.
+QUICK = TrainingSettings(n_reference=60, kernel_steps=60, regime_steps=40, batch_trials=16)
 
 
 def toy_space() -> ConfigurationSpace:
@@ -160,13 +165,18 @@ def toy() -> MetaDataset:
 @pytest.fixture(scope="session")
 def toy_surrogate(toy: MetaDataset) -> Surrogate:
     """Surrogate trained on the toy meta-dataset."""
-    return train_surrogate(toy, space="toy", random_state=0)
+    settings = replace(QUICK, kernel_steps=120, regime_steps=60)  # searches with it have to find the best
+    return train_surrogate(toy, space="toy", random_state=0, settings=settings)
 
 
 @pytest.fixture(scope="session")
 def trained(built_meta_dataset: MetaDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the small meta-dataset with its surrogates for the default metric, trained by the command line."""
+    """Folder of the small meta-dataset with its surrogates for the default metric: of each learner, and of both."""
     folder = tmp_path_factory.mktemp("trained") / "small"
     built_meta_dataset.save(folder)
-    assert main(["train", str(folder)]) == 0
+    metric = built_meta_dataset.metrics[0]
+    (folder / "surrogates").mkdir()
+    for space in (*built_meta_dataset.spaces, None):
+        surrogate = train_surrogate(built_meta_dataset, space, random_state=0, settings=QUICK)
+        surrogate.save(surrogate_path(folder, space, metric))
     return folder

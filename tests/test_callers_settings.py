@@ -62,7 +62,7 @@ def unusual_settings() -> Iterator[None]:
         undo.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
         undo.enter_context(pd.option_context(PANDAS))
         undo.enter_context(sklearn.config_context(**SKLEARN))
-        undo.enter_context(decimal.localcontext(prec=2, traps={decimal.Inexact: True}))
+        undo.enter_context(decimal.localcontext(decimal.Context(prec=2, traps=[decimal.Inexact])))
         before = settings()
         yield
         assert settings() == before

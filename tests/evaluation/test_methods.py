@@ -12,6 +12,7 @@ from metahpo.evaluation.methods.catalogue import DEFAULT_METHODS, METHODS, metho
 from metahpo.evaluation.methods.deep_ranking_ensemble import DeepRankingEnsemble
 from metahpo.evaluation.methods.fsbo import FewShotDeepKernel
 from metahpo.evaluation.methods.gaussian_process import ColdGaussianProcess
+from metahpo.evaluation.methods.meta_learned import MetaLearned
 from metahpo.evaluation.methods.method import Method, Policy
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio, greedy_picks
 from metahpo.evaluation.methods.random_search import RandomSearch
@@ -19,10 +20,12 @@ from metahpo.evaluation.replay import replay
 from metahpo.exceptions import UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.task_table import TaskTable
+from tests.conftest import QUICK as QUICK_TRAINING
 from tests.evaluation.bowls import bowl
 
 #: Methods of which less training than by default shows the same manners.
 QUICK: dict[str, Method] = {
+    "metahpo": MetaLearned(settings=QUICK_TRAINING),
     "fsbo": FewShotDeepKernel(meta_steps=5, fine_steps=3),
     "deep_ranking_ensemble": DeepRankingEnsemble(meta_steps=5, fine_steps=3),
 }

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from metahpo.evaluation.methods.catalogue import METHODS
+from metahpo.evaluation.methods.meta_learned import MetaLearned
 from metahpo.evaluation.methods.method import Policy
 from metahpo.evaluation.methods.random_search import RandomSearch
 from metahpo.evaluation.protocol import evaluate
@@ -17,6 +19,7 @@ from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.task_table import TaskTable
+from tests.conftest import QUICK
 
 COLD = ["portfolio", "random_search"]
 #: Folder of recorded benchmarks in the layout of HPO-B, where there is one.
@@ -124,7 +127,9 @@ def test_the_default_as_a_method_equals_itself(toy: MetaDataset) -> None:
 
 def test_coverage_is_measured_where_a_method_predicts_scores(toy: MetaDataset, report: EvaluationReport) -> None:
     assert report.calibration() is None
-    told = evaluate(toy, methods=["metahpo", "random_search"], spaces=["toy", None], n_trials=1, n_folds=2)
+    told = evaluate(
+        toy, methods=[MetaLearned(settings=QUICK), "random_search"], spaces=["toy", None], n_trials=1, n_folds=2
+    )
     assert told.coverage is not None
     assert not told.coverage.duplicated(["space", "task", "method", "observations", "level"]).any()
     calibrated = told.calibration()
@@ -148,6 +153,12 @@ def test_tasks_that_tell_nothing_are_noted_and_left_out(toy: MetaDataset) -> Non
     assert "task5" in report.notes[0]
 
 
+@pytest.fixture
+def quick_metahpo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "metahpo", lambda: MetaLearned(settings=QUICK))
+
+
+@pytest.mark.usefixtures("quick_metahpo")
 def test_all_methods_are_evaluated_unless_some_are_named(toy: MetaDataset) -> None:
     report = evaluate(toy, n_trials=4, n_folds=2)
     assert report.methods == ["metahpo", "portfolio", "gaussian_process", "default", "random_search"]
@@ -164,6 +175,7 @@ def recorded(n_tasks: int = 6, seed: int = 0) -> dict[str, dict[str, dict[str, l
     return {"bowls": tables}
 
 
+@pytest.mark.usefixtures("quick_metahpo")
 def test_recorded_benchmarks_have_neither_defaults_nor_folds() -> None:
     md = MetaDataset.from_hpob(recorded())
     report = evaluate(md, n_trials=3, n_folds=2)
