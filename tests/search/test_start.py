@@ -45,6 +45,11 @@ def searched(model: Any, X: Any, y: Any, space: str | None = "svm", **parameters
     return MetaSearchCV(model, space, n_trials=1, cv=2, random_state=0, **parameters).fit(X, y)
 
 
+def functions_of(search: MetaSearchCV) -> Any:
+    """Source functions that a search asks: those of one trained surrogate."""
+    return search.optimizer_._surrogate.functions
+
+
 @pytest.mark.parametrize(
     ("estimator", "space", "prefix"),
     [
@@ -154,7 +159,7 @@ def test_experience_is_of_what_is_scored() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", WarmStartWarning)
             search = searched(SVC(), X, y, scoring=scoring)
-        assert known_to(search) is recommender.surrogate("svm", metric)
+        assert functions_of(search) is recommender.surrogate("svm", metric)._functions
 
 
 @pytest.mark.parametrize(
@@ -170,4 +175,4 @@ def test_the_nearest_experience_is_said(scoring: Any, metric: str, scored: str) 
     target = (y > 0).astype(int)
     with pytest.warns(WarmStartWarning, match=f"experience is of '{metric}', the nearest .* scored, {scored}"):
         search = searched(SVC(), X, target, scoring=scoring, refit="b" if isinstance(scoring, dict) else True)
-    assert known_to(search) is Recommender.shipped("classification").surrogate("svm", metric)
+    assert functions_of(search) is Recommender.shipped("classification").surrogate("svm", metric)._functions
