@@ -45,9 +45,11 @@ def searched(model: Any, X: Any, y: Any, space: str | None = "svm", **parameters
     return MetaSearchCV(model, space, n_trials=1, cv=2, random_state=0, **parameters).fit(X, y)
 
 
-def functions_of(search: MetaSearchCV) -> Any:
-    """Source functions that a search asks: those of one trained surrogate."""
-    return search.optimizer_._surrogate.functions
+def asks(search: MetaSearchCV, recommender: Recommender, metric: str) -> bool:
+    """Whether a search asks the source functions of a recommender's surrogate for a metric."""
+    on_task: Any = search.optimizer_._surrogate
+    trained: Any = recommender.surrogate("svm", metric)
+    return on_task.functions is trained._functions
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_the_learner_is_found_wherever_it_lies(estimator: Any, space: str | None
         (TakesAnything(), "boosting", "is for HistGradientBoostingClassifier, but the estimator is TakesAnything"),
         (NuSVC(), "svm", "is for SVC, but the estimator is NuSVC"),
         (ExtraTreesClassifier(), "random_forest", "is for RandomForestClassifier, but the estimator is ExtraTrees"),
-        (Lasso(), "linear", "is for ElasticNet, but the estimator is Lasso"),
+        (Lasso(), "linear", "is for LinearRegressor, but the estimator is Lasso"),
         (LogisticRegressionCV(), "linear", "is for LogisticRegression, but the estimator is LogisticRegressionCV"),
         (make_pipeline(SVC(), StandardScaler()), "svm", "but the estimator is Pipeline of StandardScaler"),
         (Pipeline([("a", StandardScaler()), ("b", None)]), "svm", "is for SVC or SVR, but .* Pipeline of None"),
@@ -159,7 +161,7 @@ def test_experience_is_of_what_is_scored() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", WarmStartWarning)
             search = searched(SVC(), X, y, scoring=scoring)
-        assert functions_of(search) is recommender.surrogate("svm", metric)._functions
+        assert asks(search, recommender, metric)
 
 
 @pytest.mark.parametrize(
@@ -175,4 +177,4 @@ def test_the_nearest_experience_is_said(scoring: Any, metric: str, scored: str) 
     target = (y > 0).astype(int)
     with pytest.warns(WarmStartWarning, match=f"experience is of '{metric}', the nearest .* scored, {scored}"):
         search = searched(SVC(), X, target, scoring=scoring, refit="b" if isinstance(scoring, dict) else True)
-    assert functions_of(search) is Recommender.shipped("classification").surrogate("svm", metric)._functions
+    assert asks(search, Recommender.shipped("classification"), metric)
