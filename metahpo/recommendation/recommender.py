@@ -251,7 +251,7 @@ class Recommender:
         return metric_named(name, kind).name
 
     def _trained(self, learner: str | None) -> list[str]:
-        folder = surrogate_path(self.folder, learner, "").parent
+        folder = surrogate_path(self.folder, learner, "any").parent
         return sorted(path.name.split(".")[1] for path in folder.glob(f"{learner or 'all'}.*.safetensors"))
 
     def _beyond(self, task: Task) -> list[str]:
