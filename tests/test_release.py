@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,11 @@ def test_a_folder_that_cannot_be_written_is_named(toy: MetaDataset, tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="the meta-dataset cannot be written to"):
         toy.save(tmp_path / "file")
+
+
+def test_the_wheel_ships_every_meta_dataset_and_no_parts() -> None:
+    root = Path(__file__).parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    included = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"])
+    released = {f"meta_datasets/{path.parent.name}" for path in (root / "meta_datasets").glob("*/manifest.json")}
+    assert included == {*released, "meta_datasets/README.md"}
