@@ -132,14 +132,16 @@ class TrialProcess:
         MetaHPOError
             The child process cannot be started at all, or holds more than the memory limit before any trial.
         """
-        message = ""
-        for attempt in range(MAX_STARTS):
+        message, n_killed, stood_still = "", 0, False
+        while n_killed < MAX_STARTS:
             try:
-                outcome = self._run_once(keys, is_first=attempt == 0)
+                outcome = self._run_once(keys, again_if_stopped=not stood_still)
             except _StoodStillError:
+                stood_still = True
                 continue
             except _KilledFromOutsideError as killed:
-                message = f"{killed} {MAX_STARTS} times, from outside"
+                n_killed += 1
+                message = f"{killed} {n_killed} times, from outside"
                 continue
             if outcome is None:
                 break
@@ -159,7 +161,7 @@ class TrialProcess:
             self._child.end()
         self._child = None
 
-    def _run_once(self, keys: Sequence[TrialKey], is_first: bool) -> Sequence[Trial] | TaskRefusal | None:
+    def _run_once(self, keys: Sequence[TrialKey], again_if_stopped: bool) -> Sequence[Trial] | TaskRefusal | None:
         """Trials; None where several did not end well."""
         child = self._started()
         clock, peak = ActiveClock(), 0
@@ -197,7 +199,7 @@ class TrialProcess:
         held = child.tree.resident_bytes()
         if answer.retire or held > (child.idle_bytes + self.limits.memory_bytes) / 2:
             self.close()
-        if clock.stood_still and is_first:
+        if clock.stood_still and again_if_stopped:
             raise _StoodStillError
         outcome = answer.outcome
         if outcome is None or isinstance(outcome, TaskRefusal):
