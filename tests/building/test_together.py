@@ -52,8 +52,9 @@ def measured(process: TrialProcess, keys: list[TrialKey]) -> list[Trial]:
     return trials
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def process(small_cache: Path) -> Any:
+    """One process for many tests: it takes seconds to start, and starts again by itself where it has died."""
     process = TrialProcess(small_cache, PROTOCOL, Limits(seconds=120.0))
     yield process
     process.close()

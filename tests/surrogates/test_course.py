@@ -48,6 +48,20 @@ def train(settings: TrainingSettings, course: Course | None = None) -> MetaLearn
     return train_on_tables(world(8), settings=settings, random_state=5, course=course)
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> MetaLearnedSurrogate:
+    """What `SETTINGS` give."""
+    return train(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Content of the checkpoint of a finished training with `SETTINGS`."""
+    path = tmp_path_factory.mktemp("finished") / "checkpoint"
+    train(SETTINGS, Course(path))
+    return path.read_bytes()
+
+
 def assert_equal(one: MetaLearnedSurrogate, other: MetaLearnedSurrogate) -> None:
     """To the bit."""
     for a, b in ((one.kernel, other.kernel), (one.regimes, other.regimes)):
@@ -87,15 +101,17 @@ def test_killed__goes_on_to_the_same_surrogate(tmp_path: Path, settings: str, de
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
-def test_checkpoint_and_progress__change_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert_equal(train(SETTINGS, Course(tmp_path / "checkpoint", progress=True)), train(SETTINGS))
+def test_checkpoint_and_progress__change_nothing(
+    tmp_path: Path, undisturbed: MetaLearnedSurrogate, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert_equal(train(SETTINGS, Course(tmp_path / "checkpoint", progress=True)), undisturbed)
     printed = capfd.readouterr()
     assert printed.out == printed.err == ""  # no terminal, no bar; nothing set aside, nothing to report
 
 
-def test_checkpoint__of_another_training_is_refused(tmp_path: Path) -> None:
+def test_checkpoint__of_another_training_is_refused(tmp_path: Path, checkpoint: bytes) -> None:
     path = tmp_path / "checkpoint"
-    train(SETTINGS, Course(path))
+    path.write_bytes(checkpoint)
     with pytest.raises(ArtefactError, match="is of another training"):
         train(replace(SETTINGS, regime_steps=26), Course(path))
     with pytest.raises(ArtefactError, match="is of another training"):
@@ -103,10 +119,9 @@ def test_checkpoint__of_another_training_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
-def test_checkpoint__damaged_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_checkpoint__damaged_is_told(tmp_path: Path, checkpoint: bytes, content: bytes | None) -> None:
     path = tmp_path / "checkpoint"
-    train(SETTINGS, Course(path))
-    path.write_bytes(path.read_bytes()[:-2000] if content is None else content)
+    path.write_bytes(checkpoint[:-2000] if content is None else content)
     with pytest.raises(ArtefactError, match="is no checkpoint, or damaged"):
         train(SETTINGS, Course(path))
 
