@@ -136,8 +136,9 @@ class SourceFunctions:
         K_ZZ = kernel(self._reference, self._reference)
         noise = kernel.noise()
         self._factor = torch.linalg.cholesky(K_ZZ + noise * torch.eye(len(reference), dtype=reference.dtype))
-        #: Source functions at the reference configurations, shape (R, T).
-        self.at_reference = K_ZZ @ weights + self._residuals
+        #: Means at the reference configurations, shape (R, T), by which tasks are compared: there, residuals would tell
+        #: which task recorded what.
+        self.at_reference = K_ZZ @ weights
 
     def __reduce__(self) -> tuple[type[SourceFunctions], tuple[Any, ...]]:
         """Pickle what it was made of; the rest is computed from that."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition
+from ConfigSpace import (
+    BetaFloatHyperparameter,
+    Categorical,
+    CategoricalHyperparameter,
+    ConfigurationSpace,
+    EqualsCondition,
+)
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.meta_dataset import MetaDataset
@@ -159,3 +167,82 @@ def test_candidates__the_first_trials_choose_among_them(toy: MetaDataset, toy_su
     tried = run(warm, 6).history.configurations
     assert all(configuration in candidates for configuration in tried[:4])
     assert len({to_json(configuration) for configuration in tried}) == 6
+
+
+def test_told_trials__are_the_initial_design() -> None:
+    first = run(BayesianOptimizer(toy_space(), random_state=0), 12)
+    again = BayesianOptimizer(toy_space(), random_state=1)
+    for configuration, loss in zip(first.history.configurations, first.history.losses, strict=True):
+        again.tell(configuration, loss)
+    asked = [again.ask() for _ in range(3)]
+    assert all(bowl(configuration) < 0.3 for configuration in asked)
+    assert {"mode": "plain", "rate": 1.0} not in asked  # the default configuration, which begins a design
+
+
+def test_told_trials__leave_the_rest_of_the_design_to_be_made() -> None:
+    design = [optimizer.ask() for optimizer in [BayesianOptimizer(toy_space(), random_state=0)] for _ in range(5)]
+    told = BayesianOptimizer(toy_space(), random_state=0)
+    told.tell({"mode": "wild", "rate": 3.0}, 1.0)
+    told.tell({"mode": "wild", "rate": 4.0}, 1.0)
+    assert [told.ask() for _ in range(3)] == design[:3]
+
+
+@pytest.mark.parametrize("penalty", [np.nan, np.inf, 1.0, 1e3, 1e200, 1.7e308])
+def test_failures__teach_although_all_successes_are_equal(penalty: float) -> None:
+    optimizer = BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0), "y": (0.0, 1.0)}), random_state=0)
+    failures = []
+    for _ in range(20):
+        configuration = optimizer.ask()
+        failures.append(configuration["x"] > 0.35)
+        optimizer.tell(configuration, penalty if failures[-1] else 0.5)
+    assert np.mean(failures[10:]) < 0.4  # at random, 0.65
+
+
+@pytest.mark.parametrize("penalty", [1e3, 1e10, 1e200, 1.7e308])
+@pytest.mark.parametrize("constant", [True, False])
+def test_penalties__do_not_drown_what_tells_successes_apart(penalty: float, constant: bool) -> None:
+    losses = np.array([0.1, 0.2, 0.4, 0.3, *([penalty] * 9 if constant else penalty * np.linspace(0.5, 1.0, 9))])
+    tamed = without_outliers(losses)
+    np.testing.assert_array_equal(tamed[:4], losses[:4])
+    assert 0.4 < tamed[4:].min() <= tamed[4:].max() <= 1.2
+
+
+def test_losses__over_the_whole_range_of_floats() -> None:
+    optimizer = BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}), random_state=0)
+    for _ in range(12):
+        configuration = optimizer.ask()
+        optimizer.tell(configuration, 1.7e308 * (2.0 * abs(configuration["x"] - 0.3) - 1.0))
+    assert optimizer.incumbent is not None
+    assert abs(optimizer.incumbent[0]["x"] - 0.3) < 0.1
+
+
+def test_tell__refuses_an_integer_beyond_floats() -> None:
+    with pytest.raises(DataError, match="range of floats"):
+        BayesianOptimizer(toy_space()).tell({"mode": "plain", "rate": 1.0}, 10**400)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_threads__may_share_it(toy_surrogate: Surrogate, warm: bool) -> None:
+    optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=0)
+
+    def trial(_: int) -> str:
+        configuration = optimizer.ask()
+        optimizer.tell(configuration, bowl(configuration))
+        return to_json(configuration)
+
+    with ThreadPoolExecutor(4) as threads:
+        asked = list(threads.map(trial, range(16)))
+    assert len(set(asked)) == len(optimizer.history) == 16
+
+
+def test_priors__impossible_choices_are_never_asked_for() -> None:
+    space = ConfigurationSpace()
+    weighted = CategoricalHyperparameter("mode", ["never", "often", "seldom"], weights=[0.0, 3.0, 1.0])
+    space.add(weighted, BetaFloatHyperparameter("x", alpha=2, beta=8, lower=0.0, upper=1.0))
+    optimizer = BayesianOptimizer(space, random_state=0)
+    asked = []
+    for _ in range(12):
+        asked.append(optimizer.ask())
+        optimizer.tell(asked[-1], abs(asked[-1]["x"] - 0.2))
+    assert {configuration["mode"] for configuration in asked} == {"often", "seldom"}
+    assert np.median([configuration["x"] for configuration in asked]) < 0.4

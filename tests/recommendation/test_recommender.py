@@ -148,6 +148,17 @@ def test_recommend__unfamiliar_data_get_a_note(recommender: Recommender) -> None
     recommended = recommender.recommend(strange, "svm")
     assert recommended.novelty > 0.95
     assert any("unlike" in note for note in recommended.notes)
+    warm = recommender.warm_start(strange, "svm")
+    assert warm.meta_features is None
+    assert warm.optimizer(0).ask() == recommended.configurations[0]
+    blind = recommender.surrogate("svm", "balanced_accuracy").explain()
+    assert recommender.explain(recommended, "svm").to_frame().equals(blind.to_frame())
+
+
+def test_warm_start__knows_a_familiar_task_by_its_meta_features(recommender: Recommender, small_cache: Path) -> None:
+    familiar = read_task(small_cache, "s1")
+    assert recommender.recommend(familiar, "svm").novelty <= 0.95
+    assert recommender.warm_start(familiar, "svm").meta_features is not None
 
 
 def test_recommend__from_arrays(recommender: Recommender) -> None:

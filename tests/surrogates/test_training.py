@@ -10,8 +10,17 @@ import torch
 
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
-from metahpo.surrogates.batches import MAX_TRIALS, SourceTask, hide_configurations, representative, sample_batch
+from metahpo.surrogates.batches import (
+    MAX_TRIALS,
+    SourceTask,
+    hide_configurations,
+    informative,
+    representative,
+    sample_batch,
+)
+from metahpo.surrogates.experience import Experience
 from metahpo.surrogates.kernels import ScoreKernel
+from metahpo.surrogates.score import normal_scores
 from metahpo.surrogates.sources import reference_configurations, source_weights
 from metahpo.surrogates.training import train_on_tables, train_surrogate
 from metahpo.task_table import TaskTable
@@ -151,7 +160,7 @@ def test_source_functions_follow_their_records_where_the_design_is_shared() -> N
     tables = [SourceTask.from_table(t) for t in world(4)]
     kernel = ScoreKernel(3).double().requires_grad_(False)
     kernel.log_noise.fill_(-9.0)
-    Z = torch.tensor(reference_configurations([t.X.numpy() for t in tables], 100, np.random.default_rng(0)))
+    Z = torch.tensor(reference_configurations([t.X.numpy() for t in tables], 100, 100, np.random.default_rng(0)))
     assert len(Z) == 30
     at_Z = kernel.locate(Z)
     W = source_weights(kernel, Z, tables)
@@ -162,11 +171,76 @@ def test_source_functions_follow_their_records_where_the_design_is_shared() -> N
 
 def test_reference_configurations_are_recorded_ones_spread_out() -> None:
     X = np.random.default_rng(0).random((500, 2))
-    chosen = reference_configurations([X[:250], X[250:], X[:10]], 25, np.random.default_rng(1))
+    chosen = reference_configurations([X[:250], X[250:]], 25, 1000, np.random.default_rng(1))
     assert len(np.unique(chosen, axis=0)) == 25
     assert all((c == X).all(axis=1).any() for c in chosen)
     gaps = np.linalg.norm(chosen[:, None] - chosen[None], axis=2) + 9 * np.eye(25)
     assert gaps.min() > 0.05
+
+
+def test_reference_configurations_hold_those_that_tasks_share() -> None:
+    rng = np.random.default_rng(0)
+    pool, own = rng.random((80, 2)), rng.random((3, 40, 2))
+    recorded = [np.concatenate([pool[rng.permutation(80)[:70]], mine]) for mine in own]
+    shared = {row.tobytes() for row in pool if sum((part == row).all(axis=1).any() for part in recorded) > 1}
+
+    def chosen(n: int, n_shared: int) -> list[bytes]:
+        return [row.tobytes() for row in reference_configurations(recorded, n, n_shared, np.random.default_rng(1))]
+
+    assert set(chosen(25, 1000)) == shared
+    assert set(chosen(len(shared) + 9, 1000)) > shared
+    assert len(set(chosen(len(shared) + 9, 1000))) == len(shared) + 9
+    assert set(chosen(25, 30)) < shared
+    assert len(set(chosen(25, 30))) == 30
+
+
+def test_a_recorded_configuration_is_known_by_its_recorded_scores() -> None:
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    tables = [replace(t, loss=rng.random(len(t.loss))) for t in world(4)]  # nothing that is smooth
+    tables[1] = replace(tables[1], X=tables[1].X[:20], loss=tables[1].loss[:20])
+    tables[2] = replace(tables[2], X=np.repeat(tables[2].X, 2, axis=0), loss=np.repeat(tables[2].loss, 2))
+    experience = Experience.of(ScoreKernel(3).double().requires_grad_(False), informative(tables), TINY, rng)
+    for X in (tables[0].X, tables[0].X.astype(np.float32).astype(np.float64)):
+        values = experience.functions.at(torch.tensor(X)).values.numpy()
+        np.testing.assert_allclose(values[:, 0], normal_scores(tables[0].loss), atol=1e-6)
+        np.testing.assert_allclose(values[:20, 1], normal_scores(tables[1].loss), atol=1e-6)
+        np.testing.assert_allclose(values[:, 2], normal_scores(tables[2].loss)[::2], atol=1e-6)
+    smooth = experience.functions.at(torch.tensor(tables[0].X + 1e-5)).values.numpy()
+    assert np.abs(smooth[:, 0] - normal_scores(tables[0].loss)).max() > 0.1
+
+
+@pytest.mark.parametrize("unit", [1e-320, 1e-200, 1e-12, 1e200, 1e307])
+def test_losses_of_any_size_are_learnt_from(unit: float) -> None:
+    tables = world(5)
+    odd = replace(tables[0], task="odd", loss=unit * (tables[0].loss - tables[0].loss.mean()))
+    surrogate = train_on_tables([*tables, odd], settings=TINY)
+    assert "odd" in surrogate.task_names
+    assert torch.isfinite(surrogate.regimes.log_spread).all()
+    assert np.isfinite(surrogate.posterior(odd.X, (odd.X[:7], odd.loss[:7])).mean).all()
+
+
+def test_one_task_that_is_nearly_flat_changes_little() -> None:
+    tables = world(8)
+    flat = replace(tables[0], task="flat", loss=0.5 + 1e-9 * tables[0].loss)
+    with_it, without = (train_on_tables(t, settings=TINY).regimes.log_spread for t in ([*tables, flat], tables))
+    assert torch.allclose(with_it, without, atol=0.8)
+    rounding = replace(flat, loss=0.5 + 1e-15 * tables[0].loss)
+    assert rounding.loss.max() > rounding.loss.min()
+    assert "flat" not in train_on_tables([*tables, rounding], settings=TINY).task_names
+
+
+def test_rows_that_are_not_finite_are_refused() -> None:
+    tables = world(4)
+    broken = replace(tables[0], task="broken", X=np.where(tables[0].X > 0.9, np.nan, tables[0].X))
+    with pytest.raises(DataError, match=r"finite rows of the unit cube.*\['broken'\]"):
+        train_on_tables([*tables, broken], settings=TINY)
+
+
+def test_a_training_that_came_to_nothing_finite_says_so() -> None:
+    surrogate = train_on_tables(world(4), settings=TINY)
+    with pytest.raises(DataError, match=r"of finite numbers, but its parts \['weights'\] hold NaN"):
+        replace(surrogate, weights=surrogate.weights * np.nan)
 
 
 def test_greedy_batches_hold_better_trials() -> None:
