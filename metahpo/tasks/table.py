@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from metahpo.exceptions import DataError
@@ -21,7 +22,7 @@ from metahpo.tasks.columns import is_texts
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.task import Task, TaskKind
 from metahpo.tasks.text_encoding import FALLBACK, text_encoding
-from metahpo.tasks.written import needs_comma
+from metahpo.tasks.written import needs_comma, number_writing
 
 #: Endings of files of text, and the separator that each is made for.
 SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ","}
@@ -138,11 +139,27 @@ def _columns(path: Path, layout: Layout) -> pd.DataFrame:
     }
     frame: pd.DataFrame = pd.read_csv(path, **options)
     texts = [frame[name] for name in frame.columns if is_texts(frame[name])]
-    if not any(needs_comma([text for text in values.dropna().unique() if isinstance(text, str)]) for values in texts):
+    if not any(needs_comma(_distinct(values)) for values in texts):
         return frame
-    fractions = [name for name in frame.columns if frame[name].dtype.kind == "f"]
-    as_text: pd.DataFrame = pd.read_csv(path, **options, dtype=dict.fromkeys(fractions, "str"))
-    return as_text
+    maybe = [name for name in frame.columns if _may_be_thousands(frame[name])]
+    as_text = pd.read_csv(path, **options, dtype=dict.fromkeys(maybe, "str"))
+    for name in maybe:
+        writing = number_writing(_distinct(as_text[name]), ",")
+        if writing is not None and writing.thousands:
+            frame[name] = as_text[name]
+    return frame
+
+
+def _distinct(texts: pd.Series) -> list[str]:
+    return [text for text in texts.dropna().unique() if isinstance(text, str)]
+
+
+def _may_be_thousands(column: pd.Series) -> bool:
+    """Whether numbers that were read with a decimal point may be whole ones with a dot between thousands."""
+    if column.dtype.kind != "f":
+        return False
+    thousandths = 1000.0 * column.dropna().to_numpy()
+    return bool(np.allclose(thousandths, np.round(thousandths), rtol=0.0, atol=1e-6))
 
 
 def _layout(opener: Callable[..., Any], path: Path, usual: str, sep: str | None, encoding: str | None) -> Layout:

@@ -23,6 +23,8 @@ MISSING = frozenset(
 #: Words beside numbers are taken for missing values where there are at most so many different ones, and more than so
 #: many different numbers.
 MAX_MARKERS, MIN_NUMBERS = 3, 20
+#: So many texts are tried before all of them are.
+SAMPLE = 200
 
 _SIGN, _UNIT = r"(?P<sign{0}>[+-]?)", r"(?P<{0}>[$€£¥%]?)"
 #: A sign, a unit before or behind, and what is between them.
@@ -147,7 +149,7 @@ class DateWriting:
         known = [text for text in texts if text.strip().casefold() not in MISSING]
         wrong = self.unread(known)
         if wrong:
-            raise DataError(f"{wrong[0]!r} is no date ({self}); give a missing value where one is missing")
+            raise DataError(f"{wrong[0]!r} is no date ({self}); give NaT where one is missing")
         found = np.full(len(texts), np.nan)
         found[[text.strip().casefold() not in MISSING for text in texts]] = days(self._moments(known))
         return found
@@ -191,6 +193,8 @@ def number_writing(texts: Sequence[str], mark: Mark = ".", n_beside: int = 0) ->
     """
     gaps = {text.strip() for text in texts if text.strip().casefold() in MISSING} - {""}
     known = [text for text in texts if text.strip().casefold() not in MISSING]
+    if sum(_parts(text) is None for text in known[:SAMPLE]) > MAX_MARKERS:
+        return None
     parts = [_parts(text) for text in known]
     units = {part[2] for part in parts if part is not None}
     read = sum(part is not None for part in parts)
@@ -199,7 +203,10 @@ def number_writing(texts: Sequence[str], mark: Mark = ".", n_beside: int = 0) ->
     unit = max(units, default="")
     for decimal in (mark, _OTHER[mark]):
         for thousands in ("", _OTHER[decimal], " ", "'"):
-            wrong = NumberWriting(decimal, thousands, unit).unread(known)
+            writing = NumberWriting(decimal, thousands, unit)
+            if len(writing.unread(known[:SAMPLE])) > MAX_MARKERS:
+                continue
+            wrong = writing.unread(known)
             words = not any(character.isdigit() for text in wrong for character in text)
             if not wrong or (words and len(wrong) <= MAX_MARKERS and len(known) - len(wrong) + n_beside > MIN_NUMBERS):
                 markers = gaps | {text.strip() for text in wrong}
@@ -219,7 +226,7 @@ def date_writing(texts: Sequence[str]) -> DateWriting | None:
     Where texts allow both, the month comes first between slashes, and the day between dots and dashes.
     """
     known = [text for text in texts if text.strip().casefold() not in MISSING]
-    if not known or not all(_DATE.fullmatch(text.strip()) for text in known[:100]):
+    if not known or not all(_DATE.fullmatch(text.strip()) for text in known[:SAMPLE]):
         return None
     for pattern in ("ISO8601", *(day + time for time in _TIMES for day in _DAYS)):
         writing = DateWriting(pattern)

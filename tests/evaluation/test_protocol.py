@@ -119,6 +119,12 @@ def test_first_picks_are_held_against_the_library_default(report: EvaluationRepo
     assert counts["better"]["portfolio"] > counts["worse"]["portfolio"]
 
 
+def test_a_scorer_that_was_not_recorded_is_answered_by_the_nearest_metric(toy: MetaDataset) -> None:
+    found = evaluate(toy, methods=["random_search"], n_trials=1, n_folds=3, metric="explained_variance")
+    assert found.settings.metric == "r2"
+    assert found.notes[0] == "'explained_variance' was not recorded: the nearest, 'r2', stands for it"
+
+
 def test_the_default_as_a_method_equals_itself(toy: MetaDataset) -> None:
     verdicts = evaluate(toy, methods=["default"], n_trials=1).default_verdicts()
     assert verdicts is not None
