@@ -157,7 +157,7 @@ OBJECTS: dict[str, tuple[Callable[[World], Any], Callable[[Any], Any]]] = {
     "Task": (lambda w: w.task, lambda t: [t.X, t.y, t.kind, t.fingerprint]),
     "ConfigurationSpace": (lambda w: toy_space(), lambda s: str(s)),
 }
-WAYS = {"pickle": through_pickle, "joblib": through_joblib, "deepcopy": copy.deepcopy}
+WAYS: dict[str, Callable[[Any], Any]] = {"pickle": through_pickle, "joblib": through_joblib, "deepcopy": copy.deepcopy}
 
 
 @pytest.mark.parametrize("name", OBJECTS)
