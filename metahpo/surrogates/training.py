@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -115,6 +116,19 @@ def train_surrogate(
     )
 
 
+@contextmanager
+def _numbers_that_serve() -> Iterator[None]:
+    """Tell in plain words that a training came to numbers with which nothing can be computed."""
+    try:
+        yield
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # torch documents it
+        raise DataError(
+            f"the training came to numbers that are not finite, or too large: {error} Train with another random_state "
+            "or a lower kernel_rate; if that does not help, drop tasks with extreme losses or configurations."
+        ) from error
+
+
+@_numbers_that_serve()
 @own_arithmetic()
 def train_on_tables(
     tables: Sequence[TaskTable],

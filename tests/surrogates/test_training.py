@@ -241,6 +241,8 @@ def test_a_training_that_came_to_nothing_finite_says_so() -> None:
     surrogate = train_on_tables(world(4), settings=TINY)
     with pytest.raises(DataError, match=r"of finite numbers, but its parts \['weights'\] hold NaN"):
         replace(surrogate, weights=surrogate.weights * np.nan)
+    with pytest.raises(DataError, match=r"numbers that are not finite.*lower kernel_rate"):
+        train_on_tables(world(4), settings=replace(TINY, kernel_rate=1e30))
 
 
 def test_greedy_batches_hold_better_trials() -> None:
