@@ -94,7 +94,15 @@ def recommended(trained: Path, small_world: MetaDataset) -> Any:
 def searched(trained: Path, small_world: MetaDataset) -> Any:
     X, y = load_iris(return_X_y=True)
     model = make_pipeline(StandardScaler(), SVC(random_state=0))
-    search = MetaSearchCV(model, "svm", n_trials=6, cv=2, recommender=Recommender(trained), random_state=0)
+    search = MetaSearchCV(
+        model,
+        "svm",
+        n_trials=6,
+        cv=2,
+        scoring="balanced_accuracy",
+        recommender=Recommender(trained),
+        random_state=0,
+    )
     return search.fit(X, y).cv_results_["params"]
 
 

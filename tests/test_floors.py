@@ -20,7 +20,8 @@ FLOORS = (
     {"optimization"},
     {"recommendation"},
     {"search", "integrations", "evaluation"},
-    {"cli", "__init__", "__main__"},
+    {"cli", "__init__"},
+    {"__main__"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
 #: Files that belong to the room of another.

@@ -135,7 +135,9 @@ def test_a_search_of_images_starts_from_experience(images: Path) -> None:
     X, y = pictures(5)
     recommender = Recommender(images)
     model = ConvNetClassifier(random_state=0)
-    search = MetaSearchCV(model, "convnet", n_trials=1, cv=2, recommender=recommender, random_state=0).fit(X, y)
+    search = MetaSearchCV(
+        model, "convnet", n_trials=1, cv=2, scoring="balanced_accuracy", recommender=recommender, random_state=0
+    ).fit(X, y)
     assert search.best_params_ == recommend(X, y, "convnet", n=1, recommender=recommender).best
 
 

@@ -93,7 +93,8 @@ def recommender(world: World) -> Recommender:
 def search(world: World, warm: bool) -> MetaSearchCV:
     space: Any = "svm" if warm else ConfigurationSpace({"C": (0.1, 10.0)})
     known = Recommender(world.trained) if warm else None
-    return MetaSearchCV(SVC(), space, n_trials=6, cv=2, recommender=known, random_state=0).fit(X, Y)
+    scored: dict[str, Any] = {"scoring": "balanced_accuracy", "recommender": known, "random_state": 0}
+    return MetaSearchCV(SVC(), space, n_trials=6, cv=2, **scored).fit(X, Y)
 
 
 def learning_curves(world: World) -> LearningCurves:

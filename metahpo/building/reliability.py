@@ -44,7 +44,7 @@ def reliabilities(fit_losses: Mapping[str, NDArray[np.float64]]) -> dict[str, fl
     dict of str to float
         At most 1; NaN where a task has fewer than two fits, or fewer than four configurations that succeeded.
     """
-    scores = {task: _z_scores(losses.mean(axis=1)) for task, losses in fit_losses.items()}
+    scores = {task: _z_scores(losses.mean(axis=1)) for task, losses in fit_losses.items() if losses.shape[1]}
     n_configurations = max((len(z) for z in scores.values()), default=0)
     same = [z for z in scores.values() if len(z) == n_configurations]
     mean_task = np.nanmean(same, axis=0) if len(same) >= MIN_TASKS else np.zeros(n_configurations)

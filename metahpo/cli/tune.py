@@ -66,6 +66,7 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     DataError
         A metric that cannot score the target, such as one of two classes where there are three.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import KFold, StratifiedKFold
 
     from metahpo.learners.registry import learner_named
@@ -101,6 +102,7 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WarmStartWarning)  # they are printed as notes
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
             search.fit(task.X, task.y)
     finally:
         if hasattr(search, "best_score_"):

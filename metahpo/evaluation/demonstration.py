@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from metahpo.building.measurement import Measuring
@@ -197,7 +199,8 @@ def demonstrate(
 
     parts = []
     # On data this small, threads that wait for each other cost more than they give.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
         for name in learners:
             learner = learner_named(name, task.kind)
             warm = recommender.warm_start(task, name, judged_by.name)

@@ -33,7 +33,7 @@ def to_line(kind: str, content: Mapping[str, Any]) -> str:
 
 def plain_text(text: str) -> str:
     """Text that UTF-8 can encode: a lone surrogate, as in names of files, becomes its escape sequence."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if str.isascii(text) else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def from_line(line: str | bytes) -> tuple[str, dict[str, Any]]:

@@ -146,8 +146,15 @@ def test_reliability__without_signal_or_fits() -> None:
     rng = np.random.default_rng(0)
     noise = {f"t{i}": rng.normal(size=(48, 4)) for i in range(30)}
     assert abs(np.mean(list(reliabilities(noise).values()))) < 0.1
-    few = reliabilities({"one fit": np.ones((9, 1)), "failed": np.full((9, 4), np.nan), "tied": np.ones((9, 4))})
-    assert np.isnan([few["one fit"], few["failed"]]).all()
+    few = reliabilities(
+        {
+            "one fit": np.ones((9, 1)),
+            "failed": np.full((9, 4), np.nan),
+            "none": np.ones((9, 0)),
+            "tied": np.ones((9, 4)),
+        }
+    )
+    assert np.isnan([few["one fit"], few["failed"], few["none"]]).all()
     assert few["tied"] == 0.0
 
 

@@ -108,7 +108,7 @@ def test_what_a_learner_prints_does_not_break_the_pipe(process: TrialProcess) ->
     [
         (key("svm", C=-1.0), TrialStatus.INVALID, "The 'C' parameter of SVC must be"),
         (key("svm", nonsense=1), TrialStatus.CRASHED, "TypeError: .*nonsense"),
-        (key("xgboost"), TrialStatus.CRASHED, "UnknownNameError: unknown classification learner 'xgboost'"),
+        (key("oracle"), TrialStatus.CRASHED, "UnknownNameError: unknown classification learner 'oracle'"),
         (key("random_forest", "overflow"), TrialStatus.DIVERGED, "not finite"),
     ],
     ids=lambda value: str(value) if isinstance(value, TrialStatus) else "",

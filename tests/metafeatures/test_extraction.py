@@ -23,7 +23,7 @@ def mixed_task(n_rows: int, n_columns: int, n_classes: int, random_state: int = 
     X = pd.DataFrame(rng.normal(size=(n_rows, n_columns)), columns=[f"c{j}" for j in range(n_columns)])
     signal = X["c1"] * 2 + X[f"c{n_columns - 1}"] + rng.normal(size=n_rows)
     for j in range(0, n_columns, 3):
-        X[f"c{j}"] = pd.Series(rng.integers(0, 2 + j, n_rows)).astype(str)
+        X[f"c{j}"] = "category " + pd.Series(rng.integers(0, 2 + j, n_rows)).astype(str)
     X = X.mask(rng.random((n_rows, n_columns)) < 0.05)
     if n_classes:
         return Task.from_arrays(X, pd.qcut(signal, n_classes, labels=False), kind="classification")

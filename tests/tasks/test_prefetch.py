@@ -242,10 +242,12 @@ def test_the_command_line_tells_what_became_of_each(
 
     fetch(server, tmp_path, task_ids=[11, 13])
     arguments = ["prefetch", "--cache", str(tmp_path), "--server", server.api, "--task-ids", "11", "13"]
-    assert main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()
+    assert main(arguments) == 1  # not everything that was asked for is there
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
     assert lines[0] == "[1/2] task 11: cached"
     assert lines[1].startswith("[2/2] task 13: not usable: ")
+    assert "1 cannot be used" in printed.err
     assert main([*arguments[:-2], "77"]) == 1
     assert "OpenML does not give task 77" in capsys.readouterr().err
 

@@ -31,7 +31,7 @@ def convnet_classifier() -> Learner:
         momentum,
         Integer("width", (4, 32), log=True, default=default["width"]),
         Integer("stages", (1, 4), default=default["stages"]),
-        Integer("blocks", (1, 3), default=default["blocks"]),
+        OrdinalHyperparameter("blocks", [1, 2, 3], default_value=default["blocks"]),
         OrdinalHyperparameter("kernel_size", [3, 5], default_value=default["kernel_size"]),
         Categorical("pooling", POOLINGS, default=default["pooling"]),
         Float("dropout", (0.0, 0.5), default=default["dropout"]),

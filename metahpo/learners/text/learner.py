@@ -41,7 +41,7 @@ def text_classifier() -> Learner:
         optimiser,
         momentum,
         OrdinalHyperparameter("size", [16, 32, 64, 128], default_value=default["size"]),
-        Integer("layers", (0, 3), default=default["layers"]),
+        OrdinalHyperparameter("layers", [0, 1, 2, 3], default_value=default["layers"]),
         OrdinalHyperparameter("min_count", [1, 2, 5], default_value=default["min_count"]),
         OrdinalHyperparameter("max_length", [32, 64, 128, 256], default_value=default["max_length"]),
         Categorical("lowercase", [True, False], default=default["lowercase"]),
