@@ -20,9 +20,9 @@ from metahpo.building.protocol import Protocol
 from metahpo.trials.store import TrialStore
 
 TASKS = ["s0", "s1"]
-N_CONFIGURATIONS = 80
+N_CONFIGURATIONS = 160
 #: Processes and drivers that are killed in one build: at random, workers and trial processes alike.
-N_KILLED, N_DRIVERS = 15, 3
+N_KILLED, N_DRIVERS = 30, 5
 #: Hardly a machine is so busy that a build of cheap trials stands still for so long.
 PATIENCE_SECONDS = 150.0
 
