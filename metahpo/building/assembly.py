@@ -207,7 +207,7 @@ def _row(repeats: Sequence[Trial], task: str, metrics: Sequence[str]) -> dict[st
         "configuration": to_json(trial.key.configuration),
         "status": str(trial.status),
         "seconds": sum(seconds) / len(seconds) if seconds else float("nan"),
-        "message": trial.message.encode(errors="replace").decode(),  # Parquet takes no halves of characters
+        "message": trial.message,
     }
     for metric in metrics:
         succeeded = trial.status is TrialStatus.SUCCESS

@@ -105,4 +105,4 @@ def test_half_a_character_in_a_message_does_not_stop_a_release(small_cache: Path
     store = TrialStore(tmp_path)
     store.append(Trial(key, TrialStatus.CRASHED, message="half \ud800") for key in plan.trials())
     publish(tmp_path, "regression", tmp_path / "out", n_jobs=1)
-    assert set(MetaDataset.load(tmp_path / "out").trials["message"]) == {"half ?"}
+    assert set(MetaDataset.load(tmp_path / "out").trials["message"]) == {"half \\ud800"}
