@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 
 from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.learners.extras import missing_libraries
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.tasks.task import KINDS, TaskKind
@@ -105,6 +106,8 @@ def _learners(estimator: BaseEstimator, name: str | None) -> list[Learner]:
             learners.append(learner_named(learner, kind))
         except UnknownNameError as error:
             refusal = refusal or error
+    if name is None:  # what is not installed is not what the estimator is
+        learners = [learner for learner in learners if not missing_libraries(learner)]
     if not learners and refusal is not None:
         raise refusal
     return learners
@@ -117,7 +120,7 @@ def _class_of(learner: Learner) -> type:
 
 def _parameters_of(learner: Learner) -> set[str]:
     """What is searched, in the estimator's names; a subclass, such as Lasso of ElasticNet, may lack some of it."""
-    return {learner.rules.get(name, name) for name in learner.space}
+    return set(learner.parameters({name: choice.default_value for name, choice in learner.space.items()}))
 
 
 def _places(estimator: Any, learner: Learner, prefix: str = "") -> Iterator[Place]:

@@ -23,10 +23,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC
 
 from metahpo.exceptions import DataError, UnknownNameError, WarmStartWarning
+from metahpo.learners.extras import missing_libraries
+from metahpo.learners.registry import learner_named, learner_names
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search import MetaSearchCV
 from metahpo.search.place import learner_in
-from metahpo.tasks.task import Task
+from metahpo.tasks.task import KINDS, Task, TaskKind
 
 X, y = load_iris(return_X_y=True)
 
@@ -66,6 +68,15 @@ def searched(model: Any, X: Any, y: Any, space: str | None = "svm", **parameters
 )
 def test_the_learner_is_found_wherever_it_lies(estimator: Any, space: str | None, prefix: str) -> None:
     assert learner_in(estimator, space).prefix == prefix
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_estimator_of_every_learner_is_known_as_its_own(kind: TaskKind) -> None:
+    learners = [learner_named(name, kind) for name in learner_names(kind)]
+    for learner in learners:
+        if not missing_libraries(learner):
+            assert learner_in(learner.estimator_class(), learner.name).learner is learner
+            assert learner_in(learner.estimator_class(), None).learner is learner
 
 
 @pytest.mark.parametrize(
