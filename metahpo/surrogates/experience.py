@@ -16,12 +16,7 @@ from metahpo.surrogates.affinity import TaskAffinity
 from metahpo.surrogates.batches import SourceTask
 from metahpo.surrogates.described import Described, describe, squared_distances
 from metahpo.surrogates.kernels import ScoreKernel
-from metahpo.surrogates.sources import (
-    SourceFunctions,
-    reference_configurations,
-    source_residuals,
-    source_weights,
-)
+from metahpo.surrogates.sources import SourceFunctions, reference_configurations, source_weights
 from metahpo.task_table import TaskTable
 
 
@@ -71,8 +66,8 @@ class Experience:
         Each of them as a new one: none of its family is known.
     reference : Tensor of shape (R, d)
         Reference configurations.
-    weights, residuals : Tensor of shape (R, T)
-        Of the source functions.
+    weights : Tensor of shape (R, T)
+        Weights of the source functions.
     affinity : TaskAffinity
     functions : SourceFunctions
         Of all tasks, at any configurations.
@@ -81,7 +76,6 @@ class Experience:
     as_new: list[NewTask]
     reference: Tensor
     weights: Tensor
-    residuals: Tensor
     affinity: TaskAffinity
     functions: SourceFunctions
 
@@ -100,16 +94,15 @@ class Experience:
         X = [t.X.numpy() for t in recorded]
         Z = torch.tensor(reference_configurations(X, settings.n_reference, settings.n_shared, rng))
         W = source_weights(kernel, Z, recorded)
-        residuals = source_residuals(kernel, Z, W, recorded)
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
-        functions = SourceFunctions(kernel, Z, W, residuals)
+        functions = SourceFunctions(kernel, Z, W)
         meta_features = [t.meta_features for t in tables]
         affinity, leaving_out = TaskAffinity.learn(meta_features, families, functions.at_reference.numpy(), rng)
         strangers = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
         alpha = torch.from_numpy(leaving_out)
         distances = squared_distances(functions.at_reference, alpha, strangers)
         as_new = [NewTask(t, alpha[i], distances[i], strangers[i], functions) for i, t in enumerate(tasks)]
-        return cls(as_new, Z, W, residuals, affinity, functions)
+        return cls(as_new, Z, W, affinity, functions)
 
     def stranger(self, table: TaskTable) -> NewTask:
         """A task that is none of the source tasks."""

@@ -81,8 +81,6 @@ class MetaLearnedSurrogate:
         Reference configurations of the source functions.
     weights : Tensor of shape (R, T)
         Source functions as weights of the kernel at the reference configurations.
-    residuals : Tensor of shape (R, T)
-        What these functions lack of the scores recorded there.
     provenance : Provenance
     """
 
@@ -93,7 +91,6 @@ class MetaLearnedSurrogate:
     sharpness: tuple[float, ...]
     reference: Tensor
     weights: Tensor
-    residuals: Tensor
     provenance: Provenance
     _mixture: Mixture = field(init=False, repr=False)
     _encoder: SpaceEncoder = field(init=False, repr=False)
@@ -110,9 +107,7 @@ class MetaLearnedSurrogate:
             )
         object.__setattr__(self, "_mixture", Mixture(self.kernel, self.regimes))
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
-        object.__setattr__(
-            self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights, self.residuals)
-        )
+        object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
 
     def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
         """Pickle what it was made of; the rest is computed from that."""
@@ -195,7 +190,7 @@ class MetaLearnedSurrogate:
 
     def _tensors(self) -> dict[str, Tensor]:
         """What was learnt, by name, in single precision."""
-        tensors = {"weights": self.weights.float(), "residuals": self.residuals.float()}
+        tensors = {"weights": self.weights.float()}
         tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
         return tensors | {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
 
@@ -217,8 +212,6 @@ class MetaLearnedSurrogate:
         if list(columns) != list(header["columns"]):
             raise ValueError(f"its tensors have the columns {header['columns']}, but its space {list(columns)}")
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
-        # Surrogates of version 0.1 have none.
-        residuals = tensors["residuals"].double() if "residuals" in tensors else torch.zeros_like(weights)
         kernel, regimes = ScoreKernel(reference.shape[1]), Regimes()
         for name, module in (("kernel.", kernel), ("regimes.", regimes)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
@@ -228,4 +221,4 @@ class MetaLearnedSurrogate:
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
         sharpness = tuple(header["sharpness"])
-        return cls(space, kernel, regimes, affinity, sharpness, reference, weights, residuals, Provenance(**facts))
+        return cls(space, kernel, regimes, affinity, sharpness, reference, weights, Provenance(**facts))

@@ -3,15 +3,13 @@
 Symbols: T source tasks; R reference configurations (inducing points) Z; n_t recorded configurations X_t of task t, with
 scores z_t.
 
-    m_t(x) = k(x, Z) W_t + e_t(x),     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
+    m_t(x) = k(x, Z) W_t,     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
 
-where k(x, Z) W_t is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR
-2005) with noise variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers
-whatever n_t was. Where tasks were measured on one design, Z is that design and the mean that of the exact process.
-
-The mean is smooth, and the records are not. Part of what it smooths away belongs to the configuration and not to the
-measurement, and is the same on similar tasks. So e_t(x) is what the mean lacks at a reference configuration x that task
-t recorded, and zero elsewhere: a recorded configuration is known by its recorded score.
+is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR 2005) with noise
+variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers whatever n_t was.
+Where tasks share a design, all of it belongs to Z, and m_t is the mean of the exact process: from fewer reference
+configurations, the best ones of the design blur. (To add to m_t what it lacks of the scores recorded at Z was tried: on
+some spaces that helps, on others it harms.)
 
 What the records leave open, between and beyond the reference configurations, is the same process's covariance,
 
@@ -86,26 +84,6 @@ def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> T
     return torch.cat(columns, dim=1)
 
 
-def source_residuals(kernel: ScoreKernel, Z: Tensor, W: Tensor, tasks: list[SourceTask]) -> Tensor:
-    """What the means lack of the scores recorded at reference configurations, shape (R, T); zero where none is."""
-    at_Z = kernel.locate(Z)
-    means, row_of = kernel(at_Z, at_Z) @ W, {key: i for i, key in enumerate(_keys(Z.numpy()))}
-    residuals = torch.zeros_like(means)
-    for t, task in enumerate(tasks):
-        rows = torch.tensor([row_of.get(key, -1) for key in _keys(task.X.numpy())])
-        at, z = rows[rows >= 0], task.z[rows >= 0]
-        n = torch.zeros(len(Z), dtype=z.dtype).index_add(0, at, torch.ones_like(z))
-        total = torch.zeros(len(Z), dtype=z.dtype).index_add(0, at, z)
-        residuals[:, t] = torch.where(n > 0.0, total / n.clamp_min(1.0) - means[:, t], 0.0)
-    return residuals
-
-
-def _keys(rows: NDArray[np.float64]) -> list[bytes]:
-    """What tells rows (n, d) apart, in single precision: others may keep the same configurations in that."""
-    single = np.ascontiguousarray(rows, dtype=np.float32) + np.float32(0.0)  # -0 is 0
-    return [row.tobytes() for row in single]
-
-
 class SourceValues(NamedTuple):
     """Places of n configurations, the source functions m there (n, T), and r (n, R)."""
 
@@ -121,26 +99,20 @@ class SourceFunctions:
     ----------
     kernel : ScoreKernel
     reference : Tensor of shape (R, d)
-    weights, residuals : Tensor of shape (R, T)
-        W and e; no residuals are zeros.
+    weights : Tensor of shape (R, T)
     """
 
-    def __init__(
-        self, kernel: ScoreKernel, reference: Tensor, weights: Tensor, residuals: Tensor | None = None
-    ) -> None:
-        self._made_of = kernel, reference, weights, residuals
+    def __init__(self, kernel: ScoreKernel, reference: Tensor, weights: Tensor) -> None:
+        self._made_of = kernel, reference, weights
         self._kernel, self._weights = kernel, weights
-        self._residuals = torch.zeros_like(weights) if residuals is None else residuals
-        self._row_of = {key: i for i, key in enumerate(_keys(reference.numpy()))}
         self._reference = kernel.locate(reference)
         K_ZZ = kernel(self._reference, self._reference)
         noise = kernel.noise()
         self._factor = torch.linalg.cholesky(K_ZZ + noise * torch.eye(len(reference), dtype=reference.dtype))
-        #: Means at the reference configurations, shape (R, T), by which tasks are compared: there, residuals would tell
-        #: which task recorded what.
+        #: Source functions at the reference configurations, shape (R, T).
         self.at_reference = K_ZZ @ weights
 
-    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[ScoreKernel, Tensor, Tensor]]:
         """Pickle what it was made of; the rest is computed from that."""
         return type(self), self._made_of
 
@@ -149,12 +121,7 @@ class SourceFunctions:
         place = self._kernel.locate(rows)
         K_xZ = self._kernel(place, self._reference)
         recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
-        values = K_xZ @ self._weights
-        known = [(i, self._row_of[key]) for i, key in enumerate(_keys(rows.numpy())) if key in self._row_of]
-        if known:
-            here, there = torch.tensor(known).T
-            values = values.index_add(0, here, self._residuals[there])
-        return SourceValues(place, values, recorded)
+        return SourceValues(place, K_xZ @ self._weights, recorded)
 
 
 class RememberedFunctions:

@@ -193,7 +193,6 @@ def train_on_tables(
         sharpness,
         experience.reference,
         experience.weights,
-        experience.residuals,
         Provenance(
             space_name=space_name,
             metric=metric,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
@@ -14,7 +15,6 @@ from metahpo.surrogates.batches import (
     MAX_TRIALS,
     SourceTask,
     hide_configurations,
-    informative,
     representative,
     sample_batch,
 )
@@ -194,20 +194,25 @@ def test_reference_configurations_hold_those_that_tasks_share() -> None:
     assert len(set(chosen(25, 30))) == 30
 
 
-def test_a_recorded_configuration_is_known_by_its_recorded_scores() -> None:
-    torch.manual_seed(0)
+def test_the_best_of_a_large_shared_design_does_not_blur() -> None:
     rng = np.random.default_rng(0)
-    tables = [replace(t, loss=rng.random(len(t.loss))) for t in world(4)]  # nothing that is smooth
-    tables[1] = replace(tables[1], X=tables[1].X[:20], loss=tables[1].loss[:20])
-    tables[2] = replace(tables[2], X=np.repeat(tables[2].X, 2, axis=0), loss=np.repeat(tables[2].loss, 2))
-    experience = Experience.of(ScoreKernel(3).double().requires_grad_(False), informative(tables), TINY, rng)
-    for X in (tables[0].X, tables[0].X.astype(np.float32).astype(np.float64)):
-        values = experience.functions.at(torch.tensor(X)).values.numpy()
-        np.testing.assert_allclose(values[:, 0], normal_scores(tables[0].loss), atol=1e-6)
-        np.testing.assert_allclose(values[:20, 1], normal_scores(tables[1].loss), atol=1e-6)
-        np.testing.assert_allclose(values[:, 2], normal_scores(tables[2].loss)[::2], atol=1e-6)
-    smooth = experience.functions.at(torch.tensor(tables[0].X + 1e-5)).values.numpy()
-    assert np.abs(smooth[:, 0] - normal_scores(tables[0].loss)).max() > 0.1
+    X = rng.random((400, 3))
+    losses = [np.sin(25.0 * X).sum(axis=1) + 0.1 * rng.standard_normal(400) for _ in range(3)]
+    tables = [TaskTable(f"t{i}", f"t{i}", X, loss, None) for i, loss in enumerate(losses)]
+    torch.manual_seed(0)
+    kernel = ScoreKernel(3).double().requires_grad_(False)
+    kernel.log_scale_plain.fill_(-2.0)
+    experience = Experience.of(kernel, tables, TINY, rng)
+    assert len(experience.reference) == 400
+    z = normal_scores(tables[0].loss)
+    values = experience.functions.at(torch.tensor(X)).values[:, 0].numpy()
+    assert np.abs(values - z).mean() < 0.5 * np.abs(blurred(kernel, tables, rng) - z).mean()
+
+
+def blurred(kernel: ScoreKernel, tables: list[TaskTable], rng: np.random.Generator) -> NDArray[np.float64]:
+    few = replace(TINY, n_shared=TINY.n_reference)
+    at = Experience.of(kernel, tables, few, rng).functions.at(torch.tensor(tables[0].X))
+    return at.values[:, 0].numpy()
 
 
 @pytest.mark.parametrize("unit", [1e-320, 1e-200, 1e-12, 1e200, 1e307])
