@@ -63,7 +63,6 @@ def _check(surrogate: MetaLearnedSurrogate) -> None:
     expected = {
         "columns of the reference configurations": (n_columns, SpaceEncoder(surrogate.space).n_columns),
         "shape of the weights": (tuple(surrogate.weights.shape), (n_references, n_tasks)),
-        "shape of the residuals": (tuple(surrogate.residuals.shape), (n_references, n_tasks)),
         "number of families": (len(surrogate.provenance.families), n_tasks),
         "shape of the meta-features": (affinity.values.shape, (n_tasks, len(affinity.names))),
         "shape of the relevance of meta-features": (affinity.relevance.shape, (len(affinity.names),)),
@@ -80,6 +79,6 @@ def _check(surrogate: MetaLearnedSurrogate) -> None:
         raise ValueError(f"the sharpness must be {len(TRIAL_COUNTS)} positive numbers, but is {sharpness}")
     if not 0 <= affinity.trust <= 1:
         raise ValueError(f"the trust in meta-features must be in [0, 1], but is {affinity.trust}")
-    for what in ("reference", "weights", "residuals"):
+    for what in ("reference", "weights"):
         if not getattr(surrogate, what).isfinite().all():
             raise ValueError(f"the {what} must be finite")
