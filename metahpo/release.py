@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
 from metahpo.plain_names import is_plain
+from metahpo.trials.log import sync_folder
 
 FORMAT = "metahpo meta-dataset"
 #: Version that is written; in version 1 the file of a table is always ``NAME.parquet``.
@@ -102,7 +103,7 @@ def write(folder: Path, header: Mapping[str, Any], tables: Iterable[tuple[str, I
                 file.write(json.dumps(manifest, indent=1).encode())
                 _sync(file)
                 temporary.replace(folder / MANIFEST)
-            _sync_folder(folder)
+            sync_folder(folder)
             _remove(folder, older - {entry["file"] for entry in files.values()})
     except StoreError:
         raise
@@ -208,14 +209,6 @@ def _alone(folder: Path) -> Iterator[None]:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
+from metahpo.copula import normal_scores
 from metahpo.evaluation.demonstration import MILESTONES
 from metahpo.evaluation.methods.portfolio import GreedyPortfolio
 from metahpo.evaluation.methods.task_process import TaskProcess
@@ -28,7 +29,6 @@ from metahpo.evaluation.regret import normalised_regret, regret_so_far
 from metahpo.meta_dataset import MetaDataset
 from metahpo.surrogates.batches import informative
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
-from metahpo.surrogates.score import normal_scores
 from metahpo.task_table import TaskTable
 
 

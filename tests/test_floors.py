@@ -26,7 +26,7 @@ FLOORS = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
 #: Files that belong to the room of another.
 SAME_ROOM = dict.fromkeys(
-    ("release", "hpob", "fit_losses", "meta_tables", "task_table", "task_families"), "meta_dataset"
+    ("release", "hpob", "copula", "fit_losses", "meta_tables", "task_table", "task_families"), "meta_dataset"
 )
 #: Rooms of the second floor lean on each other in this order only: a trial holds a configuration.
 WITHIN_FLOOR = {("trials", "space")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,11 @@ class Assembly:
                         "with `metahpo build run`, then start the same command again."
                     )
                 name = self.names[task.key]
-                trials = [[trial for trial in some if trial is not None] for some in repeats.values()]
-                yield name, pd.DataFrame([_row(of_configuration, name, metrics) for of_configuration in trials])
+                rows = [
+                    _row([trial for trial in of_configuration if trial is not None], name, metrics)
+                    for of_configuration in repeats.values()
+                ]
+                yield name, pd.DataFrame(rows)
 
 
 def _batches(plan: Plan, tasks: Sequence[PlannedTask]) -> Iterator[list[PlannedTask]]:
@@ -181,11 +185,11 @@ def _describe(plan: Plan, planned: PlannedTask) -> tuple[dict[str, Any], Mapping
 def _reliability(plan: Plan, folder: Path, kind: TaskKind) -> dict[str, dict[str, float]]:
     """Task -> columns of the task table: ``fits.LEARNER`` and ``reliability.LEARNER``."""
     columns: dict[str, dict[str, float]] = {}
-    for (of_kind, learner), losses in shared_design_losses(plan, folder).items():
-        if of_kind == kind:
-            for key, reliability in reliabilities(losses).items():
-                columns.setdefault(key, {})[f"fits.{learner}"] = losses[key].shape[1]
-                columns[key][f"reliability.{learner}"] = reliability
+    of_kind = replace(plan, tasks=tuple(task for task in plan.tasks if task.kind == kind), opened=None)
+    for (_, learner), losses in shared_design_losses(of_kind, folder).items():
+        for key, reliability in reliabilities(losses).items():
+            columns.setdefault(key, {})[f"fits.{learner}"] = losses[key].shape[1]
+            columns[key][f"reliability.{learner}"] = reliability
     return columns
 
 

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import rankdata
+
+from metahpo.copula import normal_scores
 
 #: Halves that are compared at most.
 MAX_HALVES = 20
@@ -44,7 +44,7 @@ def reliabilities(fit_losses: Mapping[str, NDArray[np.float64]]) -> dict[str, fl
     dict of str to float
         At most 1; NaN where a task has fewer than two fits, or fewer than four configurations that succeeded.
     """
-    scores = {task: _z_scores(losses.mean(axis=1)) for task, losses in fit_losses.items() if losses.shape[1]}
+    scores = {task: normal_scores(losses.mean(axis=1)) for task, losses in fit_losses.items() if losses.shape[1]}
     n_configurations = max((len(z) for z in scores.values()), default=0)
     same = [z for z in scores.values() if len(z) == n_configurations]
     mean_task = np.nanmean(same, axis=0) if len(same) >= MIN_TASKS else np.zeros(n_configurations)
@@ -76,8 +76,8 @@ def _reliability(losses: NDArray[np.float64], mean_task: NDArray[np.float64]) ->
     losses, mean = losses[succeeded], mean_task[: len(losses)][succeeded]
     correlations = []
     for half in _halves(n_fits):
-        first = _z_scores(losses[:, half].mean(axis=1)) - mean
-        second = _z_scores(losses[:, ~half].mean(axis=1)) - mean
+        first = normal_scores(losses[:, half].mean(axis=1)) - mean
+        second = normal_scores(losses[:, ~half].mean(axis=1)) - mean
         spread = first.std() * second.std()
         covariance = ((first - first.mean()) * (second - second.mean())).mean()
         # Halves without any difference between configurations agree on nothing.
@@ -98,9 +98,3 @@ def _halves(n_fits: int) -> list[NDArray[np.bool_]]:
     for mask, half in zip(masks, chosen, strict=True):
         mask[list(half)] = True
     return list(masks)
-
-
-def _z_scores(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Copula z-scores; failed configurations tie behind all others."""
-    ranks = rankdata(np.where(np.isnan(loss), np.inf, loss))
-    return np.asarray(ndtri((ranks - 0.5) / len(loss)), dtype=np.float64)

@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metahpo.copula import normal_scores
 from metahpo.evaluation.regret import ALL_SPACES
 from metahpo.evaluation.replay import task_seed
 from metahpo.surrogates.posterior import Posterior
-from metahpo.surrogates.score import normal_scores
 from metahpo.task_table import TaskTable
 
 #: Probabilities that intervals are to hold with, and numbers of trials observed before.

@@ -34,7 +34,7 @@ JUMPS = 0.2
 def maximise(
     acquisition: Acquisition,
     domain: Domain,
-    encoder: SpaceEncoder,
+    prior: SpacePrior,
     *,
     also: Sequence[Configuration],
     exclude: set[str],
@@ -48,8 +48,8 @@ def maximise(
         Encoded rows of shape (n, d) -> values of shape (n,).
     domain : Domain
         Of the space of the configuration that is returned.
-    encoder : SpaceEncoder
-        Of that space, or of one that says the same in another order: it gives the columns of the rows.
+    prior : SpacePrior
+        Of that space, or of one that says the same in another order: its encoder gives the columns of the rows.
     also : sequence of configuration
         Steps are taken around these too: incumbents.
     exclude : set of str
@@ -61,9 +61,9 @@ def maximise(
     SpaceError
         Every configuration of the space is excluded.
     """
+    encoder = prior.encoder
     around = encoder.encode(also)
     known = {row.tobytes() for row in around}
-    prior = SpacePrior(encoder)
     points = map(prior.rows, random_points(encoder.n_columns, rng))
     default = [] if to_json(domain.default) in exclude else [domain.default]
     fresh = legal_rows(encoder, N_GLOBAL, points, rng, default)

@@ -19,12 +19,12 @@ from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.optimization.acquisition import log_expected_improvement
 from metahpo.optimization.maximiser import maximise
-from metahpo.space.activity import canonical
 from metahpo.space.comparison import difference
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.prior import SpacePrior
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
 from metahpo.surrogates.score import power_of_two
@@ -146,6 +146,7 @@ class BayesianOptimizer:
         self._domain = Domain(space)
         # The columns of a surrogate are in its own order, that of its choices included.
         self._encoder = SpaceEncoder(space if surrogate is None else surrogate.space)
+        self._prior = SpacePrior(self._encoder)
         self._surrogate: TaskSurrogate = (
             GaussianProcessSurrogate() if surrogate is None else surrogate.on(meta_features)
         )
@@ -153,11 +154,11 @@ class BayesianOptimizer:
         given = initial or ()
         if not isinstance(given, Sequence):
             given = given.configurations
-        self._queue = [canonical(space, configuration) for configuration in given]
+        self._queue = [self._domain.canonical(configuration) for configuration in given]
         self._design: list[Configuration] = []
         if surrogate is None and n_initial > 0:
             self._design = sobol_design(space, n_initial, random_state=int(self._rng.integers(2**31)))
-        self._candidates = {to_json(c): c for c in (canonical(space, given) for given in candidates or ())}
+        self._candidates = {to_json(c): c for c in map(self._domain.canonical, candidates or ())}
         self._n_initial = n_initial
         self._cost = (cost or TaskCost()) if per_second else None
         self._learning_curves = learning_curves
@@ -220,7 +221,7 @@ class BayesianOptimizer:
         DataError
             `value` is not a number, or `seconds` not a positive one.
         """
-        checked = canonical(self.space, configuration)
+        checked = self._domain.canonical(configuration)
         try:
             loss = float(value)
         except (TypeError, ValueError, OverflowError):
@@ -267,7 +268,7 @@ class BayesianOptimizer:
             raise DataError(
                 "give BayesianOptimizer learning_curves, LearningCurves.of(meta_dataset, space), say, first."
             )
-        checked = canonical(self.space, configuration)
+        checked = self._domain.canonical(configuration)
         key, foretell = to_json(checked), partial(self._learning_curves.predict, tuple(curve), n_epochs)
         with self._lock:
             if checked in self.history.configurations:
@@ -313,7 +314,7 @@ class BayesianOptimizer:
         if len(tried) < self._n_initial and seen_elsewhere:
             return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
         also = [self.history.configurations[i] for i in best]
-        return maximise(gain, self._domain, self._encoder, also=also, exclude=known, rng=self._rng)
+        return maximise(gain, self._domain, self._prior, also=also, exclude=known, rng=self._rng)
 
     def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         tried = self._encoder.encode(self.history.configurations) if len(self.history) else rows[:0]

@@ -217,10 +217,11 @@ class Recommender:
         """Recorded configurations, and the indices of library defaults among them."""
         trials = self.meta_dataset.trials
         chosen = trials if learner is None else trials[trials["space"] == learner]
+        texts = {name: to_json(default_configuration(space)) for name, space in self.meta_dataset.spaces.items()}
         candidates: list[Configuration] = []
         defaults = set()
         for space, text in chosen[["space", "configuration"]].drop_duplicates().itertuples(index=False):
-            if text == to_json(default_configuration(self.meta_dataset.spaces[space])):
+            if text == texts[space]:
                 defaults.add(len(candidates))
             configuration = json.loads(text)
             candidates.append(configuration if learner is not None else to_joint(space, configuration))

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metahpo.copula import normal_scores
 from metahpo.device import SINGLE
-from metahpo.surrogates.score import failed_as_worse, normal_scores, spread_of
+from metahpo.surrogates.score import failed_as_worse, spread_of
 from metahpo.task_table import TaskTable
 
 #: Share of the distinct configurations that is hidden.

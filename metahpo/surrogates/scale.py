@@ -24,7 +24,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from metahpo.surrogates.score import ROUNDING, normal_scores
+from metahpo.copula import normal_scores
+from metahpo.surrogates.score import ROUNDING
 
 #: Trials whose ranks count as much as the values of their losses.
 RANKS_COUNT_HALF = 5.0

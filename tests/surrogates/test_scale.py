@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from metahpo.copula import normal_scores
 from metahpo.surrogates.scale import RANKS_COUNT_HALF, Losses
-from metahpo.surrogates.score import normal_scores
 
 
 def standard(values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from metahpo.surrogates.score import failed_as_worse, normal_scores
+from metahpo.copula import normal_scores
+from metahpo.surrogates.score import failed_as_worse
 
 losses = st.lists(st.floats(-1e6, 1e6).map(lambda x: round(x, 3)), min_size=1, max_size=30).map(np.array)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from metahpo.copula import normal_scores
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.surrogates.batches import (
@@ -20,7 +21,6 @@ from metahpo.surrogates.batches import (
 )
 from metahpo.surrogates.experience import Experience
 from metahpo.surrogates.kernels import ScoreKernel
-from metahpo.surrogates.score import normal_scores
 from metahpo.surrogates.sources import reference_configurations, source_weights
 from metahpo.surrogates.training import train_on_tables, train_surrogate
 from metahpo.task_table import TaskTable
