@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import wait
 from typing import Any
 
 from joblib.executor import get_memmapping_executor
 from joblib.parallel import LokyBackend
 
 from metahpo.building.process_tree import kill_with_descendants
+
+#: How often new processes are called until all have answered.
+MAX_ROUNDS = 200
 
 
 class StoppableWorkers(LokyBackend):
@@ -55,8 +59,7 @@ class StoppableWorkers(LokyBackend):
             Sent to workers that are new before the clock starts, so that they import the libraries that it needs.
         """
         if self._ready is not self._workers:
-            wait([self._workers.submit(id, warm_up) for _ in range(self._workers._max_workers)])
-            self._ready = self._workers
+            self._wait_for_workers(warm_up)
         self._running, self.stopped = True, False
         timer = threading.Timer(seconds, self._stop)
         timer.daemon = True
@@ -71,6 +74,20 @@ class StoppableWorkers(LokyBackend):
             timer.cancel()
             with self._lock:
                 self._running = False
+
+    def _wait_for_workers(self, warm_up: Any) -> None:
+        """Return when every process has answered; the wait in each lets the others take a call, too."""
+
+        def answer(_: Any) -> int:  # a function inside another is sent whole: a worker need not import this module
+            time.sleep(0.05)
+            return os.getpid()
+
+        n_workers, seen = self._workers._max_workers, set[int]()
+        for _ in range(MAX_ROUNDS):
+            seen |= {call.result() for call in [self._workers.submit(answer, warm_up) for _ in range(n_workers)]}
+            if len(seen) >= n_workers:
+                break
+        self._ready = self._workers
 
     def _stop(self) -> None:
         with self._lock:

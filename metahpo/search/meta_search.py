@@ -16,7 +16,7 @@ from ConfigSpace import ConfigurationSpace
 from joblib import parallel_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import check_cv, cross_validate
 from sklearn.model_selection._search import BaseSearchCV
 
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
@@ -65,7 +65,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Seed of the search (not of the estimator).
     timeout : float, default=None
         Seconds after which no other trial begins; the refit comes on top. A trial that is running is finished, unless
-        `trial_timeout` is given as well: then it is stopped.
+        `trial_timeout` is given as well: then it is stopped, and counts as not made.
     trial_timeout : float, default=None
         Seconds that a trial, with all of its folds, may take. One that takes longer is stopped and counts as failed.
         The folds then run in processes of their own, with one job as well.
@@ -187,14 +187,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self.__dict__.pop("_checked_cv_orig", None)
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        if "_course" in state:
-            # While it runs, scikit-learn sends the search to the workers with every fold, which have no use for these.
-            at_home = {"recommender": None, "callback": None}
-            gone = ("_course", "_checked_cv_orig")
-            state = {key: at_home.get(key, value) for key, value in state.items() if key not in gone}
-        return state
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # While it runs, scikit-learn sends the search to a worker with every fold, and nothing there reads it. As None
+        # it is small, however much experience it holds, and the worker need not import the libraries of the search.
+        return (type(None), ()) if "_course" in vars(self) else super().__reduce_ex__(protocol)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "best_estimator_") if self.refit else hasattr(self, "cv_results_")
@@ -301,7 +297,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                         raise
                     warnings.warn(f"the search ends after {len(course.tried)} trials: {error}", stacklevel=4)
                     break
-                self._try(course.parameters(configuration), evaluate_candidates, course)
+                if not self._try(course.parameters(configuration), evaluate_candidates, course):
+                    break
                 metric = self._optimised(course.scores)
                 seconds = course.seconds[-1]
                 course.optimizer.tell(configuration, -course.mean_score(metric), seconds=seconds)
@@ -320,13 +317,13 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         parameters: dict[str, Any],
         evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]],
         course: Course,
-    ) -> None:
-        """Run one trial, and write it down, failed or not."""
+    ) -> bool:
+        """Run one trial, and write it down, failed or not; False where the time of the search ended in its midst."""
         began = time.perf_counter()
         limit: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if course.workers is not None and self.trial_timeout is not None:
             left = course.deadline - time.monotonic() if course.tried else np.inf  # the first is always made
-            limit = course.workers.limit(min(self.trial_timeout, max(left, 0.0)), self.estimator)
+            limit = course.workers.limit(min(self.trial_timeout, max(left, 0.0)), (self.estimator, cross_validate))
         try:
             with limit:
                 began = time.perf_counter()
@@ -335,6 +332,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             stopped = course.workers is not None and course.workers.stopped
             if self.error_score == "raise" and not stopped:
                 raise
+            if stopped and course.tried and time.monotonic() >= course.deadline:
+                return False
             reason = f"stopped after {time.perf_counter() - began:.3g} s" if stopped else str(error)
         except ValueError as error:
             # scikit-learn gives up where a candidate fails on every fold; here it is one failed trial of many.
@@ -343,8 +342,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             reason = str(error).partition("details about the failures:\n")[2] or str(error)
         else:
             course.seconds[-1] = time.perf_counter() - began
-            return
+            return True
         course.add(parameters, [], time.perf_counter() - began, reason)
+        return True
 
     def _report(self, course: Course) -> None:
         """Say which trials failed on every fold, and why, as scikit-learn says it of fits."""

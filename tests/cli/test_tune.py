@@ -43,10 +43,10 @@ def test_tune__interrupted__tells_the_best_so_far(
 ) -> None:
     tried = MetaSearchCV._try
 
-    def interrupted(search: MetaSearchCV, *arguments: object) -> None:
+    def interrupted(search: MetaSearchCV, *arguments: object) -> bool:
         if len(search._course.tried) == 2:
             raise KeyboardInterrupt
-        tried(search, *arguments)  # type: ignore[arg-type]
+        return tried(search, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MetaSearchCV, "_try", interrupted)
     assert main([*TUNE, "--out", str(tmp_path / "trials")]) == 130

@@ -51,3 +51,13 @@ def test_a_trial_that_is_too_slow_or_dies_is_one_failed_trial() -> None:
         if np.isnan(s)
     ]
     assert sorted(failed) == ["deadly", "slow"]
+
+
+def test_a_trial_in_which_the_time_of_the_search_ends_is_not_made() -> None:
+    X, y = np.zeros((20, 1)), np.arange(20) % 2
+    space = ConfigurationSpace({"mood": ["good", "slow"]})  # the default comes first
+    search = MetaSearchCV(Moody(), space, n_trials=2, cv=2, timeout=4.0, trial_timeout=600.0, random_state=0)
+    began = time.monotonic()
+    search.fit(X, y)
+    assert time.monotonic() - began < 300
+    assert search.cv_results_["params"] == [{"mood": "good"}]
