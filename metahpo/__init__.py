@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metahpo.evaluation.protocol import evaluate
-    from metahpo.meta_dataset import MetaDataset
+    from metahpo.evaluation.cross_validation import evaluate
+    from metahpo.metadata.meta_dataset import MetaDataset
     from metahpo.optimization.optimizer import BayesianOptimizer
     from metahpo.recommendation.recommender import Recommender, recommend
     from metahpo.search import MetaSearchCV
-    from metahpo.surrogates.training import train_surrogate
+    from metahpo.surrogates.fitting.training import train_surrogate
 
 __version__ = "0.1.0"
 
@@ -23,9 +23,9 @@ _ADDRESS = {
     "Recommender": "metahpo.recommendation.recommender",
     "MetaSearchCV": "metahpo.search",
     "BayesianOptimizer": "metahpo.optimization.optimizer",
-    "MetaDataset": "metahpo.meta_dataset",
-    "train_surrogate": "metahpo.surrogates.training",
-    "evaluate": "metahpo.evaluation.protocol",
+    "MetaDataset": "metahpo.metadata.meta_dataset",
+    "train_surrogate": "metahpo.surrogates.fitting.training",
+    "evaluate": "metahpo.evaluation.cross_validation",
 }
 
 __all__ = [

@@ -11,11 +11,11 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from metahpo.evaluation.methods.meta_learned import MetaLearned
-from metahpo.evaluation.protocol import evaluate
-from metahpo.meta_dataset import MetaDataset
-from metahpo.surrogates.regimes import PARTS
-from metahpo.surrogates.training import TrainingSettings
+from metahpo.evaluation.baselines.own_method import MetaLearned
+from metahpo.evaluation.cross_validation import evaluate
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.surrogates.fitting.training import TrainingSettings
+from metahpo.surrogates.mixture.components import PARTS
 
 WHOLE = "everything"
 #: Regrets below it are as good as none.

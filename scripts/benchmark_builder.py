@@ -21,15 +21,15 @@ from ConfigSpace import ConfigurationSpace, Float
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from metahpo.building.batches import Pace, in_batches
 from metahpo.building.engines.local import LocalEngine
 from metahpo.building.plan import Plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
+from metahpo.building.trial_batches import Pace, in_batches
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace, close_tools, run_batch
+from metahpo.datasets.cache import write_task
 from metahpo.learners.learner import Learner
-from metahpo.tasks.cache import write_task
 from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus

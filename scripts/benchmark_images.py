@@ -13,8 +13,8 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from metahpo.learners.convnet.classifier import ConvNetClassifier
-from metahpo.tasks.cache import read_task
+from metahpo.datasets.cache import read_task
+from metahpo.networks.convnet.convnet_classifier import ConvNetClassifier
 
 
 def digits(epochs: int | None) -> None:

@@ -20,16 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metahpo.learners.lanes.recipe import Lane, Recipe
-from metahpo.learners.lanes.schedule import factors
-from metahpo.learners.lanes.stacking import train_lanes
-from metahpo.learners.lanes.training import Pool
-from metahpo.learners.mlp.compiled.training import train_on_cpu
-from metahpo.learners.mlp.estimator import NetworkEstimator
-from metahpo.learners.mlp.fitting import recipe_of
-from metahpo.learners.mlp.network import StackedMLP, lane_order
-from metahpo.learners.mlp.shape import MLPShape
 from metahpo.learners.registry import learner_named
+from metahpo.networks.batched.batched_training import Pool
+from metahpo.networks.batched.grouping import train_lanes
+from metahpo.networks.batched.learning_rate_schedule import factors
+from metahpo.networks.batched.training_configuration import Lane, Recipe
+from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
+from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
+from metahpo.networks.mlp.mlp_fitting import recipe_of
+from metahpo.networks.mlp.mlp_network import StackedMLP, lane_order
+from metahpo.networks.mlp.mlp_shape import MLPShape
 from metahpo.space.design import sobol_design
 
 #: Rows, numeric columns, and categorical columns of ten categories each.

@@ -39,8 +39,8 @@ def median_suggestion(learner: str, n_pool: int = 500, n_trials: int = 50, repea
     """Median seconds of a suggestion by the shipped surrogate of a learner, each of another search."""
     import torch
 
-    from metahpo import release
     from metahpo.evaluation.pool import PoolOptimizer
+    from metahpo.metadata import release
     from metahpo.space.design import sobol_design
     from metahpo.space.encoding import SpaceEncoder
     from metahpo.surrogates.artefact import load_surrogate, surrogate_path

@@ -22,10 +22,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from metahpo.building.protocol import Protocol
-from metahpo.learners.mlp.classifier import NetworkClassifier
-from metahpo.learners.mlp.estimator import NetworkEstimator
-from metahpo.learners.mlp.regressor import NetworkRegressor
-from metahpo.tasks.cache import cached_keys, read_sidecar, read_task
+from metahpo.datasets.cache import cached_keys, read_sidecar, read_task
+from metahpo.networks.mlp.mlp_classifier import NetworkClassifier
+from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
+from metahpo.networks.mlp.mlp_regressor import NetworkRegressor
 from metahpo.tasks.preprocessing import preprocessing
 from metahpo.tasks.task import KINDS, Task, TaskKind
 

@@ -20,7 +20,7 @@ import pandas as pd
 from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
 from metahpo.building.planning import shared_designs
 from metahpo.building.protocol import Protocol
-from metahpo.tasks.cache import write_task
+from metahpo.datasets.cache import write_task
 from metahpo.tasks.metric import metric_names
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus

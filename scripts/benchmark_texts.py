@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 
-from metahpo.learners.text.classifier import ENCODERS, TextClassifier
-from metahpo.tasks.cache import read_task
+from metahpo.datasets.cache import read_task
+from metahpo.networks.text.text_classifier import ENCODERS, TextClassifier
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ def measure(n_tasks: int, n_trials: int, n_columns: int) -> tuple[float, float, 
     from scipy.stats import spearmanr
 
     from metahpo.evaluation.pool import PoolOptimizer
-    from metahpo.surrogates.training import train_on_tables
-    from metahpo.task_table import TaskTable
+    from metahpo.metadata.task_table import TaskTable
+    from metahpo.surrogates.fitting.training import train_on_tables
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
-from metahpo.copula import normal_scores
-from metahpo.evaluation.demonstration import MILESTONES
-from metahpo.evaluation.methods.portfolio import GreedyPortfolio
-from metahpo.evaluation.methods.task_process import TaskProcess
+from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
+from metahpo.evaluation.baselines.task_process import TaskProcess
 from metahpo.evaluation.regret import normalised_regret, regret_so_far
-from metahpo.meta_dataset import MetaDataset
-from metahpo.surrogates.batches import informative
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.task_table import TaskTable
+from metahpo.numerics.copula import normal_scores
+from metahpo.surrogates.fitting.training_batches import informative
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
-from metahpo.task_table import TaskTable
+from metahpo.workflows.demonstration import MILESTONES
 
 
 def order_of_task(table: TaskTable) -> NDArray[np.int64]:

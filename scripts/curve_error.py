@@ -15,12 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm, spearmanr
 
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.task_table import TaskTable
 from metahpo.optimization.optimizer import without_outliers
+from metahpo.surrogates.fitting.training import train_surrogate
 from metahpo.surrogates.learning_curves import LearningCurves
-from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
-from metahpo.surrogates.training import train_surrogate
-from metahpo.task_table import TaskTable
+from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 
 #: Half of an 80 % interval, in standard deviations.
 HALF = float(norm.ppf(0.9))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sklearn.exceptions import ConvergenceWarning
 
-from metahpo.evaluation.demonstration import demonstrate
-from metahpo.tasks.bundled import bundled_task
+from metahpo.datasets.bundled import bundled_task
+from metahpo.workflows.demonstration import demonstrate
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

@@ -14,13 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from metahpo import release
 from metahpo.exceptions import MetaHPOError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata import release
+from metahpo.metadata.meta_dataset import MetaDataset
 
 SAVER = """
 import sys
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 
 meta_datasets = [MetaDataset.load(folder) for folder in sys.argv[2:]]
 print("ready", flush=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from metahpo.evaluation.methods.gaussian_process import ColdGaussianProcess
-from metahpo.evaluation.methods.meta_learned import MetaLearned, MetaLearnedPolicy
-from metahpo.evaluation.methods.method import Method
-from metahpo.evaluation.protocol import evaluate
-from metahpo.meta_dataset import MetaDataset
-from metahpo.task_table import TaskTable
+from metahpo.evaluation.baselines.baseline import Method
+from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
+from metahpo.evaluation.baselines.own_method import MetaLearned, MetaLearnedPolicy
+from metahpo.evaluation.cross_validation import evaluate
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.task_table import TaskTable
 
 Mislead = Callable[[Sequence[TaskTable], np.random.Generator], list[TaskTable]]
 

@@ -18,13 +18,13 @@ from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
-from metahpo.meta_dataset import MetaDataset
+from metahpo.datasets.cache import write_task
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.surrogates.artefact import surrogate_path
+from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
 from metahpo.surrogates.surrogate import Surrogate
-from metahpo.surrogates.training import TrainingSettings, train_surrogate
-from metahpo.tasks.cache import write_task
 
 # Every run draws the same examples. A slow machine fails no test, and a failure prints how to repeat it.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)

@@ -21,21 +21,21 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from metahpo import BayesianOptimizer, MetaSearchCV, evaluate
-from metahpo.arithmetic import own_arithmetic
-from metahpo.evaluation.methods.deep_ranking_ensemble import DeepRankingEnsemble
-from metahpo.evaluation.methods.fsbo import FewShotDeepKernel
-from metahpo.evaluation.methods.method import Method
-from metahpo.learners.convnet.classifier import ConvNetClassifier
-from metahpo.learners.mlp.classifier import NetworkClassifier
-from metahpo.learners.mlp.regressor import NetworkRegressor
-from metahpo.learners.text.classifier import TextClassifier
-from metahpo.meta_dataset import MetaDataset
+from metahpo.acquisition.expected_improvement import log_expected_improvement
+from metahpo.evaluation.baselines.baseline import Method
+from metahpo.evaluation.baselines.deep_ranking_ensemble import DeepRankingEnsemble
+from metahpo.evaluation.baselines.fsbo import FewShotDeepKernel
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
-from metahpo.optimization.acquisition import log_expected_improvement
+from metahpo.networks.convnet.convnet_classifier import ConvNetClassifier
+from metahpo.networks.mlp.mlp_classifier import NetworkClassifier
+from metahpo.networks.mlp.mlp_regressor import NetworkRegressor
+from metahpo.networks.text.text_classifier import TextClassifier
+from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.recommendation.recommender import Recommender
 from metahpo.space.design import sobol_design
 from metahpo.surrogates.artefact import load_surrogate
-from metahpo.surrogates.training import TrainingSettings, train_surrogate
+from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
 from metahpo.tasks.task import Task
 from tests.conftest import toy_meta_dataset
 

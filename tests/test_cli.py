@@ -13,8 +13,8 @@ import pytest
 from sklearn.datasets import load_iris
 
 from metahpo.cli import main
-from metahpo.evaluation.methods.catalogue import METHODS
-from metahpo.tasks.cache import read_task
+from metahpo.datasets.cache import read_task
+from metahpo.evaluation.baselines.catalogue import METHODS
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 

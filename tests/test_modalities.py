@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from metahpo import MetaDataset, MetaSearchCV, Recommender, recommend, train_surrogate
 from metahpo.cli import main
+from metahpo.datasets.cache import write_task
 from metahpo.exceptions import DataError
-from metahpo.learners.convnet.classifier import ConvNetClassifier
-from metahpo.learners.text.classifier import TextClassifier
 from metahpo.metafeatures.extraction import DEFINITIONS
+from metahpo.networks.convnet.convnet_classifier import ConvNetClassifier
+from metahpo.networks.text.text_classifier import TextClassifier
 from metahpo.surrogates.artefact import surrogate_path
-from metahpo.surrogates.training import TrainingSettings
-from metahpo.tasks.cache import write_task
+from metahpo.surrogates.fitting.training import TrainingSettings
 
 Make = Callable[[int], tuple[Any, NDArray[np.int64]]]
 

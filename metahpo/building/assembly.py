@@ -16,12 +16,12 @@ from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
 from metahpo.building.protocol import task_key
 from metahpo.building.reliability import reliabilities
 from metahpo.building.repetition import shared_design_losses
+from metahpo.datasets.cache import read_sidecar, read_task
 from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.space.configuration import to_json
-from metahpo.tasks.cache import read_sidecar, read_task
 from metahpo.tasks.metric import metric_names
 from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore

@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from metahpo.building.batches import Pace, in_batches
 from metahpo.building.draining import Draining
 from metahpo.building.engines.engine import Engine, WorkersLostError
 from metahpo.building.engines.local import LocalEngine
@@ -19,6 +18,7 @@ from metahpo.building.folder import check_folder
 from metahpo.building.plan import PLAN_FILE, OtherProtocolError, Plan
 from metahpo.building.planning import trained_together
 from metahpo.building.shard import WHOLE, Shard
+from metahpo.building.trial_batches import Pace, in_batches
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace
 from metahpo.exceptions import MetaHPOError, StoreError

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metahpo.fit_losses import as_rows, half_means
+from metahpo.metadata.fit_losses import as_rows, half_means
 from metahpo.tasks.metric import DEFAULT_METRIC, METRICS
 from metahpo.tasks.target import TaskKind
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from metahpo.building.protocol import Protocol, task_key
 from metahpo.building.shard import WHOLE, Shard
+from metahpo.datasets.files import write_json_file
 from metahpo.exceptions import StoreError
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.tasks.files import write_json_file
 from metahpo.tasks.target import TaskKind
 from metahpo.trials.trial import TrialKey
 
@@ -64,7 +64,7 @@ class Plan:
     """The design of a build: the same configurations of a learner on every task.
 
     It holds them itself, so that what is owed stays what it was when a later version draws or ranges them otherwise. A
-    task may have more of its own: see :mod:`metahpo.recommendation.adaptive_design`.
+    task may have more of its own: see :mod:`metahpo.workflows.adaptive_design`.
 
     Attributes
     ----------

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from metahpo.building.plan import Plan, PlannedTask
 from metahpo.building.protocol import SIZES, Protocol
+from metahpo.datasets.cache import read_sidecar, read_sidecars, task_kind
 from metahpo.exceptions import DataError
 from metahpo.learners.extras import check_installed
 from metahpo.learners.registry import installed_classical, learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import read_sidecar, read_sidecars, task_kind
 from metahpo.tasks.target import KINDS, TaskKind
 
 #: Seed of the shared designs.

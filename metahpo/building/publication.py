@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from metahpo import release
 from metahpo.building.assembly import Assembly
 from metahpo.building.learnability import MIN_SKILL, task_skill
 from metahpo.exceptions import DataError
+from metahpo.metadata import release
 from metahpo.tasks.metric import metric_names
 from metahpo.tasks.target import TaskKind
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.copula import normal_scores
+from metahpo.numerics.copula import normal_scores
 
 #: Halves that are compared at most.
 MAX_HALVES = 20

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.datasets.cache import read_refusals, read_sidecars
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.tasks.cache import read_refusals, read_sidecars
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
 

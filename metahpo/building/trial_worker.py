@@ -31,9 +31,9 @@ from metahpo.building.frames import REQUEST_NONCE, FrameReader, send
 from metahpo.building.measurement import Measurement, Measuring
 from metahpo.building.process_state import process_state
 from metahpo.building.protocol import Protocol, dataset_and_size
+from metahpo.datasets.cache import read_task
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
-from metahpo.tasks.cache import read_task
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 

@@ -153,11 +153,11 @@ def _release(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from metahpo import release
-    from metahpo.meta_dataset import MetaDataset
+    from metahpo.metadata import release
+    from metahpo.metadata.meta_dataset import MetaDataset
     from metahpo.surrogates.artefact import surrogate_path
-    from metahpo.surrogates.course import Course
-    from metahpo.surrogates.training import TrainingSettings, train_surrogate
+    from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
+    from metahpo.surrogates.fitting.training_loop import Course
 
     folder = release.locate(options.folder)
     md = MetaDataset.load(folder)
@@ -183,8 +183,8 @@ def _train(options: argparse.Namespace) -> None:
 
 def _task(options: argparse.Namespace) -> Task:
     """The table that is meant; a metric that does not exist is refused before it is read."""
+    from metahpo.datasets.table_file import read_table
     from metahpo.tasks.scorers import check_scorer
-    from metahpo.tasks.table import read_table
 
     check_scorer(options.metric)
     sep = options.sep and options.sep.replace("\\t", "\t")
@@ -217,9 +217,9 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from metahpo.evaluation.protocol import evaluate
+    from metahpo.evaluation.cross_validation import evaluate
     from metahpo.evaluation.result import check_report
-    from metahpo.meta_dataset import MetaDataset
+    from metahpo.metadata.meta_dataset import MetaDataset
 
     if options.report:
         check_report(options.report)
@@ -242,8 +242,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from metahpo import release
-    from metahpo.meta_dataset import MetaDataset
+    from metahpo.metadata import release
+    from metahpo.metadata.meta_dataset import MetaDataset
 
     if options.folder is None:
         print("\n".join(f"{name}: {release.locate(name)}" for name in release.shipped_names()))

@@ -200,7 +200,7 @@ def _run(options: argparse.Namespace) -> None:
         else:  # the ranks of a task need all of its trials
             run(plan)
         if options.adaptive:
-            from metahpo.recommendation.adaptive_design import extend_plan
+            from metahpo.workflows.adaptive_design import extend_plan
 
             run(extend_plan(options.folder, options.adaptive, n_jobs=options.jobs))
     print(status(options.folder))
@@ -223,7 +223,7 @@ def _safe_path() -> Iterator[None]:
 
 def _check_families(plan: Plan) -> None:
     """An adaptive design begins when all else is done: what it needs is asked for before."""
-    from metahpo.tasks.cache import read_sidecar
+    from metahpo.datasets.cache import read_sidecar
 
     families: dict[str, set[str]] = {}
     for task in plan.tasks:
@@ -306,8 +306,8 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from metahpo.building.verification import verify
-    from metahpo.trials.verification import repair_store
+    from metahpo.building.build_verification import verify
+    from metahpo.trials.store_verification import repair_store
 
     folder = _store(options.folder).folder
     if options.repair:
@@ -319,7 +319,7 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _prefetch(options: argparse.Namespace) -> None:
-    from metahpo.tasks.prefetch import prefetch
+    from metahpo.datasets.prefetch import prefetch
 
     unusable = []
     for fetched in prefetch(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metahpo.evaluation.methods.method import label_of
+from metahpo.evaluation.baselines.baseline import label_of
 from metahpo.exceptions import MissingDependencyError
 
 try:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.space.activity import default_configuration
 
 Verdict = Literal["better", "equal", "worse"]

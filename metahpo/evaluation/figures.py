@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metahpo.evaluation.baselines.baseline import label_of
 from metahpo.evaluation.canvas import (
     INK,
     MUTED,
@@ -24,7 +25,6 @@ from metahpo.evaluation.canvas import (
     short_label,
     tick_at,
 )
-from metahpo.evaluation.methods.method import label_of
 from metahpo.evaluation.regret import ALL_SPACES
 
 #: Regrets below this are drawn at it: a logarithmic axis has no zero.

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from metahpo.arithmetic import own_arithmetic
+from metahpo.acquisition.expected_improvement import log_expected_improvement
 from metahpo.exceptions import DataError
-from metahpo.optimization.acquisition import log_expected_improvement
+from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.surrogate import Surrogate
 

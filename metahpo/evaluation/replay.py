@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.arithmetic import own_arithmetic
-from metahpo.evaluation.methods.method import Policy
+from metahpo.evaluation.baselines.baseline import Policy
 from metahpo.evaluation.regret import normalised_regret, regret_so_far
-from metahpo.task_table import TaskTable
+from metahpo.metadata.task_table import TaskTable
+from metahpo.numerics.arithmetic import own_arithmetic
 
 
 @dataclass(frozen=True)

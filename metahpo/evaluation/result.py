@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from metahpo.evaluation.account import AGAINST_DEFAULT, CALIBRATION, COMPARISON, COST, PROTOCOL, Settings, findings
-from metahpo.evaluation.calibration import calibration_table
-from metahpo.evaluation.methods.method import label_of
+from metahpo.evaluation.baselines.baseline import label_of
+from metahpo.evaluation.predictive_calibration import calibration_table
 from metahpo.evaluation.ranking import Ranking, compare_to, rank_methods
 from metahpo.evaluation.regret import ALL_SPACES, mean_regret, trials_to_match
+from metahpo.evaluation.report_text import AGAINST_DEFAULT, CALIBRATION, COMPARISON, COST, PROTOCOL, Settings, findings
 from metahpo.exceptions import DataError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class EvaluationReport:
         -------
         DataFrame or None
             Columns space, method, observations, 50 %, 80 %, 95 %, log_density, n_tasks: see
-            :func:`~metahpo.evaluation.calibration.calibration_table`. None where no method predicts scores.
+            :func:`~metahpo.evaluation.predictive_calibration.calibration_table`. None where no method predicts scores.
         """
         return None if self.coverage is None else calibration_table(self.coverage)
 

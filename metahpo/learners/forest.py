@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
 from metahpo.learners.learner import Learner
-from metahpo.learners.rules import add_word_or_number, rules_of
+from metahpo.learners.mixed_hyperparameters import add_word_or_number, rules_of
 
 
 def _tree_space(bootstrap: bool, column_shares: Sequence[str | float]) -> ConfigurationSpace:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from metahpo.exceptions import DataError
+from metahpo.networks.training_record import Training
 from metahpo.tasks.columns import TableReading
 from metahpo.tasks.pipeline import ReadColumns, TaskPipeline
 from metahpo.tasks.preprocessing import Encoding, preprocessing
@@ -22,25 +23,6 @@ from metahpo.tasks.task import Task, TaskKind
 
 #: Value of a rule hyperparameter that says: take the number.
 BY_VALUE = "value"
-
-
-@dataclass(frozen=True)
-class Training:
-    """How the training of one estimator went.
-
-    Attributes
-    ----------
-    seconds : float
-        Of an estimator that was trained beside others, its share.
-    curve : dict of str to sequence of float
-        Name of a loss -> its value after each epoch; empty for estimators without epochs.
-    diverged : str
-        Where and how training diverged; empty where it has not.
-    """
-
-    seconds: float
-    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    diverged: str = ""
 
 
 class FitTogether(Protocol):

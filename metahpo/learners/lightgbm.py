@@ -13,7 +13,7 @@ from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float,
 
 from metahpo.learners.extras import imported
 from metahpo.learners.learner import Learner
-from metahpo.learners.rules import add_word_or_number, rules_of
+from metahpo.learners.mixed_hyperparameters import add_word_or_number, rules_of
 from metahpo.tasks.task import Task
 
 #: One thread, no messages, and no timing of the first iterations that decides how histograms are summed.

@@ -9,16 +9,16 @@ from functools import cache
 
 from metahpo.exceptions import UnknownNameError
 from metahpo.learners.boosting import boosting_classifier, boosting_regressor
-from metahpo.learners.convnet.learner import convnet_classifier
+from metahpo.learners.convnet import convnet_classifier
 from metahpo.learners.extras import missing_libraries
 from metahpo.learners.forest import extra_trees_classifier, extra_trees_regressor, forest_classifier, forest_regressor
 from metahpo.learners.knn import knn_classifier, knn_regressor
 from metahpo.learners.learner import Learner
 from metahpo.learners.lightgbm import lightgbm_classifier, lightgbm_regressor
 from metahpo.learners.linear import linear_classifier, linear_regressor
-from metahpo.learners.mlp.learner import mlp_classifier, mlp_regressor
+from metahpo.learners.mlp import mlp_classifier, mlp_regressor
 from metahpo.learners.svm import svm_classifier, svm_regressor
-from metahpo.learners.text.learner import text_classifier
+from metahpo.learners.text import text_classifier
 from metahpo.learners.text_linear import text_linear_classifier
 from metahpo.learners.xgboost import xgboost_classifier, xgboost_regressor
 from metahpo.tasks.task import KINDS, TaskKind

@@ -11,7 +11,7 @@ from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float,
 from sklearn.svm import SVC, SVR
 
 from metahpo.learners.learner import Learner
-from metahpo.learners.rules import add_word_or_number, rules_of
+from metahpo.learners.mixed_hyperparameters import add_word_or_number, rules_of
 from metahpo.tasks.task import Task
 
 #: The solver of libsvm may take forever on large C; it stops after so many iterations, as data: these are about 7 s on

@@ -13,7 +13,7 @@ from ConfigSpace import ConfigurationSpace, Float, Integer
 
 from metahpo.learners.extras import imported
 from metahpo.learners.learner import Learner
-from metahpo.learners.rules import add_word_or_number, rules_of
+from metahpo.learners.mixed_hyperparameters import add_word_or_number, rules_of
 from metahpo.tasks.task import Task, TaskKind
 
 #: One thread, and no messages.

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from metahpo.metafeatures.definition import MetaFeature
-from metahpo.metafeatures.sources import FEURER, RIVOLLI
+from metahpo.metafeatures.references import FEURER, RIVOLLI
 
 LOG_ROWS = MetaFeature("log_rows", "general", "ln n", FEURER)
 TARGET_MODE_SHARE = MetaFeature(

@@ -8,16 +8,16 @@ from time import perf_counter
 
 from threadpoolctl import threadpool_limits
 
-from metahpo.arithmetic import own_arithmetic
 from metahpo.metafeatures.classes import WITHOUT_COLUMNS, without_columns
 from metahpo.metafeatures.definition import Group, MetaFeature
 from metahpo.metafeatures.general import GENERAL, general
-from metahpo.metafeatures.images import IMAGE, draw_images, image
+from metahpo.metafeatures.image_features import IMAGE, draw_images, image
 from metahpo.metafeatures.information import INFORMATION, information
 from metahpo.metafeatures.landmarking import LANDMARKING, landmarking
 from metahpo.metafeatures.sample import Sample, draw
 from metahpo.metafeatures.statistical import STATISTICAL, statistical
-from metahpo.metafeatures.texts import TEXT, draw_texts, text
+from metahpo.metafeatures.text_features import TEXT, draw_texts, text
+from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.tasks.task import Modality, Task
 
 #: Meta-features of tables, in the order of `MetaFeatures.values`; `pandas.DataFrame(META_FEATURES)` is a table of them.

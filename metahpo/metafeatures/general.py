@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from metahpo.metafeatures.classes import CLASSES, LOG_ROWS, TARGET_MODE_SHARE, class_structure
 from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
+from metahpo.metafeatures.references import FEURER, RIVOLLI, SOARES, STATLOG
 from metahpo.metafeatures.sample import Sample
-from metahpo.metafeatures.sources import FEURER, RIVOLLI, SOARES, STATLOG
 from metahpo.tasks.task import Task
 
 GENERAL = (

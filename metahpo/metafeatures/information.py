@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.metafeatures.definition import MetaFeature
+from metahpo.metafeatures.references import CASTIELLO, RIVOLLI, ROY, STATLOG
 from metahpo.metafeatures.sample import N_LEVELS, Sample, quantile_bins
-from metahpo.metafeatures.sources import CASTIELLO, RIVOLLI, ROY, STATLOG
 
 INFORMATION = (
     MetaFeature("class_entropy", "information", "H(Y) / ln k over the classes", CASTIELLO, "classification"),

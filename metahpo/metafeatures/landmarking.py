@@ -21,8 +21,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from metahpo.exceptions import DataError
 from metahpo.metafeatures.definition import MetaFeature
+from metahpo.metafeatures.references import FURNKRANZ, PFAHRINGER, SAERENS
 from metahpo.metafeatures.sample import Sample
-from metahpo.metafeatures.sources import FURNKRANZ, PFAHRINGER, SAERENS
 from metahpo.tasks.task import Task
 
 LEARNERS = {

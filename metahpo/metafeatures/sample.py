@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from metahpo.metafeatures.arrangement import canonical, unit_range
+from metahpo.metafeatures.canonical_order import canonical, unit_range
 from metahpo.tasks.task import Task, TaskKind
 
 #: Groups other than landmarking read at most so many rows and columns.

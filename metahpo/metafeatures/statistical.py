@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.linalg import svdvals
 
 from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
+from metahpo.metafeatures.references import BARDENET, EZEKIEL, FEURER, ROY, SOARES, STATLOG, TUKEY
 from metahpo.metafeatures.sample import Sample, standardise
-from metahpo.metafeatures.sources import BARDENET, EZEKIEL, FEURER, ROY, SOARES, STATLOG, TUKEY
 
 _EXPLAINED = "adjusted R^2 (classes: correlation ratio eta^2) between column and target"
 _SKEW, _KURTOSIS = "ln(1 + |skewness|)", "ln of the kurtosis E z^4"

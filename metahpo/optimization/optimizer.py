@@ -15,9 +15,9 @@ import numpy as np
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
-from metahpo.arithmetic import own_arithmetic
+from metahpo.acquisition.expected_improvement import log_expected_improvement
 from metahpo.exceptions import DataError, SpaceError
-from metahpo.optimization.acquisition import log_expected_improvement
+from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.optimization.maximiser import maximise
 from metahpo.space.comparison import difference
 from metahpo.space.configuration import Configuration, to_json
@@ -27,7 +27,7 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.prior import SpacePrior
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
-from metahpo.surrogates.score import power_of_two
+from metahpo.surrogates.loss_spread import power_of_two
 from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory

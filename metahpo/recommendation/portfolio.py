@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from metahpo.optimization.acquisition import log_expected_improvement
+from metahpo.acquisition.expected_improvement import log_expected_improvement
 from metahpo.surrogates.posterior import Posterior
 
 

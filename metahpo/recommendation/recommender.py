@@ -9,19 +9,19 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from metahpo import release
-from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata import release
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
-from metahpo.recommendation.experience import SHIPPED_APART, check_modality, shipped_name
+from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.recommendations import Recommendation, Recommendations
+from metahpo.recommendation.shipped import SHIPPED_APART, check_modality, shipped_name
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.space.activity import default_configuration
+from metahpo.space.cash import split_joint, to_joint
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.joint import split_joint, to_joint
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
 from metahpo.surrogates.explanation import Explanation

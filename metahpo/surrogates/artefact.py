@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from metahpo.arithmetic import own_arithmetic
 from metahpo.exceptions import ArtefactError
-from metahpo.plain_names import is_plain
+from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
-from metahpo.surrogates.calibration import TRIAL_COUNTS
-from metahpo.surrogates.meta_learned import KIND, MetaLearnedSurrogate
+from metahpo.surrogates.fitting.calibration import TRIAL_COUNTS
+from metahpo.surrogates.mixture.meta_learned import KIND, MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import Surrogate
+from metahpo.trials.plain_names import is_plain
 
 
 def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:

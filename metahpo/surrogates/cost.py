@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import Ridge
 
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.tasks.task import Task
 

@@ -17,10 +17,10 @@ from scipy.optimize import Bounds, minimize
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from metahpo.arithmetic import own_arithmetic
-from metahpo.surrogates.marginal_likelihood import NegativeLogLikelihood
+from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
+from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two, spread_of
 from metahpo.surrogates.posterior import Posterior
-from metahpo.surrogates.score import failed_as_worse, power_of_two, spread_of
 from metahpo.surrogates.surrogate import checked_noise
 
 #: Wide bounds of s, l and e: the prior keeps theta away from them.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, betaln, logsumexp, ndtr
 
-from metahpo.arithmetic import own_arithmetic
+from metahpo.numerics.arithmetic import own_arithmetic
 
 Array = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Posterior:
         of the incumbent's own place on the scale; None: that of the score.
     sharpness : float, default=1
         Calibration of cdf, quantiles and intervals, for tasks of which nothing was known when it was learnt: above 1
-        they are narrower than the mixture's, below 1 wider. See :mod:`metahpo.surrogates.calibration`.
+        they are narrower than the mixture's, below 1 wider. See :mod:`metahpo.surrogates.fitting.calibration`.
     """
 
     weights: Array

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metahpo.exceptions import StoreError
-from metahpo.plain_names import is_plain
 from metahpo.space.configuration import to_json
 from metahpo.trials import log
+from metahpo.trials.plain_names import is_plain
 from metahpo.trials.records import Record, RetryRequest
 from metahpo.trials.trial import Trial
 

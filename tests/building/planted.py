@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_info
 
-from metahpo.learners.learner import Learner, Training
+from metahpo.learners.learner import Learner
+from metahpo.networks.training_record import Training
 from metahpo.tasks.task import TaskKind
 
 Deed = Callable[[float], Any]

@@ -16,7 +16,7 @@ from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
 from metahpo.building.publication import publish
 from metahpo.exceptions import DataError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
 

@@ -22,12 +22,12 @@ from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
 from metahpo.building.status import status
+from metahpo.datasets.cache import read_task, write_refusal, write_task
 from metahpo.exceptions import DataError, SpaceError, StoreError, UnknownNameError
 from metahpo.learners.registry import learner_named
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
-from metahpo.tasks.cache import read_task, write_refusal, write_task
 from metahpo.tasks.metric import METRICS, metric_names
 from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore

@@ -16,10 +16,10 @@ from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol, dataset_and_size, task_key
 from metahpo.building.reliability import fits_needed, reliabilities
 from metahpo.building.repetition import run_until_reliable, shared_design_losses, with_more_repeats
+from metahpo.datasets.cache import write_task
 from metahpo.exceptions import DataError
 from metahpo.learners.registry import learner_named
 from metahpo.space.activity import default_configuration
-from metahpo.tasks.cache import write_task
 from metahpo.tasks.metric import metric_names
 from metahpo.tasks.task import Task
 from metahpo.trials.store import TrialStore

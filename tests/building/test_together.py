@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metahpo.building.batches import MAX_BATCH, Pace, in_batches
 from metahpo.building.builder import run_plan
 from metahpo.building.measurement import DivergedError, Measuring
 from metahpo.building.plan import Plan
 from metahpo.building.planning import make_plan, trained_together
 from metahpo.building.protocol import Protocol
+from metahpo.building.trial_batches import MAX_BATCH, Pace, in_batches
 from metahpo.building.trial_process import Limits, TrialProcess
+from metahpo.datasets.cache import read_task
 from metahpo.exceptions import DataError
 from metahpo.learners.registry import CLASSICAL, learner_named
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import Configuration
-from metahpo.tasks.cache import read_task
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus

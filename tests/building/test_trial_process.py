@@ -22,10 +22,10 @@ import pytest
 from metahpo.building import active_clock
 from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
+from metahpo.datasets.cache import write_task
 from metahpo.exceptions import MetaHPOError
 from metahpo.learners.registry import learner_named
 from metahpo.space.activity import default_configuration
-from metahpo.tasks.cache import write_task
 from metahpo.tasks.metric import metric_names
 from metahpo.trials.records import TaskRefusal
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus

@@ -13,7 +13,7 @@ import pytest
 
 from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.cli import main
-from metahpo.tasks.standing import Fetched, Wanted
+from metahpo.datasets.cache_status import Fetched, Wanted
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
 
@@ -171,7 +171,7 @@ def test_prefetch__a_dataset_that_cannot_be_used_is_status_1(
 ) -> None:
     outcomes = ["not usable: it is sparse", "cached"]
     fetched = [Fetched(Wanted("dataset", 31 + i), None, outcome, i + 1, 2) for i, outcome in enumerate(outcomes)]
-    monkeypatch.setattr("metahpo.tasks.prefetch.prefetch", lambda *args, **options: iter(fetched))
+    monkeypatch.setattr("metahpo.datasets.prefetch.prefetch", lambda *args, **options: iter(fetched))
     assert main(["prefetch", "--cache", str(tmp_path), "--data-ids", "31", "32"]) == 1
     printed = capsys.readouterr()
     assert "[2/2] dataset 32: cached" in printed.out

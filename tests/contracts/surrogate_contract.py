@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from metahpo.acquisition.expected_improvement import expected_improvement
 from metahpo.exceptions import DataError
-from metahpo.optimization.acquisition import expected_improvement
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.artefact import load_surrogate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metahpo.task_table import TaskTable
+from metahpo.metadata.task_table import TaskTable
 
 
 def bowl(name: str, centre: float, n: int = 40, seed: int = 0) -> TaskTable:

@@ -5,7 +5,7 @@ import pytest
 
 from metahpo.evaluation.default_comparison import compare_with_default, default_rows
 from metahpo.exceptions import DataError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 
 # Row 0 is the default: mean 0.5, standard error 0.1 / sqrt(4) * ... = 0.0408 over four folds.
 FOLDS = np.array(

@@ -12,10 +12,10 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.exceptions import DataError, SpaceError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.portfolio import complementary_picks
-from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
-from metahpo.surrogates.training import TrainingSettings, train_on_tables, train_surrogate
+from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
+from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from tests.surrogates.recorded_world import QUICK, bowl, centre, world
 
 

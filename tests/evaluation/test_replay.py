@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from metahpo.evaluation.methods.random_search import RandomSearch
+from metahpo.evaluation.baselines.random_search import RandomSearch
 from metahpo.evaluation.replay import replay, task_seed
-from metahpo.task_table import TaskTable
+from metahpo.metadata.task_table import TaskTable
 
 Array = NDArray[np.float64]
 

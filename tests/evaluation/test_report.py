@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.text import Text
 
-from metahpo.evaluation.account import Settings
+from metahpo.evaluation.baselines.catalogue import METHODS as ALL_METHODS
 from metahpo.evaluation.figures import search_figure, spread
-from metahpo.evaluation.methods.catalogue import METHODS as ALL_METHODS
+from metahpo.evaluation.report_text import Settings
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
 

@@ -19,7 +19,7 @@ from metahpo.learners.text_linear_classifier import TextLinearClassifier
 from metahpo.space.activity import default_configuration
 from metahpo.tasks.task import Task, TaskKind
 from tests.contracts.learner_contract import LearnerContract, small_task
-from tests.learners.test_texts import sayings
+from tests.networks.test_texts import sayings
 
 
 class TestTextLinearAsLearner(LearnerContract):

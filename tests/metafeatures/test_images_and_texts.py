@@ -11,8 +11,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import mutual_info_score
 
 from metahpo.metafeatures.extraction import DEFINITIONS, META_FEATURES, extract
-from metahpo.metafeatures.images import CELLS, SIDE
-from metahpo.metafeatures.texts import FEW, LENGTH
+from metahpo.metafeatures.image_features import CELLS, SIDE
+from metahpo.metafeatures.text_features import FEW, LENGTH
 from metahpo.tasks.task import Task
 
 TEXTS = ["The sun, the SUN", "rain 12", "rain", "", "the snow falls", "rain"]

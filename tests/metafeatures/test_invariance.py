@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metahpo.metafeatures.arrangement import canonical, unit_range
+from metahpo.metafeatures.canonical_order import canonical, unit_range
 from metahpo.metafeatures.extraction import extract
 from metahpo.metafeatures.sample import ROWS, Sample
 from metahpo.tasks.task import Task

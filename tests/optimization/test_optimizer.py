@@ -15,7 +15,7 @@ from ConfigSpace import (
 )
 
 from metahpo.exceptions import DataError, SpaceError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.optimization.optimizer import BayesianOptimizer, without_outliers
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.surrogate import Surrogate

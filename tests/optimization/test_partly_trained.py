@@ -7,12 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import LearningCurves
-from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate
 from tests.conftest import toy_space
 from tests.optimization.test_optimizer import bowl

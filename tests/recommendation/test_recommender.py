@@ -15,13 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
 
+from metahpo.datasets.cache import read_task
 from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.learners.registry import learner_named
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.recommender import Recommender, recommend
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import to_json
-from metahpo.tasks.cache import read_task
 from metahpo.tasks.task import Task, TaskKind
 
 

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 
 from metahpo.exceptions import SpaceError
 from metahpo.space.activity import canonical, default_configuration
+from metahpo.space.cash import join_spaces, split_joint, to_joint
 from metahpo.space.configuration import to_json
 from metahpo.space.encoding import SpaceEncoder, unit_cube_space
-from metahpo.space.joint import join_spaces, split_joint, to_joint
 
 
 def nested_space() -> ConfigurationSpace:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.surrogates.training import TrainingSettings
-from metahpo.task_table import TaskTable
+from metahpo.metadata.task_table import TaskTable
+from metahpo.surrogates.fitting.training import TrainingSettings
 
 #: Enough to learn this world; the defaults are for the real one.
 QUICK = TrainingSettings(n_reference=60, kernel_steps=80, regime_steps=60, batch_trials=16)

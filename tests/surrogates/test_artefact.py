@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from metahpo.exceptions import ArtefactError, StoreError
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
-from metahpo.surrogates.training import train_on_tables
+from metahpo.surrogates.fitting.training import train_on_tables
 from tests.surrogates.recorded_world import QUICK, world
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.surrogates.cost import CostModel
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.tasks.task import Task

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
-from metahpo.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.surrogates.learning_curves import LearningCurves
 
 Curves = list[NDArray[np.float64]]

@@ -7,7 +7,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from metahpo.surrogates.marginal_likelihood import NegativeLogLikelihood
+from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,16 +10,16 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
 from numpy.typing import NDArray
 
-from metahpo.copula import normal_scores
-from metahpo.meta_dataset import MetaDataset
-from metahpo.optimization.acquisition import expected_improvement
+from metahpo.acquisition.expected_improvement import expected_improvement
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.task_table import TaskTable
+from metahpo.numerics.copula import normal_scores
 from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
-from metahpo.surrogates.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
+from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import Surrogate
-from metahpo.surrogates.training import train_on_tables, train_surrogate
-from metahpo.task_table import TaskTable
 from tests.contracts.surrogate_contract import SurrogateContract
 from tests.surrogates.recorded_world import QUICK, bowl, centre, world
 

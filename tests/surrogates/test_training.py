@@ -9,21 +9,21 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from metahpo.copula import normal_scores
 from metahpo.exceptions import DataError, UnknownNameError
-from metahpo.meta_dataset import MetaDataset
-from metahpo.surrogates.batches import (
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.task_table import TaskTable
+from metahpo.numerics.copula import normal_scores
+from metahpo.surrogates.fitting.source_tasks import Experience
+from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
+from metahpo.surrogates.fitting.training_batches import (
     MAX_TRIALS,
     SourceTask,
     hide_configurations,
     representative,
     sample_batch,
 )
-from metahpo.surrogates.experience import Experience
-from metahpo.surrogates.kernels import ScoreKernel
-from metahpo.surrogates.sources import reference_configurations, source_weights
-from metahpo.surrogates.training import train_on_tables, train_surrogate
-from metahpo.task_table import TaskTable
+from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.mixture.source_functions import reference_configurations, source_weights
 from tests.surrogates.recorded_world import QUICK, bowl, world
 
 TINY = replace(QUICK, kernel_steps=10, regime_steps=5)

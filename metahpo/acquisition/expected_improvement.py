@@ -1,0 +1,74 @@
+"""Acquisition functions: how much is to be gained by trying a configuration next.
+
+Symbols: k components, m configurations; s the standard deviation of the difference to the best score so far, and
+u = (incumbent - mean) / s that difference, standardised.
+
+    EI(x) = sum_i w_i s_i(x) h(u_i(x)),        h(u) = phi(u) + u Phi(u)        (Jones et al. 1998, equation 15)
+
+Where h underflows, for u below -38, its logarithm is taken without forming it (Ament et al., NeurIPS 2023, equation 9).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import erfcx, logsumexp, ndtr
+
+from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
+
+Array = NDArray[np.float64]
+
+SQRT_HALF, SQRT_HALF_PI = math.sqrt(0.5), math.sqrt(0.5 * math.pi)
+#: An improvement below this power of the least number may be made up of parts that underflow.
+UNDERFLOWS_BELOW = 2 / 3
+#: Below this gap 1 + u Phi(u)/phi(u) cancels to rounding error; the first terms of its asymptotic series serve.
+ASYMPTOTIC_BELOW = -1e3
+
+
+@own_arithmetic()
+def expected_improvement(posterior: Posterior) -> Array:
+    """Expected improvement on the incumbent, shape (m,), in units of the score; higher is to be taken first."""
+    return np.exp(log_expected_improvement(posterior))
+
+
+@own_arithmetic()
+def log_expected_improvement(posterior: Posterior) -> Array:
+    """Logarithm of the expected improvement, shape (m,): finite, and so comparable, however small that is.
+
+    In the posterior's own precision, but where improvements are tiny: in double.
+    """
+    std = posterior.std if posterior.gap_std is None else posterior.gap_std
+    gap = (posterior.incumbent[:, None].astype(std.dtype) - posterior.mean) / std
+    # As exact as SciPy's ndtr, in a third of its time, which was much of a suggestion's.
+    cdf = 0.5 * torch.erfc(torch.from_numpy(-SQRT_HALF * gap)).numpy()
+    h = np.exp(-0.5 * gap * gap - LOG_SQRT_2PI) + gap * cdf
+    improvement = posterior.weights @ (std * h).astype(np.float64)
+    tiny = improvement < np.finfo(h.dtype).tiny ** UNDERFLOWS_BELOW
+    value: Array = np.log(np.where(tiny, 1.0, improvement))
+    if tiny.any():  # seldom; the logarithms of all parts take twice as long
+        with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
+            log_weights = np.log(posterior.weights)[:, None]
+        value[tiny] = logsumexp(log_weights + np.log(std[:, tiny]) + log_h(gap[:, tiny]), axis=0)
+    return value
+
+
+@own_arithmetic()
+def log_h(u: Array) -> Array:
+    """Logarithm of ``h(u) = phi(u) + u Phi(u)`` for any u.
+
+    Three ranges, each with the form that does not cancel there: above -1 as it stands; below, ``log phi(u) + log(1 -
+    |u| sqrt(pi / 2) erfcx(|u| / sqrt 2))``; and, where that difference is lost to rounding, its limit ``1 / u^2``.
+    """
+    u = np.asarray(u, dtype=np.float64)
+    value: Array = -0.5 * u * u - LOG_SQRT_2PI
+    near = u > -1.0
+    far = u < ASYMPTOTIC_BELOW
+    middle = ~(near | far)
+    value[near] = np.log(np.exp(value[near]) + u[near] * ndtr(u[near]))
+    value[middle] += np.log1p(u[middle] * SQRT_HALF_PI * erfcx(-SQRT_HALF * u[middle]))
+    value[far] -= 2.0 * np.log(-u[far])
+    return value

@@ -1,0 +1,30 @@
+"""Whether a build is what it should be: its store, its plan, and the datasets that the plan names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.datasets import cache
+from metahpo.exceptions import MetaHPOError
+from metahpo.trials.store_verification import verify_store
+
+
+def verify(folder: Path | str) -> list[str]:
+    """What is wrong with a build, each with what to do about it; empty where nothing is.
+
+    Reads every record (see :func:`metahpo.trials.store_verification.verify_store`), and every file of the plan's
+    datasets.
+    """
+    folder = Path(folder)
+    problems = []
+    try:
+        plan = Plan.load(folder / PLAN_FILE)
+    except MetaHPOError as error:
+        return [str(error), *verify_store(folder)]
+    for dataset in dict.fromkeys(task.dataset for task in plan.tasks):
+        try:
+            cache.verify(plan.cache, dataset)
+        except MetaHPOError as error:
+            problems.append(f"dataset {dataset}: {error}")
+    return problems + verify_store(folder)

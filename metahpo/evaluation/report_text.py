@@ -1,0 +1,102 @@
+"""An evaluation in words: how it was made, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from metahpo.evaluation.baselines.baseline import label_of
+from metahpo.evaluation.regret import ALL_SPACES, trials_to_match
+
+PROTOCOL = (
+    "Tasks of one origin form a family. Families are divided into folds; each fold is held out once, while every "
+    "method learns from the recorded trials of the other folds. On a held-out task a method picks one recorded "
+    "configuration after the other and sees nothing but the task's meta-features and the losses of its own picks. A "
+    "failed trial counts as a trial and as the worst value. Normalised regret of a configuration: (its loss - best) / "
+    "(worst - best) over the task's recorded configurations; 0 is the best. Methods that pick at random are replayed "
+    "several times and averaged. Standard errors and tests are over families, because tasks of one family are not "
+    "independent."
+)
+COMPARISON = (
+    "Tasks on which {} has the lower, an equal, or the higher regret; mean difference (negative: it is better); "
+    "two-sided Wilcoxon signed-rank test over families, and the same after Holm's correction."
+)
+AGAINST_DEFAULT = (
+    "Tasks on which the first configuration tried is better than, equal to, or worse than the library's default; "
+    "equal means within one standard error of the default's cross-validated loss."
+)
+CALIBRATION = (
+    "Share of configurations whose score (rank within the task) the predicted central 50, 80 and 95 % intervals hold; "
+    "mean over held-out tasks, after 0, 5 and 20 other configurations of the task, drawn at random, were observed. "
+    "Intervals that hold more than they promise are too cautious, those that hold less are too sure. The log "
+    "density of these scores (higher is better) rises with what is known of a task; it is -1.419 where nothing is. "
+    "Only methods that predict scores have either."
+)
+COST = "Seconds to learn from the training tasks of one fold, and milliseconds to suggest one configuration."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an evaluation was made.
+
+    Attributes
+    ----------
+    n_trials, n_folds, random_state : int
+    metric : str
+    n_replays : mapping of str to int
+        Replays of each task, by method, in the order of the methods.
+    honest : bool, default=False
+        Whether configurations were chosen by one half of the fits and judged by the other.
+    """
+
+    n_trials: int
+    n_folds: int
+    random_state: int
+    metric: str
+    n_replays: Mapping[str, int]
+    honest: bool = False
+
+    def in_words(self, regrets: pd.DataFrame) -> str:
+        """Return a sentence for each setting, and the number of tasks in each space."""
+        counts = regrets.groupby("space", sort=False)[["task", "family"]].nunique()
+        spaces = "; ".join(
+            f"{space}: {n_tasks} tasks of {n_families} families"
+            for space, n_tasks, n_families in counts.itertuples(name=None)
+        )
+        replays = ", ".join(f"{label_of(method)} {n}" for method, n in self.n_replays.items())
+        honest = (
+            " Honest regret: configurations are chosen by one half of a task's fits and judged by the other half, and "
+            "the other way round."
+        )
+        return (
+            f"{self.n_folds} folds, {self.n_trials} trials, random state {self.random_state}, metric {self.metric}. "
+            f"Replays of each task: {replays}. {spaces}.{honest if self.honest else ''}"
+        )
+
+
+def findings(summary: pd.DataFrame, methods: Sequence[str]) -> list[str]:
+    """Regrets after the first, the fifth and the last trial, and how many trials the first method saves.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What :func:`~metahpo.evaluation.regret.mean_regret` returns.
+    methods : sequence of str
+    """
+    scope = ALL_SPACES if ALL_SPACES in set(summary["space"]) else str(summary["space"].iloc[0])
+    at = summary[summary["space"] == scope].set_index(["trial", "method"])["regret"]
+    last = int(summary["trial"].max())
+    sentences = []
+    for trial in dict.fromkeys([1, min(5, last), last]):
+        values = ", ".join(f"{label_of(method)} {at[trial, method]:.3f}" for method in methods)
+        sentences.append(f"Mean normalised regret after {trial} trial{'s' if trial > 1 else ''}: {values}.")
+    for baseline in methods[1:]:
+        matched = trials_to_match(summary, baseline).set_index(["space", "method"])["trials"][scope, methods[0]]
+        if not pd.isna(matched) and matched < last:
+            trials = f"{matched} trial{'s' if matched > 1 else ''}"
+            sentences.append(
+                f"{label_of(methods[0])} needs {trials} to be as good as {label_of(baseline)} after {last}."
+            )
+    return sentences

@@ -1,0 +1,279 @@
+"""The meta-dataset: tasks, their meta-features, and every trial recorded on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
+
+from metahpo.exceptions import ArtefactError, DataError, SpaceError, UnknownNameError
+from metahpo.metadata import hpob, release
+from metahpo.metadata.fit_losses import as_rows, half_means
+from metahpo.metadata.meta_tables import MetaTables
+from metahpo.metadata.task_table import TaskTable, by_task
+from metahpo.space.cash import join_spaces
+from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.stored import read_space
+from metahpo.tasks.metric import METRICS
+
+
+class MetaDataset(MetaTables):
+    """Tasks, trials and meta-features; every method that changes something returns a new meta-dataset.
+
+    Parameters
+    ----------
+    tasks : DataFrame
+        Index: task name. Columns: at least ``family`` and ``kind``.
+    trials : DataFrame
+        One row a trial: ``task``, ``space``, ``configuration`` (JSON of the active hyperparameters), ``status``,
+        ``seconds``, and a column ``loss.METRIC`` for each metric (NaN: failed), optionally ``folds.METRIC`` (lists) and
+        ``learning_curve`` (lists: a loss after each epoch).
+    meta_features : DataFrame or None
+        Index: task name; a column a meta-feature, NaN where it is not defined.
+    spaces : mapping of str to ConfigurationSpace
+        Search space of each space name in `trials`.
+    name, version, protocol : str
+        What it is called, and how its trials were measured.
+    canonical : bool, default=False
+        Whether each configuration is known to be the text :func:`metahpo.space.configuration.to_json` of its canonical
+        form. Otherwise it is brought into that form, so that the order of keys or the spacing makes no difference.
+
+    Raises
+    ------
+    DataError
+        A missing column, a task listed twice, a task or space that trials name and nobody knows, or a configuration
+        that is no JSON object.
+    SpaceError
+        A configuration that is not of its space.
+    """
+
+    def __repr__(self) -> str:
+        return (
+            f"MetaDataset({self.name!r}, version {self.version}: {len(self.tasks)} tasks, {len(self.trials)} trials, "
+            f"spaces {list(self.spaces)}, metrics {self.metrics})"
+        )
+
+    def metric(self, name: str | None) -> str:
+        """Check the name of a recorded metric; None takes the default.
+
+        Raises
+        ------
+        UnknownNameError
+            Not recorded here; the message lists what is.
+        """
+        if name is not None and name not in self.metrics:
+            raise UnknownNameError("recorded metric", name, self.metrics)
+        return name or self.metrics[0]
+
+    @cached_property
+    def joint_space(self) -> ConfigurationSpace:
+        """One space over all learners: see :func:`metahpo.space.configuration.join_spaces`."""
+        return join_spaces(self.spaces)
+
+    def space(self, name: str | None) -> ConfigurationSpace:
+        """Search space of that name; None gives the joint space.
+
+        Raises
+        ------
+        UnknownNameError
+            No such space; the message lists those there are.
+        """
+        if name is None:
+            return self.joint_space
+        if name not in self.spaces:
+            raise UnknownNameError("search space", name, list(self.spaces))
+        return self.spaces[name]
+
+    def encoder(self, space: str | None) -> SpaceEncoder:
+        """Encoder of a space; None for the joint one."""
+        return SpaceEncoder(self.space(space))
+
+    def tables(self, space: str | None = None, metric: str | None = None) -> list[TaskTable]:
+        """Recorded trials as arrays, a table a task, in the order of the tasks table.
+
+        Parameters
+        ----------
+        space : str or None, default=None
+            None takes the trials of all spaces together, in the joint space.
+        metric : str or None, default=None
+            None takes the default metric. R2 below 0 counts as 0: see :class:`metahpo.tasks.metric.Metric`.
+        """
+        column = f"loss.{self.metric(metric)}"
+        return [
+            TaskTable(
+                task=name,
+                family=str(self.tasks.at[name, "family"]),
+                X=X,
+                loss=self._capped(metric, rows[column].to_numpy(np.float64)),
+                meta_features=self._meta_features_of(name),
+            )
+            for name, rows, X in self._by_task(space)
+        ]
+
+    def fold_losses(self, space: str | None = None, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """Loss of every fold, task -> array of shape (n, n_folds), rows as in :meth:`tables`; NaN for failed trials.
+
+        Raises
+        ------
+        DataError
+            Only means were recorded.
+        """
+        column = f"folds.{self.metric(metric)}"
+        if column not in self.trials.columns:
+            raise DataError(f"{self.name!r} records no losses per fold, only means.")
+        # A trial that came without folds, by a merge, has no list.
+        return {name: self._capped(metric, as_rows(rows[column])) for name, rows, _ in self._by_task(space)}
+
+    def half_losses(
+        self, space: str | None = None, metric: str | None = None
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Mean losses by the even fits and by the odd fits, task -> two arrays of shape (n,); NaN for failed trials.
+
+        Raises
+        ------
+        DataError
+            Only means were recorded, or a task has fewer than two fits.
+        """
+        halves = {}
+        for task, losses in self.fold_losses(space, metric).items():
+            if losses.shape[1] < 2:
+                raise DataError(f"two halves need losses of two fits at least, but task {task!r} has fewer.")
+            halves[task] = half_means(losses)
+        return halves
+
+    def _capped(self, metric: str | None, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = METRICS.get(self.metric(metric))
+        return losses if known is None else known.capped(losses)
+
+    def seconds(self, space: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`."""
+        return {name: rows["seconds"].to_numpy(np.float64) for name, rows, _ in self._by_task(space)}
+
+    def learning_curves(self, space: str | None = None) -> dict[str, list[NDArray[np.float64]]]:
+        """Loss after each epoch of every trial that succeeded, task -> arrays of shape (n_epochs,).
+
+        It is the loss of the default metric where learners followed it, and else the one that they minimised. Trials
+        without a curve are left out.
+        """
+        if "learning_curve" not in self.trials.columns:
+            return {}
+        return {
+            name: [
+                np.asarray(curve, dtype=np.float64)
+                for curve, status in zip(rows["learning_curve"], rows["status"], strict=True)
+                if status == "success" and isinstance(curve, Iterable) and len(list(curve))
+            ]
+            for name, rows, _ in self._by_task(space)
+        }
+
+    def _by_task(self, space: str | None) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
+        self.space(space)  # an unknown name is an error even where there is nothing to iterate
+        trials = self.trials if space is None else self.trials[self.trials["space"] == space]
+        return by_task(trials, self.tasks.index, self.encoder(space), joint=space is None)
+
+    def _meta_features_of(self, task: str) -> dict[str, float] | None:
+        if self.meta_features is None or task not in self._rows_of_meta_features:
+            return None
+        return dict(zip(map(str, self.meta_features.columns), self._rows_of_meta_features[task], strict=True))
+
+    @cached_property
+    def _rows_of_meta_features(self) -> dict[str, list[float]]:
+        if self.meta_features is None:
+            return {}
+        return dict(
+            zip(map(str, self.meta_features.index), self.meta_features.to_numpy(np.float64).tolist(), strict=True)
+        )
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``manifest.json`` (with checksums), ``tasks``, ``trials`` and ``metafeatures.parquet`` to a folder.
+
+        A meta-dataset that is there is replaced when the new one is whole: see :mod:`metahpo.metadata.release`.
+        Surrogates that were trained on it stay.
+
+        Raises
+        ------
+        ArtefactError
+            The name of a search space cannot be that of a file.
+        StoreError
+            The folder cannot be written.
+        """
+        parts = {"tasks": self.tasks, "trials": self.trials}
+        if self.meta_features is not None:
+            parts["metafeatures"] = self.meta_features
+        header = {
+            "name": self.name,
+            "version": self.version,
+            "protocol": self.protocol,
+            "metrics": self.metrics,
+            "spaces": {name: space.to_serialized_dict() for name, space in self.spaces.items()},
+        }
+        release.write(Path(folder), header, ((name, [table]) for name, table in parts.items()))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> MetaDataset:
+        """Read a meta-dataset: a folder, the name of one that ships with the package, or a file in HPO-B's layout.
+
+        Raises
+        ------
+        UnknownNameError
+            Neither a folder with a meta-dataset nor the name of one that ships.
+        ArtefactError
+            Damaged (checksum), or of a format this version does not read.
+        DataError
+            A file (.json, .json.gz) of another layout: see :meth:`from_hpob`.
+        """
+        if str(folder).endswith((".json", ".json.gz")):
+            return cls.from_hpob(folder)
+        folder = release.locate(folder)
+        header, parts = release.read(folder)
+        lacking = [name for name in ("tasks", "trials") if name not in parts]
+        if lacking:
+            raise ArtefactError(f"the manifest of {str(folder)!r} is damaged: it lists no table {lacking}.")
+        try:
+            spaces = {name: read_space(record) for name, record in header["spaces"].items()}
+            return cls(
+                parts["tasks"],
+                parts["trials"],
+                parts.get("metafeatures"),
+                spaces,
+                name=header["name"],
+                version=header["version"],
+                protocol=header["protocol"],
+                canonical=True,
+            )
+        except (DataError, SpaceError, TypeError) as error:
+            raise ArtefactError(f"the meta-dataset {str(folder)!r} is damaged: {error}") from error
+
+    @classmethod
+    def from_hpob(
+        cls,
+        source: Path | str | Mapping[str, Mapping[str, Mapping[str, Any]]],
+        meta_features: Mapping[str, Mapping[str, float | None]] | None = None,
+    ) -> MetaDataset:
+        """Import a recorded benchmark in the layout of HPO-B (Pineda Arango et al., NeurIPS Datasets 2021).
+
+        Parameters
+        ----------
+        source : mapping, or path of a JSON file (.json or .json.gz)
+            ``{space: {task: {"X": [[...]], "y": [[...]]}}}``, X in the unit cube, y to be maximised. The columns of X
+            are named x0, x1, ..., with leading zeros where there are more than ten, and keep their order.
+        meta_features : mapping, default=None
+            ``{task: {name: value or None}}``.
+
+        Raises
+        ------
+        DataError
+            Another layout, X outside the unit cube, or X and y of different lengths.
+        """
+        trials, spaces = hpob.read(source)
+        names = pd.Index(dict.fromkeys(trials["task"]), name="task")
+        tasks = pd.DataFrame({"family": names, "kind": "recorded"}, index=names)
+        known = {t: m for t, m in (meta_features or {}).items() if t in names and m}
+        features = pd.DataFrame.from_dict(known, orient="index").astype(float) if known else None
+        return cls(tasks, trials, features, spaces, name="+".join(spaces), protocol="hpob", canonical=True)

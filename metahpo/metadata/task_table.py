@@ -1,0 +1,73 @@
+"""Recorded trials as arrays, a table a task: what learns from a meta-dataset learns from these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metahpo.space.cash import to_joint
+from metahpo.space.encoding import SpaceEncoder
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """The recorded trials of one task in one search space, as arrays.
+
+    Attributes
+    ----------
+    task, family : str
+        Name of the task, and of the origin that it shares with others.
+    X : ndarray of shape (n, d)
+        Configurations in the unit cube: see :mod:`metahpo.space.encoding`.
+    loss : ndarray of shape (n,)
+        To be minimised; NaN where the trial failed.
+    meta_features : mapping of str to float, or None
+        Values may be NaN; None where none are known.
+    """
+
+    task: str
+    family: str
+    X: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    meta_features: Mapping[str, float] | None
+
+
+def by_task(
+    trials: pd.DataFrame, tasks: pd.Index, encoder: SpaceEncoder, *, joint: bool
+) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
+    """Name, trials and encoded configurations (n, d) of each task that has trials, in the order of `tasks`.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Of one space, or of all where `joint`; columns task, space, configuration.
+    tasks : Index
+        Names.
+    encoder : SpaceEncoder
+        Of that space, or of the joint one.
+    joint : bool
+    """
+    unique, index = _encoded(trials, encoder, joint)
+    positions = pd.Series(np.arange(len(trials)), index=trials["task"].to_numpy())
+    grouped = positions.groupby(level=0, sort=False).apply(np.asarray)
+    for name in tasks:
+        if name in grouped.index:
+            rows = grouped[name]
+            yield str(name), trials.iloc[rows], unique[index[rows]]
+
+
+def _encoded(trials: pd.DataFrame, encoder: SpaceEncoder, joint: bool) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Distinct configurations as rows (u, d), and each trial's row in them (n,)."""
+    texts = trials["space"] + "|" + trials["configuration"] if joint else trials["configuration"]
+    index, unique = pd.factorize(texts)
+    configurations = []
+    for text in unique:
+        learner, _, configuration = text.partition("|") if joint else ("", "", text)
+        values = json.loads(configuration)
+        configurations.append(to_joint(learner, values) if joint else values)
+    return encoder.encode(configurations), index

@@ -1,0 +1,126 @@
+"""Which lanes share a stack, and how many fit into memory."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from metahpo.networks.batched.batched_training import MakeNetwork, Pool, train_stack
+from metahpo.networks.batched.training_configuration import Lane, Outcome
+
+#: Share of the free memory that a stack may plan with.
+MEMORY_SHARE = 0.5
+
+
+def train_lanes(
+    lanes: Sequence[Lane],
+    pool: Pool,
+    make_network: MakeNetwork,
+    dtype: torch.dtype = torch.float32,
+    order: Callable[[Any], Any] = lambda shape: 0,
+    memory_bytes: int | None = None,
+) -> list[Outcome]:
+    """Train any lanes, in as few stacks as is quick.
+
+    Parameters
+    ----------
+    lanes : sequence of Lane
+    pool : Pool
+    make_network : callable
+        Shapes of lanes -> their stacked network.
+    order : callable
+        Key of a shape by which the network likes the lanes of a stack to be sorted.
+    memory_bytes : int or None, default=None
+        What a stack may need at most; None: half of what is free on the pool's device, which it never exceeds.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of `lanes`.
+
+    Raises
+    ------
+    MemoryError
+        A single lane does not fit.
+    """
+    budget = planned_bytes(pool.target.device, memory_bytes)
+    outcomes: dict[int, Outcome] = {}
+    for stack in stacks(lanes, budget):
+        chosen = sorted(stack, key=lambda i: order(lanes[i].shape))
+        for i, outcome in zip(chosen, _halving([lanes[i] for i in chosen], pool, make_network, dtype), strict=True):
+            outcomes[i] = outcome
+    return [outcomes[i] for i in range(len(lanes))]
+
+
+def stacks(lanes: Sequence[Lane], memory_bytes: int) -> list[list[int]]:
+    """Partition lanes into stacks, by the least sum of estimated seconds.
+
+    Lanes of a stack take equally many equally large batches. Among those, a stack pads every lane to the largest: few
+    stacks waste products on padding, many waste dispatch.
+    """
+    alike: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for i, lane in enumerate(lanes):
+        alike[*lane.steps_and_batch, len(lane.validation)].append(i)
+    return [stack for (_, batch, _), group in alike.items() for stack in _cheapest(lanes, group, batch, memory_bytes)]
+
+
+def _cheapest(lanes: Sequence[Lane], group: list[int], batch: int, memory_bytes: int) -> list[list[int]]:
+    """Best partition into neighbours, where lanes are sorted by what they cost alone (dynamic programming)."""
+    group = sorted(group, key=lambda i: lanes[i].shape.lane_seconds(batch))
+    shapes = [lanes[i].shape for i in group]
+    best = [0.0] + [float("inf")] * len(group)
+    cut = [0] * (len(group) + 1)
+    for stop in range(1, len(group) + 1):
+        joined = shapes[stop - 1]
+        for start in range(stop - 1, -1, -1):
+            joined = joined.joined(shapes[start])
+            size = stop - start
+            if size > 1 and size * joined.bytes(batch) > memory_bytes:
+                break
+            cost = best[start] + joined.stack_seconds + size * joined.lane_seconds(batch)
+            if cost < best[stop]:
+                best[stop], cut[stop] = cost, start
+    parts, stop = [], len(group)
+    while stop:
+        parts.append(group[cut[stop] : stop])
+        stop = cut[stop]
+    return parts
+
+
+def _halving(lanes: list[Lane], pool: Pool, make_network: MakeNetwork, dtype: torch.dtype) -> list[Outcome]:
+    try:
+        return train_stack(lanes, pool, make_network, dtype)
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(lanes) == 1:
+            raise too_large(lanes[0].shape, str(error)) from error
+    middle = len(lanes) // 2
+    return [o for half in (lanes[:middle], lanes[middle:]) for o in _halving(half, pool, make_network, dtype)]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory has run out; on a CPU torch raises a bare RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+def too_large(shape: Any, reason: str) -> MemoryError:
+    """What is said where a single lane does not fit."""
+    return MemoryError(f"a network of shape {shape} does not fit into memory: {reason}; choose a smaller one.")
+
+
+def planned_bytes(device: torch.device, memory_bytes: int | None) -> int:
+    """Memory that training may plan with: half of what is free, and no more than `memory_bytes`."""
+    budget = int(MEMORY_SHARE * free_bytes(device))
+    return budget if memory_bytes is None else min(budget, memory_bytes)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of a device, or of the host."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,224 @@
+"""The surrogate learnt across tasks: kernel, source functions, affinity and regimes, ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ConfigSpace import ConfigurationSpace
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metahpo.exceptions import DataError
+from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.stored import read_space
+from metahpo.surrogates import tensor_file
+from metahpo.surrogates.explanation import Explanation, explain
+from metahpo.surrogates.mixture.components import Regimes
+from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.mixture.mixture import Mixture
+from metahpo.surrogates.mixture.mixture_on_task import MixtureOnTask
+from metahpo.surrogates.mixture.source_features import squared_distances
+from metahpo.surrogates.mixture.source_functions import SourceFunctions
+from metahpo.surrogates.mixture.task_similarity import TaskAffinity
+from metahpo.surrogates.posterior import Posterior
+from metahpo.surrogates.surrogate import Configurations, Observed
+
+#: What an artefact of this surrogate is called in its header.
+KIND = "mixture of source tasks with learnt maps"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a surrogate was learnt from, and how: everything of it that is not a tensor.
+
+    Attributes
+    ----------
+    space_name : str or None
+        None: the joint space over all learners.
+    metric : str
+    tasks, families : tuple of str
+        Of the T source tasks, in the order of their functions.
+    meta_dataset : str
+        Name, version and checksum of the meta-dataset.
+    random_state : int
+    settings : mapping
+        Of training.
+    """
+
+    space_name: str | None
+    metric: str
+    tasks: tuple[str, ...]
+    families: tuple[str, ...]
+    meta_dataset: str
+    random_state: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class MetaLearnedSurrogate:
+    """Mixture of source tasks with a learnt kernel: see :mod:`metahpo.surrogates.mixture.mixture` for the model.
+
+    Nothing of it changes once it is made, so that threads may share it. Build one with
+    :func:`metahpo.surrogates.fitting.training.train_surrogate`, or read one with
+    :func:`metahpo.surrogates.artefact.load_surrogate`.
+
+    Attributes
+    ----------
+    space : ConfigurationSpace
+    kernel : ScoreKernel
+    regimes : Regimes
+    affinity : TaskAffinity
+        What meta-features say of the source tasks.
+    sharpness : tuple of float
+        How sure its intervals may be: see :mod:`metahpo.surrogates.fitting.calibration`.
+    reference : Tensor of shape (R, d)
+        Reference configurations of the source functions.
+    weights : Tensor of shape (R, T)
+        Source functions as weights of the kernel at the reference configurations.
+    provenance : Provenance
+    """
+
+    space: ConfigurationSpace
+    kernel: ScoreKernel
+    regimes: Regimes
+    affinity: TaskAffinity
+    sharpness: tuple[float, ...]
+    reference: Tensor
+    weights: Tensor
+    provenance: Provenance
+    _mixture: Mixture = field(init=False, repr=False)
+    _encoder: SpaceEncoder = field(init=False, repr=False)
+    _functions: SourceFunctions = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for module in (self.kernel, self.regimes):
+            module.double().requires_grad_(False)
+        broken = [name for name, part in self._tensors().items() if not bool(torch.isfinite(part).all())]
+        if broken:
+            raise DataError(
+                f"a surrogate must be of finite numbers, but its parts {broken} hold NaN or infinity. Train it anew; "
+                "if that does not help, drop tasks with extreme losses or configurations."
+            )
+        object.__setattr__(self, "_mixture", Mixture(self.kernel, self.regimes))
+        object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
+        object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
+
+    def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
+        """Pickle what it was made of; the rest is computed from that."""
+        return type(self), tuple(getattr(self, part.name) for part in fields(self) if part.init)
+
+    @property
+    def space_name(self) -> str | None:
+        """Name of the search space in the meta-dataset; None for the joint space over all learners."""
+        return self.provenance.space_name
+
+    @property
+    def metric(self) -> str:
+        """Metric whose loss is predicted."""
+        return self.provenance.metric
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Tasks it has learnt from."""
+        return self.provenance.tasks
+
+    @own_arithmetic()
+    def on(self, meta_features: Mapping[str, float] | None = None) -> MixtureOnTask:
+        """The surrogate on one task: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
+        alpha = torch.from_numpy(self.affinity.weights(meta_features))
+        log_prior = self.regimes.log_prior(squared_distances(self._functions.at_reference, alpha))
+        return MixtureOnTask(self._encoder, self._mixture, self._functions, self.sharpness, alpha, log_prior)
+
+    def posterior(
+        self,
+        configurations: Configurations,
+        observed: Observed | None = None,
+        meta_features: Mapping[str, float] | None = None,
+        noise: NDArray[np.float64] | None = None,
+    ) -> Posterior:
+        """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
+        return self.on(meta_features).posterior(configurations, observed, noise)
+
+    @own_arithmetic()
+    def task_weights(
+        self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """Share of each training task in the expected score, from most to least: see the contract."""
+        shares = self.on(meta_features).source_shares(observed)
+        order = torch.argsort(-shares, stable=True)
+        return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
+
+    @own_arithmetic()
+    def explain(
+        self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
+    ) -> Explanation:
+        """Which hyperparameters matter on the task at hand, which source tasks say so, and why those.
+
+        Shares of the variance of the expected score over the space, for single hyperparameters and pairs;
+        :meth:`task_weights`; and the meta-features by which tasks are compared: see
+        :mod:`metahpo.surrogates.explanation`. The same answer for the same question.
+        """
+        return explain(
+            lambda rows: self.posterior(rows, observed, meta_features).mixture_mean(),
+            self.space,
+            self.task_weights(observed, meta_features),
+            self.affinity.shares(meta_features),
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""
+        tensors = self._tensors() | {
+            "reference": self.reference,
+            "affinity.values": torch.from_numpy(self.affinity.values),  # NaN where unknown
+            "affinity.relevance": torch.from_numpy(self.affinity.relevance),
+        }
+        header = {
+            "space": self.space.to_serialized_dict(),
+            "columns": self._encoder.columns,
+            "meta_feature_names": self.affinity.names,
+            "meta_feature_trust": self.affinity.trust,
+            "sharpness": self.sharpness,
+            **asdict(self.provenance),
+        }
+        tensor_file.write(Path(path), KIND, tensors, header)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What was learnt, by name, in single precision."""
+        tensors = {"weights": self.weights.float()}
+        tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
+        return tensors | {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> MetaLearnedSurrogate:
+        """Put together what :meth:`save` took apart.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            A part is missing or has the wrong shape.
+        DataError
+            A part is not finite.
+        ValueError
+            The columns of the tensors are not those of the space.
+        """
+        space = read_space(header["space"])
+        columns = SpaceEncoder(space).columns
+        if list(columns) != list(header["columns"]):
+            raise ValueError(f"its tensors have the columns {header['columns']}, but its space {list(columns)}")
+        reference, weights = tensors["reference"].double(), tensors["weights"].double()
+        kernel, regimes = ScoreKernel(reference.shape[1]), Regimes()
+        for name, module in (("kernel.", kernel), ("regimes.", regimes)):
+            module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
+        names = tuple(header["meta_feature_names"])
+        values, relevance = (tensors[f"affinity.{part}"].numpy() for part in ("values", "relevance"))
+        affinity = TaskAffinity(names, values, relevance, header["meta_feature_trust"])
+        facts = {f.name: header[f.name] for f in fields(Provenance)}
+        facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
+        sharpness = tuple(header["sharpness"])
+        return cls(space, kernel, regimes, affinity, sharpness, reference, weights, Provenance(**facts))
