@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
@@ -19,6 +21,7 @@ from metahpo.building.repetition import shared_design_losses
 from metahpo.datasets.cache import read_sidecar, read_task
 from metahpo.exceptions import DataError, StoreError
 from metahpo.learners.registry import learner_named
+from metahpo.metadata.fit_losses import standard_errors
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.space.configuration import to_json
@@ -112,7 +115,8 @@ class Assembly:
     def trials(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Name and trials table of each task, one after the other.
 
-        The column ``learning_curve`` is always there, with None where no curve was recorded.
+        The column ``learning_curve`` is always there, with None where no curve was recorded. The losses of single fits
+        are those of the default metric; of the others there are means and standard errors.
 
         Raises
         ------
@@ -137,7 +141,7 @@ class Assembly:
                     _row([trial for trial in of_configuration if trial is not None], name, metrics)
                     for of_configuration in repeats.values()
                 ]
-                yield name, pd.DataFrame(rows)
+                yield name, _in_single_precision(pd.DataFrame(rows))
 
 
 def _batches(plan: Plan, tasks: Sequence[PlannedTask]) -> Iterator[list[PlannedTask]]:
@@ -204,25 +208,37 @@ def _names(plan: Plan, tasks: list[PlannedTask]) -> dict[str, str]:
 def _row(repeats: Sequence[Trial], task: str, metrics: Sequence[str]) -> dict[str, Any]:
     """A configuration on a task: it failed where any of its repeats did."""
     trial = next((t for t in repeats if t.status is not TrialStatus.SUCCESS), repeats[0])
-    seconds = [s for t in repeats for s in t.fit_seconds]
     row: dict[str, Any] = {
         "task": task,
         "space": trial.key.learner,
         "configuration": to_json(trial.key.configuration),
         "status": str(trial.status),
-        "seconds": sum(seconds) / len(seconds) if seconds else float("nan"),
+        "seconds": _mean([s for t in repeats for s in t.fit_seconds]),
+        "predict_seconds": _mean([s for t in repeats for s in t.predict_seconds]),
         "message": trial.message,
     }
     for metric in metrics:
         succeeded = trial.status is TrialStatus.SUCCESS
         losses = [loss for t in repeats for loss in t.fold_losses.get(metric, ())] if succeeded else []
-        row[f"loss.{metric}"] = sum(losses) / len(losses) if losses else float("nan")
-        row[f"folds.{metric}"] = losses
+        row[f"loss.{metric}"] = _mean(losses)
+        row[f"se.{metric}"] = float(standard_errors(np.array([losses], dtype=np.float64))[0])
+        if metric == metrics[0]:
+            row[f"folds.{metric}"] = np.array(losses, dtype=np.float32)
     row["learning_curve"] = _learning_curve(repeats[0], metrics[0])
     return row
 
 
-def _learning_curve(trial: Trial, metric: str) -> list[float] | None:
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def _in_single_precision(trials: pd.DataFrame) -> pd.DataFrame:
+    """Losses, standard errors and seconds as float32: far more digits than their standard errors leave."""
+    return trials.astype(dict.fromkeys(trials.select_dtypes("float64").columns, np.float32))
+
+
+def _learning_curve(trial: Trial, metric: str) -> NDArray[np.float32] | None:
     """Loss after each epoch: of the metric, or, where it was not followed, that which the learner minimised."""
     curves = trial.learning_curve
-    return list(curves.get(metric, curves.get("validation_loss", ()))) or None
+    curve = curves.get(metric, curves.get("validation_loss", ()))
+    return np.array(curve, dtype=np.float32) if len(curve) else None

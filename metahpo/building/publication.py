@@ -12,6 +12,7 @@ from metahpo.building.assembly import Assembly
 from metahpo.building.learnability import MIN_SKILL, task_skill
 from metahpo.exceptions import DataError
 from metahpo.metadata import release
+from metahpo.metadata.configuration_numbers import ConfigurationNumbers
 from metahpo.tasks.metric import metric_names
 from metahpo.tasks.target import TaskKind
 
@@ -92,7 +93,9 @@ def publish(
                 yield rows
 
     def tables() -> Iterator[tuple[str, Iterable[pd.DataFrame]]]:
-        yield "trials", learnable()
+        numbers = ConfigurationNumbers()
+        yield "trials", numbers.numbered(learnable())
+        yield "configurations", [numbers.table()]
         kept = [task for task in tasks.index if not skills[task] < min_skill]
         if not kept:
             raise DataError(

@@ -272,13 +272,13 @@ def _against_default(
     md: MetaDataset, metric: str, spaces: Sequence[str | None], outcomes: Sequence[Outcome]
 ) -> pd.DataFrame | None:
     """First pick of each method against the library default; None where that cannot be told from what was recorded."""
-    if f"folds.{metric}" not in md.trials.columns:
+    if not {f"folds.{metric}", f"se.{metric}"} & set(md.trials.columns):
         return None
     rows = []
     for space in spaces:
         if space is None:  # the joint space has as many defaults as learners
             continue
-        fold_losses, defaults = md.fold_losses(space, metric), default_rows(md, space)
+        errors, defaults = md.standard_errors(space, metric), default_rows(md, space)
         for outcome in outcomes:
             if outcome.assignment.space == space:
                 rows += [
@@ -288,7 +288,9 @@ def _against_default(
                         "family": table.family,
                         "method": outcome.assignment.method.name,
                         **asdict(
-                            compare_with_default(fold_losses[table.task], picked.first_picks[0], defaults[table.task])
+                            compare_with_default(
+                                table.loss, errors[table.task], picked.first_picks[0], defaults[table.task]
+                            )
                         ),
                     }
                     for table, picked in zip(outcome.assignment.held_out, outcome.replays, strict=True)

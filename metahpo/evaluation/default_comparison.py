@@ -34,32 +34,34 @@ class DefaultComparison:
     standard_error: float
 
 
-def compare_with_default(fold_losses: NDArray[np.float64], chosen: int, default: int = 0) -> DefaultComparison:
+def compare_with_default(
+    losses: NDArray[np.float64], standard_errors: NDArray[np.float64], chosen: int, default: int = 0
+) -> DefaultComparison:
     """Compare two recorded configurations of a task by the one-standard-error rule (Breiman et al. 1984, 3.4.3).
 
     Parameters
     ----------
-    fold_losses : ndarray of shape (n_configurations, n_folds)
-        Loss of each configuration on each cross-validation fold; NaN = failed.
+    losses : ndarray of shape (n_configurations,)
+        Mean loss of each configuration; NaN = failed.
+    standard_errors : ndarray of shape (n_configurations,)
+        Of these means; NaN where it is not known, which counts as 0.
     chosen, default : int
         Rows.
 
     Raises
     ------
     DataError
-        `fold_losses` is not a table, or a row is outside it.
+        Losses and standard errors are not of one length, or a row is outside them.
     """
-    if fold_losses.ndim != 2 or fold_losses.shape[1] == 0:
+    if losses.ndim != 1 or losses.shape != standard_errors.shape:
         raise DataError(
-            f"fold losses must be of shape (n_configurations, n_folds), but are of shape {fold_losses.shape}."
+            "losses and standard errors must be of one shape (n_configurations,), but are of shapes "
+            f"{losses.shape} and {standard_errors.shape}."
         )
-    if not (0 <= chosen < len(fold_losses) and 0 <= default < len(fold_losses)):
-        raise DataError(
-            f"rows must lie in 0 .. {len(fold_losses) - 1}, but are {chosen} (chosen) and {default} (default)."
-        )
-    n_folds = fold_losses.shape[1]
-    chosen_loss, default_loss = float(fold_losses[chosen].mean()), float(fold_losses[default].mean())
-    standard_error = float(fold_losses[default].std(ddof=1) / np.sqrt(n_folds)) if n_folds > 1 else float("nan")
+    if not (0 <= chosen < len(losses) and 0 <= default < len(losses)):
+        raise DataError(f"rows must lie in 0 .. {len(losses) - 1}, but are {chosen} (chosen) and {default} (default).")
+    chosen_loss, default_loss = float(losses[chosen]), float(losses[default])
+    standard_error = float(standard_errors[default])
     difference = chosen_loss - default_loss
     return DefaultComparison(_verdict(chosen_loss, default_loss, standard_error), difference, standard_error)
 

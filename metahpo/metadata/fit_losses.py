@@ -1,4 +1,4 @@
-"""Losses of the fits of recorded configurations as arrays: all of them, and the means of two halves."""
+"""Losses of the fits of recorded configurations as arrays: all of them, means of two halves, and standard errors."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ def half_means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
     Configurations may differ in their number of fits. NaN where a half has none, and where the configuration failed.
     """
     return _mean_of_known(losses[:, ::2]), _mean_of_known(losses[:, 1::2])
+
+
+def standard_errors(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard error of the mean loss of each configuration (n,), from losses (n, F).
+
+    It is the standard deviation over the fits, divided by the root of their number. NaN where fewer than two fits are
+    known.
+    """
+    known = np.isfinite(losses)
+    n_known = known.sum(axis=1)
+    total = np.where(known, losses, 0.0).sum(axis=1)
+    mean = total / np.maximum(n_known, 1)
+    squares = np.where(known, (losses - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    degrees = np.maximum(n_known - 1, 1)
+    return np.where(n_known > 1, np.sqrt(squares / degrees / np.maximum(n_known, 1)), np.nan)
 
 
 def _mean_of_known(losses: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from metahpo.exceptions import ArtefactError, DataError, SpaceError, UnknownNameError
 from metahpo.metadata import hpob, release
-from metahpo.metadata.fit_losses import as_rows, half_means
+from metahpo.metadata.configuration_numbers import ConfigurationNumbers, with_configurations
+from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
 from metahpo.metadata.meta_tables import MetaTables
 from metahpo.metadata.task_table import TaskTable, by_task
 from metahpo.space.cash import join_spaces
@@ -32,8 +33,9 @@ class MetaDataset(MetaTables):
         Index: task name. Columns: at least ``family`` and ``kind``.
     trials : DataFrame
         One row a trial: ``task``, ``space``, ``configuration`` (JSON of the active hyperparameters), ``status``,
-        ``seconds``, and a column ``loss.METRIC`` for each metric (NaN: failed), optionally ``folds.METRIC`` (lists) and
-        ``learning_curve`` (lists: a loss after each epoch).
+        ``seconds``, and a column ``loss.METRIC`` for each metric (NaN: failed). Optional: ``se.METRIC`` (standard error
+        of the mean loss), ``folds.METRIC`` (lists: the loss of each fit), ``predict_seconds`` and ``learning_curve``
+        (lists: a loss after each epoch).
     meta_features : DataFrame or None
         Index: task name; a column a meta-feature, NaN where it is not defined.
     spaces : mapping of str to ConfigurationSpace
@@ -126,9 +128,24 @@ class MetaDataset(MetaTables):
         """
         column = f"folds.{self.metric(metric)}"
         if column not in self.trials.columns:
-            raise DataError(f"{self.name!r} records no losses per fold, only means.")
+            with_folds = [m for m in self.metrics if f"folds.{m}" in self.trials.columns]
+            hint = f" It does of {', '.join(with_folds)}." if with_folds else ""
+            raise DataError(f"{self.name!r} records no losses per fit of {self.metric(metric)}, only means.{hint}")
         # A trial that came without folds, by a merge, has no list.
         return {name: self._capped(metric, as_rows(rows[column])) for name, rows, _ in self._by_task(space)}
+
+    def standard_errors(self, space: str | None = None, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """Standard error of each mean loss, task -> array of shape (n,), rows as in :meth:`tables`.
+
+        NaN for failed trials, for those of a single fit, and where neither standard errors nor losses per fit were
+        recorded.
+        """
+        name = self.metric(metric)
+        if f"se.{name}" in self.trials.columns:
+            return {task: rows[f"se.{name}"].to_numpy(np.float64) for task, rows, _ in self._by_task(space)}
+        if f"folds.{name}" in self.trials.columns:
+            return {task: standard_errors(losses) for task, losses in self.fold_losses(space, metric).items()}
+        return {task: np.full(len(rows), np.nan) for task, rows, _ in self._by_task(space)}
 
     def half_losses(
         self, space: str | None = None, metric: str | None = None
@@ -191,7 +208,9 @@ class MetaDataset(MetaTables):
         )
 
     def save(self, folder: Path | str) -> None:
-        """Write ``manifest.json`` (with checksums), ``tasks``, ``trials`` and ``metafeatures.parquet`` to a folder.
+        """Write ``manifest.json`` (with checksums) and the tables to a folder.
+
+        The tables are ``tasks``, ``configurations``, ``trials`` and ``metafeatures``, in Parquet files.
 
         A meta-dataset that is there is replaced when the new one is whole: see :mod:`metahpo.metadata.release`.
         Surrogates that were trained on it stay.
@@ -203,9 +222,6 @@ class MetaDataset(MetaTables):
         StoreError
             The folder cannot be written.
         """
-        parts = {"tasks": self.tasks, "trials": self.trials}
-        if self.meta_features is not None:
-            parts["metafeatures"] = self.meta_features
         header = {
             "name": self.name,
             "version": self.version,
@@ -213,7 +229,15 @@ class MetaDataset(MetaTables):
             "metrics": self.metrics,
             "spaces": {name: space.to_serialized_dict() for name, space in self.spaces.items()},
         }
-        release.write(Path(folder), header, ((name, [table]) for name, table in parts.items()))
+        release.write(Path(folder), header, self._stored())
+
+    def _stored(self) -> Iterator[tuple[str, Iterable[pd.DataFrame]]]:
+        numbers = ConfigurationNumbers()
+        yield "trials", numbers.numbered([self.trials])
+        yield "configurations", [numbers.table()]
+        yield "tasks", [self.tasks]
+        if self.meta_features is not None:
+            yield "metafeatures", [self.meta_features]
 
     @classmethod
     def load(cls, folder: Path | str) -> MetaDataset:
@@ -237,9 +261,12 @@ class MetaDataset(MetaTables):
             raise ArtefactError(f"the manifest of {str(folder)!r} is damaged: it lists no table {lacking}.")
         try:
             spaces = {name: read_space(record) for name, record in header["spaces"].items()}
+            trials = parts["trials"]
+            if "configurations" in parts:
+                trials = with_configurations(trials, parts["configurations"])
             return cls(
                 parts["tasks"],
-                parts["trials"],
+                trials,
                 parts.get("metafeatures"),
                 spaces,
                 name=header["name"],

@@ -26,9 +26,10 @@ from metahpo.trials.log import sync_folder
 from metahpo.trials.plain_names import is_plain
 
 FORMAT = "metahpo meta-dataset"
-#: Version that is written; in version 1 the file of a table is always ``NAME.parquet``.
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+#: Version that is written. In version 1 the file of a table is always ``NAME.parquet``; before version 3, trials hold
+#: the texts of their configurations.
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
 MANIFEST = "manifest.json"
 #: What a reader needs of a manifest, and its type.
 MANIFEST_KEYS = {"name": str, "version": str, "protocol": str, "spaces": dict, "files": dict}
@@ -156,8 +157,9 @@ def _joined(blocks: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 def _with_lists(schema: pa.Schema) -> pa.Schema:
     """A schema whose columns of lists hold numbers, even if the lists of the first block are all empty."""
     for i, field in enumerate(schema):
-        if field.name == "learning_curve" or field.name.startswith("folds."):
-            schema = schema.set(i, field.with_type(pa.list_(pa.float64())))
+        lists = field.name == "learning_curve" or field.name.startswith("folds.")
+        if lists and not (pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type)):
+            schema = schema.set(i, field.with_type(pa.list_(pa.float32())))
     return schema
 
 
@@ -229,7 +231,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("format_version") not in READABLE_VERSIONS:
         raise ArtefactError(
             f"{str(path)!r} has format version {manifest.get('format_version')}, this package reads "
-            f"{' and '.join(map(str, READABLE_VERSIONS))}; install the version of metahpo that wrote it, or build the "
+            f"{', '.join(map(str, READABLE_VERSIONS))}; install the version of metahpo that wrote it, or build the "
             "meta-dataset again."
         )
     missing = [key for key in MANIFEST_KEYS if key not in manifest]

@@ -107,7 +107,7 @@ def test_honest_regret_chooses_by_one_half_of_the_fits_and_judges_by_the_other(t
     assert honest.summary().set_index("trial")["regret"][24] == 1.0
     assert "chosen by one half" in honest.settings.in_words(honest.to_frame())
     plain = MetaDataset(toy.tasks, trials.drop(columns="folds.r2"), toy.meta_features, toy.spaces)
-    with pytest.raises(DataError, match="records no losses per fold"):
+    with pytest.raises(DataError, match="records no losses per fit"):
         evaluate(plain, methods=["random_search"], n_trials=2, honest=True)
 
 

@@ -134,7 +134,7 @@ def test_a_configuration_outside_its_space_is_found(toy: MetaDataset) -> None:
 
 
 def test_a_benchmark_without_folds_says_so(toy: MetaDataset) -> None:
-    with pytest.raises(DataError, match="records no losses per fold"):
+    with pytest.raises(DataError, match="records no losses per fit of r2"):
         MetaDataset(toy.tasks, toy.trials.drop(columns="folds.r2"), None, toy.spaces).fold_losses("toy")
 
 
@@ -166,9 +166,17 @@ def test_a_built_meta_dataset_survives_a_save(built_meta_dataset: MetaDataset, t
     built_meta_dataset.save(tmp_path)
     again = MetaDataset.load(tmp_path)
     assert again.spaces == built_meta_dataset.spaces
+    assert len(again.metrics) > 1
     for metric in again.metrics:
-        before, after = built_meta_dataset.fold_losses(None, metric), again.fold_losses(None, metric)
-        assert all(np.array_equal(before[t], after[t]) for t in before)
+        before, after = built_meta_dataset.tables(None, metric), again.tables(None, metric)
+        assert all(np.array_equal(a.loss, b.loss, equal_nan=True) for a, b in zip(before, after, strict=True))
+        errors = again.standard_errors(None, metric)
+        for task, own in built_meta_dataset.standard_errors(None, metric).items():
+            assert np.array_equal(own, errors[task], equal_nan=True)
+    folds, default = again.fold_losses(), again.metrics[0]
+    assert all(np.array_equal(own, folds[t]) for t, own in built_meta_dataset.fold_losses(None, default).items())
+    with pytest.raises(DataError, match=f"no losses per fit of {again.metrics[1]}, only means. It does of {default}"):
+        again.fold_losses(None, again.metrics[1])
     assert repr(again).startswith("MetaDataset('small', version 1: 4 tasks, 48 trials, spaces ['linear', 'svm']")
 
 

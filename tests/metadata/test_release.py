@@ -33,7 +33,13 @@ def change_manifest(folder: Path, **changes: Any) -> None:
 
 def test_files_are_those_of_the_manifest_and_no_other(folder: Path) -> None:
     names = sorted(p.name for p in folder.iterdir())
-    assert names == ["manifest.json", "metafeatures.parquet", "tasks.parquet", "trials.parquet"]
+    assert names == [
+        "configurations.parquet",
+        "manifest.json",
+        "metafeatures.parquet",
+        "tasks.parquet",
+        "trials.parquet",
+    ]
     manifest = release.read_manifest(folder)
     assert {f"{name}.parquet" for name in manifest["files"]} | {"manifest.json"} == set(names)
     assert manifest["files"]["tasks"]["rows"] == 12
@@ -46,7 +52,7 @@ def test_equal_content_gives_equal_files(folder: Path, toy: MetaDataset, tmp_pat
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["tasks", "trials", "metafeatures"])
+@pytest.mark.parametrize("name", ["tasks", "configurations", "trials", "metafeatures"])
 def test_one_changed_bit_is_found(folder: Path, name: str) -> None:
     path = folder / f"{name}.parquet"
     data = bytearray(path.read_bytes())
@@ -56,7 +62,7 @@ def test_one_changed_bit_is_found(folder: Path, name: str) -> None:
         MetaDataset.load(folder)
 
 
-@pytest.mark.parametrize("name", ["tasks", "trials", "metafeatures"])
+@pytest.mark.parametrize("name", ["tasks", "configurations", "trials", "metafeatures"])
 def test_a_missing_table_is_named(folder: Path, name: str) -> None:
     (folder / f"{name}.parquet").unlink()
     with pytest.raises(ArtefactError, match=rf"lacks {name}.parquet; install or copy it again"):
@@ -70,7 +76,7 @@ def test_a_missing_table_is_named(folder: Path, name: str) -> None:
         ({"format": ...}, "is not the manifest of a meta-dataset"),
         (
             {"format_version": 99},
-            "format version 99, this package reads 1 and 2; install the version of metahpo that wrote",
+            "format version 99, this package reads 1, 2, 3; install the version of metahpo that wrote",
         ),
         ({"spaces": ...}, r"is damaged: it lacks \['spaces'\]"),
         ({"files": ...}, r"is damaged: it lacks \['files'\]"),
@@ -225,7 +231,7 @@ def test_a_kill_while_saving_leaves_the_older_or_the_newer_and_readers_see_no_ot
             saver.communicate()
         assert len(MetaDataset.load(target).tasks) in (11, 12)
     toy.save(target)
-    assert len(list(target.iterdir())) == 4  # nothing that a kill has left
+    assert len(list(target.iterdir())) == 5  # nothing that a kill has left
 
 
 def test_a_folder_without_a_manifest_or_an_unknown_name_lists_what_ships(tmp_path: Path) -> None:
