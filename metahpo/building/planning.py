@@ -7,22 +7,26 @@ from pathlib import Path
 
 from metahpo.building.plan import Plan, PlannedTask
 from metahpo.building.protocol import SIZES, Protocol
-from metahpo.datasets.cache import read_sidecar, read_sidecars, task_kind
+from metahpo.datasets.cache import CLASSIFIED, read_sidecar, read_sidecars, task_kind
 from metahpo.exceptions import DataError
 from metahpo.learners.extras import check_installed
-from metahpo.learners.registry import installed_classical, learner_named
+from metahpo.learners.registry import default_learners, learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
 from metahpo.tasks.target import KINDS, TaskKind
+from metahpo.tasks.task import Modality
 
 #: Seed of the shared designs.
 DESIGN_SEED = 0
+#: How datasets of each modality are called in messages.
+_OF: Mapping[Modality, str] = {"table": "tabular", "image": "of images", "text": "of texts"}
 
 
 def make_plan(
     cache: Path | str,
     *,
     keys: Sequence[str] | None = None,
+    modality: Modality = "table",
     learners: Sequence[str] | None = None,
     n_configurations: int = 32,
     protocol: Protocol | None = None,
@@ -40,11 +44,13 @@ def make_plan(
     cache : path
         Folder of the dataset cache.
     keys : sequence of str, default=None
-        Datasets by key, whatever their size, images and texts among them; None takes every tabular dataset within the
-        limits below, but for those whose sidecar is damaged.
+        Datasets by key, whatever their size and modality; None takes every dataset of the modality within the limits
+        below, but for those whose sidecar is damaged.
+    modality : {"table", "image", "text"}, default="table"
+        Of the datasets that are taken where no keys are given, and of the default learners.
     learners : sequence of str, default=None
-        Names of learners; None takes linear, svm, knn, random_forest, extra_trees and boosting, and lightgbm and
-        xgboost where they are installed.
+        Names of learners; None takes, for tables, linear, svm, knn, random_forest, extra_trees and boosting, and
+        lightgbm and xgboost where they are installed; for images convnet; for texts text_linear and text.
     n_configurations : int, default=32
         Configurations of each learner on each task.
     protocol : Protocol, default=None
@@ -53,7 +59,8 @@ def make_plan(
         Rows to train on. A dataset makes a task of each size that it has the rows for: see
         :meth:`metahpo.building.protocol.Protocol.sizes`.
     min_rows, max_features, max_classes, max_per_family : int
-        Limits on the datasets taken. Of a family the largest are kept, so that no origin outweighs the rest.
+        Limits on the datasets taken; that on the columns is for tables. Of a family the largest are kept, so that no
+        origin outweighs the rest.
     exclude_families : sequence of str, default=()
         Families to leave out, to judge by later.
 
@@ -71,7 +78,7 @@ def make_plan(
     if not sizes or min(sizes) < 1:
         raise DataError(f"sizes are numbers of rows to train on, such as {SIZES}, but are {tuple(sizes)}.")
     protocol = protocol or Protocol()
-    names = tuple(learners or installed_classical())
+    names = tuple(learners or default_learners(modality))
     chosen: list[PlannedTask] = []
     of_family: dict[str, int] = {}
     sidecars = read_sidecars(cache)[0] if keys is None else {key: read_sidecar(cache, key) for key in keys}
@@ -79,13 +86,13 @@ def make_plan(
     for key in sorted(sidecars, key=lambda k: (-_cost(sidecars[k], None), k)):
         sidecar = sidecars[key]
         kind = task_kind(sidecar)
-        passed_over = keys is None and sidecar["kind"] not in KINDS
+        passed_over = keys is None and _modality(sidecar) != modality
         if kind is None or passed_over or sidecar.get("family") in exclude_families:
             continue
         family = str(sidecar.get("family") or key)
         unfit = (
             (sidecar.get("n_rows") or min_rows) < min_rows
-            or (sidecar.get("n_features") or 0) > max_features
+            or (modality == "table" and (sidecar.get("n_features") or 0) > max_features)
             or (sidecar.get("n_classes") or 0) > max_classes
             or of_family.get(family, 0) >= max_per_family
         )
@@ -102,7 +109,7 @@ def make_plan(
         ]
     if not n_taken:
         raise DataError(
-            f"none of the {len(sidecars)} datasets in {str(cache)!r} is tabular and within the limits "
+            f"none of the {len(sidecars)} datasets in {str(cache)!r} is {_OF[modality]} and within the limits "
             f"({min_rows} rows and more, at most {max_features} features and {max_classes} classes)."
         )
     if not chosen:
@@ -134,6 +141,10 @@ def shared_designs(
         kind: {name: sobol_design(learner_named(name, kind).space, n_configurations, seed) for name in learners}
         for kind in sorted(kinds)
     }
+
+
+def _modality(sidecar: Mapping[str, object]) -> Modality:
+    return next((modality for modality in CLASSIFIED if modality == sidecar["kind"]), "table")
 
 
 def _cost(sidecar: Mapping[str, object], size: int | None) -> float:

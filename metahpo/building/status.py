@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.building.reliability import reliabilities
+from metahpo.building.repetition import shared_design_losses
 from metahpo.datasets.cache import read_refusals, read_sidecars
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.trials.store import TrialStore
@@ -36,12 +38,17 @@ class BuildStatus:
         Datasets that were asked for and are not, or not whole, in the cache -> reason.
     trials_per_hour : float
         Of all workers, lately; NaN where no trial was finished within the last quarter of an hour.
+    reliability : DataFrame or None
+        One row a kind of task and learner whose shared design is measured on a task: ``tasks`` of which that holds,
+        ``fits`` (median), ``reliability`` (median), and ``reliable``, the share of tasks that reach the protocol's goal.
+        None where it was not asked for.
     """
 
     table: pd.DataFrame
     refusals: dict[str, str]
     left_out: dict[str, str]
     trials_per_hour: float
+    reliability: pd.DataFrame | None = None
 
     @property
     def by_learner(self) -> pd.DataFrame:
@@ -70,6 +77,8 @@ class BuildStatus:
 
     def __str__(self) -> str:
         lines = [self.by_learner.to_string()]
+        if self.reliability is not None and len(self.reliability):
+            lines += ["", self.reliability.to_string(float_format="{:.2f}".format), ""]
         for task, reason in self.refusals.items():
             lines.append(f"task {task} cannot be measured, it is tried again at the next start: {reason}")
         lines += [f"dataset {key} is in no plan: {reason}" for key, reason in self.left_out.items()]
@@ -90,8 +99,14 @@ class BuildStatus:
         return "\n".join(lines)
 
 
-def status(folder: Path | str) -> BuildStatus:
+def status(folder: Path | str, *, reliability: bool = False) -> BuildStatus:
     """State of a build.
+
+    Parameters
+    ----------
+    folder : path
+    reliability : bool, default=False
+        Whether to estimate how reliable the ranks of configurations are so far, which reads every trial.
 
     Raises
     ------
@@ -100,7 +115,21 @@ def status(folder: Path | str) -> BuildStatus:
     """
     folder = Path(folder)
     plan = Plan.load(folder / PLAN_FILE)  # first: it says where there is no build
-    return status_of(plan, TrialStore(folder))
+    state = status_of(plan, TrialStore(folder))
+    return replace(state, reliability=reliability_of(plan, folder)) if reliability else state
+
+
+def reliability_of(plan: Plan, folder: Path) -> pd.DataFrame:
+    """The table :attr:`BuildStatus.reliability` of a build."""
+    rows = []
+    for (kind, learner), losses in shared_design_losses(replace(plan, opened=None), folder).items():
+        found = np.array(list(reliabilities(losses).values()), dtype=np.float64)
+        found = np.where(np.isnan(found), 0.0, found)  # ranks that cannot be told are not reliable
+        fits = [of_task.shape[1] for of_task in losses.values()]
+        goal = plan.protocol.min_reliability
+        rows.append((kind, learner, len(fits), np.median(fits), np.median(found), (found >= goal).mean()))
+    columns = ["kind", "learner", "tasks", "fits", "reliability", "reliable"]
+    return pd.DataFrame(rows, columns=columns).set_index(["kind", "learner"])
 
 
 def status_of(plan: Plan, store: TrialStore) -> BuildStatus:

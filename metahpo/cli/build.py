@@ -122,10 +122,17 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         "--tasks", nargs="+", metavar="KEY", help="datasets by key (default: all of the cache that fit)"
     )
     parser.add_argument(
+        "--modality",
+        choices=("table", "image", "text"),
+        default="table",
+        help="what the datasets are made of that are taken where no --tasks are given (default: table)",
+    )
+    parser.add_argument(
         "--learners",
         nargs="+",
-        help="default: linear svm knn random_forest extra_trees boosting, and where they are installed lightgbm "
-        "xgboost; also mlp, convnet, text_linear, text, or one of your own, written module:function",
+        help="default: for tables linear svm knn random_forest extra_trees boosting, and where they are installed "
+        "lightgbm xgboost; for images convnet; for texts text_linear text; also mlp, or one of your own, written "
+        "module:function",
     )
     parser.add_argument(
         "--configurations", type=int, default=32, help="a learner and task, default first (default: 32)"
@@ -154,6 +161,7 @@ def _planned(options: argparse.Namespace) -> Plan:
     return make_plan(
         options.cache,
         keys=options.tasks,
+        modality=options.modality,
         learners=options.learners,
         n_configurations=options.configurations,
         protocol=Protocol(n_folds=options.folds, max_fits=options.max_fits),
@@ -203,7 +211,7 @@ def _run(options: argparse.Namespace) -> None:
             from metahpo.workflows.adaptive_design import extend_plan
 
             run(extend_plan(options.folder, options.adaptive, n_jobs=options.jobs))
-    print(status(options.folder))
+    print(status(options.folder, reliability=True))
     _check_nothing_owed(options.folder, shard)
 
 
@@ -256,7 +264,7 @@ def _status(options: argparse.Namespace) -> None:
     from metahpo.building.status import status
 
     while True:
-        state = status(options.folder)
+        state = status(options.folder, reliability=options.live is None)
         parts = [str(state)]
         if options.tasks or len(state.by_task) <= SHORT_TABLE:
             parts.insert(0, state.by_task.to_string() + "\n")

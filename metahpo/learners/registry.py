@@ -21,7 +21,7 @@ from metahpo.learners.svm import svm_classifier, svm_regressor
 from metahpo.learners.text import text_classifier
 from metahpo.learners.text_linear import text_linear_classifier
 from metahpo.learners.xgboost import xgboost_classifier, xgboost_regressor
-from metahpo.tasks.task import KINDS, TaskKind
+from metahpo.tasks.task import KINDS, Modality, TaskKind
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
 }
 
 
+#: Learners of images, and of texts.
+UNSTRUCTURED: Mapping[Modality, tuple[str, ...]] = {"image": ("convnet",), "text": ("text_linear", "text")}
 #: Learners of tables that need seconds where networks need minutes.
 CLASSICAL = ("linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost")
 
@@ -84,8 +86,13 @@ def learner_named(name: str, kind: TaskKind) -> Learner:
     return _LEARNERS[name, kind]()
 
 
-def installed_classical() -> tuple[str, ...]:
-    """Those of :data:`CLASSICAL` whose libraries are installed; the log says which are left out."""
+def default_learners(modality: Modality) -> tuple[str, ...]:
+    """Learners of a modality that a build takes unless it is told others.
+
+    Of :data:`CLASSICAL` those whose libraries are installed; the log says which are left out.
+    """
+    if modality != "table":
+        return UNSTRUCTURED[modality]
     missing = {name: missing_libraries(learner_named(name, KINDS[0])) for name in CLASSICAL}
     for name, libraries in missing.items():
         for library in libraries:

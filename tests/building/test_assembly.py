@@ -43,7 +43,7 @@ def test_learning_curves__of_the_default_metric_or_what_was_minimised(
     md = assemble(networks, "regression" if kind == "regression" else "classification", name="networks", n_jobs=1)
     keys = set(md.tasks["key"])
     recorded = [t for t in TrialStore(networks) if t.key.task in keys and t.key.learner == "mlp"]
-    expected = sorted(tuple(np.float32(t.learning_curve[followed]).tolist()) for t in recorded)
+    expected = sorted(tuple(np.array(t.learning_curve[followed], np.float32).tolist()) for t in recorded)
     md.save(tmp_path / "networks")
     for meta_dataset in (md, MetaDataset.load(tmp_path / "networks")):
         curves = meta_dataset.learning_curves("mlp")

@@ -279,6 +279,17 @@ def test_status_counts_what_is_planned_done_owed_and_failed(tmp_path: Path, smal
     assert table.loc["svm", "done"] == sum(k.learner == "svm" for k in keys)
 
 
+def test_status_tells_how_reliable_ranks_are(built: Path) -> None:
+    assert status(built).reliability is None
+    table = status(built, reliability=True).reliability
+    assert table is not None
+    assert {"linear", "svm"} == set(table.index.get_level_values("learner"))
+    assert (table["fits"] >= 2).all()
+    assert table["reliability"].between(-1.0, 1.0).all()
+    assert table["reliable"].between(0.0, 1.0).all()
+    assert "reliable" in str(status(built, reliability=True))
+
+
 # --- assembly -------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from metahpo.exceptions import MissingDependencyError, UnknownNameError
 from metahpo.learners.extras import check_installed
 from metahpo.learners.learner import Learner
 from metahpo.learners.linear_regressor import LinearModel, LinearRegressor
-from metahpo.learners.registry import CLASSICAL, installed_classical, learner_named, learner_names
+from metahpo.learners.registry import CLASSICAL, default_learners, learner_named, learner_names
 from metahpo.space.activity import canonical, default_configuration
 from metahpo.space.design import sobol_design
 from metahpo.tasks.preprocessing import preprocessing
@@ -79,7 +79,7 @@ def test_a_library_that_is_not_installed_is_needed_for_nothing_but_its_estimator
         learner.estimator(configuration)
     with pytest.raises(MissingDependencyError, match=rf"pip install 'metahpo\[{name}\]'"):
         check_installed([learner])
-    assert installed_classical() == tuple(other for other in CLASSICAL if other != name)
+    assert default_learners("table") == tuple(other for other in CLASSICAL if other != name)
     assert f"left out {name}, which is not installed" in caplog.text
 
 
