@@ -13,7 +13,7 @@ from metahpo.learners.extras import check_installed
 from metahpo.learners.registry import default_learners, learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
-from metahpo.tasks.target import KINDS, TaskKind
+from metahpo.tasks.target import TaskKind
 from metahpo.tasks.task import Modality
 
 #: Seed of the shared designs.

@@ -40,8 +40,8 @@ class BuildStatus:
         Of all workers, lately; NaN where no trial was finished within the last quarter of an hour.
     reliability : DataFrame or None
         One row a kind of task and learner whose shared design is measured on a task: ``tasks`` of which that holds,
-        ``fits`` (median), ``reliability`` (median), and ``reliable``, the share of tasks that reach the protocol's goal.
-        None where it was not asked for.
+        ``fits`` (median), ``reliability`` (median), and ``reliable``, the share of tasks that reach the protocol's
+        goal. None where it was not asked for.
     """
 
     table: pd.DataFrame
