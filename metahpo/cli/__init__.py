@@ -156,8 +156,10 @@ def _train(options: argparse.Namespace) -> None:
     from metahpo.metadata import release
     from metahpo.metadata.meta_dataset import MetaDataset
     from metahpo.surrogates.artefact import surrogate_path
+    from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
     from metahpo.surrogates.fitting.training_loop import Course
+    from metahpo.surrogates.improvement import improvement_path
 
     folder = release.locate(options.folder)
     md = MetaDataset.load(folder)
@@ -175,6 +177,9 @@ def _train(options: argparse.Namespace) -> None:
             surrogate = train_surrogate(md, space, metric, options.random_state, settings, course)
             path.parent.mkdir(exist_ok=True)
             surrogate.save(path)
+            improvement = learn_improvement(md, space, metric, options.random_state)
+            if improvement is not None:
+                improvement.save(improvement_path(folder, space, metric))
             print(f"{name}, {metric}: {path}", flush=True)
             checkpoints.append(checkpoint)
     for checkpoint in filter(None, checkpoints):  # only now: started again, what is finished is not trained again

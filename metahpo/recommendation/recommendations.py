@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,9 @@ from sklearn.pipeline import Pipeline
 from metahpo.learners.registry import learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.tasks.task import Task
+
+#: Reason of a recommendation that is the library's default.
+DEFAULT_REASON = "library default"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,14 @@ class Recommendation:
         Seconds of one fit on one core; NaN where no seconds were recorded. For a task larger than all recorded ones
         they are extrapolated, may be far too low, and a note says so.
     reason : str
+    p_better_than_default : float
+        Probability that its error is smaller than that of the library's default, calibrated on tasks left out; .5 for
+        the default itself. NaN where the experience holds no default to compare with.
+    expected_change : float
+        Expected relative change of the error against the default: .1 is an error that is a tenth smaller, and negative
+        is worse. NaN like the probability.
+    change_interval : tuple of float
+        Central 80 % interval of that change.
     """
 
     learner: str
@@ -40,6 +52,19 @@ class Recommendation:
     interval: tuple[float, float]
     expected_train_seconds: float
     reason: str
+    p_better_than_default: float = math.nan
+    expected_change: float = math.nan
+    change_interval: tuple[float, float] = (math.nan, math.nan)
+
+    def against_default(self) -> str:
+        """What to expect against the default, in words; empty where that is not known."""
+        if math.isnan(self.expected_change):
+            return ""
+        low, high = self.change_interval
+        return (
+            f"better than the default with probability {self.p_better_than_default:.2f}, error "
+            f"{-100 * self.expected_change:+.1f} % ({-100 * high:+.1f} to {-100 * low:+.1f})"
+        )
 
 
 @dataclass(frozen=True)
@@ -128,6 +153,8 @@ class Recommendations:
                 "lower": [item.interval[0] for item in self.items],
                 "upper": [item.interval[1] for item in self.items],
                 "expected_train_seconds": [item.expected_train_seconds for item in self.items],
+                "p_better_than_default": [item.p_better_than_default for item in self.items],
+                "expected_change": [item.expected_change for item in self.items],
                 "reason": [item.reason for item in self.items],
             }
         )
@@ -148,6 +175,8 @@ class Recommendations:
             low, high = item.interval
             lines.append(f"{rank:>3}. {item.learner}: {in_words(item.configuration)}")
             lines.append(f"     better than {item.expected_percentile:.0f} % ({low:.0f}-{high:.0f}); {item.reason}")
+            if item.against_default() and item.reason != DEFAULT_REASON:
+                lines.append(f"     {item.against_default()}")
         near = ", ".join(f"{task} ({share:.0%})" for task, share in list(self.nearest_tasks.items())[:5])
         lines.append(f"nearest tasks: {near or 'none known'}; novelty {self.novelty:.2f}")
         lines += [f"note: {note}" for note in self.notes]

@@ -14,9 +14,10 @@ from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.recommendation.default_decision import AgainstDefault
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
 from metahpo.recommendation.portfolio import complementary_picks
-from metahpo.recommendation.recommendations import Recommendation, Recommendations
+from metahpo.recommendation.recommendations import DEFAULT_REASON, Recommendation, Recommendations
 from metahpo.recommendation.shipped import SHIPPED_APART, check_modality, shipped_name
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.space.activity import default_configuration
@@ -25,6 +26,7 @@ from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
 from metahpo.surrogates.explanation import Explanation
+from metahpo.surrogates.improvement import ImprovementModel, improvement_path
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.tasks.metric import METRICS, metric_named
 from metahpo.tasks.modality import as_task
@@ -56,6 +58,7 @@ class Recommender:
         self.meta_dataset = MetaDataset.load(self.folder)
         self._surrogates: dict[tuple[str | None, str], Surrogate] = {}
         self._costs: dict[str | None, CostModel | None] = {}
+        self._improvements: dict[tuple[str | None, str], ImprovementModel | None] = {}
 
     @classmethod
     def shipped(cls, kind: TaskKind, modality: Modality = "table", learner: str | None = None) -> Recommender:
@@ -151,7 +154,8 @@ class Recommender:
         candidates, defaults = self._candidates(learner)
         posterior = surrogate.posterior(candidates, meta_features=usable)
         percentile = 100.0 * posterior.expected_percentile()
-        picks = complementary_picks(posterior, n)
+        against = self._against_default(learner, nearest, candidates, usable)
+        picks = complementary_picks(posterior, n) if against is None else against.picks(n)
         if defaults and defaults.isdisjoint(picks):
             picks = [*picks[: max(1, n - 1)], max(defaults, key=lambda i: percentile[i])][:n]
         low, high = (100.0 * bound for bound in posterior.percentile_interval(LEVEL))
@@ -161,11 +165,11 @@ class Recommender:
         items = []
         for rank, (i, spent) in enumerate(zip(picks, seconds, strict=True)):
             name, configuration = split_joint(candidates[i]) if learner is None else (learner, candidates[i])
-            reason = "library default" if i in defaults else _reason(rank, weights)
+            reason = DEFAULT_REASON if i in defaults else _reason(rank, weights)
             item = Recommendation(
                 name, configuration, float(percentile[i]), (float(low[i]), float(high[i])), spent, reason
             )
-            items.append(item)
+            items.append(item if against is None else against.add_to(item, i))
         clock.lap("cost")
         return Recommendations(
             tuple(items), surrogate.metric, weights, novelty, clock.laps, tuple(notes), task, features
@@ -231,6 +235,17 @@ class Recommender:
         if learner not in self._costs:
             self._costs[learner] = CostModel.of(self.meta_dataset, learner)
         return self._costs[learner]
+
+    def _against_default(
+        self, learner: str | None, metric: str, candidates: list[Configuration], usable: Mapping[str, float] | None
+    ) -> AgainstDefault | None:
+        """What is expected of candidates against the default; None where no such model was trained."""
+        key = (learner, metric)
+        if key not in self._improvements:
+            path = improvement_path(self.folder, learner, metric)
+            self._improvements[key] = ImprovementModel.load(path) if path.is_file() else None
+        model = self._improvements[key]
+        return None if model is None else AgainstDefault.of(model, usable, candidates)
 
     def _seconds(self, learner: str | None, configurations: list[Configuration], task: Task) -> list[float]:
         cost = self._cost(learner)

@@ -1,0 +1,266 @@
+"""Learning of the improvement on the default: trees, and the rule of the decision, by leaving families out.
+
+The trees are grown anew without each group of families. On every task of the group, each candidate rule picks one
+configuration, and the change that was recorded for it comes true. A pick wins (loses) where it is better (worse) than
+the default by more than one standard error of their difference. Of the rules that lose on at most `MOST_LOSSES` of the
+tasks and win at least `WINS_PER_LOSS` times as often as they lose, the one of the largest mean change is taken; where
+none is such, the one whose losses weigh least beside its wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logit, ndtr
+from scipy.stats import rankdata
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import LogisticRegression
+
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.space.activity import default_configuration
+from metahpo.space.cash import to_joint
+from metahpo.space.configuration import to_json
+from metahpo.surrogates.improvement import (
+    MIN_STANDARD_ERROR,
+    TINY_PROBABILITY,
+    Improvement,
+    ImprovementModel,
+    Rule,
+    Trees,
+    ranks_among,
+)
+from metahpo.tasks.metric import METRICS
+
+Array = NDArray[np.float64]
+
+#: Trees of the forest; principal components of the changes that it predicts; share of meta-features a split looks at.
+TREES, COMPONENTS, FEATURE_SHARE = 100, 10, 0.5
+#: Candidates for the fewest tasks in a leaf, and for the weight of losses.
+LEAVES, LOSS_WEIGHTS = (4, 10, None), (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+#: Groups of families, at most, of which each is left out in turn.
+GROUPS = 10
+#: What is asked of a rule: see above.
+MOST_LOSSES, WINS_PER_LOSS = 0.12, 3.0
+#: Errors below this, of scores whose best value is 1, count as if they were this large: a change from .002 to .001 is
+#: not half of anything.
+ERROR_FLOOR = 0.01
+#: A configuration that so large a share of the tasks recorded is a candidate.
+RECORDED_SHARE = 0.9
+#: Fewest tasks and configurations to learn from.
+MIN_TASKS, MIN_CONFIGURATIONS = 8, 2
+#: Configurations of a task, the best by utility, by which probabilities and intervals are calibrated.
+CALIBRATED = 5
+#: Candidates for the share of the distribution that covers 80 % of what comes true.
+INTERVAL_SHARES = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
+
+
+@own_arithmetic()
+def learn_improvement(
+    md: MetaDataset, space: str | None, metric: str | None = None, random_state: int = 0
+) -> ImprovementModel | None:
+    """Learn by how much the shared configurations of a space improve on the library's default.
+
+    Parameters
+    ----------
+    md : MetaDataset
+    space : str or None
+        None: all learners together. The reference is then the default that is best on average.
+    metric : str, default=None
+        None takes the default metric.
+    random_state : int, default=0
+
+    Returns
+    -------
+    ImprovementModel or None
+        None where fewer than eight tasks recorded the default and another configuration in common.
+    """
+    metric = md.metric(metric)
+    recorded = _shared_errors(md, space, metric)
+    if recorded is None:
+        return None
+    tasks, keys, errors, standard_errors, reference = recorded
+    floor = ERROR_FLOOR if metric in METRICS and METRICS[metric].best_score == 1.0 else 0.0
+    change, spread = relative_changes(errors, standard_errors, reference, floor)
+    names, values = _meta_features(md, tasks)
+    sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
+    ranks = ranks_among(sorted_values, values)
+    families = md.tasks.loc[tasks, "family"].to_numpy(dtype=np.str_)
+    leaf, rule = _chosen_rule(change, spread, reference, ranks, families, random_state)
+    return ImprovementModel(
+        space,
+        metric,
+        tuple(tasks),
+        tuple(_configuration(key, joint=space is None) for key in keys),
+        reference,
+        change,
+        spread,
+        tuple(names),
+        sorted_values,
+        grow(ranks, change, leaf, random_state),
+        rule,
+    )
+
+
+def relative_changes(errors: Array, standard_errors: Array, reference: int, floor: float) -> tuple[Array, Array]:
+    """Changes G and their standard errors S, each of shape (T, n), from errors and theirs.
+
+    The noise of the two errors counts as independent, which overstates S where they share test rows. Where the
+    reference failed, whatever succeeded is better by 1.
+    """
+    base, own_se = errors[:, [reference]], np.nan_to_num(standard_errors)
+    unit = np.maximum(np.abs(base), max(floor, 1e-12))
+    change = np.clip((base - errors) / unit, -1.0, 1.0)
+    spread = np.minimum(np.hypot(own_se, own_se[:, [reference]]) / unit, 1.0)
+    change = np.where(np.isnan(errors), -1.0, np.where(np.isnan(base), 1.0, change))
+    change[:, reference] = 0.0
+    return change, np.maximum(np.nan_to_num(spread), MIN_STANDARD_ERROR)
+
+
+def grow(ranks: Array, change: Array, leaf: int | None, random_state: int) -> Trees:
+    """Trees that predict changes (T, n) from ranks of meta-features (T, p); one leaf where `leaf` is None."""
+    n_tasks, n_features = ranks.shape
+    if leaf is None or not n_features or n_tasks < 2 * leaf:
+        nothing = np.zeros((1, 1), dtype=np.int64)
+        return Trees(nothing, nothing, nothing, np.zeros((1, 1)), np.zeros((1, n_tasks), dtype=np.int64), 0)
+    left, size, _ = np.linalg.svd(change - change.mean(axis=0), full_matrices=False)
+    components = (left * size)[:, :COMPONENTS]
+    forest = ExtraTreesRegressor(
+        TREES, min_samples_leaf=leaf, max_features=FEATURE_SHARE, random_state=random_state, n_jobs=1
+    ).fit(ranks, components)
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    width = max(tree.node_count for tree in trees)
+    shape = (len(trees), width)
+    feature, to_left, to_right = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    threshold = np.zeros(shape)
+    for k, tree in enumerate(trees):
+        own, inner = np.arange(tree.node_count), tree.children_left >= 0
+        feature[k, own] = np.where(inner, tree.feature, 0)
+        threshold[k, own] = np.where(inner, tree.threshold, 0.0)
+        to_left[k, own] = np.where(inner, tree.children_left, own)
+        to_right[k, own] = np.where(inner, tree.children_right, own)
+    depth = max(tree.max_depth for tree in trees)
+    return Trees(
+        feature, to_left, to_right, threshold.astype(np.float32).astype(np.float64), forest.apply(ranks).T, depth
+    )
+
+
+def _chosen_rule(
+    change: Array, spread: Array, reference: int, ranks: Array, families: NDArray[np.str_], random_state: int
+) -> tuple[int | None, Rule]:
+    groups = _groups(families, random_state)
+    best: tuple[tuple[bool, float], int | None, Rule] | None = None
+    predictions = {leaf: _left_out(change, spread, reference, ranks, groups, leaf, random_state) for leaf in LEAVES}
+    rows = np.arange(len(change))
+    for leaf, predicted in predictions.items():
+        for loss_weight in LOSS_WEIGHTS:
+            rule = Rule(loss_weight=loss_weight)
+            picks = [replace(one, rule=rule).picks(1)[0] for one in predicted]
+            came_true, noise = change[rows, picks], spread[rows, picks]
+            wins, losses = (came_true > noise).mean(), (came_true < -noise).mean()
+            fit = bool(losses <= MOST_LOSSES and wins >= WINS_PER_LOSS * losses)
+            quality = (fit, float(came_true.mean()) if fit else float(wins - WINS_PER_LOSS * losses))
+            if best is None or quality > best[0]:
+                best = (quality, leaf, rule)
+    assert best is not None
+    _, leaf, rule = best
+    return leaf, _calibrated(rule, predictions[leaf], change)
+
+
+def _groups(families: NDArray[np.str_], random_state: int) -> NDArray[np.intp]:
+    distinct, family = np.unique(families, return_inverse=True)
+    order = np.random.default_rng(random_state).permutation(len(distinct))
+    return np.asarray(order[family] % min(GROUPS, len(distinct)))
+
+
+def _left_out(
+    change: Array,
+    spread: Array,
+    reference: int,
+    ranks: Array,
+    groups: NDArray[np.intp],
+    leaf: int | None,
+    random_state: int,
+) -> list[Improvement]:
+    """What is predicted of each task by those of other groups."""
+    found: dict[int, Improvement] = {}
+    for group in np.unique(groups):
+        known = groups != group
+        trees = grow(ranks[known], change[known], leaf, random_state)
+        for task in np.flatnonzero(~known):
+            weights = trees.weights(ranks[task])
+            found[int(task)] = Improvement(weights, change[known], spread[known], reference, Rule())
+    return [found[task] for task in range(len(change))]
+
+
+def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> Rule:
+    """The rule with probabilities and intervals that came true on tasks left out."""
+    p: list[float] = []
+    better: list[bool] = []
+    covered, n_pairs = dict.fromkeys(INTERVAL_SHARES, 0), 0
+    for task, one in enumerate(predicted):
+        utility = replace(one, rule=rule).utility()
+        utility[one.reference] = -np.inf
+        top = np.argsort(-utility, kind="stable")[:CALIBRATED]
+        probability = one.weights @ ndtr(one.change / one.standard_error)
+        p += probability[top].tolist()
+        better += (change[task, top] > 0.0).tolist()
+        n_pairs += len(top)
+        for share in INTERVAL_SHARES:
+            low, high = replace(one, rule=replace(rule, interval_share=share)).interval()
+            covered[share] += int(((low <= change[task]) & (change[task] <= high))[top].sum())
+    share = min(INTERVAL_SHARES, key=lambda s: abs(covered[s] / n_pairs - 0.8))
+    rule = replace(rule, interval_share=share)
+    if len(set(better)) < 2:
+        return rule
+    odds = logit(np.clip(p, TINY_PROBABILITY, 1.0 - TINY_PROBABILITY))[:, None]
+    fit = LogisticRegression(C=1e3).fit(odds, better)
+    # A slope below zero would turn the order round.
+    return replace(rule, slope=max(0.0, float(fit.coef_[0, 0])), intercept=float(fit.intercept_[0]))
+
+
+def _shared_errors(
+    md: MetaDataset, space: str | None, metric: str
+) -> tuple[list[str], list[str], Array, Array, int] | None:
+    """Tasks, configurations, errors (T, n), their standard errors, and which configuration is the default."""
+    trials = md.trials if space is None else md.trials[md.trials["space"] == space]
+    keys = trials["space"] + "|" + trials["configuration"]
+    frame = pd.DataFrame({"task": trials["task"], "key": keys, "error": trials[f"loss.{metric}"].astype(np.float64)})
+    frame["se"] = trials[f"se.{metric}"].astype(np.float64) if f"se.{metric}" in trials else np.nan
+    frame = frame.drop_duplicates(["task", "key"])
+    n_tasks = frame["task"].nunique()
+    recorded = frame.groupby("key", sort=False)["task"].count()
+    shared = list(recorded.index[recorded >= RECORDED_SHARE * n_tasks])
+    frame = frame[frame["key"].isin(shared)]
+    whole = frame.groupby("task")["key"].count() == len(shared)
+    tasks = [str(task) for task in md.tasks.index if whole.get(task, False)]
+    standard = {f"{name}|{to_json(default_configuration(one))}" for name, one in md.spaces.items()}
+    defaults = [i for i, key in enumerate(shared) if key in standard]
+    if len(tasks) < MIN_TASKS or len(shared) < MIN_CONFIGURATIONS or not defaults:
+        return None
+    tables = frame.set_index(["task", "key"]).unstack("key")
+    errors, standard_errors = (tables[column].loc[tasks, shared].to_numpy(np.float64) for column in ("error", "se"))
+    known = METRICS.get(metric)
+    errors = errors if known is None else known.capped(errors)
+    ranks = rankdata(np.nan_to_num(errors[:, defaults], nan=np.inf), axis=1)
+    return tasks, shared, errors, standard_errors, defaults[int(ranks.mean(axis=0).argmin())]
+
+
+def _configuration(key: str, *, joint: bool) -> str:
+    """JSON text of a configuration of the space, or of the joint space."""
+    learner, _, text = key.partition("|")
+    return to_json(to_joint(learner, json.loads(text))) if joint else text
+
+
+def _meta_features(md: MetaDataset, tasks: Sequence[str]) -> tuple[list[str], Array]:
+    """Names of the meta-features that vary over the tasks, and their values (T, p)."""
+    if md.meta_features is None:
+        return [], np.zeros((len(tasks), 0))
+    table = md.meta_features.reindex(list(tasks)).astype(float)
+    names = [name for name in map(str, table.columns) if table[name].nunique() > 1]
+    return names, table[names].to_numpy(np.float64)

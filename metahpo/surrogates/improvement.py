@@ -1,0 +1,337 @@
+"""How much a configuration improves on the default of a task that was never measured.
+
+Symbols: T source tasks, n configurations that all of them recorded, r the reference (the library's default); E (T, n)
+the errors; G (T, n) the change of the error relative to the reference, positive where it is better:
+
+    G_tx = clip((E_tr - E_tx) / max(E_tr, floor), -1, 1)              a configuration that failed has G = -1
+
+The change on a new task q is distributed like that on the source tasks, weighted by their similarity to q:
+
+    p(g | q, x) = sum_t w_t(q) N(g; G_tx, S_tx^2),      S_tx the standard error of G_tx
+    w_t(q)      = mean over trees of [t in the leaf of q] / size of that leaf
+
+The trees are extremely randomised trees that predict the principal components of G from meta-features (weights of
+quantile regression forests: Meinshausen, JMLR 2006). One leaf gives equal weights, so that the answer is then the best
+constant configuration. Alternatives are compared by their expected utility, where losses count `loss_weight` times:
+
+    U(x) = sum_t w_t u(G_tx),      u(g) = g for g > 0, loss_weight g otherwise;      U(r) = 0
+
+The reference stays unless another alternative has a positive utility. Size of leaves and weight of losses are chosen
+by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, logit, ndtr
+
+from metahpo.exceptions import ArtefactError, DataError
+from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.surrogates import tensor_file
+from metahpo.trials.plain_names import is_plain
+
+Array = NDArray[np.float64]
+
+#: What an artefact of this model is called in its header.
+KIND = "improvement on the default"
+#: Least standard error of a change: below it lies what no test set can tell.
+MIN_STANDARD_ERROR = 1e-3
+#: Probabilities are kept this far from 0 and 1 before they are calibrated.
+TINY_PROBABILITY = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """K decision trees as arrays: a node sends ranks x to the left where x[feature] <= threshold; leaves to themselves.
+
+    Attributes
+    ----------
+    feature, left, right : ndarray of int of shape (K, N)
+    threshold : ndarray of shape (K, N)
+    leaves : ndarray of int of shape (K, T)
+        Leaf of each source task.
+    depth : int
+        Of the deepest tree.
+    """
+
+    feature: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    threshold: Array
+    leaves: NDArray[np.int64]
+    depth: int
+
+    def weights(self, ranks: Array) -> Array:
+        """Weights of the source tasks, shape (T,), for a task whose meta-features have these ranks, shape (p,)."""
+        trees = np.arange(len(self.feature))
+        node = np.zeros(len(trees), dtype=np.int64)
+        for _ in range(self.depth):
+            left = ranks[self.feature[trees, node]] <= self.threshold[trees, node]
+            node = np.where(left, self.left[trees, node], self.right[trees, node])
+        together = (self.leaves == node[:, None]).astype(np.float64)
+        size = together.sum(axis=1, keepdims=True)
+        return np.asarray((together / np.maximum(size, 1.0)).sum(axis=0) / max(1, int((size > 0).sum())))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What cross-validation over families has chosen.
+
+    Attributes
+    ----------
+    loss_weight : float
+        How many times a loss counts as much as a gain of the same size.
+    slope, intercept : float
+        Calibration of probabilities: ``expit(slope * logit(p) + intercept)``.
+    interval_share : float
+        Share of the distribution whose central interval covered 80 % of the changes that came true.
+    """
+
+    loss_weight: float = 1.0
+    slope: float = 1.0
+    intercept: float = 0.0
+    interval_share: float = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Improvement:
+    """Distribution of the change on one task: see the symbols above.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (T,)
+    change, standard_error : ndarray of shape (T, n)
+    reference : int
+    rule : Rule
+    """
+
+    weights: Array
+    change: Array
+    standard_error: Array
+    reference: int
+    rule: Rule
+
+    @own_arithmetic()
+    def expected(self) -> Array:
+        """Expected change, shape (n,): .1 is an error that is a tenth smaller than the default's."""
+        return np.asarray(self.weights @ self.change)
+
+    @own_arithmetic()
+    def utility(self) -> Array:
+        """Expected utility, shape (n,); 0 for the reference."""
+        utility = self.weights @ np.where(self.change < 0.0, self.rule.loss_weight * self.change, self.change)
+        utility[self.reference] = 0.0
+        return np.asarray(utility)
+
+    @own_arithmetic()
+    def p_better(self) -> Array:
+        """Probability that the error is smaller than the default's, shape (n,), calibrated; .5 for the default."""
+        p = self.weights @ ndtr(self.change / self.standard_error)
+        p = expit(self.rule.slope * logit(np.clip(p, TINY_PROBABILITY, 1.0 - TINY_PROBABILITY)) + self.rule.intercept)
+        p[self.reference] = 0.5
+        return np.asarray(p)
+
+    @own_arithmetic()
+    def interval(self) -> tuple[Array, Array]:
+        """Bounds, each of shape (n,), between which the change lies with a chance of 80 %."""
+        tail = 0.5 * (1.0 - self.rule.interval_share)
+        return self._quantile(tail), self._quantile(1.0 - tail)
+
+    @own_arithmetic()
+    def picks(self, n: int) -> list[int]:
+        """`n` configurations (fewer where there are fewer): the best by utility, then what complements those before.
+
+        Each further one adds most to the expected best change of all that were picked, the default among them.
+        """
+        picks = [int(np.argmax(self.utility()))]
+        best = np.maximum(self.change[:, picks[0]], 0.0)
+        while len(picks) < min(n, self.change.shape[1]):
+            gain = self.weights @ np.maximum(self.change, best[:, None]) - self.weights @ best
+            gain = gain + 1e-9 * self.utility()  # where nothing is added, the better one comes first
+            gain[picks] = -np.inf
+            picks.append(int(np.argmax(gain)))
+            best = np.maximum(best, self.change[:, picks[-1]])
+        return picks
+
+    def _quantile(self, q: float) -> Array:
+        order = np.argsort(self.change, axis=0, kind="stable")
+        share = np.cumsum(self.weights[order], axis=0)
+        row = np.minimum((share < q * share[-1]).sum(axis=0), len(order) - 1)
+        place = np.take_along_axis(order, row[None], axis=0)
+        spread = np.take_along_axis(self.standard_error, place, axis=0)[0]
+        return np.asarray(np.take_along_axis(self.change, place, axis=0)[0] + (spread if q > 0.5 else -spread))
+
+
+@dataclass(frozen=True, eq=False)
+class ImprovementModel:
+    """Predicts by how much configurations improve on the default of a task, before anything is measured on it.
+
+    Nothing of it changes once it is made, so that threads may share it. Learn one with
+    :func:`metahpo.surrogates.fitting.improvement_learning.learn_improvement`.
+
+    Attributes
+    ----------
+    space_name : str or None
+        None: all learners together.
+    metric : str
+    tasks : tuple of str
+        The T source tasks.
+    configurations : tuple of str
+        The n configurations, as JSON texts of the form that :func:`metahpo.space.configuration.to_json` gives.
+    reference : int
+        Which of them is the default.
+    change, standard_error : ndarray of shape (T, n)
+    meta_feature_names : tuple of str
+        Of the p meta-features.
+    sorted_values : tuple of ndarray
+        Known values of each meta-feature on the source tasks, ascending.
+    trees : Trees
+    rule : Rule
+    """
+
+    space_name: str | None
+    metric: str
+    tasks: tuple[str, ...]
+    configurations: tuple[str, ...]
+    reference: int
+    change: Array
+    standard_error: Array
+    meta_feature_names: tuple[str, ...]
+    sorted_values: tuple[Array, ...]
+    trees: Trees
+    rule: Rule
+    _equal: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.tasks), len(self.configurations))
+        if self.change.shape != shape or self.standard_error.shape != shape or not 0 <= self.reference < shape[1]:
+            raise DataError(
+                f"{shape[0]} tasks and {shape[1]} configurations need changes and standard errors of shape {shape} and "
+                f"a reference among them, but they are of shapes {self.change.shape} and {self.standard_error.shape}, "
+                f"and the reference is {self.reference}."
+            )
+        object.__setattr__(self, "_equal", np.full(shape[0], 1.0 / shape[0]))
+
+    @own_arithmetic()
+    def on(self, meta_features: Mapping[str, float] | None = None) -> Improvement:
+        """Distribution of the change on a task.
+
+        Parameters
+        ----------
+        meta_features : mapping of str to float, default=None
+            Of the task; None weighs all source tasks alike. Missing and NaN ones count as typical.
+        """
+        weights = self._equal
+        if meta_features and self.meta_feature_names:
+            values = np.array([float(meta_features.get(name, np.nan)) for name in self.meta_feature_names])
+            weights = self.trees.weights(ranks_among(self.sorted_values, values[None])[0])
+        return Improvement(weights, self.change, self.standard_error, self.reference, self.rule)
+
+    def save(self, path: Path | str) -> None:
+        """Write it to one file, from which :meth:`load` reads it."""
+        lengths = [len(values) for values in self.sorted_values]
+        arrays = {
+            "change": self.change.astype(np.float32),
+            "standard_error": self.standard_error.astype(np.float32),
+            "values": np.concatenate([*self.sorted_values, np.zeros(0)]),
+            "feature": self.trees.feature.astype(np.int16),
+            "left": self.trees.left.astype(np.int16),
+            "right": self.trees.right.astype(np.int16),
+            "threshold": self.trees.threshold.astype(np.float32),
+            "leaves": self.trees.leaves.astype(np.int16),
+        }
+        header: dict[str, Any] = {
+            "space_name": self.space_name,
+            "metric": self.metric,
+            "tasks": self.tasks,
+            "configurations": self.configurations,
+            "reference": self.reference,
+            "meta_feature_names": self.meta_feature_names,
+            "lengths": lengths,
+            "depth": self.trees.depth,
+            "rule": vars(self.rule),
+        }
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        tensor_file.write(Path(path), KIND, tensors, header)
+
+    @classmethod
+    def load(cls, path: Path | str) -> ImprovementModel:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ArtefactError
+            Not there, damaged, or written by something else.
+        """
+        tensors, header = tensor_file.read(Path(path))
+        if header["kind"] != KIND:
+            raise ArtefactError(f"{str(path)!r} holds a {header['kind']!r}; expected {KIND!r}.")
+        try:
+            parts = {name: tensor.numpy() for name, tensor in tensors.items()}
+            whole = {name: parts[name].astype(np.int64) for name in ("feature", "left", "right", "leaves")}
+            trees = Trees(**whole, threshold=parts["threshold"].astype(np.float64), depth=int(header["depth"]))
+            lengths, values = [int(n) for n in header["lengths"]], parts["values"].astype(np.float64)
+            model = cls(
+                header["space_name"],
+                str(header["metric"]),
+                tuple(map(str, header["tasks"])),
+                tuple(map(str, header["configurations"])),
+                int(header["reference"]),
+                parts["change"].astype(np.float64),
+                parts["standard_error"].astype(np.float64),
+                tuple(map(str, header["meta_feature_names"])),
+                tuple(np.split(values, np.cumsum(lengths)[:-1])) if lengths else (),
+                trees,
+                Rule(**{name: float(value) for name, value in header["rule"].items()}),
+            )
+            _check(model)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ArtefactError(f"{str(path)!r} is incomplete or inconsistent: {error!r}. Train it anew.") from error
+        return model
+
+
+def improvement_path(folder: Path, space: str | None, metric: str) -> Path:
+    """File, inside a meta-dataset's folder, of the model for a space (None: all together) and a metric.
+
+    Raises
+    ------
+    ArtefactError
+        A name that is not plain: its file would lie in another folder.
+    """
+    wrong = [name for name in (space or "all", metric) if not is_plain(name)]
+    if wrong:
+        raise ArtefactError(f"{wrong} cannot name a file in {str(folder)!r}; expected plain names, without slashes.")
+    return folder / "improvements" / f"{space or 'all'}.{metric}.safetensors"
+
+
+def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:
+    """Mid-ranks of values (m, p) among those of the source tasks, in [-.5, .5]; 0, the middle, where unknown."""
+    ranks = np.zeros(values.shape)
+    for j, known in enumerate(sorted_values):
+        column = values[:, j]
+        below = 0.5 * (np.searchsorted(known, column, "left") + np.searchsorted(known, column, "right"))
+        ranks[:, j] = np.where(np.isnan(column), 0.0, below / max(1, len(known)) - 0.5)
+    return ranks
+
+
+def _check(model: ImprovementModel) -> None:
+    """Raise ValueError where parts do not fit together."""
+    trees, n_features = model.trees, len(model.meta_feature_names)
+    shape = trees.feature.shape
+    if len(shape) != 2 or any(part.shape != shape for part in (trees.left, trees.right, trees.threshold)):
+        raise ValueError("the trees must be arrays of one shape (K, N)")
+    if trees.leaves.shape != (shape[0], len(model.tasks)) or len(model.sorted_values) != n_features:
+        raise ValueError("the trees, tasks and meta-features must be of one number each")
+    nodes = np.concatenate([trees.left.ravel(), trees.right.ravel()])
+    in_range = ((nodes >= 0) & (nodes < shape[1])).all() and (trees.feature >= 0).all()
+    if not in_range or (n_features and (trees.feature >= n_features).any()) or not 0 <= trees.depth <= shape[1]:
+        raise ValueError("nodes and meta-features of the trees must exist")
+    if not (np.isfinite(model.change).all() and np.isfinite(model.standard_error).all()):
+        raise ValueError("changes and standard errors must be finite")

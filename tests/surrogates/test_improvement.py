@@ -1,0 +1,144 @@
+"""The improvement on the default: what was planted is found, disasters are feared, files come back whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ConfigSpace import ConfigurationSpace, Float
+
+from metahpo.exceptions import ArtefactError
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.space.configuration import to_json
+from metahpo.surrogates.fitting.improvement_learning import learn_improvement, relative_changes
+from metahpo.surrogates.improvement import ImprovementModel, improvement_path
+
+#: Places of the configurations: the default, one that helps some tasks and harms others, and one that helps all a bit.
+DEFAULT, BOLD, SAFE = 0.5, 0.9, 0.1
+SPACE = ConfigurationSpace(space=[Float("x", (0.0, 1.0), default=DEFAULT)])
+
+
+def planted(n_tasks: int = 40, harm: float = 0.3) -> MetaDataset:
+    """Tasks of two kinds, told apart by a meta-feature: BOLD helps those of the first, and harms the others."""
+    rng = np.random.default_rng(0)
+    rows, features, names = [], [], [f"task{i:02}" for i in range(n_tasks)]
+    for i, name in enumerate(names):
+        first = i % 2 == 0
+        features.append({"kind": float(first) + 0.01 * i, "noise": rng.normal()})
+        changes = {DEFAULT: 0.0, BOLD: 0.4 if first else -harm, SAFE: 0.1}
+        base = rng.uniform(0.2, 0.5)
+        for x, change in changes.items():
+            loss = base * (1.0 - change) + rng.normal(scale=1e-4)
+            rows.append(
+                {"task": name, "space": "s", "configuration": to_json({"x": x}), "status": "success", "seconds": 1.0,
+                 "loss.balanced_accuracy": loss, "se.balanced_accuracy": 1e-3}
+            )  # fmt: skip
+    tasks = pd.DataFrame({"family": names, "kind": "classification"}, index=pd.Index(names, name="task"))
+    return MetaDataset(tasks, pd.DataFrame(rows), pd.DataFrame(features, index=tasks.index), {"s": SPACE})
+
+
+@pytest.fixture(scope="module")
+def model() -> ImprovementModel:
+    learnt = learn_improvement(planted(), "s")
+    assert learnt is not None
+    return learnt
+
+
+def picked(model: ImprovementModel, n: int, meta_features: dict[str, float] | None) -> list[float]:
+    return [json.loads(model.configurations[i])["x"] for i in model.on(meta_features).picks(n)]
+
+
+def test_meta_features_choose_the_configuration_that_helps_such_tasks(model: ImprovementModel) -> None:
+    assert picked(model, 1, {"kind": 1.1, "noise": 0.0}) == [BOLD]
+    assert picked(model, 1, {"kind": 0.1, "noise": 0.0}) == [SAFE]
+
+
+def test_further_picks_complement_the_first(model: ImprovementModel) -> None:
+    assert picked(model, 3, {"kind": 0.1}) == [SAFE, BOLD, DEFAULT] or picked(model, 2, {"kind": 0.1})[0] == SAFE
+    assert sorted(picked(model, 9, None)) == [SAFE, DEFAULT, BOLD]
+
+
+def test_a_rare_disaster_outweighs_many_gains() -> None:
+    md = planted(n_tasks=20)
+    trials = md.trials.copy()
+    text = to_json({"x": BOLD})
+    bold = trials["configuration"] == text
+    default = trials.loc[trials["configuration"] == to_json({"x": DEFAULT})].set_index("task")["loss.balanced_accuracy"]
+    base = trials["task"].map(default)
+    few = trials["task"].isin(["task03", "task09", "task15"])
+    trials.loc[bold, "loss.balanced_accuracy"] = np.where(few, 10.0 * base, 0.7 * base)[bold]
+    learnt = learn_improvement(MetaDataset(md.tasks, trials, None, md.spaces), "s")
+    assert learnt is not None
+    assert picked(learnt, 1, None) == [SAFE]
+    chosen = learnt.on(None)
+    i = learnt.configurations.index(text)
+    assert chosen.expected()[i] > 0.05  # gains on most tasks
+    assert chosen.utility()[i] < chosen.utility()[learnt.configurations.index(to_json({"x": SAFE}))]
+
+
+def test_the_default_stays_where_everything_else_is_worse() -> None:
+    md = planted(n_tasks=12)
+    trials = md.trials.copy()
+    other = trials["configuration"] != to_json({"x": DEFAULT})
+    trials.loc[other, "loss.balanced_accuracy"] = 0.9
+    learnt = learn_improvement(MetaDataset(md.tasks, trials, None, md.spaces), "s")
+    assert learnt is not None
+    assert picked(learnt, 1, None) == [DEFAULT]
+    assert learnt.on(None).p_better()[learnt.reference] == 0.5
+
+
+def test_probabilities_and_intervals_agree_with_what_was_planted(model: ImprovementModel) -> None:
+    first = model.on({"kind": 1.1})
+    low, high = first.interval()
+    bold, safe = (model.configurations.index(to_json({"x": x})) for x in (BOLD, SAFE))
+    assert first.p_better()[bold] > 0.9
+    assert model.on({"kind": 0.1}).p_better()[bold] < 0.1
+    assert low[safe] <= 0.1 <= high[safe]
+    assert high[safe] - low[safe] < 0.1
+    assert first.expected()[bold] > 0.1 > -0.1 > model.on({"kind": 0.1}).expected()[bold]
+    assert first.expected()[safe] == pytest.approx(0.1, abs=0.01)
+
+
+def test_changes_are_relative_to_the_default_bounded_and_never_of_nothing() -> None:
+    errors = np.array([[0.2, 0.1, 0.3, np.nan], [np.nan, 0.1, 0.2, np.nan], [0.001, 0.0005, 5.0, 0.001]])
+    spread = np.full_like(errors, 0.01)
+    change, noise = relative_changes(errors, spread, 0, floor=0.01)
+    assert change[0] == pytest.approx([0.0, 0.5, -0.5, -1.0])
+    assert change[1] == pytest.approx([0.0, 1.0, 1.0, -1.0])
+    assert change[2] == pytest.approx([0.0, 0.05, -1.0, 0.0])
+    assert noise[0, 1] == pytest.approx(np.hypot(0.01, 0.01) / 0.2)
+    assert np.isfinite(noise).all()
+
+
+def test_too_few_tasks_or_no_default_teach_nothing() -> None:
+    md = planted(n_tasks=6)
+    assert learn_improvement(md, "s") is None
+    md = planted(n_tasks=12)
+    rest = md.trials[md.trials["configuration"] != to_json({"x": DEFAULT})]
+    assert learn_improvement(MetaDataset(md.tasks, rest, None, md.spaces), "s") is None
+
+
+def test_a_file_comes_back_as_it_was_and_damage_is_an_error(model: ImprovementModel, tmp_path: Path) -> None:
+    path = improvement_path(tmp_path, "s", "balanced_accuracy")
+    model.save(path)
+    again = ImprovementModel.load(path)
+    for features in (None, {"kind": 1.1}, {"kind": 0.1, "noise": np.nan}, {"other": 3.0}):
+        assert again.on(features).picks(3) == model.on(features).picks(3)
+        assert again.on(features).expected() == pytest.approx(model.on(features).expected(), abs=1e-6)
+    assert again.rule == model.rule
+    data = bytearray(path.read_bytes())
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ArtefactError):
+        ImprovementModel.load(path)
+    with pytest.raises(ArtefactError, match="cannot name a file"):
+        improvement_path(tmp_path, "../s", "r2")
+
+
+def test_learning_is_deterministic(model: ImprovementModel) -> None:
+    again = learn_improvement(planted(), "s")
+    assert again is not None
+    assert again.rule == model.rule
+    assert np.array_equal(again.trees.threshold, model.trees.threshold)
