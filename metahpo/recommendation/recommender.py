@@ -187,13 +187,13 @@ class Recommender:
         if task is None:
             surrogate = self.surrogate(learner, metric_named(metric, self.kind).name)
             first = complementary_picks(surrogate.posterior(candidates), 1)
-            return WarmStart(surrogate, {}, [candidates[i] for i in first], candidates, None)
+            return WarmStart(surrogate.space, surrogate, {}, [candidates[i] for i in first], candidates, None)
         recommended = self.recommend(task, learner, n=1, metric=metric)
         surrogate = self.surrogate(learner, recommended.metric)
         model = self._cost(learner)
         cost = None if model is None else model.on(task)
         usable = _usable(recommended.meta_features, recommended.novelty)
-        return WarmStart(surrogate, usable, list(recommended.configurations), candidates, cost)
+        return WarmStart(surrogate.space, surrogate, usable, list(recommended.configurations), candidates, cost)
 
     @own_arithmetic()
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
