@@ -329,8 +329,8 @@ def recommend(
         A table, images, or texts: see :func:`metahpo.tasks.modality.as_task`. A frame with a column of text is a table.
     y : array-like of shape (n_rows,)
     learner : str, default=None
-        "linear", "svm", "random_forest" or "boosting", or a learner of `recommender`; None recommends over all of them
-        together.
+        One that experience was recorded of, ``recommender.learners``, such as "linear", "svm", "random_forest" or
+        "boosting"; None recommends over all of them together.
     n : int, default=5
         Number of configurations, complementing each other. One of them is the library default (the last, unless it
         deserves a better place) where `n` is at least 2.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -144,7 +144,6 @@ def test_an_empty_place_takes_the_learners_estimator(estimator: Any, target: Any
     inner: Any = search.best_estimator_
     while not isinstance(inner, searched_class):
         inner = inner.regressor_ if isinstance(inner, TransformedTargetRegressor) else inner.steps[-1][1]
-    inner = cast(Any, inner)
     assert {name.rpartition("__")[2] for name in search.best_params_} <= inner.get_params().keys()
     assert repr(search.estimator) == before
 
