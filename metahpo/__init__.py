@@ -28,6 +28,9 @@ _ADDRESS = {
     "evaluate": "metahpo.evaluation.cross_validation",
 }
 
+#: Libraries whose imports nest deep.
+_DEEP = ("ConfigSpace", "sklearn", "torch")
+
 __all__ = [
     "BayesianOptimizer",
     "MetaDataset",
@@ -43,6 +46,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _ADDRESS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
+    # From here, few calls are open above these imports, so that a low recursion limit of the caller's is enough.
+    if name != "MetaDataset":  # it needs no torch
+        for library in _DEEP:
+            import_module(library)
     return getattr(import_module(_ADDRESS[name]), name)
 
 

@@ -36,3 +36,9 @@ def test_face__everything_promised_is_there(name: str) -> None:
 def test_face__an_unknown_name_says_what_there_is() -> None:
     with pytest.raises(AttributeError, match="recommend"):
         metahpo.suggest  # noqa: B018 - the access is the test
+
+
+def test_face__a_low_recursion_limit_is_enough() -> None:
+    code = "import sys; sys.setrecursionlimit(200); import metahpo; print(metahpo.MetaSearchCV, metahpo.recommend)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -22,6 +22,8 @@ from metahpo.building.trial_batches import Pace, in_batches
 from metahpo.building.trial_process import Limits
 from metahpo.building.worker import Workplace
 from metahpo.exceptions import MetaHPOError, StoreError
+from metahpo.learners.extras import check_installed, missing_libraries
+from metahpo.learners.registry import learner_named
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialKey
 
@@ -68,6 +70,8 @@ def run_plan(
         The folder holds a build of another protocol, or of other sizes.
     StoreError
         The folder cannot be written, or holds files and no build.
+    MissingDependencyError
+        A learner that owes trials needs a library that is not installed; the message says what installs it.
     MetaHPOError
         Workers die again and again, and finish nothing.
     KeyboardInterrupt
@@ -106,6 +110,7 @@ def run_owed(
         Stay until the trials that other drivers are running are in the store, and run them where those drivers die.
     """
     plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
+    _check_learners_of_owed(plan, store, shard)
     together = trained_together(plan)
     draining, pace = Draining(folder, drain), Pace(together)
     place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu, together)
@@ -139,6 +144,16 @@ def run_owed(
                 time.sleep(WAIT_SECONDS)
             elif not (lost or (grown and not n_elsewhere)):
                 break
+
+
+def _check_learners_of_owed(plan: Plan, store: TrialStore, shard: Shard) -> None:
+    """Refuse to run what needs a library that is not installed; a learner that owes nothing needs none."""
+    kinds = {task.key: task.kind for task in plan.tasks}
+    every = {(name, kind): learner_named(name, kind) for kind in set(kinds.values()) for name in plan.learners}
+    lacking = {of: learner for of, learner in every.items() if missing_libraries(learner)}
+    if lacking:
+        owed = ((key.learner, kinds[key.task]) for key in plan.owed(store.identities(), shard))
+        check_installed(lacking[of] for of in owed if of in lacking)
 
 
 def _refuse_other_protocols(store: TrialStore, protocol: str) -> None:

@@ -139,7 +139,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=["classification", "regression"], help="default: inferred from the target")
     parser.add_argument("--sep", help="what separates columns, \\t for tabulators (default: found in the file)")
     parser.add_argument("--encoding", help="of a file of text (default: UTF-8, else Windows-1252)")
-    parser.add_argument("--learner", help="linear, svm, random_forest, boosting (default: these together), or mlp")
+    parser.add_argument(
+        "--learner", help="one that experience was recorded of, such as svm (default: all together), or mlp"
+    )
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
 

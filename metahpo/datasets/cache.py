@@ -6,6 +6,7 @@ Layout of a folder::
     KEY.json                     at least ``name``, ``kind``, ``target`` and ``sha256`` (of the Parquet file), and where
                                  known ``family``, ``data_id``, ``version``, ``categorical``, ``licence``, ``source``,
                                  ``image_shape`` (height, width and channels) and ``tasks`` (see below)
+    KEY.following.parquet        the rows of the next version of the dataset, while it is written
     KEY.splits-TASK.parquet      official splits of an OpenML task (see :mod:`metahpo.datasets.splits`)
     refusals/KEY.json            why a dataset that was asked for cannot be used: ``{"reason": ...}``
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ from metahpo.trials.plain_names import is_plain
 
 #: Kinds of datasets that are no tables, and are classified.
 CLASSIFIED: tuple[Modality, ...] = ("image", "text")
+#: Ending of the data that follow those of a dataset, until the sidecar is theirs.
+FOLLOWING = ".following.parquet"
 
 
 def cached_keys(folder: Path | str) -> list[str]:
@@ -139,7 +143,7 @@ def read_task(folder: Path | str, key: str) -> Task:
     if kind is None:
         known = [*KINDS, *CLASSIFIED]
         raise DataError(f"dataset {key!r} is of kind {sidecar['kind']!r}; tasks can be made of {known}.")
-    frame = read_table_file(_path(folder, key, ".parquet"), sidecar["sha256"], how_to_fetch(folder, key))
+    frame = read_table_file(data_file(folder, key, sidecar["sha256"]), sidecar["sha256"], how_to_fetch(folder, key))
     target = sidecar["target"]
     if target not in frame.columns:
         raise DataError(f"dataset {key!r} has no target column {target!r}; its columns are {list(frame.columns)[:20]}.")
@@ -167,7 +171,7 @@ def verify(folder: Path | str, key: str) -> dict[str, Any]:
     """
     sidecar = read_sidecar(folder, key)
     hint = how_to_fetch(folder, key)
-    check_file(_path(folder, key, ".parquet"), sidecar["sha256"], hint)
+    check_file(data_file(folder, key, sidecar["sha256"]), sidecar["sha256"], hint)
     for splits in sidecar.get("tasks", {}).values():
         if splits is not None:
             check_file(Path(folder) / splits["file"], splits["sha256"], hint)
@@ -183,7 +187,9 @@ def how_to_fetch(folder: Path | str, key: str) -> str:
 
 
 def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, sidecar: Mapping[str, Any]) -> None:
-    """Write one dataset; a reader sees the whole of it or nothing. A refusal of the same key is forgotten.
+    """Write one dataset; a reader sees the whole of it or nothing, or what was there before until the new one is whole.
+
+    A refusal of the same key is forgotten.
 
     Parameters
     ----------
@@ -201,10 +207,24 @@ def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, s
     DataError
         Columns that Parquet cannot hold.
     """
-    sha256 = write_table_file(_path(folder, key, ".parquet"), frame)
-    # The sidecar goes last: a dataset exists from the moment its sidecar does.
-    write_json_file(_path(folder, key, ".json"), {**sidecar, "target": target, "sha256": sha256})
+    data, about, following = (_path(folder, key, ending) for ending in (".parquet", ".json", FOLLOWING))
+    # The sidecar goes last: a dataset exists, or is another one, from the moment its sidecar does.
+    rows = following if about.exists() else data
+    sha256 = write_table_file(rows, frame)
+    write_json_file(about, {**sidecar, "target": target, "sha256": sha256})
+    if rows == following:
+        following.replace(data)
     forget_refusal(folder, key)
+
+
+def data_file(folder: Path | str, key: str, sha256: str) -> Path:
+    """The Parquet file of a dataset: of one whose writer was killed at the last step, that of the next version."""
+    following = _path(folder, key, FOLLOWING)
+    with suppress(StoreError):
+        if following.exists():
+            check_file(following, sha256)
+            return following
+    return _path(folder, key, ".parquet")
 
 
 def read_refusals(folder: Path | str) -> dict[str, dict[str, Any]]:

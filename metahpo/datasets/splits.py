@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metahpo.datasets.cache import how_to_fetch, read_sidecar
+from metahpo.datasets.cache import data_file, how_to_fetch, read_sidecar
 from metahpo.datasets.files import read_table_file, write_table_file
 from metahpo.exceptions import DataError
 
@@ -68,7 +68,9 @@ def read_splits(
     if rows.empty:
         raise DataError(f"task {task_id} has no repeat {repeat}; repeats are counted from 0.")
     target = sidecar["target"]
-    column = read_table_file(Path(folder) / f"{key}.parquet", sidecar["sha256"], hint, columns=[target])[target]
+    column = read_table_file(data_file(folder, key, sidecar["sha256"]), sidecar["sha256"], hint, columns=[target])[
+        target
+    ]
     known = column.notna().to_numpy()
     number = np.cumsum(known) - 1  # of a row among those that have a target
     rows = rows[known[rows["row"]]]

@@ -77,6 +77,12 @@ class Learner:
     libraries : tuple of str
         Packages that decide what it gives, beside scikit-learn, NumPy and SciPy. One that this package does not need
         comes with the extra of its name.
+    held_by : callable
+        Estimator of the user's -> hyperparameters that it holds at one value, so that the rest of the space serves it.
+        None: an estimator of another class than `estimator_class` is not the learner's.
+    held_on_sparse : dict of str to value
+        Hyperparameters that a search holds at one value on sparse rows, where others would take as long as on dense
+        rows.
     """
 
     name: str
@@ -92,6 +98,8 @@ class Learner:
     lanes: bool = False
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
+    held_by: Callable[[BaseEstimator], Mapping[str, Any] | None] = lambda estimator: None
+    held_on_sparse: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration as estimator parameters: ``estimator.set_params(**learner.parameters(configuration))``."""

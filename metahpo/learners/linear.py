@@ -11,13 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, InCondition
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
 
 from metahpo.learners.learner import Learner
 from metahpo.learners.linear_regressor import LinearRegressor
 
 #: The library's own limit: enough for nearly every configuration on standardised columns; the rest stop there, as data.
 MAX_ITERATIONS = 100
+
+#: Model of each class of scikit-learn; None: it has no penalty. A subclass comes before its parent.
+_MODEL_OF_CLASS = {Ridge: "ridge", Lasso: "lasso", ElasticNet: "elastic_net", LinearRegression: None}
 
 
 def linear_classifier() -> Learner:
@@ -39,6 +43,9 @@ def linear_classifier() -> Learner:
         LogisticRegression,
         "scaled",
         fixed=lambda task: {"max_iter": MAX_ITERATIONS, "tol": 1e-3},
+        held_by=_solver_of_penalty,
+        # An L1 penalty makes saga visit every column in every step, however sparse the rows are.
+        held_on_sparse={"solver": "lbfgs"},
     )
 
 
@@ -62,7 +69,30 @@ def linear_regressor() -> Learner:
         InCondition(l1_alpha, model, ["lasso", "elastic_net"]),
         EqualsCondition(l1_ratio, model, "elastic_net"),
     )
-    return Learner("linear", "regression", space, LinearRegressor, "scaled", translate=_one_alpha, scale_target=True)
+    return Learner(
+        "linear",
+        "regression",
+        space,
+        LinearRegressor,
+        "scaled",
+        translate=_one_alpha,
+        scale_target=True,
+        held_by=_model_of_class,
+    )
+
+
+def _solver_of_penalty(estimator: BaseEstimator) -> dict[str, Any] | None:
+    """Only saga can do an L1 penalty that is asked for by name, as older code does."""
+    parameters = estimator.get_params(deep=False)
+    by_name = isinstance(estimator, LogisticRegression) and parameters.get("penalty") in ("l1", "elasticnet")
+    return {"solver": "saga"} if by_name and "C" in parameters else None
+
+
+def _model_of_class(estimator: BaseEstimator) -> dict[str, Any] | None:
+    for of_class, model in _MODEL_OF_CLASS.items():
+        if isinstance(estimator, of_class):
+            return {} if model is None else {"model": model}
+    return None
 
 
 def _one_alpha(configuration: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.holding import in_order_of
 from metahpo.space.prior import SpacePrior
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
@@ -84,6 +85,7 @@ class BayesianOptimizer:
         What may be chosen.
     surrogate : Surrogate, default=None
         A surrogate trained on other tasks of the same space: then the first suggestion is already an informed one.
+        `space` may forbid more than its space does.
         None starts cold: the default configuration, Sobol points, then a Gaussian process on what was told.
     meta_features : mapping of str to float, default=None
         Meta-features of the task, for a surrogate that uses them.
@@ -137,15 +139,19 @@ class BayesianOptimizer:
         learning_curves: LearningCurves | None = None,
     ) -> None:
         self.space = space
-        found = None if surrogate is None else difference(surrogate.space, space)
+        found = None if surrogate is None else difference(surrogate.space, space, second_may_forbid=True)
         if found is not None:
             raise SpaceError(
                 "the surrogate was trained on another search space, so its beliefs do not apply here: compared with "
                 f"the one given, {found}."
             )
         self._domain = Domain(space)
-        # The columns of a surrogate are in its own order, that of its choices included.
-        self._encoder = SpaceEncoder(space if surrogate is None else surrogate.space)
+        encoded = space
+        if surrogate is not None:
+            # The columns of a surrogate are in its own order, that of its choices included.
+            same = difference(surrogate.space, space) is None
+            encoded = surrogate.space if same else in_order_of(space, surrogate.space)
+        self._encoder = SpaceEncoder(encoded)
         self._prior = SpacePrior(self._encoder)
         self._surrogate: TaskSurrogate = (
             GaussianProcessSurrogate() if surrogate is None else surrogate.on(meta_features)

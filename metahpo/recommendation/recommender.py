@@ -191,13 +191,13 @@ class Recommender:
         if task is None:
             surrogate = self.surrogate(learner, metric_named(metric, self.kind).name)
             first = complementary_picks(surrogate.posterior(candidates), 1)
-            return WarmStart(surrogate, {}, [candidates[i] for i in first], candidates, None)
+            return WarmStart(surrogate.space, surrogate, {}, [candidates[i] for i in first], candidates, None)
         recommended = self.recommend(task, learner, n=1, metric=metric)
         surrogate = self.surrogate(learner, recommended.metric)
         model = self._cost(learner)
         cost = None if model is None else model.on(task)
         usable = _usable(recommended.meta_features, recommended.novelty)
-        return WarmStart(surrogate, usable, list(recommended.configurations), candidates, cost)
+        return WarmStart(surrogate.space, surrogate, usable, list(recommended.configurations), candidates, cost)
 
     @own_arithmetic()
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
@@ -344,8 +344,8 @@ def recommend(
         A table, images, or texts: see :func:`metahpo.tasks.modality.as_task`. A frame with a column of text is a table.
     y : array-like of shape (n_rows,)
     learner : str, default=None
-        "linear", "svm", "random_forest" or "boosting", or a learner of `recommender`; None recommends over all of them
-        together.
+        One that experience was recorded of, ``recommender.learners``, such as "linear", "svm", "random_forest" or
+        "boosting"; None recommends over all of them together.
     n : int, default=5
         Number of configurations, complementing each other. One of them is the library default (the last, unless it
         deserves a better place) where `n` is at least 2.

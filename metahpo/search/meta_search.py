@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,7 +26,7 @@ from metahpo.recommendation.recommender import Recommender
 from metahpo.search.course import Course, FoldResult
 from metahpo.search.limits import StoppableWorkers
 from metahpo.search.place import Place, learner_in, without
-from metahpo.search.start import start
+from metahpo.search.start import kind_of, sparse, start
 from metahpo.tasks.scorers import OWN_SCORE, name_of
 from metahpo.trials.history import TrialHistory
 
@@ -39,9 +40,12 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     ----------
     estimator : estimator
         A learner's estimator (``SVC()``), a pipeline that ends with one, or a wrapper around either, such as
-        ``OneVsRestClassifier(SVC())``.
+        ``OneVsRestClassifier(SVC())``. Hyperparameters of the space that the search does not set in a trial have the
+        library's defaults. Of "linear", ``Ridge``, ``Lasso`` and ``ElasticNet`` are searched in their part of the
+        space. A pipeline that ends with None, or a ``TransformedTargetRegressor()``, takes the learner's estimator.
     space : str or ConfigurationSpace, default=None
-        Name of a learner ("linear", "svm", "random_forest", "boosting"): its search space is used, and the search is
+        Name of a learner: "linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost",
+        "mlp", and of images or texts "convnet", "text_linear", "text". Its search space is used, and the search is
         warm-started by the surrogate that ships for it. None: the learner that `estimator` is, or holds. Or a space of
         your own, whose hyperparameters are named as `estimator` names its parameters (``step__parameter``): then the
         search starts cold.
@@ -62,7 +66,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     recommender : Recommender, default=None
         Where experience comes from; None takes the one that ships for the kind of task.
     random_state : int, default=None
-        Seed of the search (not of the estimator).
+        Seed of the search, and of a learner's estimator that has none of its own: some configurations draw numbers.
     timeout : float, default=None
         Seconds after which no other trial begins; the refit comes on top. A trial that is running is finished, unless
         `trial_timeout` is given as well: then it is stopped, and counts as not made.
@@ -170,7 +174,18 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         """
         began = time.monotonic()
         self._forget()
+        given = vars(self)["estimator"]
+        try:
+            self._search(X, y, params, began)
+        finally:
+            self.estimator = given
+        return self
+
+    def _search(self, X: Any, y: Any, params: Mapping[str, Any], began: float) -> None:
         place = self._checked(y)
+        self.notes_: tuple[str, ...] = ()
+        if place is not None:
+            place = self._held_on_sparse(place, X)
         optimizer, parameters = self._start(X, y, place)
         deadline = np.inf if self.timeout is None else began + self.timeout
         workers = None if self.trial_timeout is None else StoppableWorkers()
@@ -185,7 +200,6 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self.optimizer_ = optimizer
             del self._course
             self.__dict__.pop("_checked_cv_orig", None)
-        return self
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # While it runs, scikit-learn sends the search to a worker with every fold, and nothing there reads it. As None
@@ -216,9 +230,11 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                     f"space must be the name of a learner, a ConfigurationSpace or None, but is {self.space!r}; "
                     "ConfigurationSpace(dictionary) makes one of ranges and lists of choices."
                 )
-            place = learner_in(self.estimator, self.space)
+            place = learner_in(self.estimator, self.space, kind_of(y))
             if y is None:
                 raise DataError("MetaSearchCV needs a target y; it searches for supervised learners.")
+            # What is searched; scikit-learn knows it by this attribute alone, and it is put back at the end.
+            self.estimator = place.whole(self.estimator, self.random_state)
         self._validate_params()
         self._get_scorers()
         return place
@@ -226,7 +242,6 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     def _start(
         self, X: Any, y: Any, place: Place | None
     ) -> tuple[BayesianOptimizer, Callable[[Mapping[str, Any]], dict[str, Any]]]:
-        self.notes_: tuple[str, ...] = ()
         if place is None:
             assert isinstance(self.space, ConfigurationSpace)
             return self._cold(self.space), dict
@@ -237,13 +252,19 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 f"searched are {list(space)}"
             )
             return self._cold(space), place.parameters
-        if not self.warm_start:
-            return self._cold(place.learner.space), place.parameters
+        space = place.space
+        if not space:
+            self._say(
+                f"{type(place.estimator).__name__} has none of the hyperparameters that {place.learner.name!r} varies, "
+                f"{list(place.learner.space)}, so there is one trial, of the estimator as it is"
+            )
+        if not self.warm_start or not space:
+            return self._cold(space), place.parameters
         scorer = self._scorer_name(place)
-        begin = start(X, y, place.learner, scorer, self.recommender)
+        begin = start(X, y, place.learner, scorer, self.recommender, place.held)
         if begin.warm is None:
             self._say(f"the search starts cold, because a warm start cannot be had: {begin.lacking}")
-            return self._cold(place.learner.space), place.parameters
+            return self._cold(space), place.parameters
         if begin.lacking:
             self._say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
         if not begin.same_metric:
@@ -252,6 +273,15 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         elif begin.metric != scorer:
             self.notes_ += (f"the experience is of {begin.metric!r}, which ranks models as {scorer!r} does",)
         return begin.warm.optimizer(self.random_state, per_second=self.per_second), place.parameters
+
+    def _held_on_sparse(self, place: Place, X: Any) -> Place:
+        """The place, with what a search holds on sparse rows."""
+        held = place.learner.held_on_sparse
+        if not held.keys() <= place.space.keys() or held.keys() <= place.held.keys() or not sparse(X, self.estimator):
+            return place
+        what = " and ".join(f"{name} at {value!r}" for name, value in held.items())
+        self.notes_ += (f"on sparse rows the search holds {what}, because others take as long as on dense rows",)
+        return replace(place, held={**held, **place.held})
 
     def _cold(self, space: ConfigurationSpace) -> BayesianOptimizer:
         return BayesianOptimizer(space, random_state=self.random_state, per_second=self.per_second)

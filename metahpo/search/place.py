@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.learners.extras import missing_libraries
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named, learner_names
+from metahpo.space.holding import holding
 from metahpo.tasks.task import KINDS, TaskKind
 
 
@@ -28,15 +30,54 @@ class Place:
         What precedes the names of the learner's parameters: "svc__" in a pipeline, "" where there is nothing around.
     estimator : estimator
         The estimator of the learner, as it lies there.
+    held : dict of str to value
+        Hyperparameters that this estimator, or the data, hold at one value.
+    empty : bool
+        Nothing lies there yet; `estimator` is to be put there.
     """
 
     learner: Learner
     prefix: str
     estimator: BaseEstimator
+    held: Mapping[str, Any] = field(default_factory=dict)
+    empty: bool = False
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """A configuration of the learner as parameters of the whole estimator, for ``set_params``."""
-        return {f"{self.prefix}{name}": value for name, value in self.learner.parameters(configuration).items()}
+        """A configuration of the learner as parameters of the whole estimator, for ``set_params``.
+
+        An estimator of another class than the learner's takes those that it has.
+        """
+        own = self.estimator.get_params(deep=False)
+        parameters = self.learner.parameters(configuration)
+        return {f"{self.prefix}{name}": value for name, value in parameters.items() if name in own}
+
+    @property
+    def space(self) -> ConfigurationSpace:
+        """The part of the learner's space that serves this estimator."""
+        space = self.learner.space
+        lacking = _parameters_of(self.learner) - self.estimator.get_params(deep=False).keys()
+        for name in self.learner.space:
+            if name in lacking and name in space and name not in self.held:
+                space = without(space, name)
+        return holding(space, self.held)
+
+    def whole(self, estimator: BaseEstimator, random_state: int | None) -> BaseEstimator:
+        """What is searched: a clone of the user's estimator, with the learner's own in an empty place.
+
+        Parameters that the search varies have the library's defaults, which is what experience of a configuration
+        without them is of. An estimator that has no seed gets one, because some configurations draw numbers.
+        """
+        whole = clone(estimator)
+        if self.empty:
+            whole.set_params(**{self.prefix.removesuffix("__"): self.estimator})
+        own = self.estimator.get_params(deep=False)
+        values: dict[str, Any] = {}
+        if not self.given_kernel:
+            defaults = self.learner.estimator_class().get_params(deep=False)
+            values = {name: defaults[name] for name in _parameters_of(self.learner) & own.keys()}
+        if random_state is not None and own.get("random_state", random_state) is None:
+            values["random_state"] = random_state
+        return whole.set_params(**{f"{self.prefix}{name}": value for name, value in values.items()})
 
     @property
     def given_kernel(self) -> bool:
@@ -45,8 +86,11 @@ class Place:
         return "kernel" in self.learner.space and (kernel == "precomputed" or callable(kernel))
 
 
-def learner_in(estimator: BaseEstimator, name: str | None) -> Place:
+def learner_in(estimator: BaseEstimator, name: str | None, kind: TaskKind | None = None) -> Place:
     """Find the learner in an estimator.
+
+    A pipeline whose last step is None or "passthrough" has an empty place for a learner that is named, and so has a
+    ``TransformedTargetRegressor`` without a regressor, which means a linear one where none is named.
 
     Parameters
     ----------
@@ -55,6 +99,8 @@ def learner_in(estimator: BaseEstimator, name: str | None) -> Place:
         ``CalibratedClassifierCV``, ``TransformedTargetRegressor``, ...), to any depth.
     name : str or None
         Name of the learner; None looks for any of those that the package knows.
+    kind : {"classification", "regression"}, default=None
+        Kind of the task, where `estimator` does not say which it is for; None looks for learners of both.
 
     Raises
     ------
@@ -63,8 +109,8 @@ def learner_in(estimator: BaseEstimator, name: str | None) -> Place:
     DataError
         The estimator is not the learner's and holds none of it, or holds it more than once.
     """
-    learners = _learners(estimator, name)
-    found = [place for learner in learners for place in _places(estimator, learner)]
+    learners = _learners(estimator, name, kind)
+    found = [place for learner in learners for place in _places(estimator, learner, named=name is not None)]
     if len(found) == 1:
         return found[0]
     own_space = (
@@ -96,10 +142,14 @@ def without(space: ConfigurationSpace, name: str) -> ConfigurationSpace:
     return kept
 
 
-def _learners(estimator: BaseEstimator, name: str | None) -> list[Learner]:
-    """Learners that are meant: of the kind of task that the estimator is for, or of both where it does not say."""
+def _learners(estimator: BaseEstimator, name: str | None, kind: TaskKind | None) -> list[Learner]:
+    """Learners that are meant: of the kind of task that the estimator is for, or of `kind` where it does not say."""
     kinds: list[TaskKind] = [k for k, told in zip(KINDS, (is_classifier, is_regressor), strict=True) if told(estimator)]
-    names = [(n, kind) for kind in kinds or KINDS for n in ([name] if name is not None else learner_names(kind))]
+    names = [
+        (n, kind)
+        for kind in kinds or ([kind] if kind else KINDS)
+        for n in ([name] if name is not None else learner_names(kind))
+    ]
     learners, refusal = [], None
     for learner, kind in names:
         try:
@@ -123,13 +173,25 @@ def _parameters_of(learner: Learner) -> set[str]:
     return set(learner.parameters({name: choice.default_value for name, choice in learner.space.items()}))
 
 
-def _places(estimator: Any, learner: Learner, prefix: str = "") -> Iterator[Place]:
+def _places(estimator: Any, learner: Learner, prefix: str = "", *, named: bool) -> Iterator[Place]:
     wanted: Any = _class_of(learner)
-    if isinstance(estimator, wanted) and _parameters_of(learner) <= estimator.get_params(deep=False).keys():
-        yield Place(learner, prefix, estimator)
+    held = learner.held_by(estimator)
+    own = isinstance(estimator, wanted) and _parameters_of(learner) <= estimator.get_params(deep=False).keys()
+    if own or held is not None:
+        yield Place(learner, prefix, estimator, held or {})
         return
+    empty = _empty_place(estimator)
+    if empty and (named or (isinstance(estimator, TransformedTargetRegressor) and learner.name == "linear")):
+        yield Place(learner, f"{prefix}{empty}__", learner.estimator_class(), empty=True)
     for name, inner in _inside(estimator).items():
-        yield from _places(inner, learner, f"{prefix}{name}__")
+        yield from _places(inner, learner, f"{prefix}{name}__", named=named)
+
+
+def _empty_place(estimator: Any) -> str:
+    """Parameter that is to hold an estimator that predicts and holds none; "" where there is no such."""
+    if isinstance(estimator, Pipeline) and (estimator.steps[-1][1] is None or estimator.steps[-1][1] == "passthrough"):
+        return str(estimator.steps[-1][0])
+    return "regressor" if isinstance(estimator, TransformedTargetRegressor) and estimator.regressor is None else ""
 
 
 def _inside(estimator: Any) -> dict[str, Any]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 
-from metahpo.exceptions import MetaHPOError
+from metahpo.exceptions import MetaHPOError, SpaceError
 from metahpo.learners.learner import Learner
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
+from metahpo.tasks.containers import is_sparse
 from metahpo.tasks.modality import as_task, modality_of
 from metahpo.tasks.scorers import nearest_metric
+from metahpo.tasks.target import TaskKind, as_target, infer_kind
+
+#: What makes sparse rows of texts.
+_OF_TEXTS = (CountVectorizer, HashingVectorizer, FeatureHasher)
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,14 @@ class Start:
     same_metric: bool = True
 
 
-def start(X: Any, y: Any, learner: Learner, scorer: str | None, recommender: Recommender | None) -> Start:
+def start(
+    X: Any,
+    y: Any,
+    learner: Learner,
+    scorer: str | None,
+    recommender: Recommender | None,
+    held: Mapping[str, Any] | None = None,
+) -> Start:
     """Find the experience for a search of a learner on some data; whatever the data are, nothing is raised.
 
     Parameters
@@ -48,7 +65,33 @@ def start(X: Any, y: Any, learner: Learner, scorer: str | None, recommender: Rec
         Name of what is scored; None where that is a function of the user's.
     recommender : Recommender or None
         None takes what ships.
+    held : mapping of str to value, default=None
+        Hyperparameters that the search holds at one value.
     """
+    begin = _start(X, y, learner, scorer, recommender)
+    try:
+        return begin if begin.warm is None else replace(begin, warm=begin.warm.holding(held or {}))
+    except SpaceError as error:
+        return Start(None, f"the experience is of another space: {error}")
+
+
+def kind_of(y: Any) -> TaskKind | None:
+    """Kind of task that a target suggests; None where there is none, or where it makes no task."""
+    try:
+        return infer_kind(as_target(y).dropna())
+    except (MetaHPOError, ArithmeticError, TypeError, ValueError):
+        return None
+
+
+def sparse(X: Any, estimator: BaseEstimator) -> bool:
+    """Whether the rows that a learner gets are most likely sparse: as they come, or because texts are made numbers."""
+    if is_sparse(X) or (isinstance(X, pd.DataFrame) and all(isinstance(t, pd.SparseDtype) for t in X.dtypes)):
+        return True
+    makes_numbers = any(isinstance(v, _OF_TEXTS) for v in estimator.get_params(deep=True).values())
+    return makes_numbers or modality_of(X) == "text"
+
+
+def _start(X: Any, y: Any, learner: Learner, scorer: str | None, recommender: Recommender | None) -> Start:
     try:
         modality = modality_of(X)
         if _n_columns(y) > 1:

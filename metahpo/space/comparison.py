@@ -12,14 +12,24 @@ from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 from metahpo.space.configuration import value_text
 from metahpo.space.values import choices_of
 
+#: Key of the forbidden clauses in a description.
+FORBIDDEN = "what is forbidden"
 
-def difference(first: ConfigurationSpace, second: ConfigurationSpace) -> str | None:
+
+def difference(first: ConfigurationSpace, second: ConfigurationSpace, *, second_may_forbid: bool = False) -> str | None:
     """What two spaces differ in, as a text; None where they offer the same configurations.
 
     Names, bounds, scales, choices, conditions and forbidden clauses count. The order of hyperparameters, of choices and
     of clauses does not, and neither do defaults, priors, or the name of the space.
+
+    Parameters
+    ----------
+    second_may_forbid : bool, default=False
+        Whether the second space may forbid more than the first.
     """
     one, other = description(first), description(second)
+    if second_may_forbid and _clauses(first) <= _clauses(second):
+        other[FORBIDDEN] = one[FORBIDDEN]
     for key in sorted(one.keys() | other.keys()):
         if one.get(key) != other.get(key):
             return f"{key} is {one.get(key, 'missing')} in the first, but {other.get(key, 'missing')} in the second"
@@ -32,8 +42,11 @@ def description(space: ConfigurationSpace) -> dict[str, str]:
     for name, hyperparameter in space.items():
         conditions = sorted(_rule(condition) for condition in space.parent_conditions_of[name])
         parts[f"hyperparameter {name!r}"] = _values(hyperparameter) + "".join(f", if {rule}" for rule in conditions)
-    clauses = sorted(_rule(clause) for clause in space.forbidden_clauses)
-    return {**parts, "what is forbidden": ", ".join(clauses) or "nothing"}
+    return {**parts, FORBIDDEN: ", ".join(sorted(_clauses(space))) or "nothing"}
+
+
+def _clauses(space: ConfigurationSpace) -> set[str]:
+    return {_rule(clause) for clause in space.forbidden_clauses}
 
 
 def _values(hyperparameter: Hyperparameter[Any, Any]) -> str:

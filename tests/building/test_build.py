@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
 from metahpo.building.status import status
 from metahpo.datasets.cache import read_task, write_refusal, write_task
-from metahpo.exceptions import DataError, SpaceError, StoreError, UnknownNameError
+from metahpo.exceptions import DataError, MissingDependencyError, SpaceError, StoreError, UnknownNameError
 from metahpo.learners.registry import learner_named
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import to_json
@@ -160,6 +161,17 @@ def test_losses_are_those_of_scikit_learns_cross_validation(small_cache: Path, k
 
 
 # --- run, kill, go on -----------------------------------------------------------------------------------------------
+
+
+def test_a_build_that_goes_on_without_a_library_that_it_needs_is_refused_at_once(
+    small_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(small_cache, keys=["s0"], learners=["lightgbm"], n_configurations=1)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda library: None if library == "lightgbm" else library)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'metahpo\[lightgbm\]'"):
+        run_plan(plan, tmp_path, n_jobs=1)
+    TrialStore(tmp_path).append([record(key) for key in plan.owed(set())])
+    run_plan(plan, tmp_path, n_jobs=1)  # nothing is owed
 
 
 def losses_by_identity(folder: Path) -> dict[str, dict[str, list[float]]]:

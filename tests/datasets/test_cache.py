@@ -213,3 +213,28 @@ def test_splits_that_lie_elsewhere_or_are_no_record_are_damage(folder: Path, tas
     for use in (read_sidecar, verify):
         with pytest.raises(StoreError, match=r"toys.json' must hold .* plain names"):
             use(folder, "toys")
+
+
+@pytest.mark.parametrize("killed_before", ["the sidecar", "the rename"])
+def test_a_dataset_stays_until_the_next_version_is_whole(
+    folder: Path, killed_before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    real = Path.replace
+    if killed_before == "the sidecar":
+        monkeypatch.setattr("metahpo.datasets.cache.write_json_file", killed)
+    else:
+        monkeypatch.setattr(
+            Path, "replace", lambda p, to: killed() if p.name == "toys.following.parquet" else real(p, to)
+        )
+    with pytest.raises(KeyboardInterrupt):
+        write_task(folder, "toys", FRAME.iloc[[0, 1, 2]], "class", ABOUT)
+    monkeypatch.undo()
+    assert cached_keys(folder) == ["toys"]
+    verify(folder, "toys")
+    assert len(read_task(folder, "toys").X) == (4 if killed_before == "the sidecar" else 3)
+    write_task(folder, "toys", FRAME.iloc[[0, 1]], "class", ABOUT)
+    assert len(read_task(folder, "toys").X) == 2
+    assert not list(folder.glob("*.following.parquet"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
@@ -14,7 +16,7 @@ from sklearn.datasets import load_iris, make_multilabel_classification
 from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectFromModel
-from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, LogisticRegressionCV, Ridge
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -24,6 +26,7 @@ from sklearn.svm import SVC, SVR, NuSVC
 
 from metahpo.exceptions import DataError, UnknownNameError, WarmStartWarning
 from metahpo.learners.extras import missing_libraries
+from metahpo.learners.linear_regressor import LinearRegressor
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search import MetaSearchCV
@@ -31,6 +34,7 @@ from metahpo.search.place import learner_in
 from metahpo.tasks.task import KINDS, Task, TaskKind
 
 X, y = load_iris(return_X_y=True)
+TEXTS = [f"flower of kind {kind} number {i}" for i, kind in enumerate(y)]
 
 
 class TakesAnything(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -85,10 +89,9 @@ def test_the_estimator_of_every_learner_is_known_as_its_own(kind: TaskKind) -> N
         (TakesAnything(), "boosting", "is for HistGradientBoostingClassifier, but the estimator is TakesAnything"),
         (NuSVC(), "svm", "is for SVC, but the estimator is NuSVC"),
         (ExtraTreesClassifier(), "random_forest", "is for RandomForestClassifier, but the estimator is ExtraTrees"),
-        (Lasso(), "linear", "is for LinearRegressor, but the estimator is Lasso"),
         (LogisticRegressionCV(), "linear", "is for LogisticRegression, but the estimator is LogisticRegressionCV"),
         (make_pipeline(SVC(), StandardScaler()), "svm", "but the estimator is Pipeline of StandardScaler"),
-        (Pipeline([("a", StandardScaler()), ("b", None)]), "svm", "is for SVC or SVR, but .* Pipeline of None"),
+        (Pipeline([("a", StandardScaler()), ("b", None)]), None, "but the estimator is Pipeline of None"),
         (
             VotingClassifier([("a", SVC()), ("b", SVC())]),
             "svm",
@@ -99,6 +102,97 @@ def test_the_estimator_of_every_learner_is_known_as_its_own(kind: TaskKind) -> N
 def test_an_estimator_that_is_not_the_learners_is_refused_by_name(estimator: Any, space: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         searched(estimator, X, y, space)
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+@pytest.mark.parametrize(
+    ("estimator", "varied"),
+    [
+        (Ridge(solver="svd"), {"alpha"}),
+        (Lasso(fit_intercept=False), {"alpha"}),
+        (make_pipeline(StandardScaler(), ElasticNet()), {"elasticnet__alpha", "elasticnet__l1_ratio"}),
+        (LinearRegression(), set[str]()),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the search ends after 1 trials", "ignore:Objective did not converge")
+def test_scikit_learns_linear_models_are_searched_in_their_part_of_the_space(
+    estimator: Any, varied: set[str], warm_start: bool
+) -> None:
+    search = MetaSearchCV(estimator, "linear", n_trials=6, cv=2, warm_start=warm_start, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WarmStartWarning)  # the experience that ships may be of another space
+        search.fit(X, X[:, 0] + y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert all(set(parameters) == varied for parameters in search.cv_results_["params"])
+    assert len(search.cv_results_["params"]) == (6 if varied else 1)
+    assert search.estimator is estimator
+    assert type(search.best_estimator_) is type(estimator)
+
+
+@pytest.mark.filterwarnings("ignore:.*max_iter was reached", "ignore:lbfgs failed to converge")
+@pytest.mark.parametrize(
+    ("estimator", "target", "searched_class"),
+    [
+        (TransformedTargetRegressor(), X[:, 0], LinearRegressor),
+        (Pipeline([("a", StandardScaler()), ("b", None)]), X[:, 0], LinearRegressor),
+        (make_pipeline(StandardScaler(), Pipeline([("b", "passthrough")])), y, LogisticRegression),
+    ],
+)
+def test_an_empty_place_takes_the_learners_estimator(estimator: Any, target: Any, searched_class: Any) -> None:
+    before = repr(estimator)
+    search = MetaSearchCV(estimator, "linear", n_trials=2, cv=2, warm_start=False, random_state=0).fit(X, target)
+    inner: Any = search.best_estimator_
+    while not isinstance(inner, searched_class):
+        inner = inner.regressor_ if isinstance(inner, TransformedTargetRegressor) else inner.steps[-1][1]
+    assert {name.rpartition("__")[2] for name in search.best_params_} <= inner.get_params().keys()
+    assert repr(search.estimator) == before
+
+
+def test_a_regressor_that_is_not_given_is_linear() -> None:
+    assert learner_in(TransformedTargetRegressor(), None).learner.name == "linear"
+
+
+@pytest.mark.parametrize("settings", [{"l1_ratio": 1.0, "solver": "liblinear"}, {"penalty": "l1", "solver": "saga"}])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*penalty:UserWarning", "ignore:.*max_iter was reached")
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+def test_settings_of_the_users_own_fit_every_trial(settings: dict[str, Any]) -> None:
+    model = LogisticRegression(**settings)
+    search = MetaSearchCV(model, "linear", n_trials=4, cv=2, error_score="raise", random_state=0).fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+    solvers = {parameters["solver"] for parameters in search.cv_results_["params"]}
+    assert solvers == {"saga"} if "penalty" in settings else "lbfgs" in solvers
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@pytest.mark.parametrize("warm_start", [True, False])
+@pytest.mark.parametrize(
+    ("model", "rows"),
+    [
+        (LogisticRegression(), csr_matrix(X)),
+        (LogisticRegression(), pd.DataFrame(X).astype(pd.SparseDtype(float, 0.0))),
+        (make_pipeline(make_column_transformer((TfidfVectorizer(), "t")), LogisticRegression()), "frame"),
+        (make_pipeline(TfidfVectorizer(), LogisticRegression()), "texts"),
+    ],
+)
+def test_on_sparse_rows_no_solver_is_tried_that_visits_every_column(model: Any, rows: Any, warm_start: bool) -> None:
+    rows = {"texts": TEXTS, "frame": pd.DataFrame({"t": TEXTS})}.get(rows, rows) if isinstance(rows, str) else rows
+    search = MetaSearchCV(model, "linear", n_trials=6, cv=2, warm_start=warm_start, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WarmStartWarning)
+        search.fit(rows, y)
+    assert {c["solver"] for c in search.optimizer_.history.configurations} == {"lbfgs"}
+    assert "holds solver at 'lbfgs'" in search.notes_[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*max_iter was reached")
+def test_a_search_with_a_seed_is_the_same_twice_though_the_estimator_has_none() -> None:
+    noise = np.random.default_rng(0).uniform(size=(30, 3))
+    model = LogisticRegression(max_iter=2)
+    place = learner_in(model, "linear")
+    found = [place.whole(model, 3).set_params(solver="saga").fit(noise, np.arange(30) % 3).coef_ for _ in range(2)]
+    assert np.array_equal(*found)
+    assert place.whole(model, None).random_state is None
+    assert place.whole(model.set_params(random_state=1), 3).random_state == 1
 
 
 def test_an_unknown_learner_is_refused_with_those_there_are() -> None:
@@ -121,7 +215,6 @@ def flattened(X: Any) -> Any:
 
 
 INFINITE = np.where(X > 7.5, np.inf, X)
-TEXTS = [f"flower of kind {kind} number {i}" for i, kind in enumerate(y)]
 LABELS = make_multilabel_classification(60, random_state=0)
 
 

@@ -20,10 +20,13 @@ from ConfigSpace import (
 )
 
 from metahpo.exceptions import SpaceError
+from metahpo.learners.linear import linear_regressor
 from metahpo.space.activity import canonical
 from metahpo.space.comparison import difference
 from metahpo.space.configuration import to_json
+from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder, unit_cube_space
+from metahpo.space.holding import holding
 from tests.optimization.test_spaces import space_of
 
 
@@ -142,3 +145,16 @@ def test_rows_with_names_are_put_into_order_and_others_refused() -> None:
         encoder.arrange(frame.rename(columns={"x2": "y"}))
     with pytest.raises(SpaceError, match=r"must be of shape \(n, 3\)"):
         encoder.arrange(rows[:, :2])
+
+
+def test_a_space_that_holds_a_choice_is_the_same_but_for_what_it_forbids() -> None:
+    space = linear_regressor().space
+    held = holding(space, {"model": "lasso"})
+    assert difference(space, held) is not None
+    assert difference(space, held, second_may_forbid=True) is None
+    assert difference(held, space, second_may_forbid=True) is not None
+    assert {c["model"] for c in sobol_design(held, 8)} == {"lasso"}
+    assert holding(space, {}) is space
+    for wrong in ({"model": "svm"}, {"alpha": 1.0}, {"other": 1}):
+        with pytest.raises(SpaceError, match="cannot be held"):
+            holding(space, wrong)
