@@ -6,7 +6,10 @@ of its sample.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.metafeatures.classes import CLASSES, LOG_ROWS, TARGET_MODE_SHARE, class_structure
@@ -35,13 +38,16 @@ GENERAL = (
     MetaFeature("target_distinct_ratio", "general", "distinct target values / n", SOARES, "regression"),
 )
 
+#: Rows of a column of categories that are read before it is checked whether there can be more.
+ROWS_AT_A_TIME = 10_000
+
 
 def general(task: Task, drawn: Task, sample: Sample) -> dict[str, float]:
     """The simple meta-features of a task, with the part drawn from it as task and as arrays; NaN where not defined."""
     n, p = task.X.shape
     distinct_numeric, mode_numeric = _distinct(sample.numeric)
     distinct_named, mode_named = _distinct(np.where(sample.codes < 0, np.nan, sample.codes))
-    cardinality = np.array([max(1, task.X[name].nunique()) for name in drawn.categorical], np.float64)
+    cardinality = np.array([max(1, _n_categories(task.X[name])) for name in drawn.categorical], np.float64)
     n_categorical = len(task.categorical)
     indicators = np.where(cardinality > 2, cardinality, 1).mean() if cardinality.size else 1.0
     n_known = (~np.isnan(sample.numeric)).sum(axis=0)
@@ -65,6 +71,17 @@ def general(task: Task, drawn: Task, sample: Sample) -> dict[str, float]:
         distinct, mode = _distinct(sample.y[:, None])
         values |= {"target_mode_share": mode[0], "target_distinct_ratio": distinct[0] / sample.n_rows}
     return {name: float(value) for name, value in values.items()}
+
+
+def _n_categories(column: pd.Series[Any]) -> int:
+    """Number of categories that occur, from as few of the rows as show all that there are."""
+    codes = column.cat.codes.to_numpy()
+    occurs = np.zeros(len(column.cat.categories) + 1, np.bool_)  # the last is "missing", whose code is -1
+    for start in range(0, len(codes), ROWS_AT_A_TIME):
+        occurs[codes[start : start + ROWS_AT_A_TIME]] = True
+        if occurs[:-1].all():
+            break
+    return int(occurs[:-1].sum())
 
 
 def _distinct(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

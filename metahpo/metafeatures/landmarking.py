@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 
 from metahpo.exceptions import DataError
 from metahpo.metafeatures.cheap_learners import (
@@ -98,7 +99,8 @@ def landmarking(task: Task, random_state: int) -> dict[str, float]:
     sample = Sample.of(small)
     if not all(np.ptp(sample.matrix[train], axis=0).any() and np.ptp(sample.y[train]) for train, _ in splits):
         return {}  # nothing to learn, or to learn from
-    return (_regression if sample.kind == "regression" else _classification)(sample, splits)
+    with config_context(skip_parameter_validation=True):  # of trees, whose parameters are always the same
+        return (_regression if sample.kind == "regression" else _classification)(sample, splits)
 
 
 def _classification(sample: Sample, splits: list[Split]) -> dict[str, float]:
