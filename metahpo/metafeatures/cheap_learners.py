@@ -26,7 +26,8 @@ DEPTH = 5
 
 def squared_distances(X: Array, X_test: Array) -> Array:
     """Squared distance of each test row to each training row, less that of the test row to zero; (m, n)."""
-    distances: Array = np.square(X).sum(axis=1) - 2.0 * (X_test @ X.T)
+    distances: Array = X_test @ (-2.0 * X.T)
+    distances += np.square(X).sum(axis=1)
     return distances
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from metahpo.metafeatures.arrangement import canonical, category_codes, unit_range
+from metahpo.metafeatures.ordered import Ordered
 from metahpo.tasks.task import Task, TaskKind
 
 #: Groups other than landmarking read at most so many rows and columns.
@@ -57,7 +57,7 @@ def without_empty_columns(task: Task) -> Task:
 
 
 def _empty(X: pd.DataFrame) -> NDArray[np.bool_]:
-    return X.isna().to_numpy().all(axis=0)
+    return np.asarray(X.isna().to_numpy().all(axis=0))
 
 
 def _some_columns(task: Task, n_columns: int, rng: np.random.Generator) -> Task:
@@ -112,6 +112,11 @@ class Sample:
         return np.hstack([np.isnan(self.numeric), self.codes < 0])
 
     @cached_property
+    def ordered(self) -> Ordered:
+        """Numeric columns in ascending order."""
+        return Ordered(self.numeric)
+
+    @cached_property
     def standardised(self) -> NDArray[np.float64]:
         """Numeric columns, :func:`standardise` d, (n, a)."""
         return standardise(self.numeric)
@@ -134,7 +139,7 @@ class Sample:
 
         Numbers by quantile bins (ties share a bin), categories by frequency with the rarest in one level.
         """
-        binned = quantile_bins(self.numeric, N_LEVELS)
+        binned = quantile_bins(self.numeric, self.ordered, N_LEVELS)
         named = np.where(self.codes < 0, N_LEVELS, np.minimum(self.codes, N_LEVELS - 1))
         return np.hstack([binned, named])
 
@@ -150,13 +155,13 @@ def standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def quantile_bins(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
+def quantile_bins(values: NDArray[np.float64], ordered: Ordered, n_bins: int) -> NDArray[np.int64]:
     """Bin 0..n_bins-1 of each value within its column by rank, missing = n_bins; ties share a bin; (n, a)."""
-    missing = np.isnan(values)
-    ranks = np.asarray(rankdata(np.where(missing, np.inf, values), axis=0))
-    share = (ranks - 0.5) / np.maximum((~missing).sum(axis=0), 1)
-    bins = np.minimum((share * n_bins).astype(np.int64), n_bins - 1)
-    return np.where(missing, n_bins, bins)
+    bins = np.zeros(values.shape, np.int64)
+    for edge in ordered.bin_edges(n_bins):
+        bins += values >= edge
+    bins[np.isnan(values)] = n_bins
+    return bins
 
 
 def _by_frequency(codes: NDArray[Any]) -> NDArray[np.int64]:
