@@ -13,10 +13,7 @@ full factorial design.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.tasks.task import Task
@@ -34,8 +31,12 @@ def canonical(task: Task) -> Task:
 
     Exact for any permutation of rows and columns and any positive rescaling or shift of numeric columns.
     """
-    cells = np.stack([_cell_keys(task.X[name]) for name in task.X.columns])
-    target = _mix(_steps(task.y.astype(np.float64)))
+    cells = np.empty(task.X.shape[::-1], np.uint64)
+    categorical = set(task.categorical)
+    is_category = np.array([name in categorical for name in task.X.columns])
+    cells[~is_category] = _mix(_steps(unit_range(task.X[list(task.numeric)].to_numpy(np.float64)))).T
+    cells[is_category] = _mix(category_codes(task).astype(np.uint64) + np.uint64(2**40)).T
+    target = _mix(_steps(unit_range(task.y.astype(np.float64))))
     rows = columns = target
     for _ in range(ROUNDS):
         columns = _mix(cells @ rows)
@@ -58,15 +59,22 @@ def unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
-def _cell_keys(column: pd.Series[Any]) -> Keys:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return _mix(column.cat.codes.to_numpy(np.int64).astype(np.uint64) + np.uint64(2**40))
-    return _mix(_steps(column.to_numpy(np.float64)))
+def category_codes(task: Task) -> NDArray[np.int64]:
+    """Categorical columns (n, b) as the ranks of their categories among those that occur; -1 is missing."""
+    codes = np.empty((task.n_rows, len(task.categorical)), np.int64)
+    for j, name in enumerate(task.categorical):
+        column = task.X[name].cat.codes.to_numpy()
+        occurs = np.zeros(len(task.X[name].cat.categories) + 1, np.bool_)  # the last is "missing", whose code is -1
+        occurs[column] = True
+        ranks = np.cumsum(occurs) - 1
+        ranks[-1] = -1
+        codes[:, j] = ranks[column]
+    return codes
 
 
-def _steps(values: NDArray[np.float64]) -> Keys:
-    steps = np.floor(unit_range(values) * RESOLUTION + 0.5)
-    return np.where(np.isnan(steps), 2.0**41, steps).astype(np.uint64)
+def _steps(scaled: NDArray[np.float64]) -> Keys:
+    """Number of the step that each value in [0, 1] falls on; one of its own for NaN."""
+    return np.nan_to_num(np.floor(scaled * RESOLUTION + 0.5), nan=2.0**41).astype(np.uint64)
 
 
 def _mix(keys: Keys) -> Keys:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from time import perf_counter
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from metahpo.metafeatures.classes import WITHOUT_COLUMNS, without_columns
 from metahpo.metafeatures.definition import Group, MetaFeature
@@ -14,7 +15,7 @@ from metahpo.metafeatures.general import GENERAL, general
 from metahpo.metafeatures.image_features import IMAGE, draw_images, image
 from metahpo.metafeatures.information import INFORMATION, information
 from metahpo.metafeatures.landmarking import LANDMARKING, landmarking
-from metahpo.metafeatures.sample import Sample, draw
+from metahpo.metafeatures.sample import Sample, draw, without_empty_columns
 from metahpo.metafeatures.statistical import STATISTICAL, statistical
 from metahpo.metafeatures.text_features import TEXT, draw_texts, text
 from metahpo.numerics.arithmetic import own_arithmetic
@@ -83,7 +84,7 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
     """
     seconds: dict[str, float] = {}
     # On matrices this small, threads cost more than they bring, and their number would be felt in the last digits.
-    with threadpool_limits(1):
+    with _libraries().limit(limits=1):
         start = perf_counter()
         prepared = _PREPARE[task.modality](task, random_state)
         seconds["sample"] = perf_counter() - start
@@ -96,7 +97,14 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
     return MetaFeatures(values, seconds, prepared.n_rows, prepared.n_columns)
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries of linear algebra. They are loaded with this package, and to find them takes milliseconds."""
+    return ThreadpoolController()
+
+
 def _table(task: Task, random_state: int) -> _Prepared:
+    task = without_empty_columns(task)
     drawn = draw(task, random_state)
     sample = Sample.of(drawn)
     groups: dict[Group, Callable[[], dict[str, float]]] = {

@@ -6,11 +6,14 @@ of its sample.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from metahpo.metafeatures.classes import CLASSES, LOG_ROWS, TARGET_MODE_SHARE, class_structure
 from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
+from metahpo.metafeatures.ordered import Ordered
 from metahpo.metafeatures.references import FEURER, RIVOLLI, SOARES, STATLOG
 from metahpo.metafeatures.sample import Sample
 from metahpo.tasks.task import Task
@@ -35,47 +38,48 @@ GENERAL = (
     MetaFeature("target_distinct_ratio", "general", "distinct target values / n", SOARES, "regression"),
 )
 
+#: Rows of a column of categories that are read before it is checked whether there can be more.
+ROWS_AT_A_TIME = 10_000
+
 
 def general(task: Task, drawn: Task, sample: Sample) -> dict[str, float]:
     """The simple meta-features of a task, with the part drawn from it as task and as arrays; NaN where not defined."""
     n, p = task.X.shape
-    distinct_numeric, mode_numeric = _distinct(sample.numeric)
-    distinct_named, mode_named = _distinct(np.where(sample.codes < 0, np.nan, sample.codes))
-    cardinality = np.array([max(1, task.X[name].nunique()) for name in drawn.categorical], np.float64)
+    numbers, named = sample.ordered, Ordered(np.where(sample.codes < 0, np.nan, sample.codes))
+    cardinality = np.array([max(1, _n_categories(task.X[name])) for name in drawn.categorical], np.float64)
     n_categorical = len(task.categorical)
     indicators = np.where(cardinality > 2, cardinality, 1).mean() if cardinality.size else 1.0
-    n_known = (~np.isnan(sample.numeric)).sum(axis=0)
     values = {
         "log_rows": np.log(n),
         "log_columns": np.log(p),
         "log_rows_per_column": np.log(n / p),
         "log_encoded_columns": np.log(p + n_categorical * (indicators - 1)),
         "share_categorical": n_categorical / p,
-        "share_binary": np.mean(np.concatenate([distinct_numeric, distinct_named]) == 2),
+        "share_binary": np.mean(np.concatenate([numbers.n_distinct, named.n_distinct]) == 2),
         "share_missing_cells": sample.missing.mean(),
         "share_missing_rows": sample.missing.any(axis=1).mean(),
         "log_cardinality_mean": mean_of(np.log(cardinality)),
         "log_cardinality_max": largest_of(np.log(cardinality)),
-        "distinct_ratio_mean": mean_of(distinct_numeric / np.where(n_known > 0, n_known, np.nan)),
-        "mode_share_mean": mean_of(np.concatenate([mode_numeric, mode_named])),
+        "distinct_ratio_mean": mean_of(numbers.n_distinct / np.where(numbers.n_known > 0, numbers.n_known, np.nan)),
+        "mode_share_mean": mean_of(np.concatenate([numbers.mode_share, named.mode_share])),
     }
     if task.kind == "classification":
         values |= class_structure(task.y)
     else:
-        distinct, mode = _distinct(sample.y[:, None])
-        values |= {"target_mode_share": mode[0], "target_distinct_ratio": distinct[0] / sample.n_rows}
+        target = Ordered(sample.y[:, None])
+        values |= {
+            "target_mode_share": target.mode_share[0],
+            "target_distinct_ratio": target.n_distinct[0] / sample.n_rows,
+        }
     return {name: float(value) for name, value in values.items()}
 
 
-def _distinct(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Number of distinct known values of each column, and the share of the most frequent one; of (n, p) two (p,)."""
-    n, p = columns.shape
-    ordered = np.sort(columns, axis=0)  # NaN last
-    distinct, mode = np.zeros(p), np.full(p, np.nan)
-    for j in range(p):
-        known = ordered[: n - int(np.isnan(ordered[:, j]).sum()), j]
-        if len(known):
-            starts = np.flatnonzero(np.diff(known, prepend=-np.inf) > 0)
-            distinct[j] = len(starts)
-            mode[j] = np.diff(starts, append=len(known)).max() / len(known)
-    return distinct, mode
+def _n_categories(column: pd.Series[Any]) -> int:
+    """Number of categories that occur, from as few of the rows as show all that there are."""
+    codes = column.cat.codes.to_numpy()
+    occurs = np.zeros(len(column.cat.categories) + 1, np.bool_)  # the last is "missing", whose code is -1
+    for start in range(0, len(codes), ROWS_AT_A_TIME):
+        occurs[codes[start : start + ROWS_AT_A_TIME]] = True
+        if occurs[:-1].all():
+            break
+    return int(occurs[:-1].sum())

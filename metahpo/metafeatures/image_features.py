@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestCentroid
 
-from metahpo.metafeatures.classes import ROWS, landmark, share_explained
+from metahpo.metafeatures.classes import ROWS, landmark, landmark_features, share_explained
 from metahpo.metafeatures.definition import MetaFeature, mean_of
-from metahpo.metafeatures.references import OWN, PFAHRINGER, ROY
+from metahpo.metafeatures.references import OWN, ROY
 from metahpo.metafeatures.sample import standardise
 from metahpo.tasks.images import as_images
 from metahpo.tasks.task import Task
@@ -35,7 +35,7 @@ IMAGE = (
     MetaFeature("channel_correlation", "image", "correlation of channels, mean over pairs; NaN for one", OWN),
     MetaFeature("effective_rank", "image", "exp of the entropy of the principal variances, over their number", ROY),
     MetaFeature("class_variance_mean", "image", "share of a pixel's variance between classes, mean over pixels", OWN),
-    MetaFeature("nearest_centroid", "image", "balanced accuracy of nearest class means, 2 folds", PFAHRINGER),
+    *landmark_features("image", "nearest_centroid", "nearest class means"),
 )
 
 
@@ -97,7 +97,7 @@ def _of_pixels(scaled: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, f
     if variances.sum() > 0.0:
         shares = variances[variances > 0] / variances.sum()
         found["effective_rank"] = np.exp(-(shares * np.log(shares)).sum()) / len(variances)
-    found["nearest_centroid"] = landmark(NearestCentroid(), flat, y)
+    found |= landmark("nearest_centroid", NearestCentroid(), flat, y)
     return found
 
 

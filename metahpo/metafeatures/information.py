@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.metafeatures.definition import MetaFeature
+from metahpo.metafeatures.ordered import Ordered
 from metahpo.metafeatures.references import CASTIELLO, RIVOLLI, ROY, STATLOG
 from metahpo.metafeatures.sample import N_LEVELS, Sample, quantile_bins
 
@@ -35,7 +36,7 @@ LEAST = 1e-4
 
 def information(sample: Sample) -> dict[str, float]:
     """The information-theoretic meta-features of a sample; NaN where not defined."""
-    y = sample.y if sample.kind == "classification" else quantile_bins(sample.y[:, None], TARGET_BINS)[:, 0]
+    y = sample.y if sample.kind == "classification" else _bins(sample.y)
     joint = _joint_counts(sample.levels, y)
     n_y = int(np.count_nonzero(joint.sum(axis=(0, 1))))
     H_y = float(_entropy(joint.sum(axis=1)[:1])[0])
@@ -58,6 +59,12 @@ def information(sample: Sample) -> dict[str, float]:
     if sample.kind == "classification":
         values["class_entropy"] = H_y / float(np.log(n_y))
     return values
+
+
+def _bins(y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The target as `TARGET_BINS` levels, (n,)."""
+    column = y[:, None]
+    return quantile_bins(column, Ordered(column), TARGET_BINS)[:, 0]
 
 
 def _joint_counts(levels: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

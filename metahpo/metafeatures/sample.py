@@ -6,21 +6,24 @@ and give the same vector every time. Legend: n rows and p columns used, a numeri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from metahpo.metafeatures.canonical_order import canonical, unit_range
+from metahpo.metafeatures.canonical_order import canonical, category_codes, unit_range
+from metahpo.metafeatures.ordered import Ordered
 from metahpo.tasks.task import Task, TaskKind
 
 #: Groups other than landmarking read at most so many rows and columns.
 ROWS, COLUMNS = 2_000, 100
 #: Up to this many cells a task is arranged as a whole; of a larger one rows and columns are first drawn by position.
 MAX_CELLS = 500_000
+#: Rows of which a column has a known cell, most often.
+FEW_ROWS = 100
 
 #: Levels that a column is cut into for information theory, besides "missing".
 N_LEVELS = 10
@@ -35,17 +38,32 @@ def draw(task: Task, random_state: int) -> Task:
     position.
     """
     rng = np.random.default_rng(random_state)
-    n_columns = max(1, MAX_CELLS // min(task.n_rows, ROWS))
-    task = task.subsample(MAX_CELLS // min(task.X.shape[1], n_columns), random_state)
-    task = canonical(_some_columns(task, n_columns, rng))
-    return _some_columns(task, COLUMNS, rng).subsample(ROWS, random_state)
+    if task.X.size > MAX_CELLS:
+        task = task.subsample(ROWS, random_state)
+        task = _some_columns(task, max(1, MAX_CELLS // task.n_rows), rng)
+    return _some_columns(canonical(task), COLUMNS, rng).subsample(ROWS, random_state)
+
+
+def without_empty_columns(task: Task) -> Task:
+    """The task without columns of which no cell is known, as a table that a user gives has none; if any column is left.
+
+    Rows that are drawn from a larger dataset can have such columns.
+    """
+    empty = _empty(task.X.iloc[:FEW_ROWS])
+    if not empty.any():
+        return task
+    empty[empty] = _empty(task.X.loc[:, empty])
+    return task if empty.all() or not empty.any() else replace(task, X=task.X.loc[:, ~empty])
+
+
+def _empty(X: pd.DataFrame) -> NDArray[np.bool_]:
+    return np.asarray(X.isna().to_numpy().all(axis=0))
 
 
 def _some_columns(task: Task, n_columns: int, rng: np.random.Generator) -> Task:
     if task.X.shape[1] <= n_columns:
         return task
-    X = task.X.iloc[:, np.sort(rng.choice(task.X.shape[1], n_columns, replace=False))]
-    return Task(X, task.y, task.kind, task.name, task.family, task.data_id, task.classes, task.treatments)
+    return replace(task, X=task.X.iloc[:, np.sort(rng.choice(task.X.shape[1], n_columns, replace=False))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +90,9 @@ class Sample:
     def of(cls, task: Task) -> Sample:
         """Read a (small) task."""
         numeric = task.X[list(task.numeric)].to_numpy(np.float64).reshape(task.n_rows, -1)
-        codes = np.empty((task.n_rows, len(task.categorical)), np.int64)
-        for j, name in enumerate(task.categorical):
-            codes[:, j] = _by_frequency(task.X[name].cat.codes.to_numpy(np.int64))
+        codes = category_codes(task)
+        for column in codes.T:
+            column[:] = _by_frequency(column)
         y = unit_range(task.y) if task.kind == "regression" else np.unique(task.y, return_inverse=True)[1]
         return cls(task.kind, unit_range(numeric), codes, y)
 
@@ -92,6 +110,11 @@ class Sample:
     def missing(self) -> NDArray[np.bool_]:
         """Which cells are missing, (n, p): numeric columns first."""
         return np.hstack([np.isnan(self.numeric), self.codes < 0])
+
+    @cached_property
+    def ordered(self) -> Ordered:
+        """Numeric columns in ascending order."""
+        return Ordered(self.numeric)
 
     @cached_property
     def standardised(self) -> NDArray[np.float64]:
@@ -116,7 +139,7 @@ class Sample:
 
         Numbers by quantile bins (ties share a bin), categories by frequency with the rarest in one level.
         """
-        binned = quantile_bins(self.numeric, N_LEVELS)
+        binned = quantile_bins(self.numeric, self.ordered, N_LEVELS)
         named = np.where(self.codes < 0, N_LEVELS, np.minimum(self.codes, N_LEVELS - 1))
         return np.hstack([binned, named])
 
@@ -132,13 +155,13 @@ def standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def quantile_bins(values: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
+def quantile_bins(values: NDArray[np.float64], ordered: Ordered, n_bins: int) -> NDArray[np.int64]:
     """Bin 0..n_bins-1 of each value within its column by rank, missing = n_bins; ties share a bin; (n, a)."""
-    missing = np.isnan(values)
-    ranks = np.asarray(rankdata(np.where(missing, np.inf, values), axis=0))
-    share = (ranks - 0.5) / np.maximum((~missing).sum(axis=0), 1)
-    bins = np.minimum((share * n_bins).astype(np.int64), n_bins - 1)
-    return np.where(missing, n_bins, bins)
+    bins = np.zeros(values.shape, np.int64)
+    for edge in ordered.bin_edges(n_bins):
+        bins += values >= edge
+    bins[np.isnan(values)] = n_bins
+    return bins
 
 
 def _by_frequency(codes: NDArray[Any]) -> NDArray[np.int64]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import svdvals
 
 from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
+from metahpo.metafeatures.ordered import Ordered
 from metahpo.metafeatures.references import BARDENET, EZEKIEL, FEURER, ROY, SOARES, STATLOG, TUKEY
 from metahpo.metafeatures.sample import Sample, standardise
 
@@ -52,14 +52,14 @@ def statistical(sample: Sample) -> dict[str, float]:
     """The statistical meta-features of a sample; NaN where not defined."""
     Z = sample.standardised
     skewness, kurtosis = _moments(Z)
-    outliers, known = _outliers(sample.numeric), ~np.isnan(sample.numeric)
+    outliers, n_known = _outliers(sample.numeric, sample.ordered), sample.ordered.n_known.sum()
     correlation = _correlations(Z)
     explained = _explained(sample)
     values = {
         "skewness_mean": mean_of(np.log1p(np.abs(skewness))),
         "skewness_max": largest_of(np.log1p(np.abs(skewness))),
         "kurtosis_mean": mean_of(np.log(kurtosis)),
-        "outlier_share": float(outliers.sum() / known.sum()) if known.any() else float("nan"),
+        "outlier_share": float(outliers.sum() / n_known) if n_known else float("nan"),
         "correlation_mean": mean_of(correlation),
         "correlation_max": largest_of(correlation),
         "correlation_strong_share": mean_of((correlation > 0.5).astype(float)),
@@ -73,7 +73,7 @@ def statistical(sample: Sample) -> dict[str, float]:
         values |= {
             "target_skewness": float(np.sign(skew[0]) * np.log1p(np.abs(skew[0]))),
             "target_kurtosis": float(np.log(kurt[0])),
-            "target_outlier_share": float(_outliers(target).mean()),
+            "target_outlier_share": float(_outliers(target, Ordered(target)).mean()),
         }
     return values
 
@@ -87,12 +87,11 @@ def _moments(Z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.fl
     return cubes.sum(axis=0) / n_known, (cubes * filled).sum(axis=0) / n_known
 
 
-def _outliers(columns: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Cells outside Tukey's fences, (n, a)."""
-    defined = columns[:, ~np.isnan(columns).all(axis=0)]
-    low, high = np.nanquantile(defined, [0.25, 0.75], axis=0) if defined.shape[1] else np.zeros((2, 0))
+def _outliers(columns: NDArray[np.float64], ordered: Ordered) -> NDArray[np.bool_]:
+    """Cells outside Tukey's fences, (n, a); missing ones are not."""
+    low, high = ordered.quantile(0.25), ordered.quantile(0.75)
     margin = 1.5 * (high - low) + 1e-12  # above rounding, which would count a cell on the fence
-    outside: NDArray[np.bool_] = (defined < low - margin) | (defined > high + margin)
+    outside: NDArray[np.bool_] = (columns < low - margin) | (columns > high + margin)
     return outside
 
 
@@ -107,7 +106,9 @@ def _correlations(Z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _principal_components(M: NDArray[np.float64]) -> dict[str, float]:
-    variances = svdvals(M - M.mean(axis=0)) ** 2
+    centred = M - M.mean(axis=0)
+    products = centred.T @ centred if len(M) >= M.shape[1] else centred @ centred.T
+    variances = np.maximum(np.linalg.eigvalsh(products)[::-1], 0.0)
     total = variances.sum()
     if not total > 1e-12 * M.size:
         return dict.fromkeys(("pca_components_95", "pca_first_share", "pca_effective_rank"), float("nan"))

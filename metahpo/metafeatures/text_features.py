@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.naive_bayes import MultinomialNB
 
-from metahpo.metafeatures.classes import ROWS, landmark, share_explained
+from metahpo.metafeatures.classes import ROWS, landmark, landmark_features, share_explained
 from metahpo.metafeatures.definition import MetaFeature
-from metahpo.metafeatures.references import OWN, PFAHRINGER, RIVOLLI
+from metahpo.metafeatures.references import OWN, RIVOLLI
 from metahpo.tasks.task import Task
 from metahpo.tasks.texts import as_texts, words_of
 
@@ -40,7 +40,7 @@ TEXT = (
     MetaFeature("length_by_class", "text", "share of the variance of ln(1 + words) between classes", OWN),
     MetaFeature("word_information_mean", "text", "information on the class of a frequent word, mean", RIVOLLI),
     MetaFeature("word_information_max", "text", "information on the class of a frequent word, largest", RIVOLLI),
-    MetaFeature("naive_bayes", "text", "balanced accuracy of naive Bayes on counts of words, 2 folds", PFAHRINGER),
+    *landmark_features("text", "naive_bayes", "naive Bayes on counts of words"),
 )
 
 
@@ -105,5 +105,5 @@ def _of_words(words: list[list[str]], y: NDArray[np.int64]) -> dict[str, float]:
         "share_marks": sum(n for word, n in counts.items() if len(word) == 1 and not word.isalpha()) / total,
         "word_information_mean": float(information.mean()),
         "word_information_max": float(information.max()),
-        "naive_bayes": landmark(MultinomialNB(), table, y),
+        **landmark("naive_bayes", MultinomialNB(), table, y),
     }

@@ -315,10 +315,23 @@ class Task:
         order = rng.permutation(self.n_rows)
         if self.kind == "regression":
             return self.take(np.sort(order[:max_rows]))
-        rank = pd.Series(self.y[order]).groupby(self.y[order]).cumcount().to_numpy()
-        share = np.bincount(self.y, minlength=len(self.classes)) * (max_rows / self.n_rows)
-        quota = np.maximum(2, np.round(share)).astype(int)
-        return self.take(np.sort(order[rank < quota[self.y[order]]]))
+        counts = np.bincount(self.y, minlength=len(self.classes))
+        quota = np.minimum(counts, np.maximum(2, np.round(counts * (max_rows / self.n_rows)).astype(np.int64)))
+        return self.take(np.sort(_first_of_classes(order, self.y, quota)))
+
+
+def _first_of_classes(order: NDArray[np.intp], y: NDArray[np.int64], quota: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Of each class, the first rows in an order, as many as its quota, which is at most the rows of the class."""
+    n_seen = 2 * int(quota.sum())  # most often the beginning has all of them
+    while n_seen < len(order) and (np.bincount(y[order[:n_seen]], minlength=len(quota)) < quota).any():
+        n_seen *= 8
+    order = order[:n_seen]
+    # In the smallest type, because NumPy sorts short integers in linear time.
+    classes = y[order].astype(np.min_scalar_type(len(quota)))
+    by_class = np.argsort(classes, kind="stable")
+    counts = np.bincount(classes, minlength=len(quota))
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return order[by_class[rank < np.repeat(quota, counts)]]
 
 
 def _drawn_rows(

@@ -119,7 +119,7 @@ def test_classes_are_told_as_those_of_a_table_are() -> None:
     kept = y < 9
     table, images = (extract(make(X[kept], y[kept])).values for make in (Task.from_arrays, Task.from_images))
     shared = {"log_rows", "log_classes", "class_share_min", "class_imbalance"}
-    shared |= {"log_rows_smallest_class", "target_mode_share"}
+    shared |= {"log_rows_smallest_class", "log_rows_per_class", "target_mode_share"}
     assert shared == table.keys() & images.keys()
     assert {name: images[name] for name in shared} == {name: table[name] for name in shared}
     names = {modality: [feature.name for feature in features] for modality, features in DEFINITIONS.items()}
@@ -168,3 +168,19 @@ def test_they_are_the_same_every_time_and_leave_the_task_alone(task: Task) -> No
     first, second = (extract(task).values for _ in range(2))
     np.testing.assert_array_equal(list(first.values()), list(second.values()))
     pd.testing.assert_frame_equal(task.X, before)
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_landmarks_of_two_sizes_and_their_noise(modality: str) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    if modality == "image":
+        key, task = "nearest_centroid", Task.from_images(rng.normal(size=(400, 8, 8)) + 0.25 * y[:, None, None], y)
+    else:
+        words = np.array([f"{a}{b}" for a in "bcdfghklmn" for b in "aeiou"])
+        own = [words, np.roll(words, 25)[:40]]
+        key, task = "naive_bayes", Task.from_texts([" ".join(rng.choice(own[label], 6)) for label in y], y)
+    found = extract(task).values
+    assert found[f"{key}_gain_of_rows"] == found[key] - found[f"{key}_quarter"] > 0.02
+    assert found[f"{key}_noise"] == pytest.approx(np.sqrt(found[key] * (1 - found[key]) / 400), rel=0.1)
+    assert found["log_rows_per_class"] == np.log(200)

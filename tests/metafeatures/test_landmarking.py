@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metahpo.metafeatures.landmarking import LANDMARKING, LEARNERS, landmarking
+from metahpo.metafeatures.landmarking import LANDMARKING, LEARNERS, TWO_SIZES, landmarking
 from metahpo.tasks.task import Task
 
 RNG_SEED = 0
@@ -97,3 +97,38 @@ def test_many_classes_are_cut_to_the_frequent_ones(n_classes: int, slope: int) -
     y = np.repeat(np.arange(n_classes), slope * np.arange(n_classes) // 4 + 9)
     found = landmarking(Task.from_arrays(centres[y] + rng.normal(size=(len(y), 3)), y, kind="classification"), 0)
     assert found["landmark_nearest"] > 0.9
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_more_rows_help_where_there_is_much_to_learn_and_not_where_there_is_little(kind: str) -> None:
+    X = np.random.default_rng(RNG_SEED).uniform(size=(900, 2))
+    fine = np.sin(9 * X[:, 0]) * np.sin(9 * X[:, 1])
+    coarse = X[:, 0] - 0.5
+    found = {}
+    for name, target in (("fine", fine), ("coarse", coarse)):
+        found[name] = landmarking(Task.from_arrays(X, target > 0 if kind == "classification" else target), 0)
+    assert found["fine"]["nearest_gain_of_rows"] > 0.07
+    assert found["coarse"]["linear_gain_of_rows"] == pytest.approx(0.0, abs=0.03)
+    of_all = found["fine"]["landmark_nearest_balanced" if kind == "classification" else "landmark_nearest"]
+    assert found["fine"]["nearest_gain_of_rows"] == of_all - found["fine"]["landmark_nearest_quarter"]
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_noise_is_the_spread_of_a_landmark_over_draws(kind: str) -> None:
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(150, 2))
+        y = X[:, 0] + rng.normal(size=150)
+        found.append(landmarking(Task.from_arrays(X, y > 0 if kind == "classification" else y), 0))
+    scores = [[one[f"landmark_{key}_quarter"] + one[f"{key}_gain_of_rows"] for key in TWO_SIZES] for one in found]
+    spread = np.std(scores, axis=0, ddof=1).mean()
+    assert np.mean([one["landmark_noise"] for one in found]) == pytest.approx(spread, rel=0.5)
+
+
+def test_noise_falls_with_the_number_of_rows() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    X = rng.normal(size=(900, 3))
+    y = X[:, 0] + rng.normal(size=900) > 0
+    few, many = (landmarking(Task.from_arrays(X[:n], y[:n]), 0)["landmark_noise"] for n in (100, 900))
+    assert few == pytest.approx(3.0 * many, rel=0.25)

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from metahpo.metafeatures.extraction import extract
 from metahpo.metafeatures.information import TARGET_BINS, information
+from metahpo.metafeatures.ordered import Ordered
 from metahpo.metafeatures.sample import N_LEVELS, Sample, quantile_bins
 from metahpo.metafeatures.statistical import statistical
 from metahpo.tasks.task import Task
@@ -162,9 +163,11 @@ def test_missing_cells_are_a_level_of_their_own() -> None:
 
 
 def test_quantile_bins_are_even_and_keep_ties_together() -> None:
-    even = quantile_bins(np.random.default_rng(0).permutation(np.arange(100.0))[:, None], TARGET_BINS)
+    column = np.random.default_rng(0).permutation(np.arange(100.0))[:, None]
+    even = quantile_bins(column, Ordered(column), TARGET_BINS)
     np.testing.assert_array_equal(np.bincount(even[:, 0]), np.full(TARGET_BINS, 20))
-    tied = quantile_bins(np.array([[0.0], [0.0], [0.0], [1.0], [np.nan]]), 4)[:, 0]
+    column = np.array([[0.0], [0.0], [0.0], [1.0], [np.nan]])
+    tied = quantile_bins(column, Ordered(column), 4)[:, 0]
     assert len(set(tied[:3])) == 1
     assert tied[3] == 3
     assert tied[4] == 4
