@@ -124,8 +124,13 @@ def _steps_around(
     jumps = (rng.random((n, len(blocks))) < JUMPS) | np.array([b.values.chosen_freely for b in blocks], dtype=bool)
     widths = [block.stop - block.start + (block.indicator is not None) for block in blocks]
     moved, jumps = np.repeat(moved, widths, axis=1), np.repeat(jumps, widths, axis=1)
-    near = (repeated + step * rng.standard_normal(repeated.shape)).clip(0.0, 1.0)
-    proposal: NDArray[np.float64] = np.where(moved, np.where(jumps, anywhere, near), repeated)
+    # In place, for these are large; first steps, then jumps in their place, then what stays.
+    proposal = rng.standard_normal(repeated.shape)
+    proposal *= step
+    proposal += repeated
+    np.clip(proposal, 0.0, 1.0, out=proposal)
+    np.copyto(proposal, anywhere, where=jumps)
+    np.copyto(proposal, repeated, where=~moved)
     for block in blocks:
         if block.indicator is not None:  # what becomes active starts anywhere
             inactive = repeated[:, block.indicator] == 0.0

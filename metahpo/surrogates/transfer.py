@@ -126,7 +126,7 @@ class Mixture:
         shared, plain = torch.stack([mean, span, left_open, mapped], dim=-3), plain[..., 1:, :, :]
         of_shared, of_plain = (v.to(mapped.dtype) for v in self._variances())
         sums = (of_shared.T @ shared.flatten(-2)).reshape(plain.shape)
-        return sums + of_plain[:, None, None] * plain
+        return sums.add_(of_plain[:, None, None] * plain)
 
     def diagonals(self, a: Described) -> Tensor:
         """Variances k_j(x, x) without noise, shape (B, J, n)."""
@@ -215,11 +215,12 @@ class Mixture:
         mean_slope, slope, noise = (float(part[j]) for part in (r.mean_slope, r.slope, self._noise()))
         d = at.deviations.T[tasks]
         ahead = d - of_deviations
-        mean = mean_slope * at.mean.T + of_residual + slope * d + ahead * pull
-        known_c = known - Q.square().sum(0) + ahead.square() * gain
-        share_of_c = of_one + ahead * lean
-        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise
-        gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
+        # In place where it can be: to ask for memory takes longer here than to compute.
+        mean = of_residual.add_(mean_slope * at.mean.T).add_(d.mul_(slope)).add_(ahead * pull)
+        share_of_c = (ahead * lean).add_(of_one)
+        known_c = ahead.square_().mul_(gain).add_(known - Q.square().sum(0))
+        variance = share_of_c.square().div_(level).add_(known_c).clamp_min_(TINY).add_(noise)
+        gap_variance = (1.0 - share_of_c).square_().div_(level).add_(known_c).clamp_min_(TINY)
         return mean, variance, gap_variance
 
     def source_coefficients(self, log_weights: Tensor, given: Conditioned | None, alpha: Tensor) -> Tensor:
