@@ -6,6 +6,8 @@ z is the normal quantile of a loss's rank within its task, ties averaged (Gaussi
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -17,7 +19,8 @@ def normal_scores(loss: NDArray[np.float64]) -> NDArray[np.float64]:
     A loss that is not finite is a failed trial.
     """
     tasks = np.where(np.isfinite(loss), loss, np.inf)
-    middle = np.array([_middle_ranks(task) for task in tasks.reshape(-1, tasks.shape[-1])]).reshape(tasks.shape)
+    rows = tasks.reshape(math.prod(tasks.shape[:-1]), tasks.shape[-1])
+    middle = np.array([_middle_ranks(row) for row in rows]).reshape(tasks.shape)
     return np.asarray(ndtri(middle / tasks.shape[-1]), dtype=np.float64)
 
 
