@@ -15,7 +15,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import erfcx, logsumexp, ndtr
+from scipy.special import erfcx, ndtr
 
 from metahpo.arithmetic import own_arithmetic
 from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
@@ -43,7 +43,7 @@ def log_expected_improvement(posterior: Posterior) -> Array:
     """
     std = posterior.std if posterior.gap_std is None else posterior.gap_std
     gap = (posterior.incumbent[:, None].astype(std.dtype) - posterior.mean) / std
-    # As exact as SciPy's ndtr, in a third of its time, which was much of a suggestion's.
+    # Torch's functions are as exact as SciPy's, in a third of their time, which was much of a suggestion's.
     cdf = 0.5 * torch.erfc(torch.from_numpy(-SQRT_HALF * gap)).numpy()
     h = np.exp(-0.5 * gap * gap - LOG_SQRT_2PI) + gap * cdf
     improvement = posterior.weights @ (std * h).astype(np.float64)
@@ -52,11 +52,11 @@ def log_expected_improvement(posterior: Posterior) -> Array:
     if tiny.any():  # seldom; the logarithms of all parts take twice as long
         with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
             log_weights = np.log(posterior.weights)[:, None]
-        value[tiny] = logsumexp(log_weights + np.log(std[:, tiny]) + log_h(gap[:, tiny]), axis=0)
+        parts = log_weights + np.log(std[:, tiny]) + log_h(gap[:, tiny])
+        value[tiny] = torch.logsumexp(torch.from_numpy(parts), 0).numpy()
     return value
 
 
-@own_arithmetic()
 def log_h(u: Array) -> Array:
     """Logarithm of ``h(u) = phi(u) + u Phi(u)`` for any u.
 

@@ -142,18 +142,20 @@ class Mixture:
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
         gain = v / spread
-        oD, yD, mD = (one * D).sum(-2), (y * D).sum(-2), (m * D).sum(-2)
+        both = torch.cat([one, y], dim=-1).transpose(-1, -2)
+        (oD, yD), (om, ym) = (both @ D).unbind(-2), (both @ m).unbind(-2)
+        mD = (m * D).sum(-2)
         oo = one.square().sum(-2) - gain * oD.square()
         oy = (one * y).sum(-2) - gain * oD * yD
-        om = (one * m).sum(-2) - gain * oD * mD
+        om = om - gain * oD * mD
         yy = (y.square().sum(-2) - gain * yD.square() - oy.square() / oo).clamp_min(TINY)
-        ym = (y * m).sum(-2) - gain * yD * mD - oy * om / oo
+        ym = ym - gain * yD * mD - oy * om / oo
         mm = m.square().sum(-2) - gain * mD.square() - om.square() / oo
 
         tau, log_integral = integrate_scale(yy, ym, mm, losses, self.regimes.log_spread)
         half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None] + 0.5 * (spread.log() + oo.log())
         c = (tau * oy - om) / oo
-        residual = tau[..., None, :] * y - m - c[..., None, :] * one
+        residual = (tau[..., None, :] * y).sub_(m).sub_(c[..., None, :] * one)
         return Conditioned(
             log_evidence=log_integral - half_log_det,
             incumbent=tau * losses.lowest()[..., None, None] - c,
