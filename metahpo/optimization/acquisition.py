@@ -42,11 +42,18 @@ def log_expected_improvement(posterior: Posterior) -> Array:
     In the posterior's own precision, but where improvements are tiny: in double.
     """
     std = posterior.std if posterior.gap_std is None else posterior.gap_std
-    gap = (posterior.incumbent[:, None].astype(std.dtype) - posterior.mean) / std
+    # In place where it can be: to ask for memory takes as long as to compute.
+    gap = posterior.incumbent[:, None].astype(std.dtype) - posterior.mean
+    gap /= std
     # Torch's functions are as exact as SciPy's, in a third of their time, which was much of a suggestion's.
-    cdf = 0.5 * torch.erfc(torch.from_numpy(-SQRT_HALF * gap)).numpy()
-    h = np.exp(-0.5 * gap * gap - LOG_SQRT_2PI) + gap * cdf
-    improvement = posterior.weights @ (std * h).astype(np.float64)
+    above = torch.erfc(torch.from_numpy(-SQRT_HALF * gap)).numpy()
+    above *= 0.5 * gap
+    h = -0.5 * gap * gap
+    h -= LOG_SQRT_2PI
+    np.exp(h, out=h)
+    h += above
+    h *= std
+    improvement = posterior.weights @ h.astype(np.float64)
     tiny = improvement < np.finfo(h.dtype).tiny ** UNDERFLOWS_BELOW
     value: Array = np.log(np.where(tiny, 1.0, improvement))
     if tiny.any():  # seldom; the logarithms of all parts take twice as long
