@@ -131,8 +131,7 @@ def _steps_around(
     np.clip(proposal, 0.0, 1.0, out=proposal)
     np.copyto(proposal, anywhere, where=jumps)
     np.copyto(proposal, repeated, where=~moved)
-    for block in blocks:
-        if block.indicator is not None:  # what becomes active starts anywhere
-            inactive = repeated[:, block.indicator] == 0.0
-            proposal[inactive, block.columns] = anywhere[inactive, block.columns]
+    values, indicators = prior.encoder.dependent
+    # What becomes active starts anywhere.
+    proposal[:, values] = np.where(repeated[:, indicators] == 0.0, anywhere[:, values], proposal[:, values])
     return prior.possible(proposal)

@@ -56,6 +56,8 @@ class SpaceEncoder:
         Names of the d columns: ``NAME``, ``NAME=CHOICE`` (1 where that is chosen) or ``NAME?`` (1 where active).
     blocks : tuple of Block
         One a hyperparameter, in the order of the columns.
+    dependent : ndarray of shape (2, k)
+        The columns of values of all conditional hyperparameters, and the indicator of each.
     domain : Domain
         Which configurations are legal.
     """
@@ -75,6 +77,8 @@ class SpaceEncoder:
             blocks.append(Block(name, values, start, stop, stop if conditional else None))
         self.blocks = tuple(blocks)
         self.columns = tuple(columns)
+        of_conditionals = [(c, b.indicator) for b in blocks if b.indicator is not None for c in range(b.start, b.stop)]
+        self.dependent = np.array(of_conditionals, dtype=np.intp).reshape(-1, 2).T
 
     @property
     def n_columns(self) -> int:
@@ -205,9 +209,9 @@ class SpaceEncoder:
         """Write into rows (n, d) what is active, and zeros where that is not."""
         for block in self.blocks:
             if block.indicator is not None:
-                mask = active[block.name]
-                rows[:, block.indicator] = mask
-                rows[~mask, block.columns] = 0.0
+                rows[:, block.indicator] = active[block.name]
+        values, indicators = self.dependent
+        rows[:, values] *= rows[:, indicators]
 
     def _codes(self, rows: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
         rows = self._checked(rows)
