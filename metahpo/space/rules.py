@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, Protocol
 
+import numpy as np
 from ConfigSpace import (
     EqualsCondition,
     ForbiddenEqualsClause,
@@ -155,4 +156,9 @@ class _Joined:
         return frozenset().union(*(part.names for part in self.parts))
 
     def __call__(self, codes: Codes, active: Activity) -> Mask:
-        return reduce(self.join, [part(codes, active) for part in self.parts])
+        mask = self.parts[0](codes, active)
+        for part in self.parts[1:]:
+            if self.join is operator.and_ and not np.any(mask):
+                break
+            mask = self.join(mask, part(codes, active))
+        return mask

@@ -194,7 +194,8 @@ def finite_spaces() -> list[tuple[ConfigurationSpace, int]]:
     one = space_of([Constant("c", 1), Categorical("only", ["a"]), OrdinalHyperparameter("o", [7])])
     never = space_of([OrdinalHyperparameter("o", ["S", "M", "L"]), Integer("n", (0, 9)), Integer("parent", (0, 3))])
     never.add(GreaterThanCondition(never["n"], never["o"], "L"))  # nothing comes after the last
-    never.add(Integer("child", (0, 3)))
+    never.add(Integer("child", (0, 3)), Integer("one_of_none", (0, 3)))
+    never.add(InCondition(never["one_of_none"], never["parent"], []), ForbiddenInClause(never["parent"], []))
     never.add(GreaterThanCondition(never["child"], never["parent"], 1))
     return [(ConfigurationSpace(), 1), (one, 1), (conditional, 2 * 7 + 2), (rare, 2**4), (never, 3 * (2 + 2 * 4))]
 
