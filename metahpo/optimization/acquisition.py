@@ -42,7 +42,7 @@ def log_expected_improvement(posterior: Posterior) -> Array:
     In the posterior's own precision, but where improvements are tiny: in double.
     """
     std = posterior.std if posterior.gap_std is None else posterior.gap_std
-    # In place where it can be: to ask for memory takes as long as to compute.
+    # In place where it can be: new arrays take time.
     gap = posterior.incumbent[:, None].astype(std.dtype) - posterior.mean
     gap /= std
     # Torch's functions are as exact as SciPy's, in a third of their time, which was much of a suggestion's.

@@ -217,7 +217,7 @@ class Mixture:
         mean_slope, slope, noise = (float(part[j]) for part in (r.mean_slope, r.slope, self._noise()))
         d = at.deviations.T[tasks]
         ahead = d - of_deviations
-        # In place where it can be: to ask for memory takes longer here than to compute.
+        # In place where it can be: new arrays take time.
         mean = of_residual.add_(mean_slope * at.mean.T).add_(d.mul_(slope)).add_(ahead * pull)
         share_of_c = (ahead * lean).add_(of_one)
         known_c = ahead.square_().mul_(gain).add_(known - Q.square().sum(0))

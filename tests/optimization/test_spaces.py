@@ -103,8 +103,8 @@ def pipeline() -> ConfigurationSpace:
     space = ConfigurationSpace()
     model, step = Categorical("model", list("mnopq")), Categorical("step", list("stuvw"))
     space.add(model, step)
-    for choice in (model, step):
-        for name in choice.choices:
+    for choice, names in ((model, "mnopq"), (step, "stuvw")):
+        for name in names:
             number, penalty = Float(f"{name}:x", (1e-5, 8.0), log=True), Categorical(f"{name}:penalty", ["l2", "l1"])
             dual, degree = Constant(f"{name}:dual", "no"), Integer(f"{name}:degree", (2, 5))
             own = [number, penalty, dual, degree]
