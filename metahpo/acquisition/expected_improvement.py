@@ -15,7 +15,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import erfcx, logsumexp, ndtr
+from scipy.special import erfcx, ndtr
 
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
@@ -42,21 +42,28 @@ def log_expected_improvement(posterior: Posterior) -> Array:
     In the posterior's own precision, but where improvements are tiny: in double.
     """
     std = posterior.std if posterior.gap_std is None else posterior.gap_std
-    gap = (posterior.incumbent[:, None].astype(std.dtype) - posterior.mean) / std
-    # As exact as SciPy's ndtr, in a third of its time, which was much of a suggestion's.
-    cdf = 0.5 * torch.erfc(torch.from_numpy(-SQRT_HALF * gap)).numpy()
-    h = np.exp(-0.5 * gap * gap - LOG_SQRT_2PI) + gap * cdf
-    improvement = posterior.weights @ (std * h).astype(np.float64)
+    # In place where it can be: new arrays take time.
+    gap = posterior.incumbent[:, None].astype(std.dtype) - posterior.mean
+    gap /= std
+    # Torch's functions are as exact as SciPy's, in a third of their time, which was much of a suggestion's.
+    above = torch.erfc(torch.from_numpy(-SQRT_HALF * gap)).numpy()
+    above *= 0.5 * gap
+    h = -0.5 * gap * gap
+    h -= LOG_SQRT_2PI
+    np.exp(h, out=h)
+    h += above
+    h *= std
+    improvement = posterior.weights @ h.astype(np.float64)
     tiny = improvement < np.finfo(h.dtype).tiny ** UNDERFLOWS_BELOW
     value: Array = np.log(np.where(tiny, 1.0, improvement))
     if tiny.any():  # seldom; the logarithms of all parts take twice as long
         with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
             log_weights = np.log(posterior.weights)[:, None]
-        value[tiny] = logsumexp(log_weights + np.log(std[:, tiny]) + log_h(gap[:, tiny]), axis=0)
+        parts = log_weights + np.log(std[:, tiny]) + log_h(gap[:, tiny])
+        value[tiny] = torch.logsumexp(torch.from_numpy(parts), 0).numpy()
     return value
 
 
-@own_arithmetic()
 def log_h(u: Array) -> Array:
     """Logarithm of ``h(u) = phi(u) + u Phi(u)`` for any u.
 

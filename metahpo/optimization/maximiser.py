@@ -6,7 +6,7 @@ Candidates are rows of the unit cube until the best of them is known. Illegal on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from metahpo.exceptions import SpaceError
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import legal_rows, random_points, untried_configuration
 from metahpo.space.domain import Domain
-from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.encoding import SpaceEncoder, row_keys
 from metahpo.space.prior import SpacePrior
 
 #: Rows (n, d) -> values (n,); higher is better.
@@ -36,7 +36,7 @@ def maximise(
     domain: Domain,
     prior: SpacePrior,
     *,
-    also: Sequence[Configuration],
+    around: NDArray[np.float64],
     exclude: set[str],
     rng: np.random.Generator,
 ) -> Configuration:
@@ -50,8 +50,8 @@ def maximise(
         Of the space of the configuration that is returned.
     prior : SpacePrior
         Of that space, or of one that says the same in another order: its encoder gives the columns of the rows.
-    also : sequence of configuration
-        Steps are taken around these too: incumbents.
+    around : ndarray of shape (n, d)
+        Steps are taken around these rows too: incumbents.
     exclude : set of str
         Texts (:func:`metahpo.space.configuration.to_json`) of configurations that must not come again.
     rng : numpy.random.Generator
@@ -62,8 +62,7 @@ def maximise(
         Every configuration of the space is excluded.
     """
     encoder = prior.encoder
-    around = encoder.encode(also)
-    known = {row.tobytes() for row in around}
+    known = set(row_keys(around))
     points = map(prior.rows, random_points(encoder.n_columns, rng))
     default = [] if to_json(domain.default) in exclude else [domain.default]
     fresh = legal_rows(encoder, N_GLOBAL, points, rng, default)
@@ -96,10 +95,9 @@ def _any_untried(domain: Domain, encoder: SpaceEncoder, exclude: set[str], rng: 
 def _new(rows: NDArray[np.float64], known: set[bytes]) -> NDArray[np.float64]:
     """Distinct rows that are not known; they are known from now on."""
     kept = []
-    for i, row in enumerate(rows):
-        content = row.tobytes()
-        if content not in known:
-            known.add(content)
+    for i, key in enumerate(row_keys(rows)):
+        if key not in known:
+            known.add(key)
             kept.append(i)
     new: NDArray[np.float64] = rows[kept]
     return new
@@ -126,10 +124,14 @@ def _steps_around(
     jumps = (rng.random((n, len(blocks))) < JUMPS) | np.array([b.values.chosen_freely for b in blocks], dtype=bool)
     widths = [block.stop - block.start + (block.indicator is not None) for block in blocks]
     moved, jumps = np.repeat(moved, widths, axis=1), np.repeat(jumps, widths, axis=1)
-    near = (repeated + step * rng.standard_normal(repeated.shape)).clip(0.0, 1.0)
-    proposal: NDArray[np.float64] = np.where(moved, np.where(jumps, anywhere, near), repeated)
-    for block in blocks:
-        if block.indicator is not None:  # what becomes active starts anywhere
-            inactive = repeated[:, block.indicator] == 0.0
-            proposal[inactive, block.columns] = anywhere[inactive, block.columns]
+    # In place, for these are large; first steps, then jumps in their place, then what stays.
+    proposal = rng.standard_normal(repeated.shape)
+    proposal *= step
+    proposal += repeated
+    np.clip(proposal, 0.0, 1.0, out=proposal)
+    np.copyto(proposal, anywhere, where=jumps)
+    np.copyto(proposal, repeated, where=~moved)
+    values, indicators = prior.encoder.dependent
+    # What becomes active starts anywhere.
+    proposal[:, values] = np.where(repeated[:, indicators] == 0.0, anywhere[:, values], proposal[:, values])
     return prior.possible(proposal)

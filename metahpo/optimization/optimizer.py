@@ -170,6 +170,7 @@ class BayesianOptimizer:
         self._learning_curves = learning_curves
         self._pending: dict[str, Configuration] = {}
         self._partly: dict[str, _PartlyTrained] = {}
+        self._rows: dict[str, NDArray[np.float64]] = {}
         self.history = TrialHistory()
         self._lock = RLock()
 
@@ -307,7 +308,8 @@ class BayesianOptimizer:
             # A trial still running counts as an average one, so that the next suggestion goes elsewhere.
             middle = float(np.nanmedian(losses)) if np.isfinite(losses).any() else 0.0
             losses = np.concatenate([losses, np.full(len(self._pending), middle)])
-        observed = (self._encoder.encode(tried), losses) if tried else None
+        rows = self._encoded(tried)
+        observed = (rows, losses) if tried else None
         finite = np.flatnonzero(np.isfinite(self.history.losses))
         best = finite[np.argsort(self.history.losses[finite])[:3]]
 
@@ -319,11 +321,17 @@ class BayesianOptimizer:
         seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
         if len(tried) < self._n_initial and seen_elsewhere:
             return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
-        also = [self.history.configurations[i] for i in best]
-        return maximise(gain, self._domain, self._prior, also=also, exclude=known, rng=self._rng)
+        return maximise(gain, self._domain, self._prior, around=rows[best], exclude=known, rng=self._rng)
+
+    def _encoded(self, configurations: Sequence[Configuration]) -> NDArray[np.float64]:
+        """Rows (n, d) of configurations that were asked for or told; each is encoded once."""
+        texts = [to_json(configuration) for configuration in configurations]
+        new = {text: c for text, c in zip(texts, configurations, strict=True) if text not in self._rows}
+        self._rows.update(zip(new, self._encoder.encode(list(new.values())), strict=True))
+        return np.array([self._rows[text] for text in texts]).reshape(len(texts), self._encoder.n_columns)
 
     def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        tried = self._encoder.encode(self.history.configurations) if len(self.history) else rows[:0]
+        tried = self._encoded(self.history.configurations)
         return cost.log_seconds(rows, tried, self.history.seconds)
 
 

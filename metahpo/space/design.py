@@ -11,7 +11,7 @@ from scipy.stats import qmc
 
 from metahpo.exceptions import SpaceError
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.encoding import SpaceEncoder, row_keys
 from metahpo.space.prior import SpacePrior
 
 #: Points of the sequence that are decoded together; the order in which they are used does not depend on it.
@@ -73,24 +73,26 @@ def legal_rows(
         Draws again what is forbidden, and decides where an enumeration begins.
     first : sequence of configuration, default=()
     """
-    chosen = {row.tobytes(): row for row in encoder.encode(first)}
+    given = encoder.encode(first)
+    chosen = dict(zip(row_keys(given), given, strict=True))
     finite = encoder.domain.finite
     patience, stale = STALE_BLOCKS_FINITE if finite else STALE_BLOCKS, 0
     for block in points:
         before = len(chosen)
-        for row in encoder.legal_rows(block, rng):
-            chosen.setdefault(row.tobytes(), row)
+        rows = encoder.legal_rows(block, rng)
+        for key, row in zip(row_keys(rows), rows, strict=True):
+            chosen.setdefault(key, row)
         stale = 0 if len(chosen) > before else stale + 1
         if len(chosen) >= n or stale == patience:
             break
     if finite and len(chosen) < n:
         for configuration in encoder.domain.enumerate(rng):
-            (row,) = encoder.encode([configuration])
-            chosen.setdefault(row.tobytes(), row)
+            row = encoder.encode([configuration])
+            chosen.setdefault(row_keys(row)[0], row[0])
             if len(chosen) >= n:
                 break
-    rows = list(chosen.values())[:n]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), encoder.n_columns)
+    found = list(chosen.values())[:n]
+    return np.array(found, dtype=np.float64).reshape(len(found), encoder.n_columns)
 
 
 def untried_configuration(encoder: SpaceEncoder, tried: set[str], rng: np.random.Generator) -> Configuration | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metahpo.exceptions import SpaceError
 from metahpo.space.configuration import Configuration
-from metahpo.space.rules import Activity, Codes, forbids, holds, hyperparameters_of
+from metahpo.space.rules import Activity, Codes, Rule, rule_of
 from metahpo.space.values import values_of
 
 #: Values looked at, at most, by one enumeration; forbidden combinations can hide what is left in any number of others.
@@ -32,17 +32,28 @@ class Domain:
     ----------
     values : dict of str to Values
         Values of each hyperparameter, in the order of the space: what others hang on comes before them.
-    asked_about : frozenset of str
-        Hyperparameters whose values conditions and forbidden clauses look at.
+    parents : frozenset of str
+        Hyperparameters whose values conditions look at.
+    restricted : frozenset of str
+        Hyperparameters whose values decide whether a configuration is forbidden: those that clauses look at, and what
+        these hang on.
     """
 
     def __init__(self, space: ConfigurationSpace) -> None:
         self.space = space
         self.values = {name: values_of(hyperparameter) for name, hyperparameter in space.items()}
-        self._conditions = {name: space.parent_conditions_of[name] for name in space}
-        self._clauses = [(clause, hyperparameters_of(clause)) for clause in space.forbidden_clauses]
-        parents = (parent.name for name in space for parent in space.parents_of[name])
-        self.asked_about = frozenset(parents).union(*(names for _, names in self._clauses))
+        self._conditions = {
+            name: tuple(rule_of(condition, self.values) for condition in space.parent_conditions_of[name])
+            for name in space
+        }
+        self._clauses = [rule_of(clause, self.values) for clause in space.forbidden_clauses]
+        looked_at = {name: _names_of(conditions) for name, conditions in self._conditions.items()}
+        self.parents = frozenset().union(*looked_at.values())
+        restricted = set(_names_of(self._clauses))
+        for name in reversed(self.values):  # what a hyperparameter hangs on comes before it
+            if name in restricted:
+                restricted |= looked_at[name]
+        self.restricted = frozenset(restricted)
 
     def canonical(self, values: Mapping[str, Any]) -> Configuration:
         """The active part of `values`, checked: see :func:`metahpo.space.activity.canonical`."""
@@ -57,9 +68,9 @@ class Domain:
                 raise SpaceError(f"hyperparameter {name!r} is active but has no value; it is {self.space[name]}.")
             codes[name], active[name] = known.code(values[name]), True
             configuration[name] = known.value(codes[name])
-        for clause, _ in self._clauses:
-            if forbids(clause, self.values, codes, active):
-                raise SpaceError(f"the combination is forbidden by the space: {clause}.")
+        for clause, said in zip(self._clauses, self.space.forbidden_clauses, strict=True):
+            if clause(codes, active):
+                raise SpaceError(f"the combination is forbidden by the space: {said}.")
         return configuration
 
     @cached_property
@@ -75,16 +86,22 @@ class Domain:
 
     def is_active(self, name: str, codes: Codes, active: Activity) -> bool:
         """Whether `name` is active in one configuration, given those before it in the space's order."""
-        return all(holds(condition, self.values, codes, active) for condition in self._conditions[name])
+        return all(condition(codes, active) for condition in self._conditions[name])
 
-    def activity(self, codes: Mapping[str, NDArray[Any]], n: int) -> dict[str, NDArray[np.bool_]]:
-        """Masks (n,) of where each hyperparameter is active, given codes (n,) of all."""
+    def activity(
+        self, codes: Mapping[str, NDArray[Any]], n: int, names: Collection[str] | None = None
+    ) -> dict[str, NDArray[np.bool_]]:
+        """Masks (n,) of where each hyperparameter is active, given codes (n,) of all that the space's rules look at.
+
+        Of some `names` only, where these are given: what they hang on must be among them.
+        """
+        everywhere = np.ones(n, dtype=bool)
         active: dict[str, NDArray[np.bool_]] = {}
         for name, conditions in self._conditions.items():
-            mask = np.ones(n, dtype=bool)
-            for condition in conditions:
-                mask &= holds(condition, self.values, codes, active)
-            active[name] = mask
+            if names is None or name in names:
+                active[name] = everywhere
+                for condition in conditions:
+                    active[name] = active[name] & condition(codes, active)
         return active
 
     def configurations(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> list[Configuration]:
@@ -92,14 +109,14 @@ class Domain:
         columns = [(name, active[name].tolist(), codes[name].tolist(), known) for name, known in self.values.items()]
         return [{name: known.value(code[i]) for name, mask, code, known in columns if mask[i]} for i in range(n)]
 
-    def offending(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> dict[str, NDArray[np.bool_]]:
+    def offending(self, codes: Mapping[str, NDArray[Any]], active: Activity) -> dict[str, NDArray[np.bool_]]:
         """Masks (n,) of where each hyperparameter is part of a forbidden combination; none of those that never are."""
         masks: dict[str, NDArray[np.bool_]] = {}
-        for clause, names in self._clauses:
-            forbidden = np.asarray(forbids(clause, self.values, codes, active), dtype=bool)
+        for clause in self._clauses:
+            forbidden = np.asarray(clause(codes, active), dtype=bool)
             if forbidden.any():
-                for name in names:
-                    masks[name] = masks.get(name, np.zeros(n, dtype=bool)) | forbidden
+                for name in clause.names:
+                    masks[name] = masks[name] | forbidden if name in masks else forbidden
         return masks
 
     @property
@@ -150,9 +167,12 @@ class Domain:
             if next(left) <= 0:
                 break
             codes[name], active[name] = code, code is not None
-            clauses = (clause for clause, names in self._clauses if name in names)
-            if not any(forbids(clause, self.values, codes, active) for clause in clauses):
+            if not any(clause(codes, active) for clause in self._clauses if name in clause.names):
                 return True
         codes.pop(name, None)
         active.pop(name, None)
         return False
+
+
+def _names_of(rules: Iterable[Rule]) -> frozenset[str]:
+    return frozenset().union(*(rule.names for rule in rules))

@@ -56,6 +56,8 @@ class SpaceEncoder:
         Names of the d columns: ``NAME``, ``NAME=CHOICE`` (1 where that is chosen) or ``NAME?`` (1 where active).
     blocks : tuple of Block
         One a hyperparameter, in the order of the columns.
+    dependent : ndarray of shape (2, k)
+        The columns of values of all conditional hyperparameters, and the indicator of each.
     domain : Domain
         Which configurations are legal.
     """
@@ -75,6 +77,8 @@ class SpaceEncoder:
             blocks.append(Block(name, values, start, stop, stop if conditional else None))
         self.blocks = tuple(blocks)
         self.columns = tuple(columns)
+        of_conditionals = [(c, b.indicator) for b in blocks if b.indicator is not None for c in range(b.start, b.stop)]
+        self.dependent = np.array(of_conditionals, dtype=np.intp).reshape(-1, 2).T
 
     @property
     def n_columns(self) -> int:
@@ -149,7 +153,11 @@ class SpaceEncoder:
 
     def rows_of(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> NDArray[np.float64]:
         """Rows (n, d) of codes (n,), where they are active."""
-        return self._placed(codes, active, n)
+        rows = np.zeros((n, self.n_columns))
+        for block in self.blocks:
+            rows[:, block.columns] = block.values.to_unit(codes[block.name])
+        self._blank(rows, active)
+        return rows
 
     def arrange(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
         """Rows of shape (n, d) in the order of the columns: of a frame, by their names; of an array, as they stand.
@@ -175,36 +183,35 @@ class SpaceEncoder:
 
     def _offending(self, rows: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
         """Which values of rows (n, d) are forbidden together."""
-        if not self.space.forbidden_clauses:
+        restricted = self.domain.restricted
+        if not restricted:
             return {}
-        asked = [block for block in self.blocks if block.name in self.domain.asked_about]
-        codes = {block.name: block.values.from_unit(rows[:, block.columns]) for block in asked}
-        return self.domain.offending(codes, self.domain.activity(codes, len(rows)), len(rows))
+        codes = {b.name: b.values.from_unit(rows[:, b.columns]) for b in self.blocks if b.name in restricted}
+        return self.domain.offending(codes, self.domain.activity(codes, len(rows), restricted))
 
     def _settled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the configurations nearest to rows (n, d)."""
-        # A float that no rule looks at is not decoded: this is where the time of a suggestion goes.
-        asked = [b for b in self.blocks if b.values.size is not None or b.name in self.domain.asked_about]
-        codes = {block.name: block.values.from_unit(rows[:, block.columns]) for block in asked}
-        return self._placed(codes, self.domain.activity(codes, len(rows)), len(rows), rows)
-
-    def _placed(
-        self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int, floats: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
-        """Rows (n, d) of codes (n,); the columns of floats from rows that are at hand, where given."""
-        rows = np.zeros((n, self.n_columns))
+        # A float that no condition looks at is not decoded: this is where the time of a suggestion goes.
+        parents = self.domain.parents
+        codes = {
+            b.name: b.values.from_unit(rows[:, b.columns])
+            for b in self.blocks
+            if b.values.size is not None or b.name in parents
+        }
+        settled, active = rows.copy(), self.domain.activity(codes, len(rows))
         for block in self.blocks:
-            if block.stop > block.start:
-                if floats is None or block.values.size is not None:
-                    columns = block.values.to_unit(codes[block.name])
-                else:
-                    columns = floats[:, block.columns]
-                rows[:, block.columns] = columns
+            if block.values.size is not None:
+                settled[:, block.columns] = block.values.to_unit(codes[block.name])
+        self._blank(settled, active)
+        return settled
+
+    def _blank(self, rows: NDArray[np.float64], active: Activity) -> None:
+        """Write into rows (n, d) what is active, and zeros where that is not."""
+        for block in self.blocks:
             if block.indicator is not None:
-                mask = active[block.name]
-                rows[~mask, block.columns] = 0.0
-                rows[:, block.indicator] = mask
-        return rows
+                rows[:, block.indicator] = active[block.name]
+        values, indicators = self.dependent
+        rows[:, values] *= rows[:, indicators]
 
     def _codes(self, rows: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
         rows = self._checked(rows)
@@ -216,6 +223,15 @@ class SpaceEncoder:
         if rows.ndim != 2 or rows.shape[1] != self.n_columns:
             raise SpaceError(f"rows must be of shape (n, {self.n_columns}), but are of shape {rows.shape}.")
         return rows.clip(0.0, 1.0)
+
+
+def row_keys(rows: NDArray[np.float64]) -> list[bytes]:
+    """What tells rows (n, d) apart, equal for equal rows: a key each, by which they can be looked up."""
+    n, d = rows.shape
+    if d == 0:
+        return [b""] * n
+    keys: list[bytes] = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * d)))[:, 0].tolist()
+    return keys
 
 
 def _union(masks: Mapping[str, NDArray[np.bool_]], n: int) -> NDArray[np.bool_]:

@@ -1,20 +1,23 @@
 """The rules of a space: when a hyperparameter is active, and which combinations are forbidden.
 
-Both are asked about codes (see :mod:`metahpo.space.values`), of one configuration or of arrays of n; a mask is then one
-truth value or an array of n. They mean what they mean where ConfigSpace checks a configuration: a comparison with a
-hyperparameter that is not active is false, and so its NotEqualsCondition is true.
+A rule is a condition or a forbidden clause whose values are looked up once, for it is asked many times. It is asked
+about codes (see :mod:`metahpo.space.values`), of one configuration or of arrays of n; a mask is then one truth value or
+an array of n. Rules mean what they mean where ConfigSpace checks a configuration: a comparison with a hyperparameter
+that is not active is false, and so its NotEqualsCondition is true. A clause says nothing of hyperparameters that are
+not active: a combination that is forbidden stays so whatever else becomes active.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from functools import reduce
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any, Protocol
 
+import numpy as np
 from ConfigSpace import (
     EqualsCondition,
-    ForbiddenAndConjunction,
     ForbiddenEqualsClause,
     ForbiddenEqualsRelation,
     ForbiddenGreaterThanRelation,
@@ -26,7 +29,7 @@ from ConfigSpace import (
     NotEqualsCondition,
     OrConjunction,
 )
-from ConfigSpace.conditions import ConditionLike, Conjunction
+from ConfigSpace.conditions import Condition, ConditionLike, Conjunction
 from ConfigSpace.forbidden import (
     ForbiddenConjunction,
     ForbiddenGreaterThanClause,
@@ -36,6 +39,7 @@ from ConfigSpace.forbidden import (
     ForbiddenLessThanEqualsClause,
     ForbiddenLessThanEqualsRelation,
     ForbiddenLike,
+    ForbiddenOrConjunction,
     ForbiddenRelation,
 )
 
@@ -66,64 +70,95 @@ COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
 }
 
 
-def holds(condition: ConditionLike, values: Mapping[str, Values], codes: Codes, active: Activity) -> Mask:
-    """Where a condition is fulfilled."""
-    if isinstance(condition, Conjunction):
-        parts = [holds(part, values, codes, active) for part in condition.components]
-        return reduce(operator.or_ if isinstance(condition, OrConjunction) else operator.and_, parts)
-    parent = condition.parent.name
-    if isinstance(condition, InCondition):
-        return _is_one_of(parent, condition.values, values, codes, active)
-    compared = _compares(type(condition), parent, condition.value, values, codes, active)
-    if isinstance(condition, NotEqualsCondition):
-        return compared | (active.get(parent, False) ^ True)
-    return compared
+class Rule(Protocol):
+    """A condition or a forbidden clause of one space."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Hyperparameters whose values it looks at."""
+
+    def __call__(self, codes: Codes, active: Activity) -> Mask:
+        """Where the condition is fulfilled, or the combination forbidden."""
 
 
-def forbids(clause: ForbiddenLike, values: Mapping[str, Values], codes: Codes, active: Activity) -> Mask:
-    """Where a clause forbids the combination; it says nothing of hyperparameters that are not active.
+def rule_of(rule: ConditionLike | ForbiddenLike, values: Mapping[str, Values]) -> Rule:
+    """Rule of a condition or clause of ConfigSpace, given the values of the hyperparameters of its space."""
+    if isinstance(rule, (Conjunction, ForbiddenConjunction)):
+        every = not isinstance(rule, (OrConjunction, ForbiddenOrConjunction))
+        parts = tuple(rule_of(part, values) for part in rule.components)
+        return _Joined(parts, operator.and_ if every else operator.or_)
+    compare: Callable[[Any, Any], Any] = COMPARISONS.get(type(rule), operator.eq)
+    if isinstance(rule, ForbiddenRelation):
+        left, right = rule.left.name, rule.right.name
+        return _Related(left, right, values[left], values[right], compare)
+    name = rule.parent.name if isinstance(rule, Condition) else rule.hyperparameter.name
+    known = values[name]
+    of_several = isinstance(rule, (InCondition, ForbiddenInClause))
+    compared: Any = rule.values if of_several else [rule.value]  # type: ignore[union-attr]  # of all other kinds
+    ranks = tuple(known.rank(known.code(value)) for value in compared)
+    return _Compared(name, known, compare, ranks, isinstance(rule, NotEqualsCondition))
 
-    A combination that is forbidden stays so whatever else becomes active.
-    """
-    if isinstance(clause, ForbiddenConjunction):
-        parts = [forbids(part, values, codes, active) for part in clause.components]
-        return reduce(operator.and_ if isinstance(clause, ForbiddenAndConjunction) else operator.or_, parts)
-    if isinstance(clause, ForbiddenRelation):
-        left, right = clause.left.name, clause.right.name
-        both = active.get(left, False) & active.get(right, False)
+
+@dataclass(frozen=True)
+class _Compared:
+    """The value of one hyperparameter compares with any of some ranks; `otherwise` is said where it is not active."""
+
+    name: str
+    values: Values
+    compare: Callable[[Any, Any], Any]
+    ranks: tuple[Any, ...]
+    otherwise: bool
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset((self.name,))
+
+    def __call__(self, codes: Codes, active: Activity) -> Mask:
+        mask = active.get(self.name, False)
+        if mask is False:
+            return self.otherwise
+        rank = self.values.rank(codes[self.name])
+        compared = mask & reduce(operator.or_, [self.compare(rank, other) for other in self.ranks], False)
+        return compared | (mask ^ True) if self.otherwise else compared
+
+
+@dataclass(frozen=True)
+class _Related:
+    """The values of two hyperparameters compare with each other; of ordinals the values as well, not the positions."""
+
+    left: str
+    right: str
+    of_left: Values
+    of_right: Values
+    compare: Callable[[Any, Any], Any]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset((self.left, self.right))
+
+    def __call__(self, codes: Codes, active: Activity) -> Mask:
+        both = active.get(self.left, False) & active.get(self.right, False)
         if both is False:
             return False
-        # Of two hyperparameters the values are compared, of ordinals as well.
-        sides = (values[name].comparable(codes[name]) for name in (left, right))
-        return both & COMPARISONS[type(clause)](*sides)
-    name = clause.hyperparameter.name
-    if isinstance(clause, ForbiddenInClause):
-        return _is_one_of(name, clause.values, values, codes, active)
-    value: Any = clause.value  # type: ignore[attr-defined]  # of all other kinds of clause
-    return _compares(type(clause), name, value, values, codes, active)
+        sides = self.of_left.comparable(codes[self.left]), self.of_right.comparable(codes[self.right])
+        return both & self.compare(*sides)
 
 
-def hyperparameters_of(clause: ForbiddenLike) -> frozenset[str]:
-    """Names of the hyperparameters that a clause looks at."""
-    if isinstance(clause, ForbiddenConjunction):
-        return frozenset().union(*(hyperparameters_of(part) for part in clause.components))
-    if isinstance(clause, ForbiddenRelation):
-        return frozenset((clause.left.name, clause.right.name))
-    return frozenset((clause.hyperparameter.name,))
+@dataclass(frozen=True)
+class _Joined:
+    """Rules of which all, or any, must hold."""
 
+    parts: tuple[Rule, ...]
+    join: Callable[[Any, Any], Any]
 
-def _compares(kind: type, name: str, value: Any, values: Mapping[str, Values], codes: Codes, active: Activity) -> Mask:
-    mask = active.get(name, False)
-    if mask is False:
-        return False
-    known = values[name]
-    return mask & COMPARISONS[kind](known.rank(codes[name]), known.rank(known.code(value)))
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset().union(*(part.names for part in self.parts))
 
-
-def _is_one_of(name: str, allowed: Any, values: Mapping[str, Values], codes: Codes, active: Activity) -> Mask:
-    mask = active.get(name, False)
-    if mask is False:
-        return False
-    known = values[name]
-    rank = known.rank(codes[name])
-    return mask & reduce(operator.or_, [rank == known.rank(known.code(value)) for value in allowed], False)
+    def __call__(self, codes: Codes, active: Activity) -> Mask:
+        mask = self.parts[0](codes, active)
+        for part in self.parts[1:]:
+            if self.join is operator.and_ and not np.any(mask):
+                break
+            mask = self.join(mask, part(codes, active))
+        return mask

@@ -98,6 +98,26 @@ def deep_conditions() -> ConfigurationSpace:
     return space
 
 
+def pipeline() -> ConfigurationSpace:
+    """Two choices of steps, most parameters conditional; clauses of constants, of three parts, and one told twice."""
+    space = ConfigurationSpace()
+    model, step = Categorical("model", list("mnopq")), Categorical("step", list("stuvw"))
+    space.add(model, step)
+    for choice, names in ((model, "mnopq"), (step, "stuvw")):
+        for name in names:
+            number, penalty = Float(f"{name}:x", (1e-5, 8.0), log=True), Categorical(f"{name}:penalty", ["l2", "l1"])
+            dual, degree = Constant(f"{name}:dual", "no"), Integer(f"{name}:degree", (2, 5))
+            own = [number, penalty, dual, degree]
+            space.add(*own, *(EqualsCondition(parameter, choice, name) for parameter in own[:3]))
+            space.add(AndConjunction(EqualsCondition(degree, choice, name), EqualsCondition(degree, penalty, "l2")))
+            two = ForbiddenEqualsClause(dual, "no"), ForbiddenEqualsClause(penalty, "l1")
+            space.add(ForbiddenAndConjunction(*two, ForbiddenInClause(model, ["m", "n"])))
+    for _ in range(2):
+        for name in "mnop":
+            space.add(ForbiddenAndConjunction(ForbiddenEqualsClause(model, name), ForbiddenInClause(step, ["u", "v"])))
+    return space
+
+
 def hundred() -> ConfigurationSpace:
     space = ConfigurationSpace()
     kinds: list[Callable[[int], Any]] = [
@@ -143,6 +163,7 @@ SPACES: list[Callable[[], ConfigurationSpace]] = [
     forbidden_ranges,
     many_clauses,
     deep_conditions,
+    pipeline,
     hundred,
     huge_integers,
     objects,
@@ -171,10 +192,15 @@ def finite_spaces() -> list[tuple[ConfigurationSpace, int]]:
     for i in range(4):
         rare.add(ForbiddenInClause(rare[f"n{i}"], [2, 3, 4, 5, 6, 7]))
     one = space_of([Constant("c", 1), Categorical("only", ["a"]), OrdinalHyperparameter("o", [7])])
-    return [(ConfigurationSpace(), 1), (one, 1), (conditional, 2 * 7 + 2), (rare, 2**4)]
+    never = space_of([OrdinalHyperparameter("o", ["S", "M", "L"]), Integer("n", (0, 9)), Integer("parent", (0, 3))])
+    never.add(GreaterThanCondition(never["n"], never["o"], "L"))  # nothing comes after the last
+    never.add(Integer("child", (0, 3)), Integer("one_of_none", (0, 3)))
+    never.add(InCondition(never["one_of_none"], never["parent"], []), ForbiddenInClause(never["parent"], []))
+    never.add(GreaterThanCondition(never["child"], never["parent"], 1))
+    return [(ConfigurationSpace(), 1), (one, 1), (conditional, 2 * 7 + 2), (rare, 2**4), (never, 3 * (2 + 2 * 4))]
 
 
-@pytest.mark.parametrize(("space", "size"), finite_spaces(), ids=["empty", "one", "conditional", "rare"])
+@pytest.mark.parametrize(("space", "size"), finite_spaces(), ids=["empty", "one", "conditional", "rare", "never"])
 def test_a_finite_space_gives_all_it_has_and_ends(space: ConfigurationSpace, size: int) -> None:
     assert len(sobol_design(space, 1000)) == size
     optimizer, texts = BayesianOptimizer(space, random_state=0), set()

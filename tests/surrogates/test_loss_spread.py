@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 from metahpo.numerics.copula import normal_scores
 from metahpo.surrogates.loss_spread import failed_as_worse
@@ -22,6 +22,13 @@ def test_scores_by_hand() -> None:
 @given(losses)
 def test_a_monotone_change_of_losses_changes_no_score(loss: np.ndarray) -> None:
     np.testing.assert_allclose(normal_scores(loss), normal_scores(np.arctan(loss / 1e6) * 5 + 3))
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (40,), (3, 20), (0, 5)])
+def test_scores_are_normal_quantiles_of_averaged_ranks(shape: tuple[int, ...]) -> None:
+    loss = np.random.default_rng(0).integers(0, 9, shape).astype(float)
+    expected = norm.ppf((rankdata(loss, axis=-1) - 0.5) / shape[-1]) if loss.size else loss
+    np.testing.assert_allclose(normal_scores(loss), expected, rtol=1e-12, atol=1e-15)
 
 
 @given(losses)

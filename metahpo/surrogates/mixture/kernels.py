@@ -55,15 +55,17 @@ def matern52(a: Tensor, b: Tensor) -> Tensor:
 
 
 class _MaternOfSquare(torch.autograd.Function):
-    """M as a function of r^2; its derivative -(1 + r) exp(-r) / 6 is finite where points coincide."""
+    """M as a function of r^2, written over it; its derivative -(1 + r) exp(-r) / 6 is finite where points coincide."""
 
     @staticmethod
     def forward(ctx: Any, squared: Tensor) -> Tensor:
-        r = squared.clamp(min=0.0).sqrt_()
+        # In place: with new arrays it takes about twice as long.
+        ctx.mark_dirty(squared)
+        r = squared.clamp_(min=0.0).sqrt_()
         decay = r.neg().exp_()
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward((1.0 + r).mul_(decay).mul_(-1.0 / 6.0))
-        return torch.addcmul(r, r, r, value=1.0 / 3.0).add_(1.0).mul_(decay)
+        return r.addcmul_(r, r, value=1.0 / 3.0).add_(1.0).mul_(decay)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

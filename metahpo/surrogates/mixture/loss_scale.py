@@ -93,7 +93,8 @@ def integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spre
     # tau = spread of these trials / spread of the task, were scores of the task exactly standard.
     expected = torch.where(differ, spread, 1.0).log() - log_spread[0]
     off = (log_tau - expected) / log_spread[1].clamp_min(MIN_SCALE_SPREAD)
-    log_p = torch.where(differ, losses.y.shape[-1] - 1.0, 0.0) * log_tau - 0.5 * (tau * tau * yy - 2.0 * tau * ym + mm)
-    log_p = log_p - 0.5 * (SCALE_FREEDOM + 1.0) * torch.log1p(off.square() / SCALE_FREEDOM)
-    log_p = log_p - 0.5 * ((log_tau - LOG_TAU_MEAN) / LOG_TAU_STD).square()
+    prior = torch.where(differ, losses.y.shape[-1] - 1.0, 0.0) * log_tau
+    prior = prior - 0.5 * (SCALE_FREEDOM + 1.0) * torch.log1p(off.square() / SCALE_FREEDOM)
+    prior = prior - 0.5 * ((log_tau - LOG_TAU_MEAN) / LOG_TAU_STD).square()
+    log_p = prior - 0.5 * (tau * tau * yy - 2.0 * tau * ym + mm)
     return (torch.softmax(log_p, 0) * tau).sum(0), torch.logsumexp(log_p, 0)

@@ -126,7 +126,7 @@ class Mixture:
         shared, plain = torch.stack([mean, span, left_open, mapped], dim=-3), plain[..., 1:, :, :]
         of_shared, of_plain = (v.to(mapped.dtype) for v in self._variances())
         sums = (of_shared.T @ shared.flatten(-2)).reshape(plain.shape)
-        return sums + of_plain[:, None, None] * plain
+        return sums.add_(of_plain[:, None, None] * plain)
 
     def diagonals(self, a: Described) -> Tensor:
         """Variances k_j(x, x) without noise, shape (B, J, n)."""
@@ -142,18 +142,20 @@ class Mixture:
         v = self.regimes.log_slope_variance.exp()[:, None]
         spread = 1.0 + v * D.square().sum(-2)
         gain = v / spread
-        oD, yD, mD = (one * D).sum(-2), (y * D).sum(-2), (m * D).sum(-2)
+        both = torch.cat([one, y], dim=-1).transpose(-1, -2)
+        (oD, yD), (om, ym) = (both @ D).unbind(-2), (both @ m).unbind(-2)
+        mD = (m * D).sum(-2)
         oo = one.square().sum(-2) - gain * oD.square()
         oy = (one * y).sum(-2) - gain * oD * yD
-        om = (one * m).sum(-2) - gain * oD * mD
+        om = om - gain * oD * mD
         yy = (y.square().sum(-2) - gain * yD.square() - oy.square() / oo).clamp_min(TINY)
-        ym = (y * m).sum(-2) - gain * yD * mD - oy * om / oo
+        ym = ym - gain * yD * mD - oy * om / oo
         mm = m.square().sum(-2) - gain * mD.square() - om.square() / oo
 
         tau, log_integral = integrate_scale(yy, ym, mm, losses, self.regimes.log_spread)
         half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None] + 0.5 * (spread.log() + oo.log())
         c = (tau * oy - om) / oo
-        residual = tau[..., None, :] * y - m - c[..., None, :] * one
+        residual = (tau[..., None, :] * y).sub_(m).sub_(c[..., None, :] * one)
         return Conditioned(
             log_evidence=log_integral - half_log_det,
             incumbent=tau * losses.lowest()[..., None, None] - c,
@@ -215,11 +217,12 @@ class Mixture:
         mean_slope, slope, noise = (float(part[j]) for part in (r.mean_slope, r.slope, self._noise()))
         d = at.deviations.T[tasks]
         ahead = d - of_deviations
-        mean = mean_slope * at.mean.T + of_residual + slope * d + ahead * pull
-        known_c = known - Q.square().sum(0) + ahead.square() * gain
-        share_of_c = of_one + ahead * lean
-        variance = (known_c + share_of_c.square() / level).clamp_min(TINY) + noise
-        gap_variance = (known_c + (1.0 - share_of_c).square() / level).clamp_min(TINY)
+        # In place where it can be: new arrays take time.
+        mean = of_residual.add_(mean_slope * at.mean.T).add_(d.mul_(slope)).add_(ahead * pull)
+        share_of_c = (ahead * lean).add_(of_one)
+        known_c = ahead.square_().mul_(gain).add_(known - Q.square().sum(0))
+        variance = share_of_c.square().div_(level).add_(known_c).clamp_min_(TINY).add_(noise)
+        gap_variance = (1.0 - share_of_c).square_().div_(level).add_(known_c).clamp_min_(TINY)
         return mean, variance, gap_variance
 
     def source_coefficients(self, log_weights: Tensor, given: Conditioned | None, alpha: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metahpo.space.encoding import row_keys
 from metahpo.surrogates.fitting.training_batches import SourceTask
 from metahpo.surrogates.mixture.kernels import Located, ScoreKernel
 
@@ -146,7 +147,7 @@ class RememberedFunctions:
 
     def at(self, rows: NDArray[np.float64]) -> SourceValues:
         """See :meth:`SourceFunctions.at`."""
-        keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0].tolist()
+        keys = row_keys(rows)
         new = list({key: i for i, key in enumerate(keys) if key not in self._index}.values())
         if len(self._index) + len(new) > REMEMBERED_ROWS:
             self._index.clear()
