@@ -52,7 +52,7 @@ def test_flow__build_status_release_train_recommend_tune_evaluate(
     evaluate = ["evaluate", released, "--trials", "4", "--folds", "2", "--jobs", "1", "--report", str(report)]
     assert main([*evaluate, "--methods", "random_search,portfolio", "nearest_tasks"]) == 0
     assert report.read_text().startswith("<!doctype html>")
-    assert main(["info", released]) == 0
+    assert main(["info", released, "--tasks"]) == 0
     assert "small0" in capsys.readouterr().out
 
 

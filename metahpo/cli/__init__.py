@@ -125,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="what a meta-dataset holds, and what ships with the package")
     info.add_argument("folder", nargs="?", help="folder or name (default: list those that ship)")
+    info.add_argument("--tasks", action="store_true", help="list every task as well")
     info.set_defaults(run=_info)
     return parser
 
@@ -250,6 +251,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _info(options: argparse.Namespace) -> None:
     from metahpo.metadata import release
+    from metahpo.metadata.datasheet import overview, provenance, reliability
     from metahpo.metadata.meta_dataset import MetaDataset
 
     if options.folder is None:
@@ -257,4 +259,9 @@ def _info(options: argparse.Namespace) -> None:
         return
     md = MetaDataset.load(options.folder)
     print(md)
-    print(md.tasks.drop(columns=["fingerprint", "source"], errors="ignore").to_string())
+    print("\n".join(f"  {name}: {text}" for name, text in overview(md).items()))
+    print(f"\n{reliability(md).to_string(float_format='{:.2f}'.format)}")
+    print(f"\n{provenance(md).to_string()}")
+    if options.tasks:
+        hidden = [c for c in map(str, md.tasks.columns) if c.startswith(("fits.", "reliability."))]
+        print(f"\n{md.tasks.drop(columns=[*hidden, 'fingerprint', 'source'], errors='ignore').to_string()}")
