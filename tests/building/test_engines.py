@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,7 +36,6 @@ def losses(folder: Path) -> dict[str, dict[str, list[float]]]:
     return {t.key.identity: {m: list(f) for m, f in t.fold_losses.items()} for t in TrialStore(folder)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "engine",
     [
@@ -50,6 +50,12 @@ def test_the_same_plan_gives_the_same_store(engine: Engine, built: Path, small_c
     run_plan(plan, tmp_path, engine=engine)
     expected = losses(built)  # the same design over more tasks and learners, run in one process
     assert losses(tmp_path) == {key.identity: expected[key.identity] for key in plan.trials()}
+
+
+def test_a_worker_starts_without_the_libraries_that_only_its_trials_need() -> None:
+    code = "import sys, metahpo.building.worker; print([m for m in ('sklearn', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_task_that_cannot_be_measured_is_left_and_the_build_goes_on(small_cache: Path, tmp_path: Path) -> None:
