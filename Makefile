@@ -8,13 +8,17 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test coverage lint types clean
+.PHONY: demo test test-slow coverage lint types clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.test
 	$(PYTEST)
+
+# The long versions of some tests, which kill processes for many minutes.
+test-slow: $(VENV)/.test
+	$(PYTEST) -m slow
 
 # The same tests; counting lines makes them a quarter slower.
 coverage: $(VENV)/.test

@@ -280,7 +280,7 @@ def fork_and_eat(amount: float) -> None:
 
 
 def misbehave_together(kind: TaskKind) -> Learner:
-    """Trains at once; an amount above 1 is held as MiB, and 1 kills the process."""
+    """Trains at once; an amount above 1 is held as MiB, 1 kills the process, and a fraction sleeps."""
     space = ConfigurationSpace()
     space.add(Float("amount", (0.0, 1e4), default=0.0))
 
@@ -289,6 +289,8 @@ def misbehave_together(kind: TaskKind) -> Learner:
             ctypes.string_at(0)
         if amount > 1.0:
             hold(amount)
+        if amount > 0.0:
+            time.sleep(1000)
 
     def fit_together(estimators: Sequence[Any], X: Any, y: NDArray[Any], **options: Any) -> list[Training]:
         for estimator in estimators:

@@ -15,6 +15,7 @@ from metahpo.building.plan import PLAN_FILE, Plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
 from metahpo.building.publication import publish
+from metahpo.building.trial_process import Limits
 from metahpo.exceptions import DataError
 from metahpo.meta_dataset import MetaDataset
 from metahpo.trials.store import TrialStore
@@ -32,7 +33,7 @@ def networks(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         n_configurations=2,
         protocol=Protocol(n_folds=2),
     )
-    run_plan(plan, folder, n_jobs=1)
+    run_plan(plan, folder, n_jobs=1, limits=Limits(seconds=600.0))  # the first network may have to be compiled
     return folder
 
 

@@ -174,7 +174,6 @@ def descendants(pid: int) -> set[int]:
     return direct.union(*(descendants(p) for p in direct))
 
 
-@pytest.mark.slow
 def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(
     built: Path, small_cache: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,25 @@ from metahpo.building.protocol import Protocol
 from metahpo.trials.store import TrialStore
 
 TASKS = ["s0", "s1"]
-N_CONFIGURATIONS = 160
-#: Processes and drivers that are killed in one build: at random, workers and trial processes alike.
-N_KILLED, N_DRIVERS = 30, 5
 #: Hardly a machine is so busy that a build of cheap trials stands still for so long.
 PATIENCE_SECONDS = 150.0
 
 Losses = dict[str, dict[str, list[float]]]
+
+
+@dataclass(frozen=True)
+class Ordeal:
+    """What is killed in one build, at random: workers, watchers and trial processes alike, and drivers."""
+
+    n_configurations: int
+    n_killed: int
+    n_drivers: int
+
+
+SHORT = Ordeal(n_configurations=100, n_killed=10, n_drivers=2)
+LONG = Ordeal(n_configurations=160, n_killed=30, n_drivers=5)
+
+Undisturbed = Callable[[Ordeal], Losses]
 
 
 def losses(folder: Path) -> Losses:
@@ -38,25 +52,32 @@ def n_lines(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Losses:
+def undisturbed(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """What a build finds that nobody disturbs."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    protocol = Protocol(n_folds=2)
-    plan = make_plan(small_cache, keys=TASKS, learners=["linear"], n_configurations=N_CONFIGURATIONS, protocol=protocol)
-    run_plan(plan, folder, n_jobs=1)
-    found = losses(folder)
-    assert len(found) == len(TASKS) * N_CONFIGURATIONS
+
+    @cache
+    def found(ordeal: Ordeal) -> Losses:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        n_configurations, protocol = ordeal.n_configurations, Protocol(n_folds=2)
+        plan = make_plan(
+            small_cache, keys=TASKS, learners=["linear"], n_configurations=n_configurations, protocol=protocol
+        )
+        run_plan(plan, folder, n_jobs=1)
+        measured = losses(folder)
+        assert len(measured) == len(TASKS) * n_configurations
+        return measured
+
     return found
 
 
 class Driver:
     """A build in a process of its own, which can be killed and started again."""
 
-    def __init__(self, cache: Path, folder: Path, *options: str) -> None:
+    def __init__(self, cache: Path, folder: Path, ordeal: Ordeal, *options: str) -> None:
         self.folder = folder
         self._command = [sys.executable, "-c", "from metahpo.cli import main; raise SystemExit(main())"]
         self._command += ["build", str(folder), "--cache", str(cache), "--tasks", *TASKS, "--learners", "linear"]
-        self._command += ["--configurations", str(N_CONFIGURATIONS), "--folds", "2", "--max-fits", "2", *options]
+        self._command += ["--configurations", str(ordeal.n_configurations), "--folds", "2", "--max-fits", "2", *options]
         self.start()
 
     def start(self) -> None:
@@ -92,8 +113,8 @@ def driver(small_cache: Path, tmp_path: Path) -> Iterator[Callable[..., Driver]]
     """Starts a build of the tasks with the options given."""
     started: list[Driver] = []
 
-    def start(*options: str) -> Driver:
-        started.append(Driver(small_cache, tmp_path / "build", *options))
+    def start(ordeal: Ordeal, *options: str) -> Driver:
+        started.append(Driver(small_cache, tmp_path / "build", ordeal, *options))
         return started[-1]
 
     yield start
@@ -115,18 +136,20 @@ def kill(processes: list[psutil.Process]) -> int:
     return n_killed
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("ordeal", [SHORT, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "long"])
 @pytest.mark.parametrize("engine", ["local", "dask"])
 def test_killed_workers_and_drivers_lose_and_repeat_nothing(
-    engine: str, driver: Callable[..., Driver], undisturbed: Losses
+    engine: str, ordeal: Ordeal, driver: Callable[..., Driver], undisturbed: Undisturbed
 ) -> None:
     if engine == "dask":
         pytest.importorskip("distributed")
     rng = np.random.default_rng(0)
-    build = driver("--engine", engine, "--jobs", "2")
+    build = driver(ordeal, "--engine", engine, "--jobs", "2")
     n_killed = n_drivers = 0
-    while (n_killed < N_KILLED or n_drivers < N_DRIVERS) and build.wait_for_trials(int(rng.integers(1, 9))):
-        if n_drivers < N_DRIVERS and rng.random() < 1 / 3:
+    while (n_killed < ordeal.n_killed or n_drivers < ordeal.n_drivers) and build.wait_for_trials(
+        int(rng.integers(1, 9))
+    ):
+        if n_drivers < ordeal.n_drivers and rng.random() < 1 / 3:
             build.restart()
             n_drivers += 1
         else:
@@ -134,22 +157,22 @@ def test_killed_workers_and_drivers_lose_and_repeat_nothing(
             chosen = rng.choice(len(victims), size=min(5, len(victims)), replace=False)
             n_killed += kill([victims[i] for i in chosen])
     assert build.process.wait(PATIENCE_SECONDS) == 0
-    assert (n_killed >= N_KILLED, n_drivers) == (True, N_DRIVERS)
-    assert losses(build.folder) == undisturbed
-    assert n_lines(build.folder) == len(undisturbed)  # none ran twice
+    assert (n_killed >= ordeal.n_killed, n_drivers) == (True, ordeal.n_drivers)
+    assert losses(build.folder) == undisturbed(ordeal)
+    assert n_lines(build.folder) == len(undisturbed(ordeal))  # none ran twice
 
 
-def test_two_drivers_on_one_folder_share_the_work(driver: Callable[..., Driver], undisturbed: Losses) -> None:
-    first, second = driver("--jobs", "1"), driver("--jobs", "1")
+def test_two_drivers_on_one_folder_share_the_work(driver: Callable[..., Driver], undisturbed: Undisturbed) -> None:
+    first, second = driver(SHORT, "--jobs", "1"), driver(SHORT, "--jobs", "1")
     assert first.process.wait(PATIENCE_SECONDS) == second.process.wait(PATIENCE_SECONDS) == 0
-    assert losses(first.folder) == undisturbed
-    assert n_lines(first.folder) == len(undisturbed)
+    assert losses(first.folder) == undisturbed(SHORT)
+    assert n_lines(first.folder) == len(undisturbed(SHORT))
     written = [n for n in (p.read_bytes().count(b"\n") for p in first.folder.glob("trials-*.jsonl")) if n]
     assert len(written) == 2
 
 
-def test_an_interrupted_build_drains_and_goes_on(driver: Callable[..., Driver], undisturbed: Losses) -> None:
-    build = driver("--jobs", "2")
+def test_an_interrupted_build_drains_and_goes_on(driver: Callable[..., Driver], undisturbed: Undisturbed) -> None:
+    build = driver(SHORT, "--jobs", "2")
     assert build.wait_for_trials(5)
     workers = build.descendants()
     os.kill(build.process.pid, signal.SIGINT)
@@ -159,9 +182,9 @@ def test_an_interrupted_build_drains_and_goes_on(driver: Callable[..., Driver], 
     assert build.process.wait(PATIENCE_SECONDS) == 130
     lines = [line for p in build.folder.glob("trials-*.jsonl") for line in p.read_bytes().splitlines(keepends=True)]
     assert all(line.endswith(b"}\n") for line in lines)
-    assert 5 <= len(lines) < len(undisturbed)
+    assert 5 <= len(lines) < len(undisturbed(SHORT))
     assert not list(build.folder.glob(".drain-*"))
     build.start()
     assert build.process.wait(PATIENCE_SECONDS) == 0
-    assert losses(build.folder) == undisturbed
-    assert n_lines(build.folder) == len(undisturbed)
+    assert losses(build.folder) == undisturbed(SHORT)
+    assert n_lines(build.folder) == len(undisturbed(SHORT))

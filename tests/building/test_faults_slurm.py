@@ -12,7 +12,17 @@ import psutil
 import pytest
 
 from metahpo.building.engines.slurm import job_name
-from tests.building.test_faults import PATIENCE_SECONDS, Driver, Losses, driver, kill, losses, n_lines, undisturbed
+from tests.building.test_faults import (
+    LONG,
+    PATIENCE_SECONDS,
+    Driver,
+    Undisturbed,
+    driver,
+    kill,
+    losses,
+    n_lines,
+    undisturbed,
+)
 
 __all__ = ["driver", "undisturbed"]  # fixtures
 
@@ -67,23 +77,23 @@ def restart_daemon(build: Driver) -> None:
 
 
 def test_a_job_array_that_is_killed_cancelled_and_requeued_loses_and_repeats_nothing(
-    driver: Callable[..., Driver], undisturbed: Losses
+    driver: Callable[..., Driver], undisturbed: Undisturbed
 ) -> None:
     pytest.importorskip("submitit")
     rng = np.random.default_rng(0)
-    build = driver("--engine", "slurm", "--jobs", "2", "--minutes", "10")
-    deeds = [cancel_one, requeue_one, restart_daemon, *[Driver.restart] * 5]
+    build = driver(LONG, "--engine", "slurm", "--jobs", "2", "--minutes", "10")
+    deeds = [cancel_one, requeue_one, restart_daemon, *[Driver.restart] * LONG.n_drivers]
     rng.shuffle(deeds)
     n_killed = 0
     try:
-        while (n_killed < 30 or deeds) and build.wait_for_trials(int(rng.integers(1, 12))):
+        while (n_killed < LONG.n_killed or deeds) and build.wait_for_trials(int(rng.integers(1, 12))):
             if deeds and rng.random() < 0.5:
                 deeds.pop()(build)
             else:
                 n_killed += kill(elements(build))
         assert build.process.wait(PATIENCE_SECONDS) == 0
-        assert (n_killed >= 30, deeds) == (True, [])
-        assert losses(build.folder) == undisturbed
-        assert n_lines(build.folder) == len(undisturbed)
+        assert (n_killed >= LONG.n_killed, deeds) == (True, [])
+        assert losses(build.folder) == undisturbed(LONG)
+        assert n_lines(build.folder) == len(undisturbed(LONG))
     finally:
         subprocess.run(["scancel", f"--name={job_name(build.folder)}"], check=True)

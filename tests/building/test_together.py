@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def measured(process: TrialProcess, keys: list[TrialKey]) -> list[Trial]:
 
 
 @pytest.fixture(scope="module")
-def process(small_cache: Path) -> Any:
+def process(small_cache: Path) -> Iterator[TrialProcess]:
     """One process for many tests: it takes seconds to start, and starts again by itself where it has died."""
     process = TrialProcess(small_cache, PROTOCOL, Limits(seconds=120.0))
     yield process
@@ -114,38 +115,40 @@ def test_measuring_one_gives_what_measuring_together_gives(small_cache: Path) ->
 
 
 def test_a_faulty_configuration_ends_alone(process: TrialProcess) -> None:
-    keys = [key(**network(width=width)) for width in (8, 16, 24)]
-    faulty = [key(**network(width=-1)), key(**network(width=2_000_000, depth=2))]
-    trials = measured(process, [keys[0], faulty[0], *keys[1:], faulty[1]])
-    assert [str(t.status) for t in trials] == ["success", "invalid", "success", "success", "out_of_memory"]
+    widths = (8, -1, 16, 2_000_000)
+    trials = measured(process, [key(**network(width=width, depth=2)) for width in widths])
+    assert [str(t.status) for t in trials] == ["success", "invalid", "success", "out_of_memory"]
     assert "The 'width' parameter of NetworkClassifier must be" in trials[1].message
-    assert "does not fit into memory" in trials[4].message
+    assert "does not fit into memory" in trials[3].message
 
 
-def test_the_memory_limit_and_a_dying_process_end_only_those_at_fault(small_cache: Path) -> None:
+@pytest.fixture
+def planted(small_cache: Path) -> Iterator[TrialProcess]:
+    """A process that finds the learners that misbehave, for one test."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    limits = Limits(seconds=120.0, memory_bytes=900 << 20)
-    process = TrialProcess(small_cache, PROTOCOL, limits, {"PYTHONPATH": path})
-    try:
-        learner = "planted:misbehave_together"
-        trials = measured(process, [key("s0", learner, amount=amount) for amount in (0.0, 2000.0, 1.0)])
-    finally:
-        process.close()
+    process = TrialProcess(small_cache, PROTOCOL, Limits(seconds=120.0), {"PYTHONPATH": path})
+    yield process
+    process.close()
+
+
+def misbehaving(amount: float) -> TrialKey:
+    return key(learner="planted:misbehave_together", amount=amount)
+
+
+def test_the_memory_limit_and_a_dying_process_end_only_those_at_fault(planted: TrialProcess) -> None:
+    planted.limits = Limits(seconds=120.0, memory_bytes=900 << 20)
+    trials = measured(planted, [misbehaving(amount) for amount in (0.0, 2000.0, 1.0)])
     assert [str(t.status) for t in trials] == ["success", "out_of_memory", "crashed"]
     assert "the limit is 900 MiB" in trials[1].message
     assert "SIGSEGV" in trials[2].message
 
 
-def test_limits_hold_for_each_of_them(small_cache: Path) -> None:
-    """Far more epochs than the time allows, beside a configuration of six."""
-    process = TrialProcess(small_cache, PROTOCOL, Limits(seconds=10.0))
-    try:
-        slow = network(epochs=100_000, batch_size=16, width=256, depth=1)
-        quick, stopped = measured(process, [key(**network()), key(**slow)])
-    finally:
-        process.close()
+def test_limits_hold_for_each_of_them(planted: TrialProcess) -> None:
+    """One sleeps for longer than both may take, beside one that does nothing."""
+    planted.limits = Limits(seconds=3.0)
+    quick, stopped = measured(planted, [misbehaving(0.0), misbehaving(0.5)])
     assert quick.status is TrialStatus.SUCCESS
-    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 10 s")
+    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 3 s")
 
 
 def test_a_task_that_cannot_be_measured_is_refused_for_all(process: TrialProcess) -> None:
@@ -158,25 +161,21 @@ def plan_of(cache: Path, n_configurations: int) -> Plan:
     )
 
 
-def test_a_build_of_networks_goes_on_where_it_was(small_cache: Path, tmp_path: Path) -> None:
-    run_plan(plan_of(small_cache, 2), tmp_path, n_jobs=1)
+def test_a_build_of_networks_goes_on_where_it_was(process: TrialProcess, small_cache: Path, tmp_path: Path) -> None:
+    run_plan(plan_of(small_cache, 2), tmp_path, n_jobs=1, limits=process.limits)
     before = {trial.key.identity: trial.to_json() for trial in TrialStore(tmp_path)}
     assert len(before) == 8
     plan = plan_of(small_cache, 5)
-    run_plan(plan, tmp_path, n_jobs=1)
+    run_plan(plan, tmp_path, n_jobs=1, limits=process.limits)
     after = {trial.key.identity: trial for trial in TrialStore(tmp_path)}
     assert len(after) == plan.n_trials == 20
     assert all(after[identity].to_json() == line for identity, line in before.items())  # nothing ran twice
     assert {bool(trial.learning_curve) for trial in after.values() if trial.key.learner == "mlp"} == {True}
-    process = TrialProcess(small_cache, PROTOCOL, Limits())
-    try:
-        chosen = [k for k in plan.trials() if k.learner == "mlp" and k.task == "s0"]
-        for one in chosen[-2:]:
-            alone, recorded = measured(process, [one])[0], after[one.identity]
-            assert alone.status == recorded.status
-            assert alone.loss("accuracy") == pytest.approx(recorded.loss("accuracy"), abs=0.03)
-    finally:
-        process.close()
+    chosen = [k for k in plan.trials() if k.learner == "mlp" and k.task == "s0"]
+    for one in chosen[-2:]:
+        alone, recorded = measured(process, [one])[0], after[one.identity]
+        assert alone.status == recorded.status
+        assert alone.loss("accuracy") == pytest.approx(recorded.loss("accuracy"), abs=0.03)
 
 
 def test_batches_of_networks_are_as_large_as_they_may_be(small_cache: Path) -> None:

@@ -214,7 +214,6 @@ def test_wrong_requests_are_refused_before_work_begins(
         evaluate(toy, **{"methods": ["random_search"], "n_trials": 2, **arguments})  # type: ignore[arg-type]  # wrong on purpose
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not SVM.exists(), reason="METAHPO_RECORDED names no folder with svm.json.gz")
 def test_portfolio_and_chance_are_where_others_measured_them_on_recorded_support_vector_machines() -> None:
     report = evaluate(MetaDataset.from_hpob(SVM), methods=COLD, n_trials=5, n_folds=3)

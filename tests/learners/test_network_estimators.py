@@ -46,7 +46,6 @@ def mixed_table(n: int = 120) -> tuple[pd.DataFrame, NDArray[Any]]:
     return X, y
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", [NetworkClassifier(epochs=15), NetworkRegressor(epochs=15)], ids=["clf", "reg"])
 def test_scikit_learns_own_checks(estimator: NetworkEstimator) -> None:
