@@ -1,29 +1,26 @@
-"""What experience is worth on one dataset: recommendation against library default, warm-started against cold search."""
+"""What experience is worth on a few tables: recommendation against default, warm-started against cold search."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from metahpo.building.measurement import Measuring
-from metahpo.building.protocol import Protocol
-from metahpo.learners.learner import Learner
+from metahpo.building.protocol import ENOUGH_TEST_ROWS, Protocol
 from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommendations import Recommendations, in_words
 from metahpo.recommendation.recommender import Recommender
-from metahpo.space.activity import default_configuration
-from metahpo.space.configuration import Configuration
 from metahpo.tasks.metric import Metric, metric_named
 from metahpo.tasks.task import Task
 
@@ -32,44 +29,71 @@ if TYPE_CHECKING:
 
 #: Trials at which the printed table is read.
 MILESTONES = (1, 2, 3, 5, 10, 15, 25, 50)
+#: Rows of a large table that are trained on. Others are tested on, instead of a cross-validation.
+TRAIN_ROWS = 5000
 
 
 @dataclass(frozen=True)
-class LearnerDemonstration:
-    """One learner on the dataset; scores are on the metric's own scale, higher is better.
+class Comparison:
+    """One learner on one table; scores are on the metric's own scale, higher is better.
 
     Attributes
     ----------
+    task : Task
     learner : str
+    metric : Metric
     recommendations : Recommendations
-    recommended, default : ndarray of shape (n_folds,)
-        Cross-validated scores of the first recommendation, and of the library's default configuration.
+    recommended, default : ndarray of shape (n_fits,)
+        Scores of the first recommendation, and of the library's default configuration, on the same splits.
     warm, cold : ndarray of shape (n_trials,)
         Best mean score after each trial of the search that started from experience, and of the one that did not.
     """
 
+    task: Task
     learner: str
+    metric: Metric
     recommendations: Recommendations
     recommended: NDArray[np.float64]
     default: NDArray[np.float64]
     warm: NDArray[np.float64]
     cold: NDArray[np.float64]
 
+    @property
+    def gain(self) -> float:
+        """Mean score of the first recommendation above that of the library default."""
+        return float(np.mean(self.recommended - self.default))
+
+    @property
+    def finding(self) -> str:
+        """One sentence: what was gained, and when the warm search was where the cold one ended."""
+        gain = round(self.gain, 4) + 0.0  # no -0.0000
+        reached = np.flatnonzero(self.warm >= self.cold[-1])
+        when = f"after {reached[0] + 1} trial(s)" if len(reached) else "not"
+        return (
+            f"{self.task.name}, {self.learner}: the first recommendation scores {gain:+.4f} against the library "
+            f"default; the warm-started search is {when} where the cold one is after {len(self.cold)}."
+        )
+
 
 @dataclass(frozen=True)
 class Demonstration:
     """What :func:`demonstrate` found; print it, or save it as a picture and a page."""
 
-    task: Task
-    metric: Metric
-    parts: tuple[LearnerDemonstration, ...]
+    parts: tuple[Comparison, ...]
 
     def to_frame(self) -> pd.DataFrame:
-        """Best score so far: columns learner, search (warm, cold), trial (1 = the first), score."""
+        """Best score so far: columns table, learner, metric, search (warm, cold), trial (1 = the first), score."""
         return pd.concat(
             [
                 pd.DataFrame(
-                    {"learner": p.learner, "search": search, "trial": np.arange(1, len(best) + 1), "score": best}
+                    {
+                        "table": p.task.name,
+                        "learner": p.learner,
+                        "metric": p.metric.name,
+                        "search": search,
+                        "trial": np.arange(1, len(best) + 1),
+                        "score": best,
+                    }
                 )
                 for p in self.parts
                 for search, best in (("warm", p.warm), ("cold", p.cold))
@@ -78,40 +102,43 @@ class Demonstration:
         )
 
     def comparison(self) -> pd.DataFrame:
-        """Mean score and its standard error, of recommendation and library default: one row a learner."""
+        """Mean scores of recommendation and library default, the gain and its standard error: one row a part."""
         return pd.DataFrame(
             [
                 {
+                    "table": p.task.name,
                     "learner": p.learner,
+                    "metric": p.metric.name,
                     "recommended": p.recommended.mean(),
                     "library default": p.default.mean(),
-                    "gain": p.recommended.mean() - p.default.mean(),
-                    "standard error": p.default.std(ddof=1) / np.sqrt(len(p.default)),
+                    "gain": p.gain,
+                    "standard error": (p.recommended - p.default).std(ddof=1) / np.sqrt(len(p.default)),
                 }
                 for p in self.parts
             ]
         )
 
     def best_so_far(self) -> pd.DataFrame:
-        """The curves at some numbers of trials: one row a learner and search."""
+        """The curves at some numbers of trials: one row a part and search."""
         frame = self.to_frame()
         at = frame[frame["trial"].isin([*MILESTONES, frame["trial"].max()])]
-        wide = at.pivot_table(index=["learner", "search"], columns="trial", values="score", sort=False)
+        wide = at.pivot_table(index=["table", "learner", "search"], columns="trial", values="score", sort=False)
         return wide.rename(columns=lambda trial: f"@{trial}").rename_axis(columns=None).reset_index()
 
     def __str__(self) -> str:
-        task, kind = self.task, f"{len(self.task.classes)} classes" if self.task.classes else "regression"
-        lines = [f"{task.name}: {task.n_rows} rows, {task.X.shape[1]} columns, {kind}; score: {self.metric.name}"]
+        lines = []
         for p in self.parts:
-            lines += ["", str(p.recommendations)]
-        lines += ["", "Cross-validated score of the first recommendation and of the library default:"]
+            kind = f"{len(p.task.classes)} classes" if p.task.classes else "regression"
+            lines.append(f"{p.task.name}: {p.task.n_rows} rows, {p.task.X.shape[1]} columns, {kind}")
+            lines += [str(p.recommendations), ""]
+        lines.append("Score of the first recommendation and of the library default, on rows held out:")
         lines.append(self.comparison().to_string(index=False, float_format=lambda v: f"{v:.4f}"))
-        lines += ["", "Best cross-validated score after n trials, started from experience (warm) and without (cold):"]
+        lines += ["", "Best score after n trials, started from experience (warm) and without (cold):"]
         lines.append(self.best_so_far().to_string(index=False, float_format=lambda v: f"{v:.4f}"))
         return "\n".join(lines)
 
     def figure(self) -> ReportFigure:
-        """Best score over trials, warm against cold, one panel a learner.
+        """Best score over trials, warm against cold, one panel a table and learner.
 
         Raises
         ------
@@ -120,7 +147,7 @@ class Demonstration:
         """
         from metahpo.evaluation.figures import search_figure
 
-        return search_figure(self.to_frame(), self.task.name, self.metric.name)
+        return search_figure(self.to_frame())
 
     def save(self, folder: Path | str) -> list[Path]:
         """Write ``curves.png`` and ``index.html`` to a folder and return their paths.
@@ -143,92 +170,93 @@ class Demonstration:
         for p in self.parts:
             near = ", ".join(f"{name} ({w:.0%})" for name, w in list(p.recommendations.nearest_tasks.items())[:5])
             table = p.recommendations.to_frame().assign(configuration=lambda f: f["configuration"].map(in_words))
-            sections.append(Section(f"Recommended for {p.learner}", [f"Leans on the tasks {near}."], table=table))
-        page = render(f"metahpo on {self.task.name}", self.findings(), sections, "metahpo")
+            title = f"Recommended for {p.learner} on {p.task.name}"
+            sections.append(Section(title, [f"Leans on the tasks {near}."], table=table))
+        tables = ", ".join(dict.fromkeys(p.task.name for p in self.parts))
+        page = render(f"metahpo on {tables}", self.findings(), sections, "metahpo")
         (folder / "index.html").write_text(page, encoding="utf-8")
         return [folder / "curves.png", folder / "index.html"]
 
     def findings(self) -> list[str]:
-        """One sentence a learner: what was gained, and when the warm search was where the cold one ended."""
-        sentences = []
-        for p in self.parts:
-            gain = round(float(p.recommended.mean() - p.default.mean()), 4) + 0.0  # no -0.0000
-            reached = np.flatnonzero(p.warm >= p.cold[-1])
-            when = f"after {reached[0] + 1} trial(s)" if len(reached) else "not"
-            sentences.append(
-                f"{p.learner}: the first recommendation scores {gain:+.4f} against the library default; the "
-                f"warm-started search is {when} where the cold one is after {len(p.cold)}."
-            )
-        return sentences
+        """One sentence a part: what was gained, and when the warm search was where the cold one ended."""
+        return [p.finding for p in self.parts]
 
 
 def demonstrate(
-    task: Task,
-    learners: Sequence[str],
+    cases: Sequence[tuple[Task, str]],
     *,
     n_trials: int = 15,
     n_folds: int = 5,
     metric: str | None = None,
     recommender: Recommender | None = None,
     random_state: int = 0,
+    n_jobs: int | None = None,
 ) -> Demonstration:
-    """Recommend, cross-validate and search on one dataset, with and without experience.
+    """Recommend and search for learners on tables, with and without experience.
 
     Parameters
     ----------
-    task : Task
-    learners : sequence of str
+    cases : sequence of (Task, str)
+        A table and the name of a learner, each. Where cases take different times, name those that take long first.
     n_trials : int, default=15
-        Trials of each search; the cold one begins with the library default.
+        Trials of each search. The warm search begins with the first recommendation, and the cold one with the library
+        default.
     n_folds : int, default=5
-        Folds of the cross-validation that both are scored by.
+        Folds of the cross-validation that scores both. A table with 1,000 rows more than :data:`TRAIN_ROWS` is scored
+        by two splits instead.
     metric : str, default=None
         scikit-learn scorer name; None takes balanced accuracy, or R2.
     recommender : Recommender, default=None
         None takes what ships with the package.
     random_state : int, default=0
         Seed of folds, learners and searches.
+    n_jobs : int, default=None
+        Cases that run at once, each in a process of its own; None: one, or what joblib's configuration says.
     """
+    run = delayed(_compared)
+    parts = Parallel(n_jobs=n_jobs)(
+        run(task, learner, n_trials, n_folds, metric, recommender, random_state) for task, learner in cases
+    )
+    return Demonstration(tuple(parts))
+
+
+def _compared(
+    task: Task,
+    learner_name: str,
+    n_trials: int,
+    n_folds: int,
+    metric: str | None,
+    recommender: Recommender | None,
+    random_state: int,
+) -> Comparison:
     recommender = recommender or Recommender.shipped(task.kind)
     judged_by = metric_named(metric, task.kind)
+    learner = learner_named(learner_name, task.kind)
     protocol = Protocol(n_folds=n_folds)
-    measuring = Measuring(protocol.prepare(task), protocol)
+    size = TRAIN_ROWS if task.n_rows >= TRAIN_ROWS + ENOUGH_TEST_ROWS else None
+    measuring = Measuring(protocol.prepare(task), protocol, size)
 
-    def losses_of(learner: Learner, configuration: Configuration) -> list[float]:
-        return measuring.measure(learner, configuration, random_state).fold_losses[judged_by.name]
+    def searched(optimizer: BayesianOptimizer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores of the first trial in every fit, and the best mean score after each trial."""
+        first: list[float] = []
+        for _ in range(n_trials):
+            configuration = optimizer.ask()
+            losses = measuring.measure(learner, configuration, random_state).fold_losses[judged_by.name]
+            first = first or losses
+            optimizer.tell(configuration, float(np.mean(losses)))
+        return judged_by.scores(first), judged_by.scores(list(optimizer.history.best_so_far()))
 
-    parts = []
     # On data this small, threads that wait for each other cost more than they give.
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
-        for name in learners:
-            learner = learner_named(name, task.kind)
-            warm = recommender.warm_start(task, name, judged_by.name)
-            cold = BayesianOptimizer(learner.space, random_state=random_state)
-            parts.append(
-                LearnerDemonstration(
-                    name,
-                    recommender.recommend(task, name, metric=judged_by.name),
-                    judged_by.scores(losses_of(learner, warm.initial[0])),
-                    judged_by.scores(losses_of(learner, default_configuration(learner.space))),
-                    judged_by.scores(_search(partial(losses_of, learner), warm.optimizer(random_state), n_trials)),
-                    judged_by.scores(_search(partial(losses_of, learner), cold, n_trials)),
-                )
-            )
-    return Demonstration(task, judged_by, tuple(parts))
-
-
-def _search(
-    losses_of: Callable[[Configuration], Sequence[float]], optimizer: BayesianOptimizer, n_trials: int
-) -> list[float]:
-    """Mean loss of the incumbent after each trial."""
-    for _ in range(n_trials):
-        configuration = optimizer.ask()
-        optimizer.tell(configuration, float(np.mean(losses_of(configuration))))
-    return list(optimizer.history.best_so_far())
+        recommendations = recommender.recommend(task, learner_name, metric=judged_by.name)
+        warm_start = recommender.warm_start(task, learner_name, judged_by.name)
+        recommended, warm = searched(warm_start.optimizer(random_state))
+        default, cold = searched(BayesianOptimizer(learner.space, random_state=random_state))
+    return Comparison(task, learner_name, judged_by, recommendations, recommended, default, warm, cold)
 
 
 _COMPARISON = (
-    "Mean cross-validated scores; the standard error is that of the default's mean over the folds. The recommendation "
-    "was made before anything was trained on this dataset."
+    "Mean scores on rows that were held out, by cross-validation or, for a large table, by two splits. The standard "
+    "error is that of the gain over those fits. The recommendation was made before anything was trained on the table."
 )

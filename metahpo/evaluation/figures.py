@@ -85,32 +85,31 @@ def regret_by_space_figure(summary: pd.DataFrame) -> ReportFigure:
     )
 
 
-def search_figure(scores: pd.DataFrame, task: str, metric: str) -> ReportFigure:
-    """Best score of one dataset over trials, with experience (warm) and without (cold): one panel a learner.
+def search_figure(scores: pd.DataFrame) -> ReportFigure:
+    """Best score over trials, with experience (warm) and without (cold): one panel a table and learner.
 
     Parameters
     ----------
     scores : DataFrame
-        Columns learner, search, trial, score (best so far, higher is better); the first search is drawn strongest.
-    task, metric : str
-        Names for the title.
+        Columns table, learner, metric, search, trial, score (best so far, higher is better); the first search is drawn
+        strongest.
     """
-    learners = list(scores["learner"].unique())
+    parts = list(scores.groupby(["table", "learner", "metric"], sort=False))
     figure, panels = panels_over_trials(
-        len(learners), f"Best {label_of(metric)} found on {task}", same_scale=False, n_lines=scores["search"].nunique()
+        len(parts), "Best score found so far", same_scale=False, n_lines=scores["search"].nunique()
     )
-    for axes, learner in zip(panels, learners, strict=True):
-        part = scores[scores["learner"] == learner]
+    for axes, ((table, learner, metric), part) in zip(panels, parts, strict=True):
         for i, (search, line) in enumerate(part.groupby("search", sort=False)):
             (drawn,) = axes.step(line["trial"], line["score"], where="post", color=PALETTE[i % len(PALETTE)])
             drawn.set(label=short_label(str(search)), linewidth=1.7 if i else 2.6, zorder=3 - 0.1 * i)
         plain(axes)
         scale_trials(axes, int(scores["trial"].max()))
-        axes.set_title(label_of(str(learner)), loc="left", fontsize=10, color=INK)
+        axes.set_ylabel(label_of(str(metric)), color=MUTED)
+        axes.set_title(f"{label_of(str(table))}, {label_of(str(learner))}", loc="left", fontsize=10, color=INK)
     legend_above(figure, panels[0])
     return ReportFigure(
         "Search with and without experience",
-        f"Best cross-validated {label_of(metric)} found so far; higher is better. Each panel has a scale of its own.",
+        "Best score found so far, on rows held out; higher is better. Each panel has a scale of its own.",
         figure,
         scores,
     )

@@ -1,20 +1,75 @@
-"""What experience is worth on one dataset, as the demonstration tells it."""
+"""What experience is worth on a few tables, as the demonstration tells it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from metahpo.evaluation.demonstration import demonstrate
+import numpy as np
+import pytest
+
+from metahpo.evaluation import demonstration
+from metahpo.evaluation.demonstration import Demonstration, demonstrate
 from metahpo.recommendation.recommender import Recommender
 from metahpo.tasks.bundled import bundled_task
 
 
-def test_demonstration__tells_shows_and_saves(trained: Path, tmp_path: Path) -> None:
-    shown = demonstrate(bundled_task("iris"), ["linear"], n_trials=3, n_folds=2, recommender=Recommender(trained))
+@pytest.fixture(scope="module")
+def recommender(trained: Path) -> Recommender:
+    return Recommender(trained)
+
+
+@pytest.fixture(scope="module")
+def shown(recommender: Recommender) -> Demonstration:
+    cases = [(bundled_task("iris"), "linear"), (bundled_task("wine"), "linear"), (bundled_task("wine"), "svm")]
+    return demonstrate(cases, n_trials=3, n_folds=2, recommender=recommender)
+
+
+def test_it_tells_of_every_case(shown: Demonstration) -> None:
     frame = shown.to_frame()
-    assert len(frame) == 6
-    assert frame.groupby("search")["score"].is_monotonic_increasing.all()
-    assert "library default" in str(shown)
-    assert len(shown.findings()) == 1
-    written = shown.save(tmp_path / "out")
-    assert all(path.stat().st_size > 1000 for path in written)
+    assert len(frame) == 3 * 2 * 3
+    by_search = frame.groupby(["table", "learner", "search"], sort=False)["score"]
+    assert by_search.is_monotonic_increasing.all()
+    assert shown.comparison()[["table", "learner"]].to_numpy().tolist() == [
+        ["iris", "linear"],
+        ["wine", "linear"],
+        ["wine", "svm"],
+    ]
+    assert len(shown.findings()) == 3
+    for said in ("iris: 150 rows, 4 columns, 3 classes", "wine: 178 rows", "library default", "balanced_accuracy"):
+        assert said in str(shown)
+
+
+def test_searches_begin_with_the_recommendation_and_with_the_default(shown: Demonstration) -> None:
+    table = shown.comparison()
+    first = shown.best_so_far().set_index("search")["@1"]
+    np.testing.assert_allclose(first["warm"], table["recommended"])
+    np.testing.assert_allclose(first["cold"], table["library default"])
+    np.testing.assert_allclose(table["gain"], table["recommended"] - table["library default"])
+
+
+def test_it_is_saved_as_a_picture_and_a_page(shown: Demonstration, tmp_path: Path) -> None:
+    picture, page = shown.save(tmp_path / "out")
+    assert picture.stat().st_size > 1000
+    text = page.read_text(encoding="utf-8")
+    assert all(f"Recommended for {p.learner} on {p.task.name}" in text for p in shown.parts)
+    assert [axes.get_title(loc="left") for axes in shown.figure().figure.axes] == [
+        "iris, linear",
+        "wine, linear",
+        "wine, svm",
+    ]
+
+
+def test_another_process_finds_the_same(shown: Demonstration, recommender: Recommender) -> None:
+    *_, last = shown.parts
+    again = demonstrate([(last.task, last.learner)], n_trials=3, n_folds=2, recommender=recommender, n_jobs=2)
+    assert again.findings() == [last.finding]
+
+
+def test_a_large_table_is_split_in_rows_to_train_and_rows_to_test(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demonstration, "TRAIN_ROWS", 400)
+    digits = bundled_task("digits")
+    (part,) = demonstrate([(digits, "svm")], n_trials=1, recommender=recommender).parts
+    assert len(part.default) == 2
+    assert part.default.min() > 0.9

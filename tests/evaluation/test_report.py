@@ -144,17 +144,20 @@ def test_regret_of_zero_is_drawn_on_the_logarithmic_axis() -> None:
     assert all((np.asarray(line.get_ydata(), dtype=float) > 0).all() for line in axes.get_lines())
 
 
-def test_search_figure_has_a_panel_a_learner_and_a_step_a_search() -> None:
+def test_search_figure_has_a_panel_a_table_and_learner_and_a_step_a_search() -> None:
+    panels = {("iris", "random_forest"): "balanced_accuracy", ("diabetes", "svm"): "r2", ("iris", "svm"): "accuracy"}
     scores = pd.DataFrame(
         [
-            {"learner": learner, "search": search, "trial": trial, "score": trial / 10 + (search == "warm")}
-            for learner in ("svm", "random_forest")
+            {"table": table, "learner": learner, "metric": metric, "search": search, "trial": trial, "score": score}
+            for (table, learner), metric in panels.items()
             for search in ("warm", "cold")
-            for trial in range(1, 6)
+            for trial, score in ((trial, trial / 10 + (search == "warm")) for trial in range(1, 6))
         ]
     )
-    drawn = search_figure(scores, "iris", "balanced_accuracy")
-    assert [axes.get_title(loc="left") for axes in drawn.figure.axes] == ["svm", "random forest"]
+    drawn = search_figure(scores)
+    titles = [axes.get_title(loc="left") for axes in drawn.figure.axes]
+    assert titles == ["iris, random forest", "diabetes, svm", "iris, svm"]
+    assert [axes.get_ylabel() for axes in drawn.figure.axes] == ["balanced accuracy", "r2", "accuracy"]
     for axes in drawn.figure.axes:
         warm, cold = axes.get_lines()
         np.testing.assert_allclose(np.asarray(warm.get_ydata()), np.asarray(cold.get_ydata()) + 1)

@@ -25,6 +25,7 @@ SHAPES = {
     "breast_cancer": ("classification", 569, 30, 2),
     "digits": ("classification", 1797, 64, 10),
     "diabetes": ("regression", 442, 10, 0),
+    "friedman1": ("regression", 8000, 10, 0),
 }
 
 
