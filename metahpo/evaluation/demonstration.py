@@ -68,10 +68,10 @@ class Comparison:
         """One sentence: what was gained, and when the warm search was where the cold one ended."""
         gain = round(self.gain, 4) + 0.0  # no -0.0000
         reached = np.flatnonzero(self.warm >= self.cold[-1])
-        when = f"after {reached[0] + 1} trial(s)" if len(reached) else "not"
+        reaches = f"reaches in trial {reached[0] + 1}" if len(reached) else "does not reach"
         return (
             f"{self.task.name}, {self.learner}: the first recommendation scores {gain:+.4f} against the library "
-            f"default; the warm-started search is {when} where the cold one is after {len(self.cold)}."
+            f"default; the warm-started search {reaches} the score of the cold one after {len(self.cold)} trials."
         )
 
 
@@ -126,11 +126,7 @@ class Demonstration:
         return wide.rename(columns=lambda trial: f"@{trial}").rename_axis(columns=None).reset_index()
 
     def __str__(self) -> str:
-        lines = []
-        for p in self.parts:
-            kind = f"{len(p.task.classes)} classes" if p.task.classes else "regression"
-            lines.append(f"{p.task.name}: {p.task.n_rows} rows, {p.task.X.shape[1]} columns, {kind}")
-            lines += [str(p.recommendations), ""]
+        lines = [line for p in self.parts for line in (str(p.recommendations), "")]
         lines.append("Score of the first recommendation and of the library default, on rows held out:")
         lines.append(self.comparison().to_string(index=False, float_format=lambda v: f"{v:.4f}"))
         lines += ["", "Best score after n trials, started from experience (warm) and without (cold):"]
@@ -211,7 +207,8 @@ def demonstrate(
     random_state : int, default=0
         Seed of folds, learners and searches.
     n_jobs : int, default=None
-        Cases that run at once, each in a process of its own; None: one, or what joblib's configuration says.
+        Cases that run at once, each in a process of its own. -1 takes all cores; None takes what joblib is configured
+        to, which is one.
     """
     run = delayed(_compared)
     parts = Parallel(n_jobs=n_jobs)(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_it_tells_of_every_case(shown: Demonstration) -> None:
         ["wine", "svm"],
     ]
     assert len(shown.findings()) == 3
-    for said in ("iris: 150 rows, 4 columns, 3 classes", "wine: 178 rows", "library default", "balanced_accuracy"):
+    for said in ("for 'iris' by balanced_accuracy", "150 rows", "for 'wine' by", "178 rows", "library default"):
         assert said in str(shown)
 
 
@@ -45,6 +46,25 @@ def test_searches_begin_with_the_recommendation_and_with_the_default(shown: Demo
     np.testing.assert_allclose(first["warm"], table["recommended"])
     np.testing.assert_allclose(first["cold"], table["library default"])
     np.testing.assert_allclose(table["gain"], table["recommended"] - table["library default"])
+
+
+@pytest.mark.parametrize(
+    ("warm", "said"),
+    [([0.1, 0.4, 0.5], "reaches in trial 2 the score"), ([0.1, 0.2, 0.3], "does not reach the score")],
+)
+def test_a_finding_says_when_the_warm_search_is_where_the_cold_one_ends(
+    shown: Demonstration, warm: list[float], said: str
+) -> None:
+    part = replace(
+        shown.parts[0],
+        recommended=np.array([0.5, 0.75]),
+        default=np.array([0.25, 0.5]),
+        warm=np.array(warm),
+        cold=np.array([0.2, 0.2, 0.4]),
+    )
+    assert said in part.finding
+    assert part.finding.startswith("iris, linear: the first recommendation scores +0.2500 against the library default")
+    assert part.finding.endswith("of the cold one after 3 trials.")
 
 
 def test_it_is_saved_as_a_picture_and_a_page(shown: Demonstration, tmp_path: Path) -> None:
