@@ -122,7 +122,9 @@ class Demonstration:
         """The curves at some numbers of trials: one row a part and search."""
         frame = self.to_frame()
         at = frame[frame["trial"].isin([*MILESTONES, frame["trial"].max()])]
-        wide = at.pivot_table(index=["table", "learner", "search"], columns="trial", values="score", sort=False)
+        keys = ["table", "learner", "search"]
+        wide = at.pivot_table(index=keys, columns="trial", values="score")
+        wide = wide.loc[pd.MultiIndex.from_frame(at[keys].drop_duplicates())]  # in the order of the parts
         return wide.rename(columns=lambda trial: f"@{trial}").rename_axis(columns=None).reset_index()
 
     def __str__(self) -> str:
