@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.naive_bayes import MultinomialNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from metahpo.tasks.task import TaskKind
@@ -56,6 +58,19 @@ def discriminant_analysis(X: Array, y: NDArray[np.int64], X_test: Array) -> tupl
     else:
         likelihoods = np.zeros((len(X_test), len(counts)))
     return (likelihoods + np.log(counts)).argmax(axis=1), likelihoods.argmax(axis=1)
+
+
+def nearest_centroid(X: Array, y: NDArray[np.int64], X_test: Array) -> NDArray[np.int64]:
+    """Classes with the nearest means."""
+    _, means, _ = _class_means(X, y)
+    nearest: NDArray[np.int64] = squared_distances(means, X_test).argmin(axis=1)
+    return nearest
+
+
+def multinomial_naive_bayes(X: csr_matrix, y: NDArray[np.int64], X_test: csr_matrix) -> NDArray[np.int64]:
+    """Most likely classes, where a row counts independent draws."""
+    likeliest: NDArray[np.int64] = MultinomialNB().fit(X, y).predict(X_test)
+    return likeliest
 
 
 def ridge(X: Array, y: Array, X_test: Array) -> Array:

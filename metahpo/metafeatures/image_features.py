@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestCentroid
 
+from metahpo.metafeatures.cheap_learners import nearest_centroid
 from metahpo.metafeatures.classes import ROWS, landmark, landmark_features, share_explained
 from metahpo.metafeatures.definition import MetaFeature, mean_of
+from metahpo.metafeatures.ordered import Ordered
 from metahpo.metafeatures.references import OWN, ROY
-from metahpo.metafeatures.sample import standardise
+from metahpo.metafeatures.sample import principal_variances, standardise
 from metahpo.tasks.images import as_images
 from metahpo.tasks.task import Task
 
-#: Numbers that are read, and pixels a side and images that are looked at, whatever the size of the task.
-CELLS, SIDE, RANK_IMAGES = 10_000_000, 32, 500
+#: Numbers that are read, pixels a side, and numbers that pixels are described by, whatever the size of the task.
+CELLS, SIDE, PIXELS = 10_000_000, 32, 1_000_000
+#: Images that the effective rank is of.
+RANK_IMAGES = 300
 
 IMAGE = (
     MetaFeature("log_height", "image", "ln h", OWN),
@@ -60,8 +63,10 @@ def _scaled(images: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[
     if missing.all():
         return np.zeros_like(images)
     low, high = np.nanmin(images), np.nanmax(images)
-    scaled = (images - low) / (high - low if high > low else 1.0)
-    return np.where(missing, scaled[~missing].mean(), scaled)
+    scaled: NDArray[np.float64] = (images - low) / (high - low if high > low else 1.0)
+    if missing.any():
+        scaled[missing] = scaled[~missing].mean()
+    return scaled
 
 
 def _shrunk(images: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -75,15 +80,21 @@ def _shrunk(images: NDArray[np.float64]) -> NDArray[np.float64]:
     return shrunk
 
 
-def _of_pixels(scaled: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
-    spread = scaled.std()
-    found = {"pixel_mean": scaled.mean(), "pixel_spread": spread}
-    found["background_share"] = np.unique(scaled, return_counts=True)[1].max() / scaled.size
+def _of_pixels(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
+    """What scaled images (n, c, h, w) of classes (n,) tell; all but that of classes from some of them."""
+    flat = images.reshape(len(images), -1)
+    found = {"class_variance_mean": mean_of(share_explained(flat, y))}
+    if images.min() < images.max():
+        found |= landmark("nearest_centroid", nearest_centroid, flat, y)
+    scaled = images[:: -(-images.size // PIXELS)]
     flat = scaled.reshape(len(scaled), -1)
-    found["class_variance_mean"] = mean_of(share_explained(flat, y))
+    spread = scaled.std()
+    found |= {"pixel_mean": scaled.mean(), "pixel_spread": spread}
+    found["background_share"] = Ordered(scaled.reshape(-1, 1)).mode_share[0]
     if spread == 0.0:
         return found
-    found["pixel_skewness"] = (((scaled - scaled.mean()) / spread) ** 3).mean()
+    standardised = (scaled - scaled.mean()) / spread
+    found["pixel_skewness"] = (standardised * standardised * standardised).mean()
     found["brightness_spread"] = flat.mean(axis=1).std() / spread
     pairs = [(scaled[..., :-1, :], scaled[..., 1:, :]), (scaled[..., :, :-1], scaled[..., :, 1:])]
     pairs = [(a, b) for a, b in pairs if a.size]
@@ -93,11 +104,10 @@ def _of_pixels(scaled: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, f
     between = channels.T @ channels / len(channels)
     found["channel_correlation"] = mean_of(between[np.tril_indices(len(between), -1)])
     some = flat[:: -(-len(flat) // RANK_IMAGES)]
-    variances = np.linalg.svd(some - some.mean(axis=0), compute_uv=False) ** 2
+    variances = principal_variances(some)
     if variances.sum() > 0.0:
         shares = variances[variances > 0] / variances.sum()
         found["effective_rank"] = np.exp(-(shares * np.log(shares)).sum()) / len(variances)
-    found |= landmark("nearest_centroid", NearestCentroid(), flat, y)
     return found
 
 

@@ -155,6 +155,14 @@ def standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
+def principal_variances(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variances of the principal components of a matrix (n, p), times n, largest first; (min(n, p),)."""
+    centred = matrix - matrix.mean(axis=0)
+    products = centred.T @ centred if len(matrix) >= matrix.shape[1] else centred @ centred.T
+    variances: NDArray[np.float64] = np.maximum(np.linalg.eigvalsh(products)[::-1], 0.0)
+    return variances
+
+
 def quantile_bins(values: NDArray[np.float64], ordered: Ordered, n_bins: int) -> NDArray[np.int64]:
     """Bin 0..n_bins-1 of each value within its column by rank, missing = n_bins; ties share a bin; (n, a)."""
     bins = np.zeros(values.shape, np.int64)

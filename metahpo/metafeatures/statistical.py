@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metahpo.metafeatures.definition import MetaFeature, largest_of, mean_of
 from metahpo.metafeatures.ordered import Ordered
 from metahpo.metafeatures.references import BARDENET, EZEKIEL, FEURER, ROY, SOARES, STATLOG, TUKEY
-from metahpo.metafeatures.sample import Sample, standardise
+from metahpo.metafeatures.sample import Sample, principal_variances, standardise
 
 _EXPLAINED = "adjusted R^2 (classes: correlation ratio eta^2) between column and target"
 _SKEW, _KURTOSIS = "ln(1 + |skewness|)", "ln of the kurtosis E z^4"
@@ -106,9 +106,7 @@ def _correlations(Z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _principal_components(M: NDArray[np.float64]) -> dict[str, float]:
-    centred = M - M.mean(axis=0)
-    products = centred.T @ centred if len(M) >= M.shape[1] else centred @ centred.T
-    variances = np.maximum(np.linalg.eigvalsh(products)[::-1], 0.0)
+    variances = principal_variances(M)
     total = variances.sum()
     if not total > 1e-12 * M.size:
         return dict.fromkeys(("pca_components_95", "pca_first_share", "pca_effective_rank"), float("nan"))

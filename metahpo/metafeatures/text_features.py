@@ -10,8 +10,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.naive_bayes import MultinomialNB
 
+from metahpo.metafeatures.cheap_learners import multinomial_naive_bayes
 from metahpo.metafeatures.classes import ROWS, landmark, landmark_features, share_explained
 from metahpo.metafeatures.definition import MetaFeature
 from metahpo.metafeatures.references import OWN, RIVOLLI
@@ -57,14 +57,14 @@ def text(texts: list[str], y: NDArray[np.int64]) -> dict[str, float]:
     words = [words_of(one) for one in texts]
     lengths = np.log1p([len(of_text) for of_text in words])
     copies = Counter(texts)
-    capitals = [letter.isupper() for one in texts for letter in one if letter.isalpha()]
+    letters = {letter: n for letter, n in Counter("".join(texts)).items() if letter.isalpha()}
     found = {
         "share_empty": float(np.mean(lengths == 0)),
         "share_repeated": float(np.mean([copies[one] > 1 for one in texts])),
         "log_words_mean": float(lengths.mean()),
         "log_words_spread": float(lengths.std()),
         "log_words_max": float(lengths.max()),
-        "share_upper": float(np.mean(capitals)) if capitals else float("nan"),
+        "share_upper": sum(n for letter, n in letters.items() if letter.isupper()) / (sum(letters.values()) or np.nan),
         "length_by_class": float(share_explained(lengths[:, None], y)[0]),
     }
     return found | (_of_words(words, y) if any(words) else {})
@@ -105,5 +105,5 @@ def _of_words(words: list[list[str]], y: NDArray[np.int64]) -> dict[str, float]:
         "share_marks": sum(n for word, n in counts.items() if len(word) == 1 and not word.isalpha()) / total,
         "word_information_mean": float(information.mean()),
         "word_information_max": float(information.max()),
-        **landmark("naive_bayes", MultinomialNB(), table, y),
+        **landmark("naive_bayes", multinomial_naive_bayes, table, y),
     }
