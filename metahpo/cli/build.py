@@ -173,11 +173,14 @@ def _planned(options: argparse.Namespace) -> Plan:
 def _plan(options: argparse.Namespace) -> None:
     from metahpo.building.status import status_of
     from metahpo.trials.store import TrialStore
+    from metahpo.workflows.build_estimate import estimate
 
     plan = _planned(options)
     state = status_of(plan, TrialStore(options.folder, create=False))
     print(f"{len(plan.tasks)} tasks, {len(plan.learners)} learners, protocol {plan.protocol.name}")
     print(state)
+    if state.work_hours != state.work_hours:  # nothing is recorded to judge by
+        print(estimate(plan))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -58,8 +58,11 @@ class CostModel:
 
     def on(self, task: Task) -> TaskCost:
         """What is expected of a task, to be corrected by the seconds of its own trials."""
-        size = _size((task.n_rows, task.X.shape[1], len(task.classes)))
-        return TaskCost(_LogSeconds(self.ridge, size), self.deviation)
+        return self.of_size(task.n_rows, task.X.shape[1], len(task.classes))
+
+    def of_size(self, n_rows: int, n_columns: int, n_classes: int) -> TaskCost:
+        """What is expected of a task of that size; a regression task has no classes."""
+        return TaskCost(_LogSeconds(self.ridge, _size((n_rows, n_columns, n_classes))), self.deviation)
 
 
 @dataclass(frozen=True)
