@@ -28,7 +28,7 @@ def table(n_rows: int, n_columns: int, kind: TaskKind, mixed: bool) -> Task:
         for j in range(n_columns // 2):
             X.loc[rng.random(n_rows) < 0.03, f"x{j}"] = np.nan
         for j in range(n_columns - n_columns // 4, n_columns):
-            X[f"x{j}"] = pd.Categorical.from_codes(rng.integers(0, 8, n_rows), list("abcdefgh"))
+            X[f"x{j}"] = pd.Categorical.from_codes(rng.integers(0, 8, n_rows), pd.Index(list("abcdefgh")))
     y = signal if kind == "regression" else pd.qcut(signal, 5, labels=False)
     return Task.from_arrays(X, y, kind=kind)
 
