@@ -1,4 +1,8 @@
-"""What a meta-feature is: a name, its group, its formula and where it comes from; and how columns are summarised."""
+"""What a meta-feature is: a name, its group, its formula and where it comes from; and how columns are summarised.
+
+A name stands for one formula for good. Meta-datasets and surrogates find meta-features by their names, and take those
+that they do not know for unknown ones: another formula therefore gets another name.
+"""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _of_pixels(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, f
     found = {"class_variance_mean": mean_of(share_explained(flat, y))}
     if images.min() < images.max():
         found |= landmark("nearest_centroid", nearest_centroid, flat, y)
-    scaled = images[:: -(-images.size // PIXELS)]
+    scaled = _some(images, max(1, PIXELS // flat.shape[1]))
     flat = scaled.reshape(len(scaled), -1)
     spread = scaled.std()
     found |= {"pixel_mean": scaled.mean(), "pixel_spread": spread}
@@ -103,12 +103,20 @@ def _of_pixels(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, f
     channels = standardise(scaled.transpose(0, 2, 3, 1).reshape(-1, scaled.shape[1]))
     between = channels.T @ channels / len(channels)
     found["channel_correlation"] = mean_of(between[np.tril_indices(len(between), -1)])
-    some = flat[:: -(-len(flat) // RANK_IMAGES)]
+    some = _some(flat, RANK_IMAGES)
     variances = principal_variances(some)
     if variances.sum() > 0.0:
         shares = variances[variances > 0] / variances.sum()
         found["effective_rank"] = np.exp(-(shares * np.log(shares)).sum()) / len(variances)
     return found
+
+
+def _some(images: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
+    """At most so many of the images, drawn at random, because their classes may alternate."""
+    if len(images) <= n_images:
+        return images
+    drawn: NDArray[np.float64] = images[np.sort(np.random.default_rng(0).permutation(len(images))[:n_images])]
+    return drawn
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

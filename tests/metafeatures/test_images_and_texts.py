@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import mutual_info_score
 
 from metahpo.metafeatures.extraction import DEFINITIONS, META_FEATURES, extract
-from metahpo.metafeatures.image_features import CELLS, SIDE
+from metahpo.metafeatures.image_features import CELLS, PIXELS, SIDE
 from metahpo.metafeatures.text_features import FEW, LENGTH
 from metahpo.tasks.task import Task
 
@@ -184,3 +184,12 @@ def test_landmarks_of_two_sizes_and_their_noise(modality: str) -> None:
     assert found[f"{key}_gain_of_rows"] == found[key] - found[f"{key}_quarter"] > 0.02
     assert found[f"{key}_noise"] == pytest.approx(np.sqrt(found[key] * (1 - found[key]) / 400), rel=0.1)
     assert found["log_rows_per_class"] == np.log(200)
+
+
+def test_pixels_of_some_images_stand_for_all_although_classes_alternate() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.random((2 * PIXELS // 1024 // 2 * 2, 32, 32))
+    images[1::2] += 1.0
+    found = image_meta_features(images, np.arange(len(images)) % 2)
+    assert found["pixel_mean"] == pytest.approx(0.5, abs=0.02)
+    assert found["log_rows"] == np.log(len(images))
