@@ -79,7 +79,7 @@ class MetaDataset(MetaTables):
         return join_spaces(self.spaces)
 
     def space(self, name: str | None) -> ConfigurationSpace:
-        """Search space of that name; None gives the joint space.
+        """Search space of that name; None gives the CASH space.
 
         Raises
         ------

@@ -17,7 +17,7 @@ from torch import Tensor
 from metahpo.exceptions import ArtefactError, StoreError
 
 #: Version of the layout that this code writes and reads.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: Libraries whose versions are recorded.
 LIBRARIES = ("metahpo", "torch", "numpy", "ConfigSpace", "safetensors")
 

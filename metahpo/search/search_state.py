@@ -17,7 +17,7 @@ FoldResult = dict[str, Any]
 
 
 @dataclass
-class Course:
+class SearchState:
     """What a search knows while it runs, and leaves behind whenever it ends.
 
     Attributes
