@@ -48,7 +48,7 @@ def test_the_header_tells_what_it_is(stored: Path) -> None:
     assert header["meta_feature_names"] == ["where", "noise", "sometimes"]
     assert header["meta_dataset"] == "world 1"
     assert header["random_state"] == 7
-    assert header["format_version"] == 1
+    assert header["format_version"] == 2
     for part in ("kind", "space", "versions", "settings", "calibration"):
         assert header[part]
 
