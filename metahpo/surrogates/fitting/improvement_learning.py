@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.activity import default_configuration
-from metahpo.space.cash import to_joint
+from metahpo.space.cash import to_cash
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.improvement import (
     MIN_STANDARD_ERROR,
@@ -96,7 +96,7 @@ def learn_improvement(
         space,
         metric,
         tuple(tasks),
-        tuple(_configuration(key, joint=space is None) for key in keys),
+        tuple(_configuration(key, cash=space is None) for key in keys),
         reference,
         change,
         spread,
@@ -251,10 +251,10 @@ def _shared_errors(
     return tasks, shared, errors, standard_errors, defaults[int(ranks.mean(axis=0).argmin())]
 
 
-def _configuration(key: str, *, joint: bool) -> str:
-    """JSON text of a configuration of the space, or of the joint space."""
+def _configuration(key: str, *, cash: bool) -> str:
+    """JSON text of a configuration of the space, or of the CASH space."""
     learner, _, text = key.partition("|")
-    return to_json(to_joint(learner, json.loads(text))) if joint else text
+    return to_json(to_cash(learner, json.loads(text))) if cash else text
 
 
 def _meta_features(md: MetaDataset, tasks: Sequence[str]) -> tuple[list[str], Array]:
