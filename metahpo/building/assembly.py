@@ -1,4 +1,4 @@
-"""From the trials of a build to the tables of a meta-dataset, one for each kind of task."""
+"""Assembly of the trials of a build into meta-datasets, one for each kind of task."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
 
 @own_arithmetic()
 def load_surrogate(path: Path | str) -> Surrogate:
-    """Read a surrogate that was written by its ``save``.
+    """Read a surrogate from a file that its ``save`` method has written.
 
     Raises
     ------
     ArtefactError
-        Not there, damaged, written by something else, or of a kind or layout that this version does not know.
+        The file is missing, damaged, not a surrogate, or of an unknown kind or layout.
     """
     tensors, header = tensor_file.read(Path(path))
     if header["kind"] != KIND:
@@ -52,7 +52,7 @@ def load_surrogate(path: Path | str) -> Surrogate:
     return surrogate
 
 
-#: What parts that do not fit together raise.
+#: Exceptions that inconsistent parts raise.
 _INCONSISTENT = (LookupError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError)
 
 

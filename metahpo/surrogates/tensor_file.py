@@ -1,4 +1,4 @@
-"""Tensors and what describes them in one file: safetensors, with JSON in its header; no pickle, nothing executed."""
+"""Files of tensors with a JSON header, in the safetensors format. Reading a file executes no code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine is: something that runs batches somewhere."""
+"""The protocol of engines, which run batches of trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What methods with networks share: the tasks they learn from, one step of training, and losses in a unit range."""
+"""Shared parts of baselines with networks: source tasks, a training step, and losses scaled to the unit range."""
 
 from __future__ import annotations
 
