@@ -113,11 +113,11 @@ def median_overhead(plan: Plan, folder: Path, n: int) -> tuple[float, float]:
 
 
 def seconds_a_trial(plan: Plan, folder: Path, n: int, n_jobs: int, warm: int = WARM) -> float:
-    """Seconds a trial of the next `n` owed ones, from the plan's first look at the store; the first ones warm up."""
+    """Seconds a trial of the next `n` pending ones, from the plan's first look at the store; the first ones warm up."""
     place, pace = place_of(plan, folder), Pace()
-    owed = islice(plan.owed(TrialStore(folder).identities()), n + warm)
+    pending = islice(plan.pending(TrialStore(folder).identities()), n + warm)
     start, n_timed, n_seen = time.perf_counter(), 0, 0
-    for outcome in LocalEngine(n_jobs).run(in_batches(owed, pace), place):
+    for outcome in LocalEngine(n_jobs).run(in_batches(pending, pace), place):
         pace.observe(outcome.learner, outcome.n_done, outcome.seconds)
         n_seen += outcome.n_done
         if n_seen <= warm:
@@ -150,8 +150,8 @@ def main() -> None:
         small, large = (plan_of(root / "cache", "idle", n_tasks, 200) for n_tasks in (max(6, n // 180), 500))
         whole, beyond = median_overhead(small, root / "a", n)
         print(f"overhead a trial, median        {1e3 * beyond:8.2f} ms, and {1e3 * (whole - beyond):.2f} ms of scoring")
-        print(f"a trial, {small.n_trials:7,} owed         {1e3 * seconds_a_trial(small, root / 'b', n, 1):8.2f} ms")
-        print(f"a trial, {large.n_trials:7,} owed         {1e3 * seconds_a_trial(large, root / 'c', n, 1):8.2f} ms")
+        print(f"a trial, {small.n_trials:7,} pending         {1e3 * seconds_a_trial(small, root / 'b', n, 1):8.2f} ms")
+        print(f"a trial, {large.n_trials:7,} pending         {1e3 * seconds_a_trial(large, root / 'c', n, 1):8.2f} ms")
         record_all_but(large, root / "d", n + WARM)
         print(f"a trial, {large.n_trials - n:7,} recorded     {1e3 * seconds_a_trial(large, root / 'd', n, 1):8.2f} ms")
         work = plan_of(root / "cache", "busy", 2, 100)

@@ -32,7 +32,7 @@ hypothesis.settings.load_profile("suite")
 
 
 #: Enough to learn the small worlds; the defaults are for the real one.
-QUICK = TrainingSettings(n_reference=60, kernel_steps=60, regime_steps=40, batch_trials=16)
+QUICK = TrainingSettings(n_reference=60, kernel_steps=60, component_steps=40, batch_trials=16)
 
 
 def toy_space() -> ConfigurationSpace:
@@ -165,7 +165,7 @@ def toy() -> MetaDataset:
 @pytest.fixture(scope="session")
 def toy_surrogate(toy: MetaDataset) -> Surrogate:
     """Surrogate trained on the toy meta-dataset."""
-    settings = replace(QUICK, kernel_steps=120, regime_steps=60)  # searches with it have to find the best
+    settings = replace(QUICK, kernel_steps=120, component_steps=60)  # searches with it have to find the best
     return train_surrogate(toy, space="toy", random_state=0, settings=settings)
 
 

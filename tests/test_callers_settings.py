@@ -116,7 +116,7 @@ def optimised(trained: Path, small_world: MetaDataset) -> Any:
 
 
 def learnt(trained: Path, small_world: MetaDataset) -> Any:
-    quick = TrainingSettings(n_reference=10, kernel_steps=3, regime_steps=3)
+    quick = TrainingSettings(n_reference=10, kernel_steps=3, component_steps=3)
     return believed(train_surrogate(small_world, "toy", random_state=0, settings=quick))
 
 

@@ -30,6 +30,8 @@ FLOORS = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
 #: Rooms of the third floor lean on each other in this order only: a trial holds a configuration.
 WITHIN_FLOOR = {("trials", "space")}
+#: Room inside a package -> rooms of that package that it does not import: a model does not know how it is learnt.
+NOT_IMPORTED = {"surrogates/mixture": "metahpo.surrogates.fitting"}
 #: Files that give what has moved to a higher floor at its former address.
 FORMER_ADDRESSES = {"tasks/arff.py", "tasks/cache.py"}
 #: Dependency -> the files that may import it.
@@ -97,3 +99,13 @@ def test_imports_go_down(path: Path) -> None:
 def test_every_room_has_a_floor() -> None:
     rooms = {room_of(f"metahpo.{p.relative_to(PACKAGE).parts[0].removesuffix('.py')}") for p in files()}
     assert rooms <= FLOOR_OF.keys()
+
+
+@pytest.mark.parametrize("folder", NOT_IMPORTED)
+def test_a_model_does_not_import_how_it_is_learnt(folder: str) -> None:
+    above = NOT_IMPORTED[folder]
+    paths = sorted((PACKAGE / folder).glob("*.py"))
+    assert paths
+    for path in paths:
+        for module, _ in imports(path):
+            assert not f"{module}.".startswith(f"{above}."), f"{path.name} imports {module}"

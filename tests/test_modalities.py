@@ -75,7 +75,7 @@ def made(make: Make, kind: str, learner: str, folder: Path) -> Path:
     md = MetaDataset.load(out)
     surrogate_path(Path(out), None, md.metrics[0]).parent.mkdir()
     for space in (learner, None):
-        surrogate = train_surrogate(md, space, settings=TrainingSettings(kernel_steps=20, regime_steps=20))
+        surrogate = train_surrogate(md, space, settings=TrainingSettings(kernel_steps=20, component_steps=20))
         surrogate.save(surrogate_path(Path(out), space, md.metrics[0]))
     return Path(out)
 

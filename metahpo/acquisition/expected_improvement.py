@@ -1,7 +1,7 @@
-"""Acquisition functions: how much is to be gained by trying a configuration next.
+"""Expected improvement, the acquisition function that chooses the next configuration.
 
-Symbols: k components, m configurations; s the standard deviation of the difference to the best score so far, and
-u = (incumbent - mean) / s that difference, standardised.
+Symbols: k components, m configurations; s the standard deviation of the improvement on the incumbent, and
+u = (incumbent - mean) / s the standardised improvement.
 
     EI(x) = sum_i w_i s_i(x) h(u_i(x)),        h(u) = phi(u) + u Phi(u)        (Jones et al. 1998, equation 15)
 
@@ -23,7 +23,7 @@ from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
 Array = NDArray[np.float64]
 
 SQRT_HALF, SQRT_HALF_PI = math.sqrt(0.5), math.sqrt(0.5 * math.pi)
-#: An improvement below this power of the least number may be made up of parts that underflow.
+#: Below this power of the least positive number, parts of an improvement may underflow.
 UNDERFLOWS_BELOW = 2 / 3
 #: Below this gap 1 + u Phi(u)/phi(u) cancels to rounding error; the first terms of its asymptotic series serve.
 ASYMPTOTIC_BELOW = -1e3
@@ -31,21 +31,21 @@ ASYMPTOTIC_BELOW = -1e3
 
 @own_arithmetic()
 def expected_improvement(posterior: Posterior) -> Array:
-    """Expected improvement on the incumbent, shape (m,), in units of the score; higher is to be taken first."""
+    """Expected improvement on the incumbent, shape (m,), in units of the z-score; the highest comes first."""
     return np.exp(log_expected_improvement(posterior))
 
 
 @own_arithmetic()
 def log_expected_improvement(posterior: Posterior) -> Array:
-    """Logarithm of the expected improvement, shape (m,): finite, and so comparable, however small that is.
+    """Logarithm of the expected improvement, shape (m,): always finite.
 
-    In the posterior's own precision, but where improvements are tiny: in double.
+    It has the precision of the posterior, and double precision where improvements are tiny.
     """
-    std = posterior.std if posterior.gap_std is None else posterior.gap_std
-    # In place where it can be: new arrays take time.
+    std = posterior.std if posterior.improvement_std is None else posterior.improvement_std
+    # In place where possible, because new arrays take time.
     gap = posterior.incumbent[:, None].astype(std.dtype) - posterior.mean
     gap /= std
-    # Torch's functions are as exact as SciPy's, in a third of their time, which was much of a suggestion's.
+    # The functions of torch are as exact as those of SciPy and take a third of the time.
     above = torch.erfc(torch.from_numpy(-SQRT_HALF * gap)).numpy()
     above *= 0.5 * gap
     h = -0.5 * gap * gap
@@ -56,7 +56,7 @@ def log_expected_improvement(posterior: Posterior) -> Array:
     improvement = posterior.weights @ h.astype(np.float64)
     tiny = improvement < np.finfo(h.dtype).tiny ** UNDERFLOWS_BELOW
     value: Array = np.log(np.where(tiny, 1.0, improvement))
-    if tiny.any():  # seldom; the logarithms of all parts take twice as long
+    if tiny.any():  # rare; the logarithms of all parts take twice as long
         with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
             log_weights = np.log(posterior.weights)[:, None]
         parts = log_weights + np.log(std[:, tiny]) + log_h(gap[:, tiny])

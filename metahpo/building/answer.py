@@ -1,4 +1,4 @@
-"""What a trial process answers: lines of JSON, as in a store, since pickled objects of a learner would run its code."""
+"""The answers of a trial process, as lines of JSON. Unpickling objects of a learner would run its code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the trials of a build to the tables of a meta-dataset, one for each kind of task."""
+"""Assembly of the trials of a build into meta-datasets, one for each kind of task."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ class Assembly:
         self._plan = Plan.load(self._folder / PLAN_FILE)
         recorded = TrialStore(self._folder).identities()
         of_kind = [task for task in self._plan.tasks if task.kind == kind]
-        self.tasks = [task for task in of_kind if not any(self._plan.owed(recorded, tasks=[task]))]
+        self.tasks = [task for task in of_kind if not any(self._plan.pending(recorded, tasks=[task]))]
         if not self.tasks:
             raise DataError(
-                f"no {kind} task of the build in {str(folder)!r} is complete; `metahpo status` shows what is owed."
+                f"no {kind} task of the build in {str(folder)!r} is complete; `metahpo status` shows what is pending."
             )
         self.names = _names(self._plan, self.tasks)
         self.spaces = {learner: learner_named(learner, kind).space for learner in self._plan.learners}

@@ -1,4 +1,4 @@
-"""Whether a build is what it should be: its store, its plan, and the datasets that the plan names."""
+"""Verification of a build: its store, its plan, and the datasets of the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a plan on an engine, until nothing is owed. Killed at any moment and started again, it goes on."""
+"""The builder, which runs a plan on an engine until no trials are pending. It can be killed and resumed at any time."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def run_plan(
 ) -> None:
     """Run every trial of `plan` that is not in the store of `folder` yet, and of an adaptive design that was begun.
 
-    Killed at any moment and started again, it runs only what is still owed. Several drivers may share a folder: none
-    runs what another has finished or is running.
+    It can be killed at any time. When it is started again, it runs only the pending trials. Several drivers may share a
+    folder: none runs what another has finished or is running.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def run_plan(
     StoreError
         The folder cannot be written, or holds files and no build.
     MissingDependencyError
-        A learner that owes trials needs a library that is not installed; the message says what installs it.
+        A learner with pending trials needs a library that is not installed. The message says how to install it.
     MetaHPOError
         Workers die again and again, and finish nothing.
     KeyboardInterrupt
@@ -87,10 +87,10 @@ def run_plan(
     except StoreError:  # no plan there yet, or a damaged one, which is written anew
         _refuse_other_protocols(store, plan.protocol.name)
     plan.save(folder / PLAN_FILE)
-    run_owed(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard, workers_per_gpu)
+    run_pending(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard, workers_per_gpu)
 
 
-def run_owed(
+def run_pending(
     folder: Path,
     engine: Engine,
     limits: Limits,
@@ -100,7 +100,7 @@ def run_owed(
     drain: Path | None = None,
     wait: bool = True,
 ) -> None:
-    """Run what the plan of a build's folder owes; see :func:`run_plan`.
+    """Run the pending trials of the plan in the folder of a build; see :func:`run_plan`.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def run_owed(
         Stay until the trials that other drivers are running are in the store, and run them where those drivers die.
     """
     plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
-    _check_learners_of_owed(plan, store, shard)
+    _check_learners_of_pending(plan, store, shard)
     together = trained_together(plan)
     draining, pace = Draining(folder, drain), Pace(together)
     place = Workplace(folder, Path(plan.cache), plan.protocol, limits, draining.flag, workers_per_gpu, together)
@@ -119,13 +119,13 @@ def run_owed(
     with draining.on_interrupt(), _progress(plan, store, shard) as progress:
         while not draining.asked:
             recorded = set(store.identities())
-            owed = (key for key in plan.owed(recorded, shard) if key.task not in refused)
-            first = next(owed, None)
+            pending = (key for key in plan.pending(recorded, shard) if key.task not in refused)
+            first = next(pending, None)
             if first is None:
                 break
             n_elsewhere, lost = 0, None
             try:
-                for outcome in engine.run(_until(draining, in_batches(chain([first], owed), pace)), place):
+                for outcome in engine.run(_until(draining, in_batches(chain([first], pending), pace)), place):
                     pace.observe(outcome.learner, outcome.n_done, outcome.seconds)
                     refused |= outcome.refused
                     n_elsewhere += outcome.n_elsewhere
@@ -146,14 +146,14 @@ def run_owed(
                 break
 
 
-def _check_learners_of_owed(plan: Plan, store: TrialStore, shard: Shard) -> None:
-    """Refuse to run what needs a library that is not installed; a learner that owes nothing needs none."""
+def _check_learners_of_pending(plan: Plan, store: TrialStore, shard: Shard) -> None:
+    """Raise an error if a learner with pending trials needs a library that is not installed."""
     kinds = {task.key: task.kind for task in plan.tasks}
     every = {(name, kind): learner_named(name, kind) for kind in set(kinds.values()) for name in plan.learners}
     lacking = {of: learner for of, learner in every.items() if missing_libraries(learner)}
     if lacking:
-        owed = ((key.learner, kinds[key.task]) for key in plan.owed(store.identities(), shard))
-        check_installed(lacking[of] for of in owed if of in lacking)
+        pending = ((key.learner, kinds[key.task]) for key in plan.pending(store.identities(), shard))
+        check_installed(lacking[of] for of in pending if of in lacking)
 
 
 def _refuse_other_protocols(store: TrialStore, protocol: str) -> None:

@@ -1,4 +1,4 @@
-"""Which trials are being run at this moment, by any worker of any driver: so that no two run the same one.
+"""Claims of running trials, which keep two workers from running the same trial.
 
 A claim is a lock on one byte of a file in the build's folder; the byte's place follows from the trial's identity. The
 kernel (on NFS, the server) gives up the locks of a process that ends in whatever way, so that a killed worker leaves no

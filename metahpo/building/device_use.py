@@ -1,4 +1,4 @@
-"""What a trial used of a GPU. torch is asked only where a learner has loaded it: this loads nothing."""
+"""GPU use of a trial. It is measured only if a learner has already imported torch."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Whether a task can be learnt at all: where it cannot, differences between configurations are noise.
+"""The skill of a task, which shows whether it can be learnt. If not, differences of configurations are noise.
 
 Symbols: A, B (n,) losses of the n recorded configurations of a task, of all learners, by two halves of their fits; L0
 the loss of a constant prediction.
 
     skill = 1 - (B[argmin A] + A[argmin B]) / (2 L0)
 
-The configuration is chosen by one half of the fits and judged by the other, so that the best of many lucky ones earns
-nothing: on a target of pure noise the expected skill is not above zero.
+One half of the fits selects the configuration and the other half evaluates it. This removes the optimism of selecting
+the best of many configurations. On a target of pure noise the expected skill is not above zero.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from metahpo.metadata.fit_losses import as_rows, half_means
 from metahpo.tasks.metric import DEFAULT_METRIC, METRICS
 from metahpo.tasks.target import TaskKind
 
-#: Least skill of a task worth learning from: on these, the order of configurations is mostly chance.
+#: Least skill of a task that is used for learning. Below it, the order of configurations is mostly random.
 MIN_SKILL = 0.1
 
 
@@ -41,13 +41,16 @@ def task_skill(trials: pd.DataFrame, kind: TaskKind, n_classes: int) -> float:
         two folds and of a successful trial are needed.
     """
     metric = DEFAULT_METRIC[kind]
-    best = honest_best(METRICS[metric].capped(as_rows(trials[f"folds.{metric}"])))
+    best = cross_validated_best(METRICS[metric].capped(as_rows(trials[f"folds.{metric}"])))
     constant = 1.0 - 1.0 / n_classes if kind == "classification" else 1.0
     return 1.0 - best / constant
 
 
-def honest_best(fit_losses: NDArray[np.float64]) -> float:
-    """Loss of the configuration that is best by the other half of the fits, mean over both, from losses (n, F)."""
+def cross_validated_best(fit_losses: NDArray[np.float64]) -> float:
+    """Cross-validated loss of the best configuration, from losses (n, F).
+
+    One half of the fits selects the configuration and the other half evaluates it; the result is the mean of both ways.
+    """
     first, second = half_means(fit_losses)
     succeeded = np.isfinite(first) & np.isfinite(second)
     if not succeeded.any():

@@ -1,4 +1,4 @@
-"""How one configuration is measured on one task: the fits of one repeat, every metric at once."""
+"""Measurement of one configuration on one task: the fits of one repeat, with all metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build owes: the design of trials minus those that are in the store."""
+"""The plan of a build. Its pending trials are those of the design that are not in the store."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class OtherProtocolError(StoreError):
 class Plan:
     """The design of a build: the same configurations of a learner on every task.
 
-    It holds them itself, so that what is owed stays what it was when a later version draws or ranges them otherwise. A
+    The plan stores its configurations, so that pending trials stay the same if a later version draws others. A
     task may have more of its own: see :mod:`metahpo.workflows.adaptive_design`.
 
     Attributes
@@ -111,12 +111,12 @@ class Plan:
                         if not repeat or place not in left_out:
                             yield TrialKey(task.key, learner, configuration, self.protocol.name, repeat)
 
-    def owed(
+    def pending(
         self, recorded: Container[str], shard: Shard = WHOLE, tasks: Sequence[PlannedTask] | None = None
     ) -> Iterator[TrialKey]:
-        """Trials of a share of the design that are not recorded yet, one by one: a plan may have millions.
+        """Iterate over the trials of a share of the design that are not recorded yet.
 
-        Those of the opened tasks, or of `tasks` where they are given.
+        The trials are those of `tasks`, or of the opened tasks if `tasks` is None. A plan can have millions of trials.
         """
         for key in self.trials(self.tasks[: self.opened] if tasks is None else tasks):
             identity = key.identity

@@ -124,7 +124,7 @@ def make_plan(
 def trained_together(plan: Plan) -> frozenset[str]:
     """Learners of a plan that train the trials of a batch at once."""
     kinds = {task.kind for task in plan.tasks}
-    return frozenset(name for name in plan.learners if all(learner_named(name, kind).lanes for kind in kinds))
+    return frozenset(name for name in plan.learners if all(learner_named(name, kind).batched for kind in kinds))
 
 
 def shared_designs(

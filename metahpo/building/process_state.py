@@ -1,4 +1,4 @@
-"""What a trial may change in its process and leave behind for the next one."""
+"""Process state that a trial can change and leave to the next trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a build to a released meta-dataset on disk: of tasks that can be learnt, and of any number of trials."""
+"""Publication of a build as a released meta-dataset, with the tasks that can be learnt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How reliable the ranks of configurations on a task are, and how many fits would make them so.
+"""The reliability of the ranks of configurations on a task, and the number of fits that it needs.
 
 Symbols: n configurations of the shared design, F fits of each on one task; L (n, F) their losses; z(H) the copula
 z-scores of the configurations by their mean loss over a half H of the fits; m (n,) the mean over tasks of z-scores by

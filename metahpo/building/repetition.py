@@ -33,7 +33,7 @@ def run_until_reliable(plan: Plan, folder: Path, run: Callable[[Plan], None], wa
     folder : path
         Folder of the build.
     run : callable
-        Runs what a plan owes, and saves it in the folder: :func:`metahpo.building.builder.run_plan`.
+        Runs the pending trials of a plan, and saves it in the folder: :func:`metahpo.building.builder.run_plan`.
     wave : int, default=None
         Tasks that are opened at once; None opens all.
 
@@ -49,7 +49,7 @@ def run_until_reliable(plan: Plan, folder: Path, run: Callable[[Plan], None], wa
         while opened < n_tasks:  # waves without work are passed over together
             opened = min(n_tasks, opened + wave)
             plan = replace(plan, opened=opened)
-            if next(plan.owed(recorded), None) is not None:
+            if next(plan.pending(recorded), None) is not None:
                 break
         run(plan)
         while (more := with_more_repeats(replace(Plan.load(folder / PLAN_FILE), opened=opened), folder)) is not None:
@@ -61,7 +61,7 @@ def run_until_reliable(plan: Plan, folder: Path, run: Callable[[Plan], None], wa
 def with_more_repeats(plan: Plan, folder: Path) -> Plan | None:
     """The plan with more repeats for opened tasks whose ranks are not reliable yet; None where none needs any.
 
-    A task and learner of which trials are still owed is left as it is.
+    A task and learner with pending trials is left as it is.
     """
     protocol = plan.protocol
     tasks = {task.key: task for task in plan.tasks[: plan.opened]}
@@ -84,7 +84,7 @@ def with_more_repeats(plan: Plan, folder: Path) -> Plan | None:
 
 
 def shared_design_losses(plan: Plan, folder: Path) -> dict[tuple[TaskKind, str], dict[str, NDArray[np.float64]]]:
-    """Losses of the shared design in the default metric, of opened tasks of which no trial is owed.
+    """Losses of the shared design in the default metric, of opened tasks without pending trials.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a build has done, what it owes, why trials failed, and how long the rest may take."""
+"""The status of a build: finished and pending trials, causes of failures, and expected remaining time."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class BuildStatus:
     Attributes
     ----------
     table : DataFrame
-        One row a task and learner (its index), columns planned, done, owed, one a status that occurs, and ``hours``:
-        what a worker needs for the owed trials if they take as long as the recorded ones, NaN where none is recorded.
+        One row for each task and learner, which are its index. Its columns are planned, done, pending, one for each
+        status that occurs, and ``hours``: the time of one worker for the pending trials, if they take as long as the
+        recorded ones. It is NaN if no trial is recorded.
     refusals : dict of str to str
-        Tasks that owe trials and could not be measured -> reason.
+        Tasks with pending trials that could not be measured -> reason.
     left_out : dict of str to str
-        Datasets that were asked for and are not, or not whole, in the cache -> reason.
+        Requested datasets that are missing or damaged in the cache -> reason.
     trials_per_hour : float
         Of all workers, lately; NaN where no trial was finished within the last quarter of an hour.
     reliability : DataFrame or None
@@ -64,16 +65,16 @@ class BuildStatus:
         return counts.unstack("learner", sort=False)
 
     @property
-    def owed(self) -> int:
-        """Trials that are owed and can be run: those of refused tasks are not among them."""
+    def pending(self) -> int:
+        """Number of pending trials that can be run, without those of refused tasks."""
         refused = self.table.index.get_level_values("task").isin(list(self.refusals))
-        return int(self.table.loc[~refused, "owed"].sum())
+        return int(self.table.loc[~refused, "pending"].sum())
 
     @property
     def work_hours(self) -> float:
-        """Hours that one worker needs for what is owed; NaN where nothing is recorded to judge by."""
-        owing = self.table[self.table["owed"] > 0]
-        return float(owing["hours"].sum(min_count=1)) if len(owing) else 0.0
+        """Hours that one worker needs for the pending trials; NaN if no trial is recorded."""
+        pending = self.table[self.table["pending"] > 0]
+        return float(pending["hours"].sum(min_count=1)) if len(pending) else 0.0
 
     def __str__(self) -> str:
         lines = [self.by_learner.to_string()]
@@ -82,12 +83,12 @@ class BuildStatus:
         for task, reason in self.refusals.items():
             lines.append(f"task {task} cannot be measured, it is tried again at the next start: {reason}")
         lines += [f"dataset {key} is in no plan: {reason}" for key, reason in self.left_out.items()]
-        if not self.owed:
-            lines.append("nothing is owed" + (" but the trials of these tasks" if self.refusals else ""))
+        if not self.pending:
+            lines.append("no trials are pending" + (" but those of these tasks" if self.refusals else ""))
             return "\n".join(lines)
         rate, work = self.trials_per_hour, self.work_hours
         lines.append(
-            f"{rate:.0f} trials an hour; {_hours(self.owed / rate)} to go"
+            f"{rate:.0f} trials an hour; {_hours(self.pending / rate)} to go"
             if rate > 0
             else f"no trial was finished in the last {RATE_SECONDS / 60:.0f} minutes: nothing seems to be running"
         )
@@ -154,15 +155,15 @@ def status_of(plan: Plan, store: TrialStore) -> BuildStatus:
     planned = [plan.n_trials_of(learner, task) for task in plan.tasks for learner in plan.learners]
     table = pd.DataFrame({"planned": planned}, index=index)
     table["done"] = np.bincount(cell, minlength=len(cells))
-    table["owed"] = table["planned"] - table["done"]
+    table["pending"] = table["planned"] - table["done"]
     for name in map(str, TrialStatus):
         count = np.bincount(cell[(done["status"] == name).to_numpy()], minlength=len(cells))
         if count.any() or name == "success":
             table[name] = count
     seconds = np.bincount(cell, weights=done["seconds"].to_numpy(), minlength=len(cells))
-    table["hours"] = _hours_of_owed(table, pd.Series(seconds, index=index))
-    owing = set(table.index[table["owed"] > 0].get_level_values("task"))
-    refusals = {task: refusal.reason for task, refusal in store.refusals().items() if task in owing}
+    table["hours"] = _hours_of_pending(table, pd.Series(seconds, index=index))
+    pending_tasks = set(table.index[table["pending"] > 0].get_level_values("task"))
+    refusals = {task: refusal.reason for task, refusal in store.refusals().items() if task in pending_tasks}
     return BuildStatus(table, refusals, _left_out(plan), _rate(done["finished"].to_numpy()))
 
 
@@ -202,13 +203,13 @@ def _is_planned(
     return np.isin(configuration.cat.codes.to_numpy().astype(np.int64) + cell * len(texts), np.concatenate(planned))
 
 
-def _hours_of_owed(table: pd.DataFrame, seconds: pd.Series) -> pd.Series:
-    """Hours of the owed trials: at the mean of their cell, else of their learner, else of all that is recorded."""
+def _hours_of_pending(table: pd.DataFrame, seconds: pd.Series) -> pd.Series:
+    """Hours of pending trials, at the mean time of their task and learner, of their learner, or of all trials."""
     mean = seconds / table["done"].where(table["done"] > 0)
     totals = pd.DataFrame({"seconds": seconds, "done": table["done"]}).groupby(level="learner").transform("sum")
     of_learner = totals["seconds"] / totals["done"].where(totals["done"] > 0)
     of_all = float(seconds.sum()) / max(1, int(table["done"].sum())) or float("nan")
-    return mean.fillna(of_learner).fillna(of_all) * table["owed"] / 3600.0
+    return mean.fillna(of_learner).fillna(of_all) * table["pending"] / 3600.0
 
 
 def _rate(finished: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""How many trials a worker gets in one go: as many as fill a second or two, so that no driver is a bottleneck.
+"""Batches of trials for workers. A batch takes a second or two, so that no driver is a bottleneck.
 
 Of learners that train configurations at once, as many as a batch may have: the more there are, the less each costs.
 """

@@ -108,12 +108,12 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
         while claimed:
             at_once = len(claimed) if batch[0].learner in place.together else 1
             identities = list(islice(claimed, at_once))
-            owed = [claimed[identity] for identity in identities if identity not in recorded]
-            if owed and not place.drain.exists():
-                records = tools.process.run(owed)
+            pending = [claimed[identity] for identity in identities if identity not in recorded]
+            if pending and not place.drain.exists():
+                records = tools.process.run(pending)
                 if isinstance(records, TaskRefusal):
                     store.append([records])
-                    refused = frozenset([owed[0].task])
+                    refused = frozenset([pending[0].task])
                     break
                 store.append(records)
                 n_done += len(records)

@@ -161,7 +161,7 @@ def _train(options: argparse.Namespace) -> None:
     from metahpo.surrogates.artefact import surrogate_path
     from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
-    from metahpo.surrogates.fitting.training_loop import Course
+    from metahpo.surrogates.fitting.training_loop import TrainingLoop
     from metahpo.surrogates.improvement import improvement_path
 
     folder = release.locate(options.folder)
@@ -176,8 +176,8 @@ def _train(options: argparse.Namespace) -> None:
             space = None if name == "all" else name
             path = surrogate_path(folder, space, metric)
             checkpoint = options.checkpoints and options.checkpoints / f"{name}.{metric}.checkpoint"
-            course = Course(checkpoint, progress=True)
-            surrogate = train_surrogate(md, space, metric, options.random_state, settings, course)
+            training_loop = TrainingLoop(checkpoint, progress=True)
+            surrogate = train_surrogate(md, space, metric, options.random_state, settings, training_loop)
             path.parent.mkdir(exist_ok=True)
             surrogate.save(path)
             improvement = learn_improvement(md, space, metric, options.random_state)

@@ -42,9 +42,9 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         parser.set_defaults(run=run)
         return parser
 
-    _add_design(verb("plan", _plan, "what `run` would do: trials owed, hours expected; changes nothing"))
+    _add_design(verb("plan", _plan, "what `run` would do: trials pending, hours expected; changes nothing"))
 
-    run = verb("run", _run, "run what is owed; killed or interrupted and started again, it goes on")
+    run = verb("run", _run, "run the pending trials; killed or interrupted and started again, it goes on")
     _add_design(run)
     run.add_argument("--seconds", type=float, default=60.0, help="limit of one trial (default: 60)")
     run.add_argument("--memory-gb", type=float, default=4.0, help="limit of one trial, libraries included (default: 4)")
@@ -63,9 +63,11 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     add_engine_arguments(run)
 
-    add_status(verbs.add_parser("status", help="what is done, what is owed, why trials failed, how long it will take"))
+    add_status(
+        verbs.add_parser("status", help="what is done, what is pending, why trials failed, how long it will take")
+    )
 
-    retry = verb("retry", _retry, "owe failed trials again; the next `run` runs them")
+    retry = verb("retry", _retry, "make failed trials pending again; the next `run` runs them")
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("--failed", action="store_true", help="all of them")
     which.add_argument(
@@ -77,7 +79,7 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     merge.add_argument("other", type=Path, help="folder of the other build; it is not changed")
     verify = verb("verify", _verify, "check records, duplicates and datasets; status 1 where something is wrong")
     verify.add_argument(
-        "--repair", action="store_true", help="first set damaged records aside; their trials are owed again"
+        "--repair", action="store_true", help="first set damaged records aside; their trials are pending again"
     )
     export = verb("export", _export, "write new trials to a compact part, to be kept in version control")
     export.add_argument("parts", type=Path, help="folder of the parts; created where it does not exist")
@@ -96,7 +98,7 @@ def add_status(parser: argparse.ArgumentParser) -> None:
         type=float,
         const=5.0,
         metavar="SECONDS",
-        help="again every 5 seconds, until nothing is owed",
+        help="again every 5 seconds, until no trials are pending",
     )
     parser.set_defaults(run=_status)
 
@@ -215,7 +217,7 @@ def _run(options: argparse.Namespace) -> None:
 
             run(extend_plan(options.folder, options.adaptive, n_jobs=options.jobs))
     print(status(options.folder, reliability=True))
-    _check_nothing_owed(options.folder, shard)
+    _check_nothing_pending(options.folder, shard)
 
 
 @contextlib.contextmanager
@@ -247,19 +249,20 @@ def _check_families(plan: Plan) -> None:
         )
 
 
-def _check_nothing_owed(folder: Path, shard: Shard) -> None:
+def _check_nothing_pending(folder: Path, shard: Shard) -> None:
     """The exit status tells whether the build is whole."""
     from metahpo.building.plan import PLAN_FILE, Plan
     from metahpo.trials.store import TrialStore
 
     store = TrialStore(folder)
-    owing = Counter(key.task for key in Plan.load(folder / PLAN_FILE).owed(store.identities(), shard))
-    if not owing:
+    pending_tasks = Counter(key.task for key in Plan.load(folder / PLAN_FILE).pending(store.identities(), shard))
+    if not pending_tasks:
         return
-    refused = [task for task in store.refusals() if task in owing]
+    refused = [task for task in store.refusals() if task in pending_tasks]
     why = f" Tasks that cannot be measured: {', '.join(refused)}; mend their datasets in the cache." if refused else ""
     raise MetaHPOError(
-        f"the build is not whole, {owing.total()} trials are owed.{why} The same command again runs what is owed."
+        f"the build is not whole, {pending_tasks.total()} trials are pending.{why} "
+        "The same command again runs the pending trials."
     )
 
 
@@ -274,7 +277,7 @@ def _status(options: argparse.Namespace) -> None:
         # In a terminal the new picture takes the place of the old one.
         clear = "\x1b[H\x1b[2J" if options.live and sys.stdout.isatty() else ""
         print(clear + "\n".join(parts), flush=True)
-        if options.live is None or not state.owed:
+        if options.live is None or not state.pending:
             return
         time.sleep(options.live)
 
@@ -288,7 +291,7 @@ def _retry(options: argparse.Namespace) -> None:
         if name not in failures:
             raise UnknownNameError("status of a failed trial", name, failures)
     n = _store(options.folder).retry([TrialStatus(name) for name in options.status or failures])
-    print(f"{n} failed trials are owed again; run them with `metahpo build run {options.folder}`")
+    print(f"{n} failed trials are pending again; run them with `metahpo build run {options.folder}`")
 
 
 def _compact(options: argparse.Namespace) -> None:

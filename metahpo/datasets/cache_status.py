@@ -1,4 +1,4 @@
-"""How things stand with datasets and tasks of OpenML that are wanted: in the cache, damaged, refused, or not known."""
+"""The cache status of requested OpenML datasets and tasks: cached, damaged, refused or unknown."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one thing that was wanted.
+    """Result of fetching one requested dataset or task.
 
     Attributes
     ----------
     wanted : Wanted
-        What was asked for: "dataset 31", "task 11".
+        Requested dataset or task: "dataset 31", "task 11".
     data_id : int or None
         OpenML data id; None where it is not known.
     outcome : str
@@ -54,17 +54,17 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the cache says of one thing that is wanted.
+class CacheStatus:
+    """Status of one requested dataset or task in the cache.
 
     Attributes
     ----------
     key : str or None
         Key of its dataset in the cache, where there is one.
     refusal : str or None
-        Why it cannot be used.
+        Reason why it cannot be used.
     damage : str or None
-        What is wrong with the files of `key`.
+        Defect of the files of `key`.
     """
 
     key: str | None = None
@@ -73,7 +73,7 @@ class Standing:
 
 
 class Inventory:
-    """A dataset cache, looked through once for what is wanted of it.
+    """Contents of a dataset cache, read once.
 
     Parameters
     ----------
@@ -95,20 +95,20 @@ class Inventory:
             if isinstance(sidecar, dict) and isinstance(sidecar.get("tasks"), dict):
                 self._keys |= {Wanted("task", int(i)): key for i in sidecar["tasks"] if i.isdecimal()}
 
-    def standing(self, wanted: Wanted) -> Standing:
-        """How things stand with `wanted`; the files of its dataset are compared with their checksums."""
+    def status(self, wanted: Wanted) -> CacheStatus:
+        """Cache status of `wanted`. The files of its dataset are compared with their checksums."""
         refusal = self._refusals.get(wanted.refusal_key, {})
         if self._limits.items() <= refusal.items():
-            return Standing(refusal=str(refusal["reason"]))
+            return CacheStatus(refusal=str(refusal["reason"]))
         key = self._keys.get(wanted)
         if key is None:
-            return Standing()
+            return CacheStatus()
         try:
             sidecar = verify(self._cache, key)
         except (StoreError, DataError) as error:
-            return Standing(key, damage=str(error))
+            return CacheStatus(key, damage=str(error))
         listed = wanted.sort == "dataset" or str(wanted.number) in sidecar.get("tasks", {})
-        return Standing(key) if listed else Standing()
+        return CacheStatus(key) if listed else CacheStatus()
 
     def keep(self, wanted: Wanted, key: str) -> None:
         """Note that `wanted` is in the cache now."""

@@ -96,19 +96,19 @@ def prefetch(
     errors: list[DataError | StoreError] = []
     silent = number = 0
     for number, one in enumerate(wanted, 1):
-        standing = inventory.standing(one)
+        status = inventory.status(one)
         data_id = one.number if one.sort == "dataset" else None
-        if standing.refusal is not None:
-            outcome = f"not usable: {standing.refusal}"
-        elif standing.key is not None and standing.damage is None:
-            outcome, data_id = "cached", read_sidecar(cache, standing.key).get("data_id")
+        if status.refusal is not None:
+            outcome = f"not usable: {status.refusal}"
+        elif status.key is not None and status.damage is None:
+            outcome, data_id = "cached", read_sidecar(cache, status.key).get("data_id")
         else:
             silent_before, silent = silent, 0
             try:
                 with client.at_work():
                     key, data_id, note = _fetch(client, cache, one, max_cells)
                 inventory.keep(one, key)
-                outcome = (f"fetched again: {standing.damage}" if standing.damage else "fetched") + note
+                outcome = (f"fetched again: {status.damage}" if status.damage else "fetched") + note
             except DataError as error:
                 known = not isinstance(error, UnknownIdError)
                 inventory.refuse(one, str(error), final=known)

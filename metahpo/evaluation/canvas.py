@@ -1,4 +1,4 @@
-"""Where figures are drawn: their kind, their looks, and panels over trials; the one place that knows matplotlib.
+"""Drawing of figures: file type, style, and panels over trials. No other file imports matplotlib.
 
 Figures are built without pyplot, so that no global state is touched. Colours are those of Okabe and Ito ("Color
 universal design", 2008), which colour-blind readers tell apart.

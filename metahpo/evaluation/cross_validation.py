@@ -87,7 +87,7 @@ def evaluate(
     n_trials : int, default=50
         Trials of each search. A task with fewer recorded configurations is searched to its end.
     spaces : sequence of str or None, default=None
-        Search spaces to evaluate in, each on its own; None among them is the joint space over all learners. None: every
+        Search spaces to evaluate in, each on its own; None among them is the CASH space over all learners. None: every
         learner's space.
     metric : str, default=None
         None: the default metric of the meta-dataset. Where the scorer was not recorded, the nearest metric stands for
@@ -276,7 +276,7 @@ def _against_default(
         return None
     rows = []
     for space in spaces:
-        if space is None:  # the joint space has as many defaults as learners
+        if space is None:  # the CASH space has as many defaults as learners
             continue
         errors, defaults = md.standard_errors(space, metric), default_rows(md, space)
         for outcome in outcomes:

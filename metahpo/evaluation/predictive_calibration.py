@@ -1,4 +1,4 @@
-"""How good predictions are: coverage of their intervals, and log density of what came true, on held-out tasks.
+"""The quality of predictions on held-out tasks: coverage of intervals, and log density of observed z-scores.
 
 Symbols: z the score of a configuration (the normal quantile of its loss's rank among all that were recorded of its
 task), F the predicted distribution of z.
@@ -42,7 +42,7 @@ class ScorePredictor(Protocol):
         observed: tuple[NDArray[np.float64], NDArray[np.float64]],
         meta_features: Mapping[str, float] | None,
     ) -> Posterior:
-        """Belief about the scores of configurations (m, d) on a task, given trials (n, d) and losses (n,)."""
+        """Posterior of the z-scores of configurations (m, d) on a task, given trials (n, d) and losses (n,)."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Which method is better, and is it chance: ranks, wins, paired tests.
+"""Comparison of methods by ranks, wins and paired tests.
 
 Tasks of one family are not independent, and neither is one task in two search spaces. So ranks and differences are
 averaged within a family first, and the number of families N is what the tests count.

@@ -1,4 +1,4 @@
-"""What an evaluation found, as tables and figures."""
+"""The result of an evaluation, as tables and figures."""
 
 from __future__ import annotations
 

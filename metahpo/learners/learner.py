@@ -70,8 +70,8 @@ class Learner:
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
     fit_together : FitTogether or None
         Fits several unfitted estimators and tells how it went; None: ``fit`` of each does.
-    lanes : bool
-        Whether it fits them at once, so that many cost less than one by one.
+    batched : bool
+        Whether it fits them as one batch, which is faster than one after the other.
     fidelity : str or None
         Hyperparameter that is the budget of a training; None: it has none, and every trial is a whole one.
     libraries : tuple of str
@@ -95,7 +95,7 @@ class Learner:
     fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
     scale_target: bool = False
     fit_together: FitTogether | None = None
-    lanes: bool = False
+    batched: bool = False
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
     held_by: Callable[[BaseEstimator], Mapping[str, Any] | None] = lambda estimator: None

@@ -112,7 +112,7 @@ def mlp_classifier() -> Learner:
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
-        lanes=True,
+        batched=True,
         fidelity="epochs",
         libraries=("torch",),
     )
@@ -129,7 +129,7 @@ def mlp_regressor() -> Learner:
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
-        lanes=True,
+        batched=True,
         fidelity="epochs",
         libraries=("torch",),
     )

@@ -18,7 +18,7 @@ from metahpo.metadata.configuration_numbers import ConfigurationNumbers, with_co
 from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
 from metahpo.metadata.meta_tables import MetaTables
 from metahpo.metadata.task_table import TaskTable, by_task
-from metahpo.space.cash import join_spaces
+from metahpo.space.cash import cash_space
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.stored import read_space
 from metahpo.tasks.metric import METRICS
@@ -74,12 +74,12 @@ class MetaDataset(MetaTables):
         return name or self.metrics[0]
 
     @cached_property
-    def joint_space(self) -> ConfigurationSpace:
-        """One space over all learners: see :func:`metahpo.space.configuration.join_spaces`."""
-        return join_spaces(self.spaces)
+    def cash_space(self) -> ConfigurationSpace:
+        """One space over all learners: see :func:`metahpo.space.cash.cash_space`."""
+        return cash_space(self.spaces)
 
     def space(self, name: str | None) -> ConfigurationSpace:
-        """Search space of that name; None gives the joint space.
+        """Search space of that name; None gives the CASH space.
 
         Raises
         ------
@@ -87,13 +87,13 @@ class MetaDataset(MetaTables):
             No such space; the message lists those there are.
         """
         if name is None:
-            return self.joint_space
+            return self.cash_space
         if name not in self.spaces:
             raise UnknownNameError("search space", name, list(self.spaces))
         return self.spaces[name]
 
     def encoder(self, space: str | None) -> SpaceEncoder:
-        """Encoder of a space; None for the joint one."""
+        """Encoder of a space; None for the CASH space."""
         return SpaceEncoder(self.space(space))
 
     def tables(self, space: str | None = None, metric: str | None = None) -> list[TaskTable]:
@@ -102,7 +102,7 @@ class MetaDataset(MetaTables):
         Parameters
         ----------
         space : str or None, default=None
-            None takes the trials of all spaces together, in the joint space.
+            None takes the trials of all spaces together, in the CASH space.
         metric : str or None, default=None
             None takes the default metric. R2 below 0 counts as 0: see :class:`metahpo.tasks.metric.Metric`.
         """
@@ -192,7 +192,7 @@ class MetaDataset(MetaTables):
     def _by_task(self, space: str | None) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
         self.space(space)  # an unknown name is an error even where there is nothing to iterate
         trials = self.trials if space is None else self.trials[self.trials["space"] == space]
-        return by_task(trials, self.tasks.index, self.encoder(space), joint=space is None)
+        return by_task(trials, self.tasks.index, self.encoder(space), cash=space is None)
 
     def _meta_features_of(self, task: str) -> dict[str, float] | None:
         if self.meta_features is None or task not in self._rows_of_meta_features:

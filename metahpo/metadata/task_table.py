@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metahpo.space.cash import to_joint
+from metahpo.space.cash import to_cash
 from metahpo.space.encoding import SpaceEncoder
 
 
@@ -38,21 +38,21 @@ class TaskTable:
 
 
 def by_task(
-    trials: pd.DataFrame, tasks: pd.Index, encoder: SpaceEncoder, *, joint: bool
+    trials: pd.DataFrame, tasks: pd.Index, encoder: SpaceEncoder, *, cash: bool
 ) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
     """Name, trials and encoded configurations (n, d) of each task that has trials, in the order of `tasks`.
 
     Parameters
     ----------
     trials : DataFrame
-        Of one space, or of all where `joint`; columns task, space, configuration.
+        Of one space, or of all where `cash`; columns task, space, configuration.
     tasks : Index
         Names.
     encoder : SpaceEncoder
-        Of that space, or of the joint one.
-    joint : bool
+        Encoder of that space, or of the CASH space.
+    cash : bool
     """
-    unique, index = _encoded(trials, encoder, joint)
+    unique, index = _encoded(trials, encoder, cash)
     positions = pd.Series(np.arange(len(trials)), index=trials["task"].to_numpy())
     grouped = positions.groupby(level=0, sort=False).apply(np.asarray)
     for name in tasks:
@@ -61,13 +61,13 @@ def by_task(
             yield str(name), trials.iloc[rows], unique[index[rows]]
 
 
-def _encoded(trials: pd.DataFrame, encoder: SpaceEncoder, joint: bool) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _encoded(trials: pd.DataFrame, encoder: SpaceEncoder, cash: bool) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Distinct configurations as rows (u, d), and each trial's row in them (n,)."""
-    texts = trials["space"] + "|" + trials["configuration"] if joint else trials["configuration"]
+    texts = trials["space"] + "|" + trials["configuration"] if cash else trials["configuration"]
     index, unique = pd.factorize(texts)
     configurations = []
     for text in unique:
-        learner, _, configuration = text.partition("|") if joint else ("", "", text)
+        learner, _, configuration = text.partition("|") if cash else ("", "", text)
         values = json.loads(configuration)
-        configurations.append(to_joint(learner, values) if joint else values)
+        configurations.append(to_cash(learner, values) if cash else values)
     return encoder.encode(configurations), index

@@ -1,4 +1,4 @@
-"""A canonical order of a task's rows and columns: the same data, however arranged, become the same arrays.
+"""A canonical order of a task's rows and columns: the same data in any order give the same arrays.
 
 Whatever depends on positions (a subsample, folds, the order of a floating-point sum) then depends on the content
 only. Rows and columns are sorted by 64-bit keys, refined in turns as in colour refinement of a bipartite graph

@@ -68,7 +68,7 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
 
     Time is bounded by the size of the sample, not by a clock, so that the same data give the same values on any day.
     For tables, the order of rows and columns, names, and the units of numeric columns do not matter (see
-    `arrangement`); for images and texts the order of rows does, by which they are drawn and dealt into folds.
+    `canonical_order`); for images and texts the order of rows does, by which they are drawn and dealt into folds.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 
 def normal_scores(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of the losses of a task, shape (n,), or of B tasks, (B, n), each in its own row.
+    """Z-scores of the losses of a task, shape (n,), or of B tasks, (B, n), each in its own row.
 
     A loss that is not finite is a failed trial.
     """

@@ -1,4 +1,4 @@
-"""Several configurations that complement each other, from what a surrogate believes before anything was tried.
+"""Several configurations that complement each other, from the posterior before any trial.
 
 Symbols: k components of the posterior, m candidates; c_i the best score picked so far, as component i sees it.
 

@@ -21,7 +21,7 @@ from metahpo.recommendation.recommendations import DEFAULT_REASON, Recommendatio
 from metahpo.recommendation.shipped import SHIPPED_APART, check_modality, shipped_name
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.space.activity import default_configuration
-from metahpo.space.cash import split_joint, to_joint
+from metahpo.space.cash import from_cash, to_cash
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
@@ -164,7 +164,7 @@ class Recommender:
         seconds = self._seconds(learner, [candidates[i] for i in picks], task)
         items = []
         for rank, (i, spent) in enumerate(zip(picks, seconds, strict=True)):
-            name, configuration = split_joint(candidates[i]) if learner is None else (learner, candidates[i])
+            name, configuration = from_cash(candidates[i]) if learner is None else (learner, candidates[i])
             reason = DEFAULT_REASON if i in defaults else _reason(rank, weights)
             item = Recommendation(
                 name, configuration, float(percentile[i]), (float(low[i]), float(high[i])), spent, reason
@@ -228,7 +228,7 @@ class Recommender:
             if text == texts[space]:
                 defaults.add(len(candidates))
             configuration = json.loads(text)
-            candidates.append(configuration if learner is not None else to_joint(space, configuration))
+            candidates.append(configuration if learner is not None else to_cash(space, configuration))
         return candidates, defaults
 
     def _cost(self, learner: str | None) -> CostModel | None:

@@ -23,9 +23,9 @@ from sklearn.model_selection._search import BaseSearchCV
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
-from metahpo.search.course import Course, FoldResult
 from metahpo.search.limits import StoppableWorkers
 from metahpo.search.place import Place, learner_in, without
+from metahpo.search.search_state import FoldResult, SearchState
 from metahpo.search.start import kind_of, sparse, start
 from metahpo.tasks.scorers import OWN_SCORE, name_of
 from metahpo.trials.history import TrialHistory
@@ -189,16 +189,16 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         optimizer, parameters = self._start(X, y, place)
         deadline = np.inf if self.timeout is None else began + self.timeout
         workers = None if self.trial_timeout is None else StoppableWorkers()
-        self._course = Course(optimizer, parameters, deadline, workers)
+        self._search_state = SearchState(optimizer, parameters, deadline, workers)
         try:
             with parallel_config(backend=workers) if workers else contextlib.nullcontext():
                 super().fit(X, y, **params)
         except BaseException:
-            self._keep(self._course)
+            self._keep(self._search_state)
             raise
         finally:
             self.optimizer_ = optimizer
-            del self._course
+            del self._search_state
             self.__dict__.pop("_checked_cv_orig", None)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -316,53 +316,53 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
 
     def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]]) -> None:
         """Template method of scikit-learn: one candidate after the other, each chosen by what came before."""
-        course = self._course
-        history = course.optimizer.history
+        state = self._search_state
+        history = state.optimizer.history
         try:
-            while len(course.tried) < self.n_trials and (not course.tried or time.monotonic() < course.deadline):
+            while len(state.tried) < self.n_trials and (not state.tried or time.monotonic() < state.deadline):
                 try:
-                    configuration = course.optimizer.ask()
+                    configuration = state.optimizer.ask()
                 except SpaceError as error:
-                    if not course.tried:
+                    if not state.tried:
                         raise
-                    warnings.warn(f"the search ends after {len(course.tried)} trials: {error}", stacklevel=4)
+                    warnings.warn(f"the search ends after {len(state.tried)} trials: {error}", stacklevel=4)
                     break
-                if not self._try(course.parameters(configuration), evaluate_candidates, course):
+                if not self._try(state.parameters(configuration), evaluate_candidates, state):
                     break
-                metric = self._optimised(course.scores)
-                seconds = course.seconds[-1]
-                course.optimizer.tell(configuration, -course.mean_score(metric), seconds=seconds)
+                metric = self._optimised(state.scores)
+                seconds = state.seconds[-1]
+                state.optimizer.tell(configuration, -state.mean_score(metric), seconds=seconds)
                 if self.callback is not None and self.callback(history):
                     break
         finally:
-            if course.tried:
+            if state.tried:
                 error_score = np.nan if self.error_score == "raise" else self.error_score
-                folds = course.all_folds(self.n_splits_, error_score)
-                course.rows.update(super()._format_results(course.tried, self.n_splits_, folds))
-        if course.failures:
-            self._report(course)
+                folds = state.all_folds(self.n_splits_, error_score)
+                state.rows.update(super()._format_results(state.tried, self.n_splits_, folds))
+        if state.failures:
+            self._report(state)
 
     def _try(
         self,
         parameters: dict[str, Any],
         evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]],
-        course: Course,
+        state: SearchState,
     ) -> bool:
         """Run one trial, and write it down, failed or not; False where the time of the search ended in its midst."""
         began = time.perf_counter()
         limit: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if course.workers is not None and self.trial_timeout is not None:
-            left = course.deadline - time.monotonic() if course.tried else np.inf  # the first is always made
-            limit = course.workers.limit(min(self.trial_timeout, max(left, 0.0)), (self.estimator, cross_validate))
+        if state.workers is not None and self.trial_timeout is not None:
+            left = state.deadline - time.monotonic() if state.tried else np.inf  # the first is always made
+            limit = state.workers.limit(min(self.trial_timeout, max(left, 0.0)), (self.estimator, cross_validate))
         try:
             with limit:
                 began = time.perf_counter()
                 evaluate_candidates([parameters])
         except BrokenExecutor as error:
-            stopped = course.workers is not None and course.workers.stopped
+            stopped = state.workers is not None and state.workers.stopped
             if self.error_score == "raise" and not stopped:
                 raise
-            if stopped and course.tried and time.monotonic() >= course.deadline:
+            if stopped and state.tried and time.monotonic() >= state.deadline:
                 return False
             reason = f"stopped after {time.perf_counter() - began:.3g} s" if stopped else str(error)
         except ValueError as error:
@@ -371,16 +371,16 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 raise
             reason = str(error).partition("details about the failures:\n")[2] or str(error)
         else:
-            course.seconds[-1] = time.perf_counter() - began
+            state.seconds[-1] = time.perf_counter() - began
             return True
-        course.add(parameters, [], time.perf_counter() - began, reason)
+        state.add(parameters, [], time.perf_counter() - began, reason)
         return True
 
-    def _report(self, course: Course) -> None:
+    def _report(self, state: SearchState) -> None:
         """Say which trials failed on every fold, and why, as scikit-learn says it of fits."""
-        n_trials, n_failed = len(course.tried), len(course.failures)
+        n_trials, n_failed = len(state.tried), len(state.failures)
         reasons = "\n".join(
-            f"{n} of the trials failed with:\n{reason}" for reason, n in Counter(course.failures).most_common()
+            f"{n} of the trials failed with:\n{reason}" for reason, n in Counter(state.failures).most_common()
         )
         if n_failed == n_trials:
             raise DataError(
@@ -395,8 +395,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self, candidate_params: list[dict[str, Any]], n_splits: int, out: list[FoldResult], more_results: Any = None
     ) -> dict[str, Any]:
         """Take the results of a trial from scikit-learn, which calls this after each; the rows are made at the end."""
-        self._course.add(candidate_params[-1], out[-n_splits:], np.nan)
-        return self._course.rows
+        self._search_state.add(candidate_params[-1], out[-n_splits:], np.nan)
+        return self._search_state.rows
 
     def _optimised(self, scores: Mapping[str, float] | float | None) -> str | None:
         """Name of the metric that is optimised, where there are several."""
@@ -406,16 +406,16 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self._check_refit_for_multimetric(scores)
         return self.refit if isinstance(self.refit, str) else next(iter(scores))
 
-    def _keep(self, course: Course) -> None:
+    def _keep(self, state: SearchState) -> None:
         """Of a search that did not get to its end, keep the trials that did."""
-        if not course.rows:
+        if not state.rows:
             return
-        self.cv_results_ = course.rows
-        scores = course.scores
+        self.cv_results_ = state.rows
+        scores = state.scores
         self.multimetric_ = isinstance(scores, Mapping)
         metric = self._optimised(scores) or "score"
-        means = course.rows[f"mean_test_{metric}"]
+        means = state.rows[f"mean_test_{metric}"]
         if np.isfinite(means).any() and not (self.multimetric_ and not self.refit):
-            self.best_index_ = int(course.rows[f"rank_test_{metric}"].argmin())
-            self.best_params_ = course.rows["params"][self.best_index_]
+            self.best_index_ = int(state.rows[f"rank_test_{metric}"].argmin())
+            self.best_params_ = state.rows["params"][self.best_index_]
             self.best_score_ = means[self.best_index_]

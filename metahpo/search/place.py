@@ -1,4 +1,4 @@
-"""Where the learner lies in an estimator: the last step of a pipeline, or inside a wrapper of any kind."""
+"""The place of the learner in an estimator: the last step of a pipeline, or inside a wrapper."""
 
 from __future__ import annotations
 

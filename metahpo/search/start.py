@@ -1,4 +1,4 @@
-"""What a search starts with: experience where it can be had, and else nothing, for a reason that is said."""
+"""The start of a search: from meta-data where they apply, else without them and with a stated reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The joint space over several learners, of which a configuration chooses one."""
+"""The CASH space over several learners, in which a configuration selects one of them.
+
+CASH is combined algorithm selection and hyperparameter optimisation (Thornton et al., KDD 2013).
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,27 @@ from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
 from metahpo.space.configuration import Configuration
 
 
-def join_spaces(spaces: Mapping[str, ConfigurationSpace]) -> ConfigurationSpace:
-    """One space over several learners: ``learner`` chooses, ``LEARNER:NAME`` are its hyperparameters.
+def cash_space(spaces: Mapping[str, ConfigurationSpace]) -> ConfigurationSpace:
+    """Combine the spaces of learners: ``learner`` selects one, ``LEARNER:NAME`` are its hyperparameters.
 
-    A configuration of it is split again by :func:`split_joint`.
+    :func:`from_cash` splits a configuration of this space again.
     """
-    joint = ConfigurationSpace()
+    cash = ConfigurationSpace()
     choice = CategoricalHyperparameter("learner", list(spaces))
-    joint.add(choice)
+    cash.add(choice)
     for name, space in spaces.items():
-        joint.add_configuration_space(
+        cash.add_configuration_space(
             name, space, delimiter=":", parent_hyperparameter={"parent": choice, "value": name}
         )
-    return joint
+    return cash
 
 
-def to_joint(learner: str, configuration: Mapping[str, Any]) -> Configuration:
-    """A learner's configuration as one of the joint space."""
+def to_cash(learner: str, configuration: Mapping[str, Any]) -> Configuration:
+    """Convert a configuration of a learner to one of the CASH space."""
     return {"learner": learner, **{f"{learner}:{k}": v for k, v in configuration.items()}}
 
 
-def split_joint(configuration: Mapping[str, Any]) -> tuple[str, Configuration]:
-    """Learner and its own configuration, from a configuration of a joint space."""
+def from_cash(configuration: Mapping[str, Any]) -> tuple[str, Configuration]:
+    """Split a configuration of a CASH space into the learner and its own configuration."""
     learner = configuration["learner"]
     return learner, {k.split(":", 1)[1]: v for k, v in configuration.items() if k.startswith(f"{learner}:")}

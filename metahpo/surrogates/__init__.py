@@ -1,1 +1,1 @@
-"""What is known about performance before and after trials: surrogates learnt across tasks."""
+"""Surrogates, models that predict the performance of configurations before and after trials."""

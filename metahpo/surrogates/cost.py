@@ -1,4 +1,4 @@
-"""Seconds that training a configuration will take, from the seconds of every recorded trial.
+"""The cost model across tasks, which predicts the training time of a configuration from recorded trials.
 
 Symbols: n trials, d encoded columns x, s = (log rows, log columns, log classes) of the task.
 

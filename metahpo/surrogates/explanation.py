@@ -1,6 +1,6 @@
-"""What a surrogate says of a task, explained: which hyperparameters matter, which tasks it leans on, and why on those.
+"""The explanation of a prediction by hyperparameters, source tasks and meta-features.
 
-Symbols: n sampled configurations, H hyperparameters; f the expected score as a function of H independent
+Symbols: n sampled configurations, H hyperparameters; f the expected z-score as a function of H independent
 hyperparameters, each drawn uniformly on the scale of the space, whatever prior it comes with.
 
     f = f_0 + sum_h f_h(x_h) + sum_{g < h} f_gh(x_g, x_h) + rest          (functional analysis of variance)
@@ -48,14 +48,14 @@ PRINTED, MIN_PRINTED = 8, 0.005
 
 @dataclass(frozen=True)
 class Effect:
-    """What one hyperparameter does to the expected score, or two do together beyond what each does.
+    """Effect of one hyperparameter on the expected z-score, or the interaction effect of two.
 
     Attributes
     ----------
     hyperparameters : tuple of str
         One name, or two.
     share : float
-        Of the variance of the expected score over the search space.
+        Share of the variance of the expected z-score over the search space.
     """
 
     hyperparameters: tuple[str, ...]
@@ -64,20 +64,20 @@ class Effect:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Which hyperparameters matter on a task, and which source tasks the prediction leans on.
+    """Importance of hyperparameters on a task, and of source tasks in the prediction.
 
     Attributes
     ----------
     effects : tuple of Effect
         Single hyperparameters and pairs, the largest share first.
     rest : float
-        Share that they leave: interplays of three and more.
+        Remaining share: interactions of three and more hyperparameters.
     spread : float
         Standard deviation of the expected score over the search space; 1 is that of the scores of a recorded task.
     task_weights : dict of str to float
-        Source tasks, most first, and their shares in the prediction.
+        Source tasks and their shares in the prediction, largest first.
     meta_features : dict of str to float
-        Those by which tasks were taken for like this one, most first, and their shares in that; empty if none were.
+        Meta-features and their shares in the task similarity, largest first; empty if no meta-feature is used.
     """
 
     effects: tuple[Effect, ...]

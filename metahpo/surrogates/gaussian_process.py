@@ -1,4 +1,4 @@
-"""The surrogate of a cold start: a Gaussian process on the task's own trials, nothing learnt elsewhere.
+"""The surrogate without meta-data: a Gaussian process on the trials of one task.
 
 Symbols: n trials, m configurations, d columns; y standardised losses of the trials; theta log hyperparameters.
 
@@ -37,10 +37,11 @@ Objective = Callable[..., tuple[float, NDArray[np.float64]]]
 
 
 class GaussianProcessSurrogate:
-    """Gaussian process fitted to what was observed; before two different losses were, every configuration is alike.
+    """Gaussian process fitted to the trials of one task.
 
-    It remembers its hyperparameters from one set of observations to the next, where the next fit starts, and the fit
-    of the latest observations, so that asking about more configurations costs no second one.
+    Before two different losses are observed, it predicts the same for all configurations. It keeps its hyperparameters
+    as the start of the next fit. It also keeps the latest fit, so that predictions for the same trials do not fit
+    again.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class GaussianProcessSurrogate:
         observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
-        """Belief about the standardised losses of `configurations`; see the contract of surrogates.
+        """Posterior of the standardised losses of `configurations`; see the contract of surrogates.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""How much a configuration improves on the default of a task that was never measured.
+"""The model of the improvement of a configuration on the default, for a task without trials.
 
 Symbols: T source tasks, n configurations that all of them recorded, r the reference (the library's default); E (T, n)
 the errors; G (T, n) the change of the error relative to the reference, positive where it is better:
@@ -39,9 +39,9 @@ from metahpo.trials.plain_names import is_plain
 
 Array = NDArray[np.float64]
 
-#: What an artefact of this model is called in its header.
+#: Name of this kind of model in the header of its artefact.
 KIND = "improvement on the default"
-#: Least standard error of a change: below it lies what no test set can tell.
+#: Least standard error of a change. No test set can measure smaller changes.
 MIN_STANDARD_ERROR = 1e-3
 #: Probabilities are kept this far from 0 and 1 before they are calibrated.
 TINY_PROBABILITY = 1e-3
@@ -82,16 +82,16 @@ class Trees:
 
 @dataclass(frozen=True)
 class Rule:
-    """What cross-validation over families has chosen.
+    """Settings that leave-family-out cross-validation has selected.
 
     Attributes
     ----------
     loss_weight : float
-        How many times a loss counts as much as a gain of the same size.
+        Weight of a loss relative to a gain of the same size.
     slope, intercept : float
         Calibration of probabilities: ``expit(slope * logit(p) + intercept)``.
     interval_share : float
-        Share of the distribution whose central interval covered 80 % of the changes that came true.
+        Probability of the central interval that covered 80 % of the recorded changes.
     """
 
     loss_weight: float = 1.0

@@ -1,16 +1,16 @@
-"""The final loss of a configuration that is partly trained, from its first epochs and the curves of other tasks.
+"""Prediction of the final loss of a partly trained configuration, from learning curves of other tasks.
 
 Symbols: y_1 .. y_E losses after each of E epochs, of which the first e are known; c and r centre and spread of the
 losses known on the task.
 
-    v_i = asinh((y_i - c) / r)                 losses of all tasks on one scale; those that diverge come near
-    h   = exp(w a)                             how far a curve like this one may still go: ridge regression of
+    v_i = asinh((y_i - c) / r)                 losses of all tasks on one scale; asinh limits outliers
+    h   = exp(w a)                             expected size of the remaining change: ridge regression of
                                                log |v_E - v_e| on a: epochs left, how much the last ones changed, ...
-    (v_E - v_e) / h = f(b) + noise,  f ~ GP    where it goes: a Matern process on b: shape so far, level, ...
+    (v_E - v_e) / h = f(b) + noise,  f ~ GP    direction of the change: Matern process on b: shape so far, level, ...
 
-Two closed forms, nothing to be iterated. Epochs may be any equal steps: quarters of the rows, say, for subsamples of a
-growing share. Unlike in the extrapolation of single curves (Domhan et al., IJCAI 2015; Swersky et al., Freeze-Thaw
-Bayesian Optimization, 2014), what curves are like is learnt across tasks.
+Both models have closed forms. An epoch can be any equal step, for example a quarter of the rows for subsamples of
+growing size. Unlike the extrapolation of single curves (Domhan et al., IJCAI 2015; Swersky et al., Freeze-Thaw
+Bayesian Optimization, 2014), this model is learnt across tasks.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from metahpo.metadata.meta_dataset import MetaDataset
 
 Array = NDArray[np.float64]
 
-#: Cuts learnt from.
+#: Most cut curves that are used for learning.
 MAX_CUTS = 800
-#: Losses that must be known of a task to tell its spread; below, the curve itself helps out.
-ENOUGH = 4
+#: Fewest losses of a task that estimate its spread alone. With fewer, the losses of the curve are used as well.
+MIN_LOSSES_FOR_SPREAD = 4
 #: Length scale of f in standard deviations of b, and variances of the noise, in units of f's, of which one is taken.
 LENGTH, NOISES = 1.0, (0.03, 0.1, 0.3, 1.0, 3.0)
-#: Change that is none, on the scale of v; most that a curve may be expected to go; and bound of what is many times h.
-STILL, FARTHEST, MANY = 3e-3, 2.0, 3.0
+#: Bounds of a change on the scale of v, and the bound at which levels and multiples of h are clipped.
+MIN_CHANGE, MAX_CHANGE, MAX_RATIO = 3e-3, 2.0, 3.0
 
 
 class FinalLoss(NamedTuple):
@@ -50,7 +50,7 @@ class FinalLoss(NamedTuple):
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """What learning curves are like, on other tasks.
+    """Model of learning curves, learnt from other tasks.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class LearningCurves:
 
     @classmethod
     def of(cls, md: MetaDataset, space: str | None, random_state: int = 0) -> LearningCurves:
-        """From the curves of successful trials in a space.
+        """Learn from the curves of successful trials in a space.
 
         Raises
         ------
@@ -83,9 +83,9 @@ class LearningCurves:
 
     @classmethod
     def learn(cls, tasks: Sequence[Sequence[Array]], random_state: int = 0) -> LearningCurves:
-        """From complete curves, a sequence of them a task.
+        """Learn from complete curves, given as one sequence for each task.
 
-        Each is cut at random, and as many other final losses of its task are known as chance will have it.
+        Each curve is cut at a random epoch, with a random number of other final losses of its task known.
 
         Raises
         ------
@@ -101,19 +101,20 @@ class LearningCurves:
         ahead = []
         for t, i in (numbered[k] for k in rng.permutation(len(numbered))[:MAX_CUTS]):
             curve, others = complete[t][i], [c[-1] for j, c in enumerate(complete[t]) if j != i]
-            known = rng.permutation(others)[: rng.choice([0, ENOUGH, 10, len(others)])]
+            known = rng.permutation(others)[: rng.choice([0, MIN_LOSSES_FOR_SPREAD, 10, len(others)])]
             cut = _Cut.of(curve[: rng.integers(1, len(curve))], len(curve), known)
             cuts.append(cut)
             ahead.append(cut.squashed(curve[-1]) - cut.last)
         left = np.array(ahead)
-        change = Ridge(alpha=1.0).fit([cut.hints for cut in cuts], np.log(np.abs(left) + STILL))
+        change = Ridge(alpha=1.0).fit([cut.hints for cut in cuts], np.log(np.abs(left) + MIN_CHANGE))
         typical = np.array([_farthest(change, cut) for cut in cuts])
-        # A mean of logarithms is the typical change; the process works on changes of unit size.
-        change.intercept_ += np.log(np.sqrt(np.mean(np.clip(left / typical, -MANY, MANY) ** 2)) + STILL)
+        # The regression predicts a geometric mean. This offset scales h so that the process models changes of unit
+        # size.
+        change.intercept_ += np.log(np.sqrt(np.mean(np.clip(left / typical, -MAX_RATIO, MAX_RATIO) ** 2)) + MIN_CHANGE)
         h = np.array([_farthest(change, cut) for cut in cuts])
         b = np.array([cut.shape(far) for cut, far in zip(cuts, h, strict=True)])
-        centre, spread = b.mean(0), b.std(0) + STILL
-        process, noise = _most_likely((b - centre) / spread, np.clip(left / h, -MANY, MANY))
+        centre, spread = b.mean(0), b.std(0) + MIN_CHANGE
+        process, noise = _most_likely((b - centre) / spread, np.clip(left / h, -MAX_RATIO, MAX_RATIO))
         return cls(change, process, noise, centre, spread)
 
     def predict(self, curve: Sequence[float] | Array, n_epochs: int, known: Sequence[float] | Array = ()) -> FinalLoss:
@@ -126,8 +127,7 @@ class LearningCurves:
         n_epochs : int
             Epochs of the whole training, at least e.
         known : array-like
-            Losses of other configurations on the task, at their end or as far as they have come: they tell what is much
-            and what is little.
+            Latest losses of other configurations on the task. They give the scale of the task.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class LearningCurves:
         b = (np.array(cut.shape(far)) - self.centre) / self.spread
         mean, std = (float(part[0]) for part in self.direction.predict(b[None], return_std=True))
         v, s = cut.last + far * mean, far * np.sqrt(std**2 + self.noise)
-        # Half of the central interval that holds 68 %: the moments of sinh(v) would tell of its far tail only.
+        # Half of the central 68 % interval, because the moments of sinh(v) depend on its far tail only.
         return FinalLoss(float(cut.centre + cut.spread * np.sinh(v)), float(cut.spread * np.cosh(v) * np.sinh(s)))
 
 
@@ -165,7 +165,7 @@ class _Cut:
     def of(cls, curve: Array, n_epochs: int, known: Array) -> _Cut:
         last = curve[-1]
         losses = np.append(known, last)
-        seen = losses if len(known) >= ENOUGH else np.concatenate([known, curve])
+        seen = losses if len(known) >= MIN_LOSSES_FOR_SPREAD else np.concatenate([known, curve])
         low, high = np.percentile(seen, [25, 75])
         spread = float(high - low) or float(np.ptp(seen)) or abs(float(last)) or 1.0
         centre = float(np.median(losses))
@@ -180,26 +180,26 @@ class _Cut:
 
     @property
     def hints(self) -> list[float]:
-        """a: what tells how far the curve may still go."""
+        """a, the inputs of the regression for the size of the remaining change."""
         e = len(self.v)
         recent = np.abs(np.diff(self.v[max(0, min(e // 2, e - 2)) :]))
-        lately = np.log(recent.mean() + STILL) if e > 1 else 0.0
-        gained = np.log(self.v[0] - self.v.min() + STILL)
-        level = np.clip(self.last, -MANY, MANY)
+        lately = np.log(recent.mean() + MIN_CHANGE) if e > 1 else 0.0
+        gained = np.log(self.v[0] - self.v.min() + MIN_CHANGE)
+        level = np.clip(self.last, -MAX_RATIO, MAX_RATIO)
         return [float(hint) for hint in (lately, e == 1, np.log(self.n_epochs - e), np.log(e), gained, level)]
 
     def shape(self, h: float) -> list[float]:
-        """b: what tells where it goes."""
+        """b, the inputs of the process for the direction of the change."""
         e = len(self.v)
         quarter, half = np.interp([0.75 * (e - 1), 0.5 * (e - 1)], np.arange(e), self.v) - self.last
-        steps = np.clip(np.array([quarter, half, self.v.min() - self.last]) / h, -MANY, MANY)
-        level = np.clip(self.last, -MANY, MANY)
+        steps = np.clip(np.array([quarter, half, self.v.min() - self.last]) / h, -MAX_RATIO, MAX_RATIO)
+        level = np.clip(self.last, -MAX_RATIO, MAX_RATIO)
         return [float(level), *steps.tolist(), float(np.log(e / self.n_epochs)), float(np.log(self.n_epochs))]
 
 
 def _farthest(change: Ridge, cut: _Cut) -> float:
-    """How far a cut may still go: h."""
-    return float(np.clip(np.exp(change.predict([cut.hints])[0]), STILL, FARTHEST))
+    """h, the expected size of the remaining change."""
+    return float(np.clip(np.exp(change.predict([cut.hints])[0]), MIN_CHANGE, MAX_CHANGE))
 
 
 def _most_likely(b: Array, y: Array) -> tuple[GaussianProcessRegressor, float]:
@@ -211,7 +211,7 @@ def _most_likely(b: Array, y: Array) -> tuple[GaussianProcessRegressor, float]:
     found = []
     for noise in NOISES:
         factor = np.linalg.cholesky(K + noise * np.eye(len(y)))
-        v = float(np.mean(np.square(solve_triangular(factor, y, lower=True)))) + STILL**2
+        v = float(np.mean(np.square(solve_triangular(factor, y, lower=True)))) + MIN_CHANGE**2
         found.append((len(y) * np.log(v) + 2.0 * np.log(np.diag(factor)).sum(), v, noise * v))
     _, v, noise = min(found)
     kernel = ConstantKernel(v) * Matern(LENGTH, nu=1.5)

@@ -1,20 +1,20 @@
-"""The spread of losses, and what stands for the losses of failed trials."""
+"""The spread of losses, and substitutes for the losses of failed trials."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Losses that differ by less than this share of their size differ by rounding.
+#: Relative differences between losses below this are rounding errors.
 ROUNDING = 1e-12
-#: How much worse a failed trial is, at least, as a share of the size of losses that are all equal.
+#: Least distance of a failed trial from the worst loss, relative to the size of losses that are all equal.
 WORSE = 1e-3
 
 
 def power_of_two(losses: NDArray[np.float64]) -> float:
-    """Power of two near the largest of finite losses: in this unit their squares stay within the range of floats.
+    """Power of two near the largest of finite losses. In this unit, squares of losses do not overflow or underflow.
 
-    To divide by it is exact.
+    Division by it is exact.
     """
     largest = float(np.abs(losses).max(initial=0.0))
     return float(np.ldexp(1.0, np.frexp(largest)[1] - 1)) if largest > 0.0 else 1.0
@@ -29,11 +29,10 @@ def spread_of(loss: NDArray[np.float64]) -> float:
 
 
 def failed_as_worse(loss: NDArray[np.float64], typical_spread: float) -> NDArray[np.float64]:
-    """Losses with each failed trial (NaN) one standard deviation worse than all that were measured.
+    """Replace the loss of each failed trial (NaN) by one that is a standard deviation worse than the worst loss.
 
-    Where the losses measured do not differ, `typical_spread` takes the place of their standard deviation, or, where
-    that is lost beside their size, `WORSE` of their size. Zeros where nothing was measured, because then nothing is
-    known but that all failed alike.
+    If the measured losses do not differ, `typical_spread` replaces their standard deviation. It is at least `WORSE`
+    times the size of the losses. If no loss is measured, the result is zero for all trials.
     """
     measured = np.isfinite(loss)
     if not measured.any():

@@ -1,4 +1,4 @@
-"""The contract of surrogates: one verb, `posterior`."""
+"""The protocols that surrogates implement; `posterior` is their main method."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def checked_noise(noise: NDArray[np.float64], n_trials: int) -> NDArray[np.float
 
 
 class TaskSurrogate(Protocol):
-    """Predicts the score of configurations on one task, for one search, and may remember what the search asked about.
+    """Surrogate on one task, for one search. It may cache what the search has predicted.
 
-    It is for one thread at a time.
+    Only one thread may use it at a time.
     """
 
     def posterior(
@@ -46,14 +46,14 @@ class TaskSurrogate(Protocol):
         observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
-        """Belief about the scores of rows of the unit cube: see :meth:`Surrogate.posterior`."""
+        """Posterior of the z-scores of rows of the unit cube: see :meth:`Surrogate.posterior`."""
         ...
 
 
 class Surrogate(Protocol):
-    """Predicts the score of configurations on a task, from what was observed on it and what is known of it.
+    """Model that predicts the z-scores of configurations on a task from its trials and meta-features.
 
-    A surrogate does not change under use: threads may share it, and equal questions get equal answers.
+    A surrogate is immutable and deterministic, so threads can share it.
     ``tests/contracts/surrogate_contract.py`` holds what every implementation must satisfy.
     """
 
@@ -63,7 +63,7 @@ class Surrogate(Protocol):
 
     @property
     def space_name(self) -> str | None:
-        """Name of the search space in the meta-dataset; None for the joint space over all learners."""
+        """Name of the search space in the meta-dataset; None for the CASH space over all learners."""
 
     @property
     def metric(self) -> str:
@@ -71,15 +71,15 @@ class Surrogate(Protocol):
 
     @property
     def task_names(self) -> tuple[str, ...]:
-        """Tasks it has learnt from."""
+        """Names of its source tasks."""
 
     def on(self, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
-        """The surrogate on one task, for one search; its answers are those of :meth:`posterior`, and come sooner.
+        """Return the surrogate on one task, for one search. It predicts the same as :meth:`posterior`, and faster.
 
         Parameters
         ----------
         meta_features : mapping of str to float, default=None
-            Of the task; missing and NaN ones are treated as unknown.
+            Meta-features of the task. Missing and NaN values are unknown.
         """
 
     def posterior(
@@ -89,19 +89,19 @@ class Surrogate(Protocol):
         meta_features: Mapping[str, float] | None = None,
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
-        """Belief about the scores of `configurations` on the task at hand.
+        """Predict the z-scores of `configurations` on a task.
 
         Parameters
         ----------
         configurations : ndarray of shape (m, d), or sequence of m mappings
         observed : pair (configurations, losses), default=None
-            Trials so far. Losses may be on any scale: only a shift and a positive factor relate them to scores, and
-            both are inferred. NaN is a failed trial: no better than the worst that succeeded.
+            Trials so far. Losses can be on any scale, because the shift and the positive factor between losses and
+            z-scores are inferred. NaN is a failed trial. It counts as worse than the worst successful trial.
         meta_features : mapping of str to float, default=None
-            Of the task at hand; missing and NaN ones are treated as unknown.
+            Meta-features of the task. Missing and NaN values are unknown.
         noise : ndarray of shape (n,), default=None
-            Standard deviations of losses that are predictions, of partly trained configurations, in units of the loss;
-            0 for those that were measured, among which the incumbent is. None: all were measured.
+            Standard deviations, in units of the loss, of losses that are predictions for partly trained configurations.
+            They are 0 for measured losses; only a measured loss can be the incumbent. None: all losses are measured.
 
         Raises
         ------
@@ -112,12 +112,12 @@ class Surrogate(Protocol):
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
-        """Share of each training task in the prediction, from most to least; non-negative, at most one in sum."""
+        """Share of each source task in the prediction, largest first; non-negative, with a sum of at most one."""
 
     def explain(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> Explanation:
-        """Which hyperparameters matter on the task at hand, and which training tasks the prediction leans on."""
+        """Importance of hyperparameters on a task, and of source tasks and meta-features in the prediction."""
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""

@@ -1,4 +1,4 @@
-"""Seconds that a configuration will take on the task at hand, corrected by the seconds of the task's own trials.
+"""The cost model of one task, which corrects expected seconds by the seconds of its trials.
 
 Symbols: n trials, m configurations, d columns; s seconds; f(x) what is expected of log s before any trial.
 

@@ -1,4 +1,4 @@
-"""Tensors and what describes them in one file: safetensors, with JSON in its header; no pickle, nothing executed."""
+"""Files of tensors with a JSON header, in the safetensors format. Reading a file executes no code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from metahpo.exceptions import ArtefactError, StoreError
 
 #: Version of the layout that this code writes and reads.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: Libraries whose versions are recorded.
 LIBRARIES = ("metahpo", "torch", "numpy", "ConfigSpace", "safetensors")
 

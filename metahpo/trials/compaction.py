@@ -63,7 +63,7 @@ def compact(folder: Path | str) -> Compaction:
 
 
 def repair(folder: Path | str, sound: Callable[[bytes], Record]) -> Compaction:
-    """Set aside all that is damaged, in parts too, in the folder ``damaged``; trials in it are owed again.
+    """Set aside all that is damaged, in parts too, in the folder ``damaged``; its trials are pending again.
 
     All logs that do not grow any more are compacted. A part with damaged records is written anew without them; of one
     that cannot be read, the records before the damage are kept.

@@ -260,7 +260,7 @@ def _readable(path: Path) -> Iterator[None]:
             raise
         raise UnreadablePartError(
             f"the part {str(path)!r} cannot be read ({error}); bring it back from a copy, or set it aside with "
-            f"`metahpo build verify {path.parent} --repair`: its trials are then owed again."
+            f"`metahpo build verify {path.parent} --repair`: its trials are then pending again."
         ) from error
 
 

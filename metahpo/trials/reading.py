@@ -14,7 +14,8 @@ from metahpo.trials.schema import from_line
 def read_records(lines: Iterable[tuple[bytes, Path]], tasks: Set[str] | None = None) -> Iterator[Record]:
     """Records of lines, each given with the file that it is in.
 
-    A trial in a damaged line is not recorded, so it is owed again. The warning comes after the last line, one a file.
+    A trial in a damaged line is not recorded, so it is pending again. The warning comes after the last line, one a
+    file.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def read_records(lines: Iterable[tuple[bytes, Path]], tasks: Set[str] | None = N
     for path, errors in damaged.items():
         warnings.warn(
             f"{str(path)!r} holds {len(errors)} damaged lines, which are passed over: {errors[0]}. Trials in them are "
-            f"owed again; `metahpo build verify {path.parent} --repair` sets these lines aside.",
+            f"pending again; `metahpo build verify {path.parent} --repair` sets these lines aside.",
             StoreWarning,
             stacklevel=3,
         )

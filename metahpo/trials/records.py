@@ -37,14 +37,14 @@ class TaskRefusal:
 
 @dataclass(frozen=True)
 class RetryRequest:
-    """A failed trial is owed again: records of it with a lower attempt no longer count.
+    """A failed trial is pending again: records of it with a lower attempt no longer count.
 
     Attributes
     ----------
     identity : str
         Of the trial.
     attempt : int
-        Number of the attempt that is owed.
+        Number of the pending attempt.
     """
 
     identity: str

@@ -5,7 +5,7 @@ says :mod:`metahpo.trials.schema`.
 
 The rule where a trial was recorded more than once: a success stands before any failure, a later attempt before an
 earlier one, and of equals the one that is read first. A failure of an attempt before the one that was asked for
-(`retry`) does not count at all. :func:`standing` is that rule, for everybody.
+(`retry`) does not count at all. :func:`record_rank` is that rule, for everybody.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ MERGE_BLOCK = 1000
 _SUCCESS = 1 << 30
 
 
-def standing(success: Any, attempt: Any) -> Any:
-    """Rank of a record among those of the same trial, the highest counts; of numbers, or of arrays of them."""
+def record_rank(success: Any, attempt: Any) -> Any:
+    """Rank of a record among the records of the same trial; the highest one counts. It takes numbers or arrays."""
     return success * _SUCCESS + attempt
 
 
@@ -70,7 +70,7 @@ class TrialStore:
         self._writer = LogWriter(self.folder)
         self._compact_every, self._n_written = compact_every, 0
         self._reader, self._read_parts = LogReader(self.folder), set[str]()
-        self._standings: dict[str, int] = {}
+        self._ranks: dict[str, int] = {}
         self._requested: dict[str, int] = {}
 
     def append(self, records: Iterable[Trial | TaskRefusal]) -> None:
@@ -96,7 +96,7 @@ class TrialStore:
         self._write(lines)
 
     def retry(self, statuses: Collection[TrialStatus]) -> int:
-        """Ask for the failed trials of these statuses again: they are owed from now on. Their number.
+        """Make the failed trials of these statuses pending again and return their number.
 
         Raises
         ------
@@ -122,8 +122,8 @@ class TrialStore:
         self.identities()
 
         def wanted(trial: Trial) -> bool:
-            rank = standing(trial.status is TrialStatus.SUCCESS, trial.attempt)
-            return bool(rank > self.standing_of(trial.key.identity))
+            rank = record_rank(trial.status is TrialStatus.SUCCESS, trial.attempt)
+            return bool(rank > self.rank_of(trial.key.identity))
 
         n = 0
         news = (trial for trial in other if wanted(trial))
@@ -145,7 +145,7 @@ class TrialStore:
 
     def __iter__(self) -> Iterator[Trial]:
         """All trials that stand, each once: first those that succeeded, then the others. Failures stay in memory."""
-        return self._standing(read_records(self.lines()))
+        return self._rank_of_record(read_records(self.lines()))
 
     def of_tasks(self, tasks: Set[str]) -> Iterator[Trial]:
         """The trials of some tasks, as by iteration. Of a compacted store, only blocks with such trials are read.
@@ -155,9 +155,9 @@ class TrialStore:
         StoreError
             The store cannot be read.
         """
-        return self._standing(read_records(self.lines(tasks), tasks))
+        return self._rank_of_record(read_records(self.lines(tasks), tasks))
 
-    def _standing(self, records: Iterable[Record]) -> Iterator[Trial]:
+    def _rank_of_record(self, records: Iterable[Record]) -> Iterator[Trial]:
         seen: set[str] = set()
         requested: dict[str, int] = {}
         failures: dict[str, Trial] = {}
@@ -198,11 +198,11 @@ class TrialStore:
             The store cannot be read.
         """
         self._look()
-        return self._standings.keys()
+        return self._ranks.keys()
 
-    def standing_of(self, identity: str) -> int:
-        """:func:`standing` of what the last :meth:`identities` found of a trial; 0 where it is owed."""
-        return self._standings.get(identity, 0)
+    def rank_of(self, identity: str) -> int:
+        """:func:`record_rank` of what the last :meth:`identities` found of a trial; 0 if it is pending."""
+        return self._ranks.get(identity, 0)
 
     def refusals(self) -> dict[str, TaskRefusal]:
         """Tasks that could not be measured when it was last tried, by key.
@@ -238,7 +238,7 @@ class TrialStore:
             frame = self._index(parts.INDEX)
         requests = frame[frame["kind"] == "retry"]
         frame = frame[frame["kind"] == "trial"].drop(columns="kind")
-        frame["rank"] = standing(frame["status"] == "success", frame["attempt"])
+        frame["rank"] = record_rank(frame["status"] == "success", frame["attempt"])
         if len(requests):
             asked_for = frame["identity"].map(requests.groupby("identity")["attempt"].max())
             frame = frame[frame["rank"] >= asked_for.fillna(1).astype(int)]
@@ -275,13 +275,13 @@ class TrialStore:
 
     def _note(self, kind: str, identity: str, status: str | None, attempt: int) -> None:
         if kind == "trial":
-            rank = int(standing(status == "success", attempt))
+            rank = int(record_rank(status == "success", attempt))
             if rank >= self._requested.get(identity, 1):
-                self._standings[identity] = max(rank, self._standings.get(identity, 0))
+                self._ranks[identity] = max(rank, self._ranks.get(identity, 0))
         elif kind == "retry":
             self._requested[identity] = max(attempt, self._requested.get(identity, 1))
-            if self._standings.get(identity, attempt) < attempt:
-                del self._standings[identity]
+            if self._ranks.get(identity, attempt) < attempt:
+                del self._ranks[identity]
 
 
 def _numbers(frame: pd.DataFrame) -> pd.Series:

@@ -43,7 +43,7 @@ def test_a_mixture_is_the_mean_over_its_components() -> None:
 
 def test_an_uncertain_incumbent_counts_as_uncertainty() -> None:
     plain = posterior(0.5, 0.2, 0.0)
-    unsure = Posterior(plain.weights, plain.mean, plain.std, plain.incumbent, gap_std=np.array([[1.0]]))
+    unsure = Posterior(plain.weights, plain.mean, plain.std, plain.incumbent, improvement_std=np.array([[1.0]]))
     assert expected_improvement(unsure)[0] == pytest.approx(expected_improvement(posterior(0.5, 1.0, 0.0))[0])
 
 

@@ -300,7 +300,7 @@ def misbehave_together(kind: TaskKind) -> Learner:
 
     name = "planted:misbehave_together"
     return Learner(
-        name, kind, space, lambda **given: Planted(do, **given), "scaled", fit_together=fit_together, lanes=True
+        name, kind, space, lambda **given: Planted(do, **given), "scaled", fit_together=fit_together, batched=True
     )
 
 

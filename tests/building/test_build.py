@@ -1,4 +1,4 @@
-"""A build: what it owes, how it goes on after a kill, what it says of itself, and the meta-dataset it makes."""
+"""A build: its pending trials, resuming after a kill, its status, and the meta-dataset that it makes."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_owed_is_the_design_minus_the_store(small_cache: Path) -> None:
     keys = list(plan.trials())
     assert plan.n_trials == len(keys) == 72
     done = {k.identity for k in keys[::3]}
-    assert [k.identity for k in plan.owed(done)] == [k.identity for k in keys if k.identity not in done]
-    assert list(plan.owed({k.identity for k in keys})) == []
+    assert [k.identity for k in plan.pending(done)] == [k.identity for k in keys if k.identity not in done]
+    assert list(plan.pending({k.identity for k in keys})) == []
 
 
 def test_more_configurations_keep_the_trials_that_are_made(small_cache: Path) -> None:
@@ -170,8 +170,8 @@ def test_a_build_that_goes_on_without_a_library_that_it_needs_is_refused_at_once
     monkeypatch.setattr(importlib.util, "find_spec", lambda library: None if library == "lightgbm" else library)
     with pytest.raises(MissingDependencyError, match=r"pip install 'metahpo\[lightgbm\]'"):
         run_plan(plan, tmp_path, n_jobs=1)
-    TrialStore(tmp_path).append([record(key) for key in plan.owed(set())])
-    run_plan(plan, tmp_path, n_jobs=1)  # nothing is owed
+    TrialStore(tmp_path).append([record(key) for key in plan.pending(set())])
+    run_plan(plan, tmp_path, n_jobs=1)  # no trials are pending
 
 
 def losses_by_identity(folder: Path) -> dict[str, dict[str, list[float]]]:
@@ -223,7 +223,7 @@ def test_a_finished_build_has_nothing_left_to_do(built: Path, small_cache: Path)
     run_plan(small_plan(small_cache), built, n_jobs=1)
     assert sorted((p.name, p.stat().st_size) for p in built.glob("trials-*")) == before
     table = status(built).by_learner
-    assert list(table.loc["all", ["planned", "done", "owed", "success"]]) == [72, 72, 0, 72]
+    assert list(table.loc["all", ["planned", "done", "pending", "success"]]) == [72, 72, 0, 72]
 
 
 def test_a_task_that_cannot_be_measured_is_named_and_the_build_goes_on_and_tries_it_again(
@@ -267,7 +267,7 @@ def test_a_folder_that_cannot_be_written_is_named(small_cache: Path, tmp_path: P
 
 
 def recorded_build(folder: Path, cache: Path, keep: float = 1.0) -> list[TrialKey]:
-    """A build whose trials were not measured but written; every fifth failed; the last ones are owed."""
+    """A build whose trials were not measured but written; every fifth failed; the last ones are pending."""
     plan = small_plan(cache)
     store = TrialStore(folder)
     plan.save(folder / PLAN_FILE)
@@ -281,12 +281,12 @@ def test_status_counts_what_is_planned_done_owed_and_failed(tmp_path: Path, smal
     folder = tmp_path / "build"
     recorded_build(folder, small_cache, keep=0.0)
     nothing = status(folder).by_learner
-    assert list(nothing.loc["all", ["planned", "done", "owed"]]) == [72, 0, 72]
+    assert list(nothing.loc["all", ["planned", "done", "pending"]]) == [72, 0, 72]
     keys = recorded_build(folder, small_cache, keep=0.5)
     TrialStore(folder).append([record(TrialKey("else", "svm", {}, "v1"))])  # of another plan: not counted
     table = status(folder).by_learner
     assert list(table.index) == ["linear", "svm", "all"]
-    assert list(table.loc["all", ["planned", "done", "owed", "success", "timeout"]]) == [72, 36, 36, 29, 7]
+    assert list(table.loc["all", ["planned", "done", "pending", "success", "timeout"]]) == [72, 36, 36, 29, 7]
     assert table.loc["svm", "done"] == sum(k.learner == "svm" for k in keys)
 
 
@@ -354,5 +354,5 @@ def test_tasks_of_one_name_are_told_apart_by_their_keys(tmp_path: Path, small_ca
     store.append(record(k) for k in plan.trials())
     md = assemble(tmp_path / "build", "classification", name="twins", n_jobs=1)
     assert sorted(md.tasks.index) == ["single", "twin_k1", "twin_k2"]
-    with pytest.raises(DataError, match=r"no regression task of the build .* `metahpo status` shows what is owed"):
+    with pytest.raises(DataError, match=r"no regression task of the build .* `metahpo status` shows what is pending"):
         assemble(tmp_path / "build", "regression", name="none", n_jobs=1)

@@ -172,15 +172,15 @@ def losses(kind: str, values: list[float]) -> dict[str, list[float]]:
 
 
 def noisy_run(folder: Path, calls: list[int]):  # type: ignore[no-untyped-def]
-    """Records what a plan owes: `s0` has clear ranks, `s1` has noise alone, and one configuration of `s1` fails."""
+    """Records the pending trials of a plan: `s0` has clear ranks, `s1` only noise and one failing configuration."""
 
     def run(plan: Plan) -> None:
         plan.save(folder / PLAN_FILE)
         store = TrialStore(folder)
-        owed = list(plan.owed(set(store.identities())))
-        calls.append(len(owed))
+        pending = list(plan.pending(set(store.identities())))
+        calls.append(len(pending))
         trials = []
-        for key in owed:
+        for key in pending:
             place = plan.designs["classification"]["linear"].index(key.configuration)
             rng = np.random.default_rng([place, key.seed])
             level = 0.01 * place if key.task == "s0" else 0.5
@@ -207,7 +207,7 @@ def test_repeats__are_added_to_noisy_tasks_alone_and_failures_are_not_repeated(
     assert done.n_repeats("linear", tasks["s1"]) == 3
     assert done.opened is None
     assert done.n_trials == len(list(done.trials())) == 8 + 8 + 14
-    assert not list(done.owed(set(TrialStore(tmp_path).identities())))
+    assert not list(done.pending(set(TrialStore(tmp_path).identities())))
     matrices = shared_design_losses(done, tmp_path)["classification", "linear"]
     assert matrices["s0"].shape == (8, 4)
     assert matrices["s1"].shape == (8, 12)

@@ -35,7 +35,7 @@ def test_a_share_is_written_i_of_n() -> None:
 def test_shares_run_by_themselves_make_the_whole(small_cache: Path, tmp_path: Path) -> None:
     plan = make_plan(small_cache, keys=["s0"], learners=["linear"], n_configurations=12, protocol=Protocol(2))
     whole = {key.identity for key in plan.trials()}
-    first = {key.identity for key in plan.owed(set(), Shard(1, 2))}
+    first = {key.identity for key in plan.pending(set(), Shard(1, 2))}
     run_plan(plan, tmp_path, n_jobs=1, shard=Shard(1, 2))
     assert set(TrialStore(tmp_path).identities()) == first
     assert 0 < len(first) < len(whole)

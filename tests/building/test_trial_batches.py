@@ -18,9 +18,9 @@ def test_a_batch_is_of_one_learner_on_one_task_and_nothing_is_left_out() -> None
     pace = Pace()
     for learner in ("a", "b"):
         pace.observe(learner, 10, 0.001)
-    owed = [*keys("s", "a", 100), *keys("s", "b", 3), *keys("t", "b", 70)]
-    batches = list(in_batches(owed, pace))
-    assert [key for batch in batches for key in batch] == owed
+    pending = [*keys("s", "a", 100), *keys("s", "b", 3), *keys("t", "b", 70)]
+    batches = list(in_batches(pending, pace))
+    assert [key for batch in batches for key in batch] == pending
     assert [len(batch) for batch in batches] == [MAX_BATCH, 100 - MAX_BATCH, 3, MAX_BATCH, 70 - MAX_BATCH]
     assert all(len({(key.task, key.learner) for key in batch}) == 1 for batch in batches)
     assert list(in_batches([], pace)) == []

@@ -40,7 +40,7 @@ def test_flow__plan_run_status_retry_compact_merge_verify(
     assert not (tmp_path / "build").exists()
 
     assert main(["build", "run", folder, *design, "--jobs", "1"]) == 0
-    assert "nothing is owed" in out(capsys)
+    assert "no trials are pending" in out(capsys)
     assert main(["build", "status", folder]) == 0
     assert "4/4" in out(capsys)
     larger = [*design[:-6], "--configurations", "6", "--folds", "2", "--max-fits", "2"]
@@ -60,9 +60,9 @@ def test_flow__plan_run_status_retry_compact_merge_verify(
     assert main(["build", "retry", folder, "--status", "crashed"]) == 0
     assert "0 failed trials" in out(capsys)
     assert main(["build", "retry", folder, "--failed"]) == 0
-    assert "1 failed trials are owed again; run them with `metahpo build run" in out(capsys)
+    assert "1 failed trials are pending again; run them with `metahpo build run" in out(capsys)
     assert main(["build", "run", folder, "--jobs", "1"]) == 0  # the plan is there
-    assert "nothing is owed" in out(capsys)
+    assert "no trials are pending" in out(capsys)
     assert {t.key.identity: t.attempt for t in TrialStore(folder)}[failed.identity] == 2
     assert Plan.load(Path(folder) / PLAN_FILE) == plan
 
@@ -123,7 +123,7 @@ def test_run__a_build_that_is_not_whole_is_status_1(
     assert main(["build", "run", str(tmp_path / "build"), *design, "--jobs", "1"]) == 1
     printed = capsys.readouterr()
     assert "task s0 cannot be measured" in printed.out
-    assert "the build is not whole, 4 trials are owed. Tasks that cannot be measured: s0" in printed.err
+    assert "the build is not whole, 4 trials are pending. Tasks that cannot be measured: s0" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_run__a_module_in_the_working_directory_does_not_shadow_the_standard_lib
     script = "from metahpo.cli import main; raise SystemExit(main())"
     command = [sys.executable, "-P", "-c", script, "build", "run", "build", *design, "--jobs", "2"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert (run.returncode, "nothing is owed" in run.stdout) == (0, True), run.stderr
+    assert (run.returncode, "no trials are pending" in run.stdout) == (0, True), run.stderr
 
 
 def test_prefetch__a_dataset_that_cannot_be_used_is_status_1(
@@ -200,7 +200,7 @@ def test_status__live_ends_with_the_build(
         build.wait()
     printed = out(capsys)
     assert printed.count("planned") > 1
-    assert "nothing is owed" in printed
+    assert "no trials are pending" in printed
 
 
 def small_disk() -> None:

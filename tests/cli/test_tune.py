@@ -44,7 +44,7 @@ def test_tune__interrupted__tells_the_best_so_far(
     tried = MetaSearchCV._try
 
     def interrupted(search: MetaSearchCV, *arguments: object) -> bool:
-        if len(search._course.tried) == 2:
+        if len(search._search_state.tried) == 2:
             raise KeyboardInterrupt
         return tried(search, *arguments)  # type: ignore[arg-type]
 

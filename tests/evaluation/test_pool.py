@@ -105,7 +105,7 @@ def test_sixteen_columns_are_those_that_came_whatever_they_are_called() -> None:
     renamed = MetaDataset(numbered.tasks, numbered.trials.assign(configuration=texts), None, {"s": space})
     for table in numbered.tables("s"):
         np.testing.assert_array_equal(table.X, tables[table.task]["X"])
-    quick = TrainingSettings(kernel_steps=20, regime_steps=5, n_reference=40)
+    quick = TrainingSettings(kernel_steps=20, component_steps=5, n_reference=40)
     picks = []
     for md in (numbered, renamed):
         optimizer = PoolOptimizer(train_surrogate(md, "s", settings=quick))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from metahpo.exceptions import DataError, SpaceError, UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
-from metahpo.space.cash import split_joint
+from metahpo.space.cash import from_cash
 from tests.conftest import toy_meta_dataset, toy_space
 
 OTHER = ConfigurationSpace({"x": (0.0, 1.0)})
@@ -59,7 +59,7 @@ def test_losses_folds_and_seconds_belong_to_the_row_beside_them(space: str | Non
     by_key = {(r["task"], r["space"], r["configuration"]): r for r in TWO.trials.to_dict("records")}
     for table in tables:
         for i, configuration in enumerate(encoder.decode(table.X)):
-            name, own = split_joint(configuration) if space is None else (space, configuration)
+            name, own = from_cash(configuration) if space is None else (space, configuration)
             row = next(
                 r
                 for key, r in by_key.items()

@@ -1,4 +1,4 @@
-"""Lanes: a stack gives each configuration what it gets alone, and what happens to one does not happen to the others."""
+"""Batched training: each model gets the result that it gets alone, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ import pytest
 import torch
 
 from metahpo.networks.batched.batched_training import Pool, losses_and_gradient
-from metahpo.networks.batched.grouping import stacks, train_lanes
+from metahpo.networks.batched.grouping import stacks, train_models
 from metahpo.networks.batched.learning_rate_schedule import factors
-from metahpo.networks.batched.optimiser_step import LaneOptimiser
-from metahpo.networks.batched.stacked_network import LaneMemory
-from metahpo.networks.batched.training_configuration import OPTIMISERS, SCHEDULES, Lane, LaneStatus, Outcome, Recipe
+from metahpo.networks.batched.optimiser_step import BatchedOptimiser
+from metahpo.networks.batched.stacked_network import StackedParameters
+from metahpo.networks.batched.training_configuration import (
+    OPTIMISERS,
+    SCHEDULES,
+    BatchedModel,
+    ModelStatus,
+    Outcome,
+    TrainingConfiguration,
+)
 from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
-from metahpo.networks.mlp.mlp_network import StackedMLP, lane_order
+from metahpo.networks.mlp.mlp_network import StackedMLP, stacking_order
 from metahpo.networks.mlp.mlp_shape import ACTIVATIONS, NORMALISATIONS, MLPShape
 
 N_ROWS, N_NUMBERS, N_CATEGORICAL, N_CODES = 90, 5, 2, 8
@@ -31,21 +38,21 @@ def pool(kind: str = "classification", weighted: bool = False, dtype: torch.dtyp
     return Pool([numbers, codes], target, torch.as_tensor(rng.random(N_ROWS), dtype=dtype) if weighted else None)
 
 
-def lane(seed: int = 0, n_outputs: int = 2, shape: dict[str, Any] | None = None, **recipe: Any) -> Lane:
+def model(seed: int = 0, n_outputs: int = 2, shape: dict[str, Any] | None = None, **configuration: Any) -> BatchedModel:
     rows = np.arange(N_ROWS)
-    return Lane(
+    return BatchedModel(
         MLPShape(N_NUMBERS, N_CATEGORICAL, N_CODES, n_outputs, **({"width": 8} | (shape or {}))),
-        Recipe(**({"epochs": 4, "batch_size": 24, "seed": seed} | recipe)),
+        TrainingConfiguration(**({"epochs": 4, "batch_size": 24, "seed": seed} | configuration)),
         rows[:70],
         rows[70:],
     )
 
 
-def random_lanes(n: int, n_outputs: int = 2) -> list[Lane]:
+def random_models(n: int, n_outputs: int = 2) -> list[BatchedModel]:
     """All kinds of everything; batch sizes few enough that stacks mix the rest."""
     rng = np.random.default_rng(1)
     return [
-        lane(
+        model(
             int(rng.integers(3)),
             n_outputs,
             {
@@ -71,8 +78,8 @@ def random_lanes(n: int, n_outputs: int = 2) -> list[Lane]:
     ]
 
 
-def train(lanes: list[Lane], data: Pool, **options: Any) -> list[Outcome]:
-    return train_lanes(lanes, data, StackedMLP, torch.float64, lane_order, **options)
+def train(models: list[BatchedModel], data: Pool, **options: Any) -> list[Outcome]:
+    return train_models(models, data, StackedMLP, torch.float64, stacking_order, **options)
 
 
 def assert_equal_outcomes(one: Outcome, other: Outcome, tolerance: float = 1e-9) -> None:
@@ -84,38 +91,38 @@ def assert_equal_outcomes(one: Outcome, other: Outcome, tolerance: float = 1e-9)
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_a_lane_gives_what_the_configuration_gives_alone(kind: str) -> None:
-    lanes = random_lanes(40, 2 if kind == "classification" else 1)
+def test_a_model_gives_what_the_configuration_gives_alone(kind: str) -> None:
+    models = random_models(40, 2 if kind == "classification" else 1)
     data = pool(kind, weighted=kind == "regression")
-    together = train(lanes, data)
-    assert len(stacks(lanes, 1 << 30)) < len(lanes) / 2
-    for one, outcome in zip(lanes, together, strict=True):
+    together = train(models, data)
+    assert len(stacks(models, 1 << 30)) < len(models) / 2
+    for one, outcome in zip(models, together, strict=True):
         assert_equal_outcomes(train([one], data)[0], outcome)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_compiled_training_gives_what_a_stack_gives(kind: str, weighted: bool) -> None:
-    lanes = random_lanes(40, 2 if kind == "classification" else 1)
+    models = random_models(40, 2 if kind == "classification" else 1)
     data = pool(kind, weighted)
-    for compiled, stacked in zip(train_on_cpu(lanes, data, torch.float64), train(lanes, data), strict=True):
+    for compiled, stacked in zip(train_on_cpu(models, data, torch.float64), train(models, data), strict=True):
         assert_equal_outcomes(compiled, stacked)
         for name, values in stacked.last.second_moment.items():
             np.testing.assert_allclose(compiled.last.second_moment[name], values, rtol=1e-6, atol=1e-9)
 
 
 def test_single_precision_is_that_of_a_stack() -> None:
-    lanes = [replace(one, recipe=replace(one.recipe, epochs=2)) for one in random_lanes(40)]
+    models = [replace(one, configuration=replace(one.configuration, epochs=2)) for one in random_models(40)]
     data = pool(dtype=torch.float32)
-    stacked = train_lanes(lanes, data, StackedMLP, torch.float32, lane_order)
-    for one, other in zip(train_on_cpu(lanes, data), stacked, strict=True):
+    stacked = train_models(models, data, StackedMLP, torch.float32, stacking_order)
+    for one, other in zip(train_on_cpu(models, data), stacked, strict=True):
         np.testing.assert_allclose(one.history["train_loss"], other.history["train_loss"], rtol=1e-4, atol=1e-5)
 
 
 def test_threads_and_neighbours_change_no_bit() -> None:
-    lanes, data = random_lanes(12), pool(dtype=torch.float32)
-    together = train_on_cpu(lanes, data, n_jobs=2)
-    for one, outcome in zip(lanes, together, strict=True):
+    models, data = random_models(12), pool(dtype=torch.float32)
+    together = train_on_cpu(models, data, n_jobs=2)
+    for one, outcome in zip(models, together, strict=True):
         alone = train_on_cpu([one], data)[0]
         assert alone.history["train_loss"] == outcome.history["train_loss"]
         for name, values in alone.parameters.items():
@@ -123,26 +130,26 @@ def test_threads_and_neighbours_change_no_bit() -> None:
 
 
 def test_training_goes_on_from_where_it_was() -> None:
-    whole, data = lane(epochs=4, schedule="constant", patience=9), pool()
-    half = replace(whole, recipe=replace(whole.recipe, epochs=2))
+    whole, data = model(epochs=4, schedule="constant", patience=9), pool()
+    half = replace(whole, configuration=replace(whole.configuration, epochs=2))
     first = train_on_cpu([half], data, torch.float64)[0]
     second = train_on_cpu([replace(half, start=first.last)], data, torch.float64)[0]
     straight = train_on_cpu([whole], data, torch.float64)[0]
     assert first.history["train_loss"] + second.history["train_loss"] == straight.history["train_loss"]
 
 
-def test_the_order_of_lanes_does_not_matter() -> None:
-    lanes = random_lanes(12)
-    for forward, backward in zip(train(lanes, pool()), reversed(train(lanes[::-1], pool())), strict=True):
+def test_the_order_of_models_does_not_matter() -> None:
+    models = random_models(12)
+    for forward, backward in zip(train(models, pool()), reversed(train(models[::-1], pool())), strict=True):
         assert_equal_outcomes(forward, backward)
 
 
-def test_a_diverging_lane_is_written_down_and_the_others_go_on() -> None:
-    calm = [lane(seed) for seed in range(3)]
-    wild = lane(9, shape={"activation": "relu"}, optimiser="sgd", learning_rate=1e200)
-    lanes = [calm[0], wild, *calm[1:]]
-    assert train_on_cpu(lanes, pool(), torch.float64)[1].status == "diverged"
-    outcomes = train(lanes, pool())
+def test_a_diverging_model_is_recorded_and_the_others_go_on() -> None:
+    calm = [model(seed) for seed in range(3)]
+    wild = model(9, shape={"activation": "relu"}, optimiser="sgd", learning_rate=1e200)
+    models = [calm[0], wild, *calm[1:]]
+    assert train_on_cpu(models, pool(), torch.float64)[1].status == "diverged"
+    outcomes = train(models, pool())
     assert [o.status for o in outcomes] == ["finished", "diverged", "finished", "finished"]
     assert len(outcomes[1].history["train_loss"]) < 4
     assert all(np.isfinite(values).all() for values in outcomes[1].parameters.values())
@@ -150,19 +157,21 @@ def test_a_diverging_lane_is_written_down_and_the_others_go_on() -> None:
         assert_equal_outcomes(one, other)
 
 
-def test_lanes_stop_each_at_its_own_time() -> None:
-    lanes = [lane(0, epochs=3), lane(0, epochs=9), lane(1, epochs=60, patience=2, learning_rate=0.05)]
-    short, long, stopped = train(lanes, pool())
+def test_models_stop_each_at_its_own_time() -> None:
+    models = [model(0, epochs=3), model(0, epochs=9), model(1, epochs=60, patience=2, learning_rate=0.05)]
+    short, long, stopped = train(models, pool())
     assert len(short.history["train_loss"]) == 3
     assert len(long.history["train_loss"]) == 9
-    assert stopped.status is LaneStatus.STOPPED
+    assert stopped.status is ModelStatus.STOPPED
     assert len(stopped.history["train_loss"]) == stopped.best_epoch + 2
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_updates_are_those_of_torch(optimiser: str) -> None:
-    """Ten steps on the same gradients, with L2, beside a lane of another kind."""
-    recipe = Recipe(optimiser=optimiser, learning_rate=0.03, weight_decay=0.1, momentum=0.8, schedule="constant")
+    """Ten steps on the same gradients, with L2, beside a model of another kind."""
+    configuration = TrainingConfiguration(
+        optimiser=optimiser, learning_rate=0.03, weight_decay=0.1, momentum=0.8, schedule="constant"
+    )
     rng = np.random.default_rng(0)
     start, gradients = torch.as_tensor(rng.standard_normal(6)), torch.as_tensor(rng.standard_normal((10, 6)))
     expected = start.clone().requires_grad_()
@@ -176,7 +185,11 @@ def test_updates_are_those_of_torch(optimiser: str) -> None:
         name = {"adamw": "AdamW", "adam": "Adam", "rmsprop": "RMSprop", "adagrad": "Adagrad"}[optimiser]
         reference = getattr(torch.optim, name)([expected], 0.03, weight_decay=0.1)
     weights = torch.stack([start, start])
-    ours = LaneOptimiser([recipe, Recipe(optimiser="momentum")], torch.zeros_like(weights), torch.zeros_like(weights))
+    ours = BatchedOptimiser(
+        [configuration, TrainingConfiguration(optimiser="momentum")],
+        torch.zeros_like(weights),
+        torch.zeros_like(weights),
+    )
     ours.begin_epoch(np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64), len(gradients))
     for gradient in gradients:
         expected.grad = gradient.clone()
@@ -186,7 +199,7 @@ def test_updates_are_those_of_torch(optimiser: str) -> None:
 
 
 def test_l1_pulls_weights_to_zero() -> None:
-    none, strong = train([lane(0, epochs=30, learning_rate=0.02, l1=l1) for l1 in (0.0, 0.05)], pool())
+    none, strong = train([model(0, epochs=30, learning_rate=0.02, l1=l1) for l1 in (0.0, 0.05)], pool())
     size = [np.abs(outcome.last.parameters["numbers.weight"]).sum() for outcome in (none, strong)]
     assert size[1] < 0.3 * size[0]
 
@@ -199,17 +212,17 @@ def test_schedules_by_hand() -> None:
     np.testing.assert_allclose(factors("one_cycle", progress)[[0, 1, 4]], [0.04, 1.0, 0.0], atol=1e-12)
 
 
-def test_the_memory_budget_limits_the_lanes_of_a_stack() -> None:
-    lanes = [lane(seed) for seed in range(8)]
-    one = lanes[0].shape.bytes(24)
-    assert [len(stack) for stack in stacks(lanes, 100 * one)] == [8]
-    assert max(len(stack) for stack in stacks(lanes, 3 * one)) == 3
-    for narrow, wide in zip(train(lanes, pool(), memory_bytes=3 * one), train(lanes, pool()), strict=True):
+def test_the_memory_budget_limits_the_models_of_a_stack() -> None:
+    models = [model(seed) for seed in range(8)]
+    one = models[0].shape.bytes(24)
+    assert [len(stack) for stack in stacks(models, 100 * one)] == [8]
+    assert max(len(stack) for stack in stacks(models, 3 * one)) == 3
+    for narrow, wide in zip(train(models, pool(), memory_bytes=3 * one), train(models, pool()), strict=True):
         assert_equal_outcomes(narrow, wide)
 
 
 def test_out_of_memory_halves_the_stack() -> None:
-    """A network that fits for three lanes at most."""
+    """A network that fits for three models at most."""
     sizes = []
 
     class Hungry(StackedMLP):
@@ -218,28 +231,30 @@ def test_out_of_memory_halves_the_stack() -> None:
             torch.empty(1 << 50 if len(shapes) > 3 else 1)  # the real allocator refuses
             super().__init__(shapes, dtype, device)
 
-    lanes = [lane(seed, epochs=2) for seed in range(8)]
-    outcomes = train_lanes(lanes, pool(), Hungry, torch.float64, lane_order)
+    models = [model(seed, epochs=2) for seed in range(8)]
+    outcomes = train_models(models, pool(), Hungry, torch.float64, stacking_order)
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
-    for halved, whole in zip(outcomes, train(lanes, pool()), strict=True):
+    for halved, whole in zip(outcomes, train(models, pool()), strict=True):
         assert_equal_outcomes(halved, whole)
 
 
-def test_a_lane_too_large_for_memory_is_an_error_that_names_it() -> None:
+def test_a_model_too_large_for_memory_is_an_error_that_names_it() -> None:
     with pytest.raises(MemoryError, match=r"width=2000000.* does not fit into memory: .*choose a smaller one"):
-        train([replace(lane(), shape=replace(lane().shape, width=2_000_000, depth=2))], pool())
+        train([replace(model(), shape=replace(model().shape, width=2_000_000, depth=2))], pool())
     with pytest.raises(MemoryError, match=r"does not fit into memory: 0.0 GiB may be used; choose a smaller one"):
-        train_on_cpu([lane()], pool(), memory_bytes=1000)
+        train_on_cpu([model()], pool(), memory_bytes=1000)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
-    """In every direction at once: the change of the loss along a random direction, for lanes of every kind."""
-    lanes = sorted(random_lanes(30), key=lambda one: lane_order(one.shape))
+    """In every direction at once: the change of the loss along a random direction, for models of every kind."""
+    models = sorted(random_models(30), key=lambda one: stacking_order(one.shape))
     data = pool(weighted=True)
-    network = StackedMLP([one.shape for one in lanes], torch.float64, torch.device("cpu"))
-    weights, gradient = (LaneMemory(network.parameters, 30, torch.float64, torch.device("cpu")) for _ in range(2))
+    network = StackedMLP([one.shape for one in models], torch.float64, torch.device("cpu"))
+    weights, gradient = (
+        StackedParameters(network.parameters, 30, torch.float64, torch.device("cpu")) for _ in range(2)
+    )
     rng = np.random.default_rng(2)
-    for k, one in enumerate(lanes):
+    for k, one in enumerate(models):
         state, _ = one.shape.initial(k)
         weights.write(k, {name: values + 0.3 * rng.standard_normal(values.shape) for name, values in state.items()})
     direction = (weights.flat != 0) * torch.as_tensor(rng.standard_normal(weights.flat.shape))
@@ -248,7 +263,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
     def loss(step: float) -> tuple[torch.Tensor, torch.Tensor]:
         moved = weights.named(weights.flat + step * direction)
-        statistics = LaneMemory(network.statistics, 30, torch.float64, torch.device("cpu")).named()
+        statistics = StackedParameters(network.statistics, 30, torch.float64, torch.device("cpu")).named()
         noise = torch.as_tensor(np.random.default_rng(3).random((9, 1, 20, 99)))
         output = network.forward(moved, statistics, inputs, lambda layer, width: noise[layer, :, :, :width])
         return losses_and_gradient(output, target, weight, smoothing)

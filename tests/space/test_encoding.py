@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from metahpo.exceptions import SpaceError
 from metahpo.space.activity import canonical, default_configuration
-from metahpo.space.cash import join_spaces, split_joint, to_joint
+from metahpo.space.cash import cash_space, from_cash, to_cash
 from metahpo.space.configuration import to_json
 from metahpo.space.encoding import SpaceEncoder, unit_cube_space
 
@@ -216,13 +216,13 @@ def test_rows_of_another_shape_are_refused(rows: np.ndarray[Any, Any]) -> None:
 
 def test_joint_space_keeps_learners_apart_and_splits_again() -> None:
     other = ConfigurationSpace({"gamma": (0.0, 1.0)})
-    joint = join_spaces({"svm": NESTED, "other": other})
-    encoder = SpaceEncoder(joint)
+    cash = cash_space({"svm": NESTED, "other": other})
+    encoder = SpaceEncoder(cash)
     of_svm = default_configuration(NESTED) | {"rule": "value", "gamma": 0.5}
     of_svm = canonical(NESTED, of_svm)
-    both = [to_joint("svm", of_svm), to_joint("other", {"gamma": 0.75})]
+    both = [to_cash("svm", of_svm), to_cash("other", {"gamma": 0.75})]
     rows = encoder.encode(both)
-    assert [split_joint(c) for c in encoder.decode(rows)] == [
+    assert [from_cash(c) for c in encoder.decode(rows)] == [
         ("svm", pytest.approx(of_svm)),
         ("other", {"gamma": 0.75}),
     ]

@@ -9,7 +9,7 @@ from metahpo.metadata.task_table import TaskTable
 from metahpo.surrogates.fitting.training import TrainingSettings
 
 #: Enough to learn this world; the defaults are for the real one.
-QUICK = TrainingSettings(n_reference=60, kernel_steps=80, regime_steps=60, batch_trials=16)
+QUICK = TrainingSettings(n_reference=60, kernel_steps=80, component_steps=60, batch_trials=16)
 
 
 def centre(where: float) -> NDArray[np.float64]:

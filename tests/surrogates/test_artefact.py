@@ -48,8 +48,8 @@ def test_the_header_tells_what_it_is(stored: Path) -> None:
     assert header["meta_feature_names"] == ["where", "noise", "sometimes"]
     assert header["meta_dataset"] == "world 1"
     assert header["random_state"] == 7
-    assert header["format_version"] == 1
-    for part in ("kind", "space", "versions", "settings", "sharpness"):
+    assert header["format_version"] == 2
+    for part in ("kind", "space", "versions", "settings", "calibration"):
         assert header[part]
 
 
@@ -101,7 +101,7 @@ def test_columns_are_named_and_others_are_refused(stored: Path, tmp_path: Path) 
         load_surrogate(tmp_path / "changed")
 
 
-@pytest.mark.parametrize("part", ["weights", "kernel.log_noise", "regimes.slope", "affinity.values"])
+@pytest.mark.parametrize("part", ["weights", "kernel.log_noise", "components.slope", "similarity.values"])
 def test_a_missing_part_is_refused(stored: Path, tmp_path: Path, part: str) -> None:
     rewrite(stored, tmp_path / "partial", {}, drop=part)
     with pytest.raises(ArtefactError, match="incomplete"):
@@ -121,9 +121,9 @@ def test_a_place_that_cannot_be_written_is_an_error(stored: Path, tmp_path: Path
         {"space": {"hyperparameters": [{"type": "float"}]}},
         {"meta_feature_names": 7},
         {"meta_feature_names": []},
-        {"meta_feature_trust": "x"},
-        {"sharpness": [1.0]},
-        {"sharpness": [1.0, -1.0, 1.0]},
+        {"meta_feature_shrinkage": "x"},
+        {"calibration": [1.0]},
+        {"calibration": [1.0, -1.0, 1.0]},
         {"tasks": []},
         {"tasks": None},
         {"families": [1, 2, 3, 4, 5, 6]},

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.gaussian_process.kernels import Matern
 
-from metahpo.surrogates.mixture.kernels import TYPICAL_SCALE, ScoreKernel, mapped_correlations, matern52
+from metahpo.surrogates.mixture.kernels import TYPICAL_SCALE, ZScoreKernel, mapped_correlations, matern52
 
 
 def test_matern_is_the_one_of_scikit_learn() -> None:
@@ -32,7 +32,7 @@ def test_gradients_are_finite_where_configurations_coincide() -> None:
 
 
 def test_the_kernel_is_a_covariance() -> None:
-    kernel = ScoreKernel(4).double()
+    kernel = ZScoreKernel(4).double()
     X = torch.rand(40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     place = kernel.locate(X)
     K = kernel(place, place).detach()
@@ -43,7 +43,7 @@ def test_the_kernel_is_a_covariance() -> None:
 
 @pytest.mark.parametrize("n_columns", [1, 5, 100])
 def test_maps_start_at_distances_of_typical_length_scales(n_columns: int) -> None:
-    kernel = ScoreKernel(n_columns).double()
+    kernel = ZScoreKernel(n_columns).double()
     apart = torch.zeros(2, n_columns, dtype=torch.float64)
     apart[1] = TYPICAL_SCALE  # half of the diagonal
     place = kernel.locate(apart)

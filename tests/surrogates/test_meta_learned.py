@@ -42,16 +42,16 @@ class TestOnBowls(SurrogateContract):
 
 
 @pytest.fixture(scope="module")
-def joint() -> MetaLearnedSurrogate:
+def cash() -> MetaLearnedSurrogate:
     return train_surrogate(two_learners(), space=None, settings=QUICK)
 
 
 class TestOnConditionalSpaces(SurrogateContract):
-    """All learners together: a joint space with inactive columns."""
+    """All learners together: a CASH space with inactive columns."""
 
     @pytest.fixture
-    def surrogate(self, joint: MetaLearnedSurrogate) -> Surrogate:
-        return joint
+    def surrogate(self, cash: MetaLearnedSurrogate) -> Surrogate:
+        return cash
 
     @pytest.fixture
     def trials(self) -> tuple[Array, Array]:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from metahpo.surrogates.mixture import loss_scale as scale
-from metahpo.surrogates.mixture.components import Regimes
-from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.mixture.components import MixtureComponents
+from metahpo.surrogates.mixture.kernels import ZScoreKernel
 from metahpo.surrogates.mixture.loss_scale import Losses
 from metahpo.surrogates.mixture.mixture import MIN_NOISE, Hypotheses, Mixture
-from metahpo.surrogates.mixture.source_features import Described, describe, squared_distances, stack
+from metahpo.surrogates.mixture.source_features import SourceFeatures, source_features_at, squared_distances, stack
 from metahpo.surrogates.mixture.source_functions import SourceValues
 
 Array = NDArray[np.float64]
@@ -25,17 +25,17 @@ WIDE = 1e7
 @pytest.fixture
 def mixture() -> Mixture:
     torch.manual_seed(0)
-    return Mixture(ScoreKernel(D).double().requires_grad_(False), Regimes().double().requires_grad_(False))
+    return Mixture(ZScoreKernel(D).double().requires_grad_(False), MixtureComponents().double().requires_grad_(False))
 
 
 @pytest.fixture
-def described(mixture: Mixture) -> tuple[Described, Described]:
+def source_features(mixture: Mixture) -> tuple[SourceFeatures, SourceFeatures]:
     generator = torch.Generator().manual_seed(1)
     X = torch.rand(N + M, D, dtype=torch.float64, generator=generator)
     functions = torch.randn(N + M, T, dtype=torch.float64, generator=generator)
     alpha = torch.softmax(torch.randn(T, dtype=torch.float64, generator=generator), 0)
     recorded = 0.1 * torch.randn(N + M, 2, dtype=torch.float64, generator=generator)
-    everything = describe(SourceValues(mixture.kernel.locate(X), functions, recorded), alpha)
+    everything = source_features_at(SourceValues(mixture.kernel.locate(X), functions, recorded), alpha)
     return everything[:N], everything[N:]
 
 
@@ -43,19 +43,19 @@ LOSSES = torch.tensor([0.3, 0.9, 0.1, 0.5, 0.45, 0.2], dtype=torch.float64)
 
 
 def all_hypotheses(mixture: Mixture) -> Hypotheses:
-    n_regimes = len(mixture.regimes.slope)
-    return Hypotheses(torch.arange(n_regimes).repeat_interleave(T), torch.arange(T).repeat(n_regimes))
+    n_components = len(mixture.components.slope)
+    return Hypotheses(torch.arange(n_components).repeat_interleave(T), torch.arange(T).repeat(n_components))
 
 
-def dense(mixture: Mixture, a: Described, b: Described, j: int, t: int) -> tuple[Array, Array, Array]:
+def dense(mixture: Mixture, a: SourceFeatures, b: SourceFeatures, j: int, t: int) -> tuple[Array, Array, Array]:
     """Means of z under hypothesis (j, t) at trials and beyond, and their joint covariance, no noise; by the formula."""
-    both = Described(
+    both = SourceFeatures(
         type(a.place)(torch.cat([a.place.mapped, b.place.mapped]), torch.cat([a.place.plain, b.place.plain])),
         torch.cat([a.mean, b.mean]),
         torch.cat([a.deviations, b.deviations]),
         torch.cat([a.recorded, b.recorded]),
     )
-    r = mixture.regimes
+    r = mixture.components
     d = both.deviations[:, t]
     mean = r.mean_slope[j] * both.mean[:, 0] + r.slope[j] * d
     K = mixture.covariances(both, both)[j] + r.log_slope_variance[j].exp() * torch.outer(d, d)
@@ -63,11 +63,13 @@ def dense(mixture: Mixture, a: Described, b: Described, j: int, t: int) -> tuple
 
 
 def noise(mixture: Mixture, j: int) -> float:
-    return float(mixture.regimes.log_noise[j].exp()) + MIN_NOISE
+    return float(mixture.components.log_noise[j].exp()) + MIN_NOISE
 
 
-def test_density_of_scores_is_the_dense_gaussian_one(mixture: Mixture, described: tuple[Described, Described]) -> None:
-    trials, at = described
+def test_density_of_scores_is_the_dense_gaussian_one(
+    mixture: Mixture, source_features: tuple[SourceFeatures, SourceFeatures]
+) -> None:
+    trials, at = source_features
     ours = mixture.log_density(trials, mixture.covariances(trials, trials), LOSSES)
     for j in range(3):
         for t in range(T):
@@ -76,13 +78,15 @@ def test_density_of_scores_is_the_dense_gaussian_one(mixture: Mixture, described
             assert float(ours[j, t]) == pytest.approx(reference + 0.5 * N * np.log(2 * np.pi), abs=1e-8)
 
 
-def test_evidence_integrates_shift_and_factor(mixture: Mixture, described: tuple[Described, Described]) -> None:
-    trials, at = described
+def test_evidence_integrates_shift_and_factor(
+    mixture: Mixture, source_features: tuple[SourceFeatures, SourceFeatures]
+) -> None:
+    trials, at = source_features
     losses = Losses.standardise(LOSSES)
     ours = mixture.condition(trials, mixture.covariances(trials, trials), losses).log_evidence
     log_tau = np.linspace(-8, 4, 1200)
-    off = (log_tau - float(losses.spread.log()) + float(mixture.regimes.log_spread[0])) / float(
-        mixture.regimes.log_spread[1]
+    off = (log_tau - float(losses.spread.log()) + float(mixture.components.log_spread[0])) / float(
+        mixture.components.log_spread[1]
     )
     prior = np.exp(-0.5 * ((log_tau - scale.LOG_TAU_MEAN) / scale.LOG_TAU_STD) ** 2) * (1 + off**2 / 3.0) ** -2.0
     reference = np.zeros((3, T))
@@ -98,8 +102,10 @@ def test_evidence_integrates_shift_and_factor(mixture: Mixture, described: tuple
     np.testing.assert_allclose(differences, differences[0, 0], atol=0.02)  # up to one constant; the grid is coarse
 
 
-def test_prediction_is_the_dense_gaussian_one(mixture: Mixture, described: tuple[Described, Described]) -> None:
-    trials, at = described
+def test_prediction_is_the_dense_gaussian_one(
+    mixture: Mixture, source_features: tuple[SourceFeatures, SourceFeatures]
+) -> None:
+    trials, at = source_features
     losses = Losses.standardise(LOSSES)
     given = mixture.condition(trials, mixture.covariances(trials, trials), losses)
     ours = mixture.predict(given, mixture.covariances(trials, at), at, all_hypotheses(mixture))
@@ -120,18 +126,20 @@ def test_prediction_is_the_dense_gaussian_one(mixture: Mixture, described: tuple
         assert float(given.incumbent[j, t]) == pytest.approx(tau * losses.y.min().item() - c_and_tau[1], abs=1e-6)
 
 
-def test_before_any_trial_predictions_are_the_prior(mixture: Mixture, described: tuple[Described, Described]) -> None:
-    trials, at = described
+def test_before_any_trial_predictions_are_the_prior(
+    mixture: Mixture, source_features: tuple[SourceFeatures, SourceFeatures]
+) -> None:
+    trials, at = source_features
     ours = mixture.predict_first(at, all_hypotheses(mixture))
     for s, (j, t) in enumerate(zip(*(h.tolist() for h in all_hypotheses(mixture)), strict=True)):
         _, mean_at, K = dense(mixture, trials, at, j, t)
         np.testing.assert_allclose(ours.mean[s], mean_at)
-        np.testing.assert_allclose(ours.gap_variance[s], np.diag(K)[N:], atol=1e-5)
+        np.testing.assert_allclose(ours.improvement_variance[s], np.diag(K)[N:], atol=1e-5)
         np.testing.assert_allclose(ours.variance[s], np.diag(K)[N:] + noise(mixture, j), atol=1e-5)
 
 
-def test_a_batch_is_its_tasks(mixture: Mixture, described: tuple[Described, Described]) -> None:
-    trials, _ = described
+def test_a_batch_is_its_tasks(mixture: Mixture, source_features: tuple[SourceFeatures, SourceFeatures]) -> None:
+    trials, _ = source_features
     other = trials[torch.tensor([5, 1, 3, 0, 2, 4])]
     both, losses = stack([trials, other]), torch.stack([LOSSES, LOSSES.flip(0) ** 2])
     batch = mixture.condition(both, mixture.covariances(both, both), Losses.standardise(losses)).log_evidence
@@ -142,9 +150,9 @@ def test_a_batch_is_its_tasks(mixture: Mixture, described: tuple[Described, Desc
 
 
 def test_coefficients_of_source_functions_make_up_the_expected_score(
-    mixture: Mixture, described: tuple[Described, Described]
+    mixture: Mixture, source_features: tuple[SourceFeatures, SourceFeatures]
 ) -> None:
-    trials, _ = described
+    trials, _ = source_features
     given = mixture.condition(trials, mixture.covariances(trials, trials), Losses.standardise(LOSSES))
     alpha = torch.full((T,), 1.0 / T, dtype=torch.float64)
     before = mixture.source_coefficients(torch.zeros(3, T, dtype=torch.float64), None, alpha)
@@ -158,7 +166,7 @@ def test_tasks_left_out_have_no_weight() -> None:
     known = torch.tensor([[True, False, True]])
     alpha = torch.tensor([[0.5, 0.0, 0.5]], dtype=torch.float64)
     distances = squared_distances(torch.rand(7, 3, dtype=torch.float64), alpha, known)
-    weights = Regimes().double().log_prior(distances).exp()
+    weights = MixtureComponents().double().log_prior(distances).exp()
     assert weights[..., 1].eq(0).all()
     torch.testing.assert_close(weights.sum((1, 2)), torch.ones(1, dtype=torch.float64))
 

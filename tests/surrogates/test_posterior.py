@@ -14,8 +14,8 @@ from scipy.stats import norm
 from metahpo.surrogates.posterior import TINY_SHARE, Posterior
 
 
-def single(mean: float, std: float, sharpness: float = 1.0) -> Posterior:
-    return Posterior(np.ones(1), np.array([[mean]]), np.array([[std]]), np.zeros(1), sharpness=sharpness)
+def single(mean: float, std: float, calibration: float = 1.0) -> Posterior:
+    return Posterior(np.ones(1), np.array([[mean]]), np.array([[std]]), np.zeros(1), calibration=calibration)
 
 
 @st.composite
@@ -24,8 +24,8 @@ def mixtures(draw: st.DrawFn) -> Posterior:
     weights = draw(arrays(np.float64, k, elements=st.floats(0.01, 1.0)))
     mean = draw(arrays(np.float64, (k, m), elements=st.floats(-5, 5)))
     std = draw(arrays(np.float64, (k, m), elements=st.floats(0.01, 3)))
-    sharpness = draw(st.floats(0.3, 3.0))
-    return Posterior(weights / weights.sum(), mean, std, np.zeros(k), sharpness=sharpness)
+    calibration = draw(st.floats(0.3, 3.0))
+    return Posterior(weights / weights.sum(), mean, std, np.zeros(k), calibration=calibration)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (-1.3, 0.2), (2.0, 3.0)])
@@ -54,7 +54,7 @@ def test_quantile_and_cdf_are_inverse(posterior: Posterior, q: float) -> None:
 
 
 @given(mixtures(), st.floats(1e-3, 1 - 1e-3))
-@example(single(0.34375, 0.3359375, sharpness=0.30078125), 1 - 1e-3)
+@example(single(0.34375, 0.3359375, calibration=0.30078125), 1 - 1e-3)
 def test_density_is_the_derivative_of_the_cdf(posterior: Posterior, q: float) -> None:
     one = replace(posterior, mean=posterior.mean[:, :1], std=posterior.std[:, :1])
     z = one.quantile(q)
@@ -69,7 +69,7 @@ def test_density_is_the_derivative_of_the_cdf(posterior: Posterior, q: float) ->
 @pytest.mark.parametrize("z", [-60.0, 60.0])
 def test_density_far_from_everything_is_that_of_the_bounded_share(z: float) -> None:
     """A component without weight adds nothing; beyond the least share the calibration bends no further."""
-    posterior = Posterior(np.array([1.0, 0.0]), np.zeros((2, 1)), np.ones((2, 1)), np.zeros(2), sharpness=0.5)
+    posterior = Posterior(np.array([1.0, 0.0]), np.zeros((2, 1)), np.ones((2, 1)), np.zeros(2), calibration=0.5)
     bent = -0.5 * np.log(TINY_SHARE) - np.log(np.pi)  # Beta(1/2, 1/2) has the density 1 / (pi sqrt(p (1 - p)))
     assert posterior.log_density(z)[0] == pytest.approx(norm.logpdf(z) + bent, rel=1e-6)
 
@@ -84,9 +84,9 @@ def test_intervals_nest_and_percentiles_lie_in_the_unit_interval(posterior: Post
     assert ((percentile >= 0) & (percentile <= 1)).all()
 
 
-@pytest.mark.parametrize(("sharpness", "wider"), [(0.5, True), (2.0, False)])
-def test_sharpness_widens_or_narrows_intervals_around_the_median(sharpness: float, wider: bool) -> None:
-    plain, adjusted = single(0.3, 1.0), single(0.3, 1.0, sharpness)
+@pytest.mark.parametrize(("calibration", "wider"), [(0.5, True), (2.0, False)])
+def test_sharpness_widens_or_narrows_intervals_around_the_median(calibration: float, wider: bool) -> None:
+    plain, adjusted = single(0.3, 1.0), single(0.3, 1.0, calibration)
     assert adjusted.quantile(0.5)[0] == pytest.approx(0.3)
     assert (adjusted.quantile(0.9)[0] > plain.quantile(0.9)[0]) == wider
 
@@ -94,8 +94,8 @@ def test_sharpness_widens_or_narrows_intervals_around_the_median(sharpness: floa
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 components and 3 configurations"):
         Posterior(np.ones(1), np.zeros((2, 3)), np.ones((2, 3)), np.zeros(2))
-    with pytest.raises(ValueError, match="gap_std"):
-        Posterior(np.ones(2), np.zeros((2, 3)), np.ones((2, 3)), np.zeros(2), gap_std=np.ones((2, 1)))
+    with pytest.raises(ValueError, match="improvement_std"):
+        Posterior(np.ones(2), np.zeros((2, 3)), np.ones((2, 3)), np.zeros(2), improvement_std=np.ones((2, 1)))
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, -0.1, 2.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from metahpo.surrogates.mixture.task_similarity import TaskAffinity
+from metahpo.surrogates.mixture.task_similarity import TaskSimilarity
 
 N_TASKS = 24
 NAMES = [f"task{i}" for i in range(N_TASKS)]
@@ -18,7 +18,7 @@ def functions_of(where: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.cos(3 * (x - where[None]))
 
 
-def affinity(informative: bool = True) -> tuple[TaskAffinity, NDArray[np.float64]]:
+def similarity(informative: bool = True) -> tuple[TaskSimilarity, NDArray[np.float64]]:
     rng = np.random.default_rng(0)
     where = rng.random(N_TASKS)
     told = where if informative else rng.random(N_TASKS)
@@ -28,13 +28,13 @@ def affinity(informative: bool = True) -> tuple[TaskAffinity, NDArray[np.float64
 
 def learn(
     features: list[dict[str, float] | None], families: list[str], functions: NDArray[np.float64]
-) -> tuple[TaskAffinity, NDArray[np.float64]]:
-    return TaskAffinity.learn(features, families, functions, np.random.default_rng(0))
+) -> tuple[TaskSimilarity, NDArray[np.float64]]:
+    return TaskSimilarity.learn(features, families, functions, np.random.default_rng(0))
 
 
 def test_informative_meta_features_are_trusted_and_point_to_like_tasks() -> None:
-    learnt, where = affinity()
-    assert learnt.trust > 0.8
+    learnt, where = similarity()
+    assert learnt.shrinkage > 0.8
     assert learnt.names == ("where",)  # what does not vary, or is not known, is no meta-feature
     for query in (0.1, 0.9):
         weights = learnt.weights({"where": query})
@@ -44,7 +44,7 @@ def test_informative_meta_features_are_trusted_and_point_to_like_tasks() -> None
 
 
 def test_the_expected_function_is_nearer_than_the_mean_function() -> None:
-    learnt, where = affinity()
+    learnt, where = similarity()
     error_told = error_mean = 0.0
     for query in (0.15, 0.4, 0.85):
         truth = functions_of(np.array([query]))[:, 0]
@@ -54,22 +54,22 @@ def test_the_expected_function_is_nearer_than_the_mean_function() -> None:
 
 
 def test_meta_features_that_say_nothing_are_not_trusted() -> None:
-    learnt, _ = affinity(informative=False)
-    assert learnt.trust < 0.3
+    learnt, _ = similarity(informative=False)
+    assert learnt.shrinkage < 0.3
 
 
 @pytest.mark.parametrize("query", [None, {}, {"other": 3.0}, {"where": np.nan}])
 def test_unknown_meta_features_give_equal_weights(query: dict[str, float] | None) -> None:
-    learnt, _ = affinity()
+    learnt, _ = similarity()
     np.testing.assert_allclose(learnt.weights(query), 1 / N_TASKS, atol=1e-12)
 
 
 @pytest.mark.parametrize("features", [[None] * 4, [{}] * 4, [{"a": 1.0}] * 4])
 def test_without_meta_features_all_tasks_are_alike(features: list[dict[str, float] | None]) -> None:
-    learnt, as_new = learn(features, NAMES[:4], np.eye(4))
-    assert learnt.trust == 0.0
+    learnt, held_out_tasks = learn(features, NAMES[:4], np.eye(4))
+    assert learnt.shrinkage == 0.0
     np.testing.assert_allclose(learnt.weights({"a": 2.0}), 0.25)
-    np.testing.assert_allclose(as_new, (1 - np.eye(4)) / 3)
+    np.testing.assert_allclose(held_out_tasks, (1 - np.eye(4)) / 3)
 
 
 def test_a_change_of_units_changes_nothing() -> None:
@@ -85,19 +85,19 @@ def test_a_family_is_left_out_whole() -> None:
     where = rng.random(N_TASKS)
     features: list[dict[str, float] | None] = [{"where": float(w), "noise": float(rng.random())} for w in where]
     families = [f"family{i // 3}" for i in range(N_TASKS)]
-    learnt, as_new = learn(features, families, functions_of(where))
-    assert learnt.trust > 0.5
+    learnt, held_out_tasks = learn(features, families, functions_of(where))
+    assert learnt.shrinkage > 0.5
     same = np.array([[a == b for b in families] for a in families])
-    assert (as_new[same] == 0).all()
-    np.testing.assert_allclose(as_new.sum(axis=1), 1)
+    assert (held_out_tasks[same] == 0).all()
+    np.testing.assert_allclose(held_out_tasks.sum(axis=1), 1)
 
 
 def test_leaving_out_is_learning_from_the_others() -> None:
     rng = np.random.default_rng(5)
     where, families = rng.random(9), list("aabbbcdde")
     features: list[dict[str, float] | None] = [{"w": float(w), "noise": float(rng.random())} for w in where]
-    learnt, as_new = learn(features, families, functions_of(where))
-    assert learnt.trust > 0.1
+    learnt, held_out_tasks = learn(features, families, functions_of(where))
+    assert learnt.shrinkage > 0.1
     between, n_others = learnt._between, np.array([len(families) - families.count(family) for family in families])
     median = np.median(between[np.triu_indices(len(families), 1)])
     for i, family in enumerate(families):
@@ -107,7 +107,9 @@ def test_leaving_out_is_learning_from_the_others() -> None:
             kernel = np.exp(-0.5 * np.square(between / h))
             w = np.linalg.solve(kernel[np.ix_(others, others)] + np.eye(others.sum()), kernel[others, i])
             mean += (w + (1 - w.sum()) / n_others[i]) / 3
-        np.testing.assert_allclose(as_new[i, others], learnt.trust * mean + (1 - learnt.trust) / n_others[i])
+        np.testing.assert_allclose(
+            held_out_tasks[i, others], learnt.shrinkage * mean + (1 - learnt.shrinkage) / n_others[i]
+        )
 
 
 def test_what_a_family_is_like_tells_nothing_of_its_own_weights() -> None:
@@ -115,19 +117,21 @@ def test_what_a_family_is_like_tells_nothing_of_its_own_weights() -> None:
     where, families = rng.random(N_TASKS), [f"family{i // 3}" for i in range(N_TASKS)]
     features: list[dict[str, float] | None] = [{"where": float(w), "noise": float(rng.random())} for w in where]
     functions = functions_of(where)
-    learnt, as_new = learn(features, families, functions)
+    learnt, held_out_tasks = learn(features, families, functions)
     functions[:, :3] *= 3.0
     again, otherwise = learn(features, families, functions)
     equal = np.r_[np.zeros(3), np.full(N_TASKS - 3, 1 / (N_TASKS - 3))]
-    assert min(learnt.trust, again.trust) > 0.1
-    np.testing.assert_allclose((as_new[:3] - equal) / learnt.trust, (otherwise[:3] - equal) / again.trust, atol=1e-12)
-    assert not np.allclose(as_new[3:], otherwise[3:])
+    assert min(learnt.shrinkage, again.shrinkage) > 0.1
+    np.testing.assert_allclose(
+        (held_out_tasks[:3] - equal) / learnt.shrinkage, (otherwise[:3] - equal) / again.shrinkage, atol=1e-12
+    )
+    assert not np.allclose(held_out_tasks[3:], otherwise[3:])
 
 
 def test_tasks_that_all_agree_leave_nothing_for_likeness_to_tell() -> None:
     features: list[dict[str, float] | None] = [{"size": float(i)} for i in range(4)]
     learnt, _ = learn(features, ["a", "b", "c", "d"], np.ones((50, 4)))
-    assert learnt.trust == 0.0
+    assert learnt.shrinkage == 0.0
     np.testing.assert_allclose(learnt.weights({"size": 1.0}), 0.25)
 
 
@@ -155,6 +159,6 @@ def test_meta_features_count_as_far_as_they_tell_functions_apart() -> None:
 
 def test_too_few_tasks_to_tell_make_all_meta_features_count_alike() -> None:
     features: list[dict[str, float] | None] = [{"a": float(i), "b": float(-i * i)} for i in range(4)]
-    learnt, as_new = learn(features, list("wxyz"), np.random.default_rng(0).normal(size=(20, 4)))
+    learnt, held_out_tasks = learn(features, list("wxyz"), np.random.default_rng(0).normal(size=(20, 4)))
     np.testing.assert_allclose(learnt.relevance, 0.5)
-    np.testing.assert_allclose(as_new.sum(axis=1), 1)
+    np.testing.assert_allclose(held_out_tasks.sum(axis=1), 1)

@@ -13,20 +13,15 @@ from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.copula import normal_scores
-from metahpo.surrogates.fitting.source_tasks import Experience
+from metahpo.surrogates.fitting.source_tasks import SourceTasks
 from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
-from metahpo.surrogates.fitting.training_batches import (
-    MAX_TRIALS,
-    SourceTask,
-    hide_configurations,
-    representative,
-    sample_batch,
-)
-from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.fitting.training_batches import hide_configurations, representative, sample_batch
+from metahpo.surrogates.mixture.kernels import ZScoreKernel
 from metahpo.surrogates.mixture.source_functions import reference_configurations, source_weights
+from metahpo.surrogates.mixture.source_task import MAX_TRIALS, SourceTask
 from tests.surrogates.recorded_world import QUICK, bowl, world
 
-TINY = replace(QUICK, kernel_steps=10, regime_steps=5)
+TINY = replace(QUICK, kernel_steps=10, component_steps=5)
 
 
 def test_the_same_records_and_seed_give_the_same_surrogate() -> None:
@@ -83,7 +78,7 @@ def test_of_a_task_that_would_tell_nothing_more_nothing_is_hidden() -> None:
 
 def test_less_is_claimed_of_configurations_that_no_task_has_recorded() -> None:
     tables = world(12)
-    surrogate = train_on_tables(tables, settings=replace(TINY, kernel_steps=150, regime_steps=60))
+    surrogate = train_on_tables(tables, settings=replace(TINY, kernel_steps=150, component_steps=60))
     elsewhere = np.random.default_rng(5).random((200, 3))
     recorded, unrecorded = (surrogate.posterior(X).mixture_std().mean() for X in (tables[0].X, elsewhere))
     assert unrecorded > recorded
@@ -91,10 +86,10 @@ def test_less_is_claimed_of_configurations_that_no_task_has_recorded() -> None:
 
 def test_a_part_left_out_stays_out() -> None:
     parts = ("likeness to one task", "learnt maps")
-    regimes = train_on_tables(world(5), settings=replace(TINY, without=parts)).regimes
-    assert regimes.slope.abs().max() == 0.0
-    assert regimes.log_mapped_variance.exp().max() < 1e-15
-    assert regimes.log_plain_variance.exp().min() > 0.01
+    components = train_on_tables(world(5), settings=replace(TINY, without=parts)).components
+    assert components.slope.abs().max() == 0.0
+    assert components.log_mapped_variance.exp().max() < 1e-15
+    assert components.log_plain_variance.exp().min() > 0.01
     with pytest.raises(UnknownNameError, match="span of all tasks"):
         train_on_tables(world(5), settings=replace(TINY, without=("likeness",)))
 
@@ -158,7 +153,7 @@ def test_of_a_long_table_some_trials_are_learnt_from_and_their_scores_are_those_
 
 def test_source_functions_follow_their_records_where_the_design_is_shared() -> None:
     tables = [SourceTask.from_table(t) for t in world(4)]
-    kernel = ScoreKernel(3).double().requires_grad_(False)
+    kernel = ZScoreKernel(3).double().requires_grad_(False)
     kernel.log_noise.fill_(-9.0)
     Z = torch.tensor(reference_configurations([t.X.numpy() for t in tables], 100, 100, np.random.default_rng(0)))
     assert len(Z) == 30
@@ -200,18 +195,18 @@ def test_the_best_of_a_large_shared_design_does_not_blur() -> None:
     losses = [np.sin(25.0 * X).sum(axis=1) + 0.1 * rng.standard_normal(400) for _ in range(3)]
     tables = [TaskTable(f"t{i}", f"t{i}", X, loss, None) for i, loss in enumerate(losses)]
     torch.manual_seed(0)
-    kernel = ScoreKernel(3).double().requires_grad_(False)
+    kernel = ZScoreKernel(3).double().requires_grad_(False)
     kernel.log_scale_plain.fill_(-2.0)
-    experience = Experience.of(kernel, tables, TINY, rng)
-    assert len(experience.reference) == 400
+    source_tasks = SourceTasks.of(kernel, tables, TINY, rng)
+    assert len(source_tasks.reference) == 400
     z = normal_scores(tables[0].loss)
-    values = experience.functions.at(torch.tensor(X)).values[:, 0].numpy()
+    values = source_tasks.functions.at(torch.tensor(X)).values[:, 0].numpy()
     assert np.abs(values - z).mean() < 0.5 * np.abs(blurred(kernel, tables, rng) - z).mean()
 
 
-def blurred(kernel: ScoreKernel, tables: list[TaskTable], rng: np.random.Generator) -> NDArray[np.float64]:
+def blurred(kernel: ZScoreKernel, tables: list[TaskTable], rng: np.random.Generator) -> NDArray[np.float64]:
     few = replace(TINY, n_shared=TINY.n_reference)
-    at = Experience.of(kernel, tables, few, rng).functions.at(torch.tensor(tables[0].X))
+    at = SourceTasks.of(kernel, tables, few, rng).functions.at(torch.tensor(tables[0].X))
     return at.values[:, 0].numpy()
 
 
@@ -221,14 +216,14 @@ def test_losses_of_any_size_are_learnt_from(unit: float) -> None:
     odd = replace(tables[0], task="odd", loss=unit * (tables[0].loss - tables[0].loss.mean()))
     surrogate = train_on_tables([*tables, odd], settings=TINY)
     assert "odd" in surrogate.task_names
-    assert torch.isfinite(surrogate.regimes.log_spread).all()
+    assert torch.isfinite(surrogate.components.log_spread).all()
     assert np.isfinite(surrogate.posterior(odd.X, (odd.X[:7], odd.loss[:7])).mean).all()
 
 
 def test_one_task_that_is_nearly_flat_changes_little() -> None:
     tables = world(8)
     flat = replace(tables[0], task="flat", loss=0.5 + 1e-9 * tables[0].loss)
-    with_it, without = (train_on_tables(t, settings=TINY).regimes.log_spread for t in ([*tables, flat], tables))
+    with_it, without = (train_on_tables(t, settings=TINY).components.log_spread for t in ([*tables, flat], tables))
     assert torch.allclose(with_it, without, atol=0.8)
     rounding = replace(flat, loss=0.5 + 1e-15 * tables[0].loss)
     assert rounding.loss.max() > rounding.loss.min()

@@ -17,14 +17,14 @@ from metahpo.cli import main
 from metahpo.exceptions import ArtefactError, DataError, StoreError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables
-from metahpo.surrogates.fitting.training_loop import Course
+from metahpo.surrogates.fitting.training_loop import TrainingLoop
 from metahpo.surrogates.fitting.validation import HeldOut, set_aside
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from tests.surrogates.recorded_world import world
 
-SETTINGS = TrainingSettings(n_reference=30, kernel_steps=45, regime_steps=25, batch_trials=12)
+SETTINGS = TrainingSettings(n_reference=30, kernel_steps=45, component_steps=25, batch_trials=12)
 VALIDATED = replace(SETTINGS, validation_share=0.25)
-PATIENT = replace(VALIDATED, validation_steps=2, patience=2, kernel_rate=2.0, regime_rate=2.0)
+PATIENT = replace(VALIDATED, validation_steps=2, patience=2, kernel_rate=2.0, component_rate=2.0)
 
 #: A training that kills itself before a step of a stage.
 KILLED = """
@@ -44,8 +44,8 @@ test_training_loop.train(getattr(test_training_loop, sys.argv[4]), Doomed(sys.ar
 """
 
 
-def train(settings: TrainingSettings, course: Course | None = None) -> MetaLearnedSurrogate:
-    return train_on_tables(world(8), settings=settings, random_state=5, course=course)
+def train(settings: TrainingSettings, training_loop: TrainingLoop | None = None) -> MetaLearnedSurrogate:
+    return train_on_tables(world(8), settings=settings, random_state=5, training_loop=training_loop)
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +58,17 @@ def undisturbed() -> MetaLearnedSurrogate:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Content of the checkpoint of a finished training with `SETTINGS`."""
     path = tmp_path_factory.mktemp("finished") / "checkpoint"
-    train(SETTINGS, Course(path))
+    train(SETTINGS, TrainingLoop(path))
     return path.read_bytes()
 
 
 def assert_equal(one: MetaLearnedSurrogate, other: MetaLearnedSurrogate) -> None:
     """To the bit."""
-    for a, b in ((one.kernel, other.kernel), (one.regimes, other.regimes)):
+    for a, b in ((one.kernel, other.kernel), (one.components, other.components)):
         for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True):
             assert torch.equal(x, y)
     assert torch.equal(one.weights, other.weights)
-    assert one.sharpness == other.sharpness
+    assert one.calibration == other.calibration
 
 
 def kill_at(checkpoint: Path, stage: str, step: int, settings: str) -> None:
@@ -82,20 +82,20 @@ def kill_at(checkpoint: Path, stage: str, step: int, settings: str) -> None:
     ("settings", "deaths"),
     [
         ("SETTINGS", [("kernel", 14), ("kernel of a part", 0)]),
-        ("PATIENT", [("kernel", 3), ("regimes", 3)]),
+        ("PATIENT", [("kernel", 3), ("components", 3)]),
     ],
 )
 def test_killed__goes_on_to_the_same_surrogate(tmp_path: Path, settings: str, deaths: list[tuple[str, int]]) -> None:
     chosen: TrainingSettings = globals()[settings]
-    undisturbed = Course()
+    undisturbed = TrainingLoop()
     expected = train(chosen, undisturbed)
     checkpoint = tmp_path / "deep" / "world.checkpoint"
     for stage, step in deaths:
         kill_at(checkpoint, stage, step, settings)
-    course = Course(checkpoint)
-    assert_equal(train(chosen, course), expected)
-    assert course.validations == undisturbed.validations
-    again = Course(checkpoint)  # finished: nothing is left to be done
+    training_loop = TrainingLoop(checkpoint)
+    assert_equal(train(chosen, training_loop), expected)
+    assert training_loop.validations == undisturbed.validations
+    again = TrainingLoop(checkpoint)  # finished: nothing is left to be done
     assert_equal(train(chosen, again), expected)
     assert again.validations == undisturbed.validations
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
@@ -104,7 +104,7 @@ def test_killed__goes_on_to_the_same_surrogate(tmp_path: Path, settings: str, de
 def test_checkpoint_and_progress__change_nothing(
     tmp_path: Path, undisturbed: MetaLearnedSurrogate, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert_equal(train(SETTINGS, Course(tmp_path / "checkpoint", progress=True)), undisturbed)
+    assert_equal(train(SETTINGS, TrainingLoop(tmp_path / "checkpoint", progress=True)), undisturbed)
     printed = capfd.readouterr()
     assert printed.out == printed.err == ""  # no terminal, no bar; nothing set aside, nothing to report
 
@@ -113,9 +113,9 @@ def test_checkpoint__of_another_training_is_refused(tmp_path: Path, checkpoint: 
     path = tmp_path / "checkpoint"
     path.write_bytes(checkpoint)
     with pytest.raises(ArtefactError, match="is of another training"):
-        train(replace(SETTINGS, regime_steps=26), Course(path))
+        train(replace(SETTINGS, component_steps=26), TrainingLoop(path))
     with pytest.raises(ArtefactError, match="is of another training"):
-        train_on_tables(world(7), settings=SETTINGS, random_state=5, course=Course(path))
+        train_on_tables(world(7), settings=SETTINGS, random_state=5, training_loop=TrainingLoop(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
@@ -123,24 +123,24 @@ def test_checkpoint__damaged_is_told(tmp_path: Path, checkpoint: bytes, content:
     path = tmp_path / "checkpoint"
     path.write_bytes(checkpoint[:-2000] if content is None else content)
     with pytest.raises(ArtefactError, match="is no checkpoint, or damaged"):
-        train(SETTINGS, Course(path))
+        train(SETTINGS, TrainingLoop(path))
 
 
 def test_checkpoint__that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written"):
-        train(SETTINGS, Course(tmp_path / "file" / "checkpoint"))
+        train(SETTINGS, TrainingLoop(tmp_path / "file" / "checkpoint"))
 
 
 def test_validation__reports_how_well_held_out_families_are_predicted(capsys: pytest.CaptureFixture[str]) -> None:
-    course = Course(progress=True)
+    training_loop = TrainingLoop(progress=True)
     surrogate = train_on_tables(
-        world(14), settings=replace(VALIDATED, kernel_steps=150, regime_steps=60), course=course
+        world(14), settings=replace(VALIDATED, kernel_steps=150, component_steps=60), training_loop=training_loop
     )
     assert len(surrogate.task_names) == 14  # in the end, all are source tasks
-    stages = [v.stage for v in course.validations]
-    assert stages == ["kernel"] * 15 + ["regimes"] * 6
-    first, last = course.validations[15].score, course.validations[-1].score
+    stages = [v.stage for v in training_loop.validations]
+    assert stages == ["kernel"] * 15 + ["components"] * 6
+    first, last = training_loop.validations[15].log_densities, training_loop.validations[-1].log_densities
     assert len(last) == 2  # after 0 and 5 trials: 30 are too few to show 20
     assert np.mean(last) > np.mean(first)
     # One that knows nothing but that scores are standard normal has -1.42.
@@ -148,8 +148,8 @@ def test_validation__reports_how_well_held_out_families_are_predicted(capsys: py
     assert last[1] > last[0]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21
-    assert lines[-1] == str(course.validations[-1])
-    assert lines[-1].startswith("regimes, step 60: log density of held-out scores")
+    assert lines[-1] == str(training_loop.validations[-1])
+    assert lines[-1].startswith("components, step 60: log density of held-out z-scores")
 
 
 def test_validation__of_itself_changes_no_step() -> None:
@@ -157,19 +157,19 @@ def test_validation__of_itself_changes_no_step() -> None:
     assert len(away) == 2
     validated = train(VALIDATED)
     alone = train_on_tables(kept, settings=SETTINGS, random_state=5)
-    assert torch.equal(validated.regimes.mean_slope, alone.regimes.mean_slope)
+    assert torch.equal(validated.components.mean_slope, alone.components.mean_slope)
 
 
 def test_patience__goes_back_to_the_best() -> None:
-    course = Course()
-    surrogate = train(PATIENT, course)
-    for stage, n_steps in (("kernel", 45), ("regimes", 25)):
-        values = [float(np.mean(v.score)) for v in course.validations if v.stage == stage]
+    training_loop = TrainingLoop()
+    surrogate = train(PATIENT, training_loop)
+    for stage, n_steps in (("kernel", 45), ("components", 25)):
+        values = [float(np.mean(v.log_densities)) for v in training_loop.validations if v.stage == stage]
         assert len(values) < n_steps // 2  # stopped, at these rates
         assert len(values) == int(np.argmax(values)) + 1 + PATIENT.patience
     _, away = set_aside(world(8), PATIENT.validation_share, 5)
-    scores = [v.score for v in course.validations if v.stage == "kernel"]
-    np.testing.assert_allclose(HeldOut(away).score_of_kernel(surrogate.kernel), max(scores, key=np.mean))
+    scores = [v.log_densities for v in training_loop.validations if v.stage == "kernel"]
+    np.testing.assert_allclose(HeldOut(away).kernel_densities(surrogate.kernel), max(scores, key=np.mean))
 
 
 @pytest.mark.parametrize("share", [-0.1, 0.9, 1.0, 1.5])
@@ -208,7 +208,7 @@ def test_command_line__validates_and_leaves_no_checkpoint(
     options = ["--validation-share", "0.3", "--patience", "3", "--checkpoints", str(kept), "--device", "cpu"]
     assert main(["train", str(folder), "--spaces", "toy", *options]) == 0
     printed = capsys.readouterr().out
-    assert "regimes, step 10: log density of held-out scores" in printed
+    assert "components, step 10: log density of held-out z-scores" in printed
     assert (folder / "surrogates" / "toy.r2.safetensors").is_file()
     assert list(kept.iterdir()) == []
     assert main(["train", str(folder), "--spaces", "toy", "--patience", "3"]) == 1

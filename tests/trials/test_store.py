@@ -105,7 +105,7 @@ def test_a_damaged_line_is_passed_over_and_its_file_named_by_every_way_to_read(t
     (path,) = tmp_path.glob("*.jsonl")
     first, second = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + damage + second)
-    names = rf"{path.name}' holds 1 damaged lines, .* owed again; `metahpo build verify .* --repair` sets"
+    names = rf"{path.name}' holds 1 damaged lines, .* pending again; `metahpo build verify .* --repair` sets"
     store = TrialStore(tmp_path)
     with pytest.warns(StoreWarning, match=names):
         assert numbers(tmp_path) == [0, 1]

@@ -20,7 +20,7 @@ from metahpo.surrogates.fitting.training import TrainingSettings
 from metahpo.trials.store import TrialStore
 from metahpo.workflows.adaptive_design import extend_plan, propose
 
-QUICK = TrainingSettings(kernel_steps=20, regime_steps=20)
+QUICK = TrainingSettings(kernel_steps=20, component_steps=20)
 
 
 def test_proposals_lie_in_the_good_region_and_are_new(toy: MetaDataset) -> None:

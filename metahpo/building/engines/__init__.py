@@ -1,1 +1,1 @@
-"""Where the trials of a build run: on this machine, or on a cluster. One file an engine."""
+"""Engines, which run the trials of a build on this machine or on a cluster."""

@@ -1,4 +1,4 @@
-"""What an engine is: something that runs batches somewhere."""
+"""The protocol of engines, which run batches of trials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metahpo.trials.trial import TrialKey
 
 
 class WorkersLostError(MetaHPOError):
-    """Workers ended before their work did; what they finished is in the store, and the rest is owed as before."""
+    """Workers ended before their work was done. Finished trials are in the store, the others are still pending."""
 
 
 class Engine(Protocol):
@@ -21,7 +21,7 @@ class Engine(Protocol):
         """Run the batches and yield what became of each, in the order in which they end.
 
         The batches are drawn as workers come free: there may be millions of trials behind them. The store is the
-        truth: an engine that loses work says so, or just ends, and the driver finds what is still owed.
+        truth: an engine that loses work says so, or just ends, and the driver finds the trials that are still pending.
 
         Raises
         ------

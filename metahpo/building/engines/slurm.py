@@ -8,7 +8,7 @@ started again finds its array in the queue and goes on watching it::
 
 The folder of the build, the dataset cache and the Python environment must be visible to all nodes under the same paths.
 An element that reaches its time limit, is preempted or loses its node is requeued and goes on where the store ends;
-one that is cancelled or fails is replaced while trials are owed. What a job returns is never read: the store is the
+one that is cancelled or fails is replaced while trials are pending. What a job returns is never read: the store is the
 truth.
 """
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metahpo.building.builder import run_owed
+from metahpo.building.builder import run_pending
 from metahpo.building.engines.engine import WorkersLostError
 from metahpo.building.engines.local import LocalEngine
 from metahpo.building.shard import WHOLE, Shard
@@ -73,7 +73,7 @@ class ArrayElement:
         """Run its own share, then what nobody has claimed of the others'."""
         engine, flag = LocalEngine(self.n_jobs), _flag(self.folder)
         for shard in (self.shard, WHOLE):
-            run_owed(self.folder, engine, self.limits, shard, self.workers_per_gpu, drain=flag, wait=False)
+            run_pending(self.folder, engine, self.limits, shard, self.workers_per_gpu, drain=flag, wait=False)
 
     def checkpoint(self) -> DelayedSubmission:
         """The same again: asked for before a time limit or a preemption ends the element."""
@@ -113,8 +113,8 @@ class SlurmEngine:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
-        """See :class:`metahpo.building.engines.engine.Engine`; elements find by themselves what is owed."""
-        n_owed = sum(map(len, batches))
+        """See :class:`metahpo.building.engines.engine.Engine`; elements find the pending trials themselves."""
+        n_pending = sum(map(len, batches))
         name, flag, store = job_name(place.folder), _flag(place.folder), TrialStore(place.folder)
         before = len(store.identities())
         n_done, pause, submitted = 0, FIRST_POLL_SECONDS, 0.0
@@ -123,11 +123,11 @@ class SlurmEngine:
             self._submit(self.n_elements, name, place)
             submitted = time.monotonic()
         try:
-            while n_done < n_owed and (n_queued := _queued(name)):
+            while n_done < n_pending and (n_queued := _queued(name)):
                 if place.drain.exists() and not flag.exists():
                     flag.touch()
                     _cancel(name, "--state=PENDING")
-                n_lost = min(self.n_elements - n_queued, n_owed - n_done - n_queued)
+                n_lost = min(self.n_elements - n_queued, n_pending - n_done - n_queued)
                 if n_lost > 0 and time.monotonic() > submitted + REPLACE_SECONDS and not flag.exists():
                     self._submit(n_lost, name, place)
                     submitted = time.monotonic()
@@ -139,7 +139,7 @@ class SlurmEngine:
         except KeyboardInterrupt:
             _cancel(name)
             raise
-        if n_done >= n_owed:
+        if n_done >= n_pending:
             _cancel(name, "--state=PENDING")  # such as requeued ones, which Slurm makes wait for two minutes
         elif not n_done and not flag.exists():
             raise WorkersLostError(

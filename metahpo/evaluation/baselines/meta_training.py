@@ -1,4 +1,4 @@
-"""What methods with networks share: the tasks they learn from, one step of training, and losses in a unit range."""
+"""Shared parts of baselines with networks: source tasks, a training step, and losses scaled to the unit range."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.fitting.training_batches import SourceTask, informative
+from metahpo.surrogates.fitting.training_batches import informative
 from metahpo.surrogates.loss_spread import failed_as_worse
+from metahpo.surrogates.mixture.source_task import SourceTask
 
 
 def source_tasks(tables: Sequence[TaskTable]) -> list[SourceTask]:

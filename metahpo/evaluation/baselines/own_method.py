@@ -64,7 +64,7 @@ class MetaLearnedPolicy:
         observed: tuple[NDArray[np.float64], NDArray[np.float64]],
         meta_features: Mapping[str, float] | None,
     ) -> Posterior:
-        """Belief of the surrogate: see :class:`~metahpo.evaluation.predictive_calibration.ScorePredictor`."""
+        """Posterior of the surrogate: see :class:`~metahpo.evaluation.predictive_calibration.ScorePredictor`."""
         return self.surrogate.posterior(configurations, observed, meta_features if self.use_meta_features else None)
 
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> MetaLearnedRun:

@@ -1,4 +1,4 @@
-"""What model-based methods do alike on one task: a few trials first, then the highest expected improvement.
+"""Sequential model-based search on one task: an initial design, then the highest expected improvement.
 
 Symbols: n trials so far, m configurations left in the pool, d columns, k picks.
 """
@@ -55,7 +55,7 @@ class Model(Protocol):
     """Predicts the losses of one task from its own trials."""
 
     def posterior(self, configurations: Array, observed: tuple[Array, Array]) -> Posterior:
-        """Belief about the standardised losses of `configurations` (m, d), given trials (n, d) and losses (n,)."""
+        """Posterior of the standardised losses of `configurations` (m, d), given trials (n, d) and losses (n,)."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""Lanes: many configurations of one kind of network trained at once, as one stacked network."""
+"""Batched training: many configurations of one kind of network, trained at once as one stacked network."""

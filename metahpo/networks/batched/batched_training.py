@@ -1,6 +1,6 @@
-"""Training of one stack: all lanes take each step together, and each keeps its own account.
+"""Training of one stack of models, which take each step together. Each model has its own training history.
 
-Symbols: K lanes, P parameters of a lane, n rows of the pool, S steps of an epoch, b rows of a batch, c outputs.
+Symbols: K models, P parameters of a model, n rows of the pool, S steps of an epoch, b rows of a batch, c outputs.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from metahpo.networks.batched.optimiser_step import LaneOptimiser
+from metahpo.networks.batched.optimiser_step import BatchedOptimiser
 from metahpo.networks.batched.random_streams import Streams
-from metahpo.networks.batched.stacked_network import LaneMemory, StackedNetwork
-from metahpo.networks.batched.training_configuration import Lane, Outcome, Progress
-from metahpo.networks.batched.training_history import Account
+from metahpo.networks.batched.stacked_network import StackedNetwork, StackedParameters
+from metahpo.networks.batched.training_configuration import BatchedModel, Outcome, Progress
+from metahpo.networks.batched.training_history import TrainingHistory
 
-#: The stack is packed anew, without the lanes that are done, when this share of it is done.
+#: Finished models are removed from the stack when this share of its models is finished.
 PACK_SHARE = 0.25
-#: Numbers of an array of which an optimiser's five fit into the second-level cache of a CPU core.
+#: Size of an array, such that the five arrays of an optimiser fit into the second-level cache of a CPU core.
 CACHED_NUMBERS = 1 << 15
-#: Rows that are predicted at once.
+#: Rows in one batch of predictions.
 CHUNK = 4096
 
 MakeNetwork = Callable[[Sequence[Any], torch.dtype, torch.device], StackedNetwork]
@@ -35,7 +35,7 @@ MakeNetwork = Callable[[Sequence[Any], torch.dtype, torch.device], StackedNetwor
 
 @dataclass(frozen=True)
 class Pool:
-    """The rows that lanes learn from, and stop by.
+    """The training and validation rows of all models.
 
     Attributes
     ----------
@@ -60,35 +60,35 @@ class Pool:
 
 
 def train_stack(
-    lanes: Sequence[Lane],
+    models: Sequence[BatchedModel],
     pool: Pool,
     make_network: MakeNetwork,
     dtype: torch.dtype = torch.float32,
 ) -> list[Outcome]:
-    """Train lanes as one stack.
+    """Train models as one stack.
 
     Parameters
     ----------
-    lanes : sequence of Lane
+    models : sequence of BatchedModel
         All of the same `steps_and_batch`; with validation rows all, of one number, or none.
     pool : Pool
         Its device is where training runs.
     make_network : callable
-        Shapes of lanes, dtype, device -> their stacked network.
+        Shapes of models, dtype, device -> their stacked network.
     dtype : torch.dtype, default=float32
 
     Returns
     -------
     list of Outcome
-        In the order of `lanes`. Whatever the stack, a lane of given seed has the same outcome up to rounding: in
-        float64 and before chaos grows (some ten epochs) to a relative 1e-9.
+        In the order of `models`. The outcome of a model does not depend on the other models of the stack, up to
+        rounding errors: in float64 they stay below a relative 1e-9 for about ten epochs.
     """
-    accounts = [Account.of(lane) for lane in lanes]
+    histories = [TrainingHistory.of(model) for model in models]
     outcomes: dict[int, Outcome] = {}
-    running = list(range(len(lanes)))
+    running = list(range(len(models)))
     progress: dict[int, tuple[Progress, Progress]] = {}
     while running:
-        alive = [(lanes[i], accounts[i], progress.get(i)) for i in running]
+        alive = [(models[i], histories[i], progress.get(i)) for i in running]
         stack = _Stack(alive, pool, make_network, dtype)
         stack.train_until_a_share_is_done()
         for k, i in enumerate(running):
@@ -97,37 +97,37 @@ def train_stack(
             else:
                 progress[i] = stack.progress(k)
         running = [i for i in running if i not in outcomes]
-    return [outcomes[i] for i in range(len(lanes))]
+    return [outcomes[i] for i in range(len(models))]
 
 
 class _Stack:
-    """Lanes in memory: from the start, or from where an earlier stack has left them."""
+    """Models in memory, at their start or at the progress that an earlier stack has made."""
 
     def __init__(
         self,
-        alive: Sequence[tuple[Lane, Account, tuple[Progress, Progress] | None]],
+        alive: Sequence[tuple[BatchedModel, TrainingHistory, tuple[Progress, Progress] | None]],
         pool: Pool,
         make_network: MakeNetwork,
         dtype: torch.dtype,
     ) -> None:
-        lanes, self.accounts, progress = zip(*alive, strict=True)
+        models, self.histories, progress = zip(*alive, strict=True)
         self.pool = pool
         self.outcomes: dict[int, Outcome] = {}
         device = pool.target.device
-        self.network = make_network([lane.shape for lane in lanes], dtype, device)
-        self.n_steps, _ = lanes[0].steps_and_batch
-        self.streams = Streams(lanes, device)
-        n = len(lanes)
+        self.network = make_network([model.shape for model in models], dtype, device)
+        self.n_steps, _ = models[0].steps_and_batch
+        self.streams = Streams(models, device)
+        n = len(models)
         self.weights, self.gradient, self.first, self.second, self.best_weights = (
-            LaneMemory(self.network.parameters, n, dtype, device) for _ in range(5)
+            StackedParameters(self.network.parameters, n, dtype, device) for _ in range(5)
         )
         self.statistics, self.best_statistics = (
-            LaneMemory(self.network.statistics, n, dtype, device) for _ in range(2)
+            StackedParameters(self.network.statistics, n, dtype, device) for _ in range(2)
         )
         self.like = []
         steps, epochs = [], []
-        for k, lane in enumerate(lanes):
-            now, best = progress[k] or (lane.beginning(),) * 2
+        for k, model in enumerate(models):
+            now, best = progress[k] or (model.beginning(),) * 2
             self.like.append(now)
             self.weights.write(k, now.parameters)
             self.first.write(k, now.first_moment)
@@ -138,11 +138,13 @@ class _Stack:
             steps.append(now.steps)
             epochs.append(now.epochs)
         self.steps, self.epochs = np.array(steps), np.array(epochs)
-        # A few lanes at a time stay in a CPU's cache through all operations of an update.
+        # The arrays of a few models stay in the cache of a CPU through all operations of an update.
         at_once = n if device.type == "cuda" else max(1, CACHED_NUMBERS // self.weights.flat.shape[1])
         self.parts = [
             (
-                LaneOptimiser([lane.recipe for lane in lanes[part]], self.first.flat[part], self.second.flat[part]),
+                BatchedOptimiser(
+                    [model.configuration for model in models[part]], self.first.flat[part], self.second.flat[part]
+                ),
                 self.weights.flat[part],
                 self.gradient.flat[part],
             )
@@ -151,35 +153,35 @@ class _Stack:
         self.named_weights, self.named_statistics = self.weights.named(), self.statistics.named()
         self.named_gradient = self.gradient.named()
         self.at_once = at_once
-        self.smoothing = torch.tensor([lane.recipe.label_smoothing for lane in lanes], dtype=dtype, device=device).view(
-            n, 1
-        )
-        validation = [lane.validation for lane in lanes]
+        self.smoothing = torch.tensor(
+            [model.configuration.label_smoothing for model in models], dtype=dtype, device=device
+        ).view(n, 1)
+        validation = [model.validation for model in models]
         shared = all(v is validation[0] for v in validation)
         self.validation = torch.as_tensor(np.stack(validation[:1] if shared else validation), device=device)
 
     def train_until_a_share_is_done(self) -> None:
-        """Epoch after epoch; lanes that are done go on unheeded until there are enough of them."""
-        while len(self.outcomes) < max(1.0, PACK_SHARE * len(self.accounts)):
+        """Train epochs until enough models are finished. Finished models continue, but their results are ignored."""
+        while len(self.outcomes) < max(1.0, PACK_SHARE * len(self.histories)):
             start = time.perf_counter()
             train_loss = self._train_epoch()
             validation_loss, metric = self._validate()
-            seconds = (time.perf_counter() - start) / len(self.accounts)
+            seconds = (time.perf_counter() - start) / len(self.histories)
             improved = [
-                account.note(train_loss[k], validation_loss[k], metric[k], seconds)
-                for k, account in enumerate(self.accounts)
+                history.note(train_loss[k], validation_loss[k], metric[k], seconds)
+                for k, history in enumerate(self.histories)
             ]
             if any(improved):
                 chosen = torch.tensor(improved, device=self.weights.flat.device)
                 self.best_weights.flat[chosen] = self.weights.flat[chosen]
                 self.best_statistics.flat[chosen] = self.statistics.flat[chosen]
-            for k, account in enumerate(self.accounts):
-                if account.status is not None and k not in self.outcomes:
+            for k, history in enumerate(self.histories):
+                if history.status is not None and k not in self.outcomes:
                     self.outcomes[k] = self._outcome(k)
 
     @torch.no_grad()
     def _train_epoch(self) -> NDArray[np.float64]:
-        """One epoch; mean training loss of every lane (K,)."""
+        """Train one epoch and return the mean training loss of every model (K,)."""
         self.streams.begin_epoch(self.epochs)
         for i, (optimiser, _, _) in enumerate(self.parts):
             part = slice(i * self.at_once, (i + 1) * self.at_once)
@@ -202,16 +204,16 @@ class _Stack:
 
     @torch.no_grad()
     def _validate(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Validation loss and metric of every lane (K,), NaN without validation rows."""
+        """Validation loss and metric of every model (K,), NaN without validation rows."""
         if self.validation.shape[1] == 0:
-            nothing = np.full(len(self.accounts), np.nan)
+            nothing = np.full(len(self.histories), np.nan)
             return nothing, nothing
         inputs, target, weight = self.pool.batch(self.validation)
         output = predict_rows(self.network, self.weights, self.statistics, inputs)
         return validation(output, target, weight)
 
     def progress(self, k: int) -> tuple[Progress, Progress]:
-        """Where lane `k` is, and where it was best."""
+        """Current and best progress of model `k`."""
         like = self.like[k]
         now = Progress(
             self.weights.read(k, like.parameters),
@@ -227,15 +229,15 @@ class _Stack:
         return now, best
 
     def _outcome(self, k: int) -> Outcome:
-        """What comes of lane `k`."""
-        account = self.accounts[k]
+        """Outcome of model `k`."""
+        history = self.histories[k]
         now, best = self.progress(k)
-        assert account.status is not None
-        return Outcome(account.status, best.parameters, best.statistics, account.best_epoch, now, account.history)
+        assert history.status is not None
+        return Outcome(history.status, best.parameters, best.statistics, history.best_epoch, now, history.curves)
 
 
 def predict_rows(
-    network: StackedNetwork, weights: LaneMemory, statistics: LaneMemory, inputs: Sequence[Tensor]
+    network: StackedNetwork, weights: StackedParameters, statistics: StackedParameters, inputs: Sequence[Tensor]
 ) -> Tensor:
     """Outputs (K, n, c) for inputs of shape (K, n, ...) or (1, n, ...), some rows at a time."""
     chunks = zip(*(torch.split(x, CHUNK, 1) for x in inputs), strict=True)
@@ -245,7 +247,7 @@ def predict_rows(
 def losses_and_gradient(
     output: Tensor, target: Tensor, weight: Tensor | None, smoothing: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean loss of every lane (K,), smoothed cross-entropy or squared error, and its gradient at the outputs.
+    """Mean loss of every model (K,), smoothed cross-entropy or squared error, and its gradient at the outputs.
 
     Parameters
     ----------
@@ -272,13 +274,13 @@ def losses_and_gradient(
 def validation(
     output: Tensor, target: Tensor, weight: Tensor | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Loss without smoothing and metric of every lane (K,), of outputs (K, n, c)."""
+    """Loss without smoothing and metric of every model (K,), of outputs (K, n, c)."""
     loss, _ = losses_and_gradient(output, target, weight, output.new_zeros((len(output), 1)))
     return loss.double().cpu().numpy(), _metric(output, target, weight).double().cpu().numpy()
 
 
 def _metric(output: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    """Accuracy or R2 of every lane (K,)."""
+    """Accuracy or R2 of every model (K,)."""
     if target.is_floating_point():
         w = torch.ones_like(output[..., :1]) if weight is None else weight.unsqueeze(2).expand_as(output[..., :1])
         target = target.expand_as(output)

@@ -1,4 +1,4 @@
-"""Which lanes share a stack, and how many fit into memory."""
+"""The grouping of models into stacks that fit into memory."""
 
 from __future__ import annotations
 
@@ -10,68 +10,68 @@ from typing import Any
 import torch
 
 from metahpo.networks.batched.batched_training import MakeNetwork, Pool, train_stack
-from metahpo.networks.batched.training_configuration import Lane, Outcome
+from metahpo.networks.batched.training_configuration import BatchedModel, Outcome
 
 #: Share of the free memory that a stack may plan with.
 MEMORY_SHARE = 0.5
 
 
-def train_lanes(
-    lanes: Sequence[Lane],
+def train_models(
+    models: Sequence[BatchedModel],
     pool: Pool,
     make_network: MakeNetwork,
     dtype: torch.dtype = torch.float32,
     order: Callable[[Any], Any] = lambda shape: 0,
     memory_bytes: int | None = None,
 ) -> list[Outcome]:
-    """Train any lanes, in as few stacks as is quick.
+    """Train any models, in stacks that take the least time.
 
     Parameters
     ----------
-    lanes : sequence of Lane
+    models : sequence of BatchedModel
     pool : Pool
     make_network : callable
-        Shapes of lanes -> their stacked network.
+        Shapes of models -> their stacked network.
     order : callable
-        Key of a shape by which the network likes the lanes of a stack to be sorted.
+        Sort key of a shape, which orders the models of a stack.
     memory_bytes : int or None, default=None
         What a stack may need at most; None: half of what is free on the pool's device, which it never exceeds.
 
     Returns
     -------
     list of Outcome
-        In the order of `lanes`.
+        In the order of `models`.
 
     Raises
     ------
     MemoryError
-        A single lane does not fit.
+        A single model does not fit.
     """
     budget = planned_bytes(pool.target.device, memory_bytes)
     outcomes: dict[int, Outcome] = {}
-    for stack in stacks(lanes, budget):
-        chosen = sorted(stack, key=lambda i: order(lanes[i].shape))
-        for i, outcome in zip(chosen, _halving([lanes[i] for i in chosen], pool, make_network, dtype), strict=True):
+    for stack in stacks(models, budget):
+        chosen = sorted(stack, key=lambda i: order(models[i].shape))
+        for i, outcome in zip(chosen, _halving([models[i] for i in chosen], pool, make_network, dtype), strict=True):
             outcomes[i] = outcome
-    return [outcomes[i] for i in range(len(lanes))]
+    return [outcomes[i] for i in range(len(models))]
 
 
-def stacks(lanes: Sequence[Lane], memory_bytes: int) -> list[list[int]]:
-    """Partition lanes into stacks, by the least sum of estimated seconds.
+def stacks(models: Sequence[BatchedModel], memory_bytes: int) -> list[list[int]]:
+    """Partition models into stacks, by the least sum of estimated seconds.
 
-    Lanes of a stack take equally many equally large batches. Among those, a stack pads every lane to the largest: few
+    Models of a stack take equally many equally large batches. Among those, a stack pads every model to the largest: few
     stacks waste products on padding, many waste dispatch.
     """
     alike: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    for i, lane in enumerate(lanes):
-        alike[*lane.steps_and_batch, len(lane.validation)].append(i)
-    return [stack for (_, batch, _), group in alike.items() for stack in _cheapest(lanes, group, batch, memory_bytes)]
+    for i, model in enumerate(models):
+        alike[*model.steps_and_batch, len(model.validation)].append(i)
+    return [stack for (_, batch, _), group in alike.items() for stack in _cheapest(models, group, batch, memory_bytes)]
 
 
-def _cheapest(lanes: Sequence[Lane], group: list[int], batch: int, memory_bytes: int) -> list[list[int]]:
-    """Best partition into neighbours, where lanes are sorted by what they cost alone (dynamic programming)."""
-    group = sorted(group, key=lambda i: lanes[i].shape.lane_seconds(batch))
-    shapes = [lanes[i].shape for i in group]
+def _cheapest(models: Sequence[BatchedModel], group: list[int], batch: int, memory_bytes: int) -> list[list[int]]:
+    """Best partition into neighbours, where models are sorted by what they cost alone (dynamic programming)."""
+    group = sorted(group, key=lambda i: models[i].shape.model_seconds(batch))
+    shapes = [models[i].shape for i in group]
     best = [0.0] + [float("inf")] * len(group)
     cut = [0] * (len(group) + 1)
     for stop in range(1, len(group) + 1):
@@ -81,7 +81,7 @@ def _cheapest(lanes: Sequence[Lane], group: list[int], batch: int, memory_bytes:
             size = stop - start
             if size > 1 and size * joined.bytes(batch) > memory_bytes:
                 break
-            cost = best[start] + joined.stack_seconds + size * joined.lane_seconds(batch)
+            cost = best[start] + joined.stack_seconds + size * joined.model_seconds(batch)
             if cost < best[stop]:
                 best[stop], cut[stop] = cost, start
     parts, stop = [], len(group)
@@ -91,16 +91,16 @@ def _cheapest(lanes: Sequence[Lane], group: list[int], batch: int, memory_bytes:
     return parts
 
 
-def _halving(lanes: list[Lane], pool: Pool, make_network: MakeNetwork, dtype: torch.dtype) -> list[Outcome]:
+def _halving(models: list[BatchedModel], pool: Pool, make_network: MakeNetwork, dtype: torch.dtype) -> list[Outcome]:
     try:
-        return train_stack(lanes, pool, make_network, dtype)
+        return train_stack(models, pool, make_network, dtype)
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        if len(lanes) == 1:
-            raise too_large(lanes[0].shape, str(error)) from error
-    middle = len(lanes) // 2
-    return [o for half in (lanes[:middle], lanes[middle:]) for o in _halving(half, pool, make_network, dtype)]
+        if len(models) == 1:
+            raise too_large(models[0].shape, str(error)) from error
+    middle = len(models) // 2
+    return [o for half in (models[:middle], models[middle:]) for o in _halving(half, pool, make_network, dtype)]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -109,7 +109,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def too_large(shape: Any, reason: str) -> MemoryError:
-    """What is said where a single lane does not fit."""
+    """Error for a single model that does not fit into memory."""
     return MemoryError(f"a network of shape {shape} does not fit into memory: {reason}; choose a smaller one.")
 
 

@@ -1,8 +1,8 @@
 """Every optimiser in one vectorised update.
 
-Symbols: K lanes, P parameters of a lane, w and g of shape (K, P) weights and gradient, S steps of an epoch.
+Symbols: K models, P parameters of a model, w and g of shape (K, P) weights and gradient, S steps of an epoch.
 
-With m <- m + a (g - m) and v <- b v + g^2, where a, b are coefficients of a lane, each optimiser is
+With m <- m + a (g - m) and v <- b v + g^2, where a, b are coefficients of a model, each optimiser is
 
     w <- w (1 - lr decay) - u / (c sqrt(v) + d)
 
@@ -34,18 +34,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.networks.batched.learning_rate_schedule import factors
-from metahpo.networks.batched.training_configuration import Recipe
+from metahpo.networks.batched.training_configuration import TrainingConfiguration
 
 Array = NDArray[np.float64]
 
-#: Below this a learning rate counts as this: dividing by zero would make a lane that stands still diverge.
+#: Least learning rate. It avoids a division by zero, which would make a model diverge.
 LEAST_LEARNING_RATE = 1e-20
 #: Keeps square roots away from zero and denormal numbers, which a CPU takes thirty times as long for.
 TINY = 1e-30
 
 
 class Coefficients:
-    """The coefficients of K lanes, as arrays.
+    """The coefficients of K models, as arrays.
 
     Attributes
     ----------
@@ -54,34 +54,36 @@ class Coefficients:
 
     Parameters
     ----------
-    recipes : sequence of K Recipe
+    configurations : sequence of K TrainingConfiguration
     """
 
-    def __init__(self, recipes: Sequence[Recipe]) -> None:
-        self._recipes = recipes
-        names = [r.optimiser for r in recipes]
-        decay, decoupled = np.array([r.weight_decay for r in recipes]), _is(names, "adamw")
+    def __init__(self, configurations: Sequence[TrainingConfiguration]) -> None:
+        self._configurations = configurations
+        names = [r.optimiser for r in configurations]
+        decay, decoupled = np.array([r.weight_decay for r in configurations]), _is(names, "adamw")
         self._adam = _is(names, "adam") | decoupled
         self._rms, self._adagrad = _is(names, "rmsprop"), _is(names, "adagrad")
-        self._heavy = np.array([1.0 - r.momentum if r.optimiser in ("momentum", "nesterov") else 1.0 for r in recipes])
+        self._heavy = np.array(
+            [1.0 - r.momentum if r.optimiser in ("momentum", "nesterov") else 1.0 for r in configurations]
+        )
         self._decoupled, self.decay = decay * decoupled, decay * ~decoupled
         self.average = np.where(self._adam, 0.1, self._heavy)
         self.look_ahead = np.where(_is(names, "nesterov"), self._heavy, 0.0)
         self.forget = np.select([self._adam, self._rms, self._adagrad], [0.999, 0.99, 1.0])
-        self.l1 = np.array([r.l1 for r in recipes])
+        self.l1 = np.array([r.l1 for r in configurations])
 
     def of_epoch(self, steps: NDArray[np.int64], epochs: NDArray[np.int64], n_steps: int) -> Array:
-        """Those of the coming `n_steps` steps, after `steps` and `epochs` (K,) of each lane.
+        """Coefficients of the next `n_steps` steps, after `steps` and `epochs` (K,) of each model.
 
         Returns
         -------
         ndarray of shape (3, S, K)
             c, d, and the share 1 - lr decay that is kept of the weights.
         """
-        rates = np.empty((n_steps, len(self._recipes)))
-        for k, recipe in enumerate(self._recipes):
-            progress = (epochs[k] + np.arange(n_steps) / n_steps) / max(1, recipe.epochs)
-            rates[:, k] = recipe.learning_rate * factors(recipe.schedule, progress)
+        rates = np.empty((n_steps, len(self._configurations)))
+        for k, configuration in enumerate(self._configurations):
+            progress = (epochs[k] + np.arange(n_steps) / n_steps) / max(1, configuration.epochs)
+            rates[:, k] = configuration.learning_rate * factors(configuration.schedule, progress)
         rates = np.maximum(rates, LEAST_LEARNING_RATE)
         t = steps + 1 + np.arange(n_steps)[:, None]
         adam_rate = rates / (1.0 - 0.9**t)
@@ -91,24 +93,24 @@ class Coefficients:
         return np.stack([scale, offset, 1.0 - rates * self._decoupled])
 
 
-class LaneOptimiser:
-    """State and coefficients of the optimisers of K lanes.
+class BatchedOptimiser:
+    """State and coefficients of the optimisers of K models.
 
     Parameters
     ----------
-    recipes : sequence of K Recipe
+    configurations : sequence of K TrainingConfiguration
     first, second : Tensor of shape (K, P)
         Moments m and v, updated in place.
     """
 
-    def __init__(self, recipes: Sequence[Recipe], first: Tensor, second: Tensor) -> None:
+    def __init__(self, configurations: Sequence[TrainingConfiguration], first: Tensor, second: Tensor) -> None:
         self.first, self.second = first, second
-        self._coefficients = own = Coefficients(recipes)
+        self._coefficients = own = Coefficients(configurations)
         self._average, self._look_ahead, self._forget = map(self._column, (own.average, own.look_ahead, own.forget))
         self._coupled, self._l1 = self._column(own.decay), self._column(own.l1)
         self._adaptive, self._averages = bool(own.forget.any()), bool((own.average != 1.0).any())
         self._looks_ahead = bool(own.look_ahead.any())
-        self._shrinks_decoupled = any(r.optimiser == "adamw" and r.weight_decay for r in recipes)
+        self._shrinks_decoupled = any(r.optimiser == "adamw" and r.weight_decay for r in configurations)
         self._shrinks, self._penalises = bool(own.decay.any()), bool(own.l1.any())
         self._scratch = torch.empty_like(first)
 
@@ -116,7 +118,7 @@ class LaneOptimiser:
         return torch.as_tensor(values, dtype=self.first.dtype, device=self.first.device).unsqueeze(-1)
 
     def begin_epoch(self, steps: NDArray[np.int64], epochs: NDArray[np.int64], n_steps: int) -> None:
-        """Work out the coefficients of the coming `n_steps` steps, after `steps` and `epochs` (K,) of each lane."""
+        """Compute the coefficients of the next `n_steps` steps, after `steps` and `epochs` (K,) of each model."""
         scale, offset, keep = self._coefficients.of_epoch(steps, epochs, n_steps)
         self._scales, self._offsets, self._keeps = self._column(scale), self._column(offset), self._column(keep)
         self._step_of_epoch = 0

@@ -1,4 +1,4 @@
-"""What a stacked network is, and how the parameters of its lanes lie in memory."""
+"""The protocol of stacked networks, and the memory layout of the parameters of their models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Noise = Callable[[int, int], Tensor]
 
 
 class Shape(Protocol):
-    """Shape of the network of one lane."""
+    """Shape of the network of one model."""
 
     def joined(self, other: Any) -> Any:
         """The least shape that both can be padded to."""
@@ -25,15 +25,15 @@ class Shape(Protocol):
 
     @property
     def stack_seconds(self) -> float:
-        """Seconds of a training step of a stack that is padded to this shape, whatever its lanes."""
+        """Seconds of a training step of a stack that is padded to this shape, whatever its models."""
         ...
 
-    def lane_seconds(self, batch: int) -> float:
-        """Seconds that one more lane of this shape adds to a training step of a stack."""
+    def model_seconds(self, batch: int) -> float:
+        """Seconds that one more model of this shape adds to a training step of a stack."""
         ...
 
     def bytes(self, batch: int) -> int:
-        """Memory of one lane of this shape in training."""
+        """Memory of one model of this shape in training."""
         ...
 
     def initial(self, seed: int) -> tuple[State, State]:
@@ -44,12 +44,12 @@ class Shape(Protocol):
 class StackedNetwork(Protocol):
     """K networks of one kind as one, each padded to the largest.
 
-    A padded entry is zero, stays zero under any gradient step, and changes nothing that the lane computes.
+    A padded entry is zero, stays zero under any gradient step, and changes nothing that the model computes.
 
     Attributes
     ----------
     parameters, statistics : dict of str to tuple of int
-        Padded shapes of a lane's trained parameters, and of what it gathers without a gradient.
+        Padded shapes of a model's trained parameters, and of what it gathers without a gradient.
     """
 
     @property
@@ -91,22 +91,22 @@ class StackedNetwork(Protocol):
         ...
 
 
-class LaneMemory:
-    """The parameters (or moments, or statistics) of K lanes in one tensor of shape (K, P).
+class StackedParameters:
+    """The parameters (or moments, or statistics) of K models in one tensor of shape (K, P).
 
     Parameters
     ----------
     shapes : mapping of str to tuple of int
-        Padded shape of every parameter of a lane.
-    n_lanes : int
+        Padded shape of every parameter of a model.
+    n_models : int
     """
 
     def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], n_lanes: int, dtype: torch.dtype, device: torch.device
+        self, shapes: Mapping[str, tuple[int, ...]], n_models: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self._shapes = shapes
         self._sizes = [math.prod(shape) for shape in shapes.values()]
-        self.flat = torch.zeros((n_lanes, sum(self._sizes)), dtype=dtype, device=device)
+        self.flat = torch.zeros((n_models, sum(self._sizes)), dtype=dtype, device=device)
 
     def named(self, flat: Tensor | None = None) -> dict[str, Tensor]:
         """Views of shape (K, ...) into the memory, or into a tensor `flat` that is laid out like it."""
@@ -115,18 +115,20 @@ class LaneMemory:
             name: part.view(len(part), *shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
         }
 
-    def write(self, lane: int, state: State) -> None:
-        """Put the state of one lane in, padded by zeros."""
+    def write(self, model: int, state: State) -> None:
+        """Write the state of one model, padded by zeros."""
         named = self.named()
         for name, values in state.items():
-            named[name][_corner(lane, values)].copy_(torch.as_tensor(values))
+            named[name][_corner(model, values)].copy_(torch.as_tensor(values))
 
-    def read(self, lane: int, like: State, flat: Tensor | None = None) -> State:
-        """Take the state of one lane out, of the shapes of `like`."""
+    def read(self, model: int, like: State, flat: Tensor | None = None) -> State:
+        """Read the state of one model, in the shapes of `like`."""
         named = self.named(flat)
-        return {name: named[name][_corner(lane, values)].detach().cpu().numpy().copy() for name, values in like.items()}
+        return {
+            name: named[name][_corner(model, values)].detach().cpu().numpy().copy() for name, values in like.items()
+        }
 
 
-def _corner(lane: int, values: NDArray[Any]) -> tuple[int | slice, ...]:
-    """Where the unpadded values of a lane lie."""
-    return (lane, *(slice(n) for n in values.shape))
+def _corner(model: int, values: NDArray[Any]) -> tuple[int | slice, ...]:
+    """Index of the unpadded values of a model."""
+    return (model, *(slice(n) for n in values.shape))

@@ -1,4 +1,4 @@
-"""How one lane is trained, and what comes of it."""
+"""Configuration and outcome of the training of one model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "step", "one_cycle")
 
-#: A lane's parameters or statistics: name -> array of the lane's own (unpadded) shape.
+#: A model's parameters or statistics: name -> array of the model's own (unpadded) shape.
 State = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything about a lane's training that is not the shape of its network.
+class TrainingConfiguration:
+    """Settings of the training of a model, without the shape of its network.
 
     Attributes
     ----------
@@ -32,8 +32,8 @@ class Recipe:
     weight_decay, l1 : float
         Penalties on every parameter.
     batch_size : int
-        An epoch is ``ceil(n_rows / batch_size)`` batches of equal size; the few rows that are left over sit it out,
-        others each epoch.
+        An epoch is ``ceil(n_rows / batch_size)`` batches of equal size; the few remaining rows are left out,
+        different ones in each epoch.
     schedule : str
         One of `SCHEDULES`.
     label_smoothing : float
@@ -58,8 +58,8 @@ class Recipe:
     seed: int = 0
 
 
-class LaneStatus(StrEnum):
-    """How the training of a lane ended."""
+class ModelStatus(StrEnum):
+    """How the training of a model ended."""
 
     FINISHED = "finished"
     STOPPED = "stopped"  # early: the validation loss no longer fell
@@ -68,7 +68,7 @@ class LaneStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """What training goes on from: parameters, statistics, the optimiser's moments, and how far it has come."""
+    """State from which training continues: parameters, statistics, moments of the optimiser, and steps made."""
 
     parameters: State
     statistics: State
@@ -80,11 +80,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained lane.
+    """A trained model.
 
     Attributes
     ----------
-    status : LaneStatus
+    status : ModelStatus
     parameters, statistics : dict of str to ndarray
         Those of the epoch with the lowest validation loss; without validation rows to stop by, the last ones.
     history : dict of str to list of float
@@ -97,7 +97,7 @@ class Outcome:
         For warm starts.
     """
 
-    status: LaneStatus
+    status: ModelStatus
     parameters: State
     statistics: State
     best_epoch: int
@@ -106,24 +106,24 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Lane:
+class BatchedModel:
     """One network to be trained.
 
     Attributes
     ----------
     shape : Any
-        What the stacked network needs to know of it.
-    recipe : Recipe
+        Shape of the network, as the stacked network takes it.
+    configuration : TrainingConfiguration
     train, validation : ndarray of int
-        Rows of the pool to learn from and to stop by; no validation rows, no early stopping.
+        Training and validation rows of the pool. Without validation rows there is no early stopping.
     start : Progress or None
-        Go on from here; None starts from fresh weights.
+        Continue from this state. None starts with new weights.
     stops : bool
-        Whether the validation rows stop training and choose its epoch; otherwise they are only watched.
+        Whether the validation rows stop training and select the epoch. Otherwise their loss is only recorded.
     """
 
     shape: Any
-    recipe: Recipe
+    configuration: TrainingConfiguration
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     start: Progress | None = None
@@ -132,14 +132,14 @@ class Lane:
     @property
     def steps_and_batch(self) -> tuple[int, int]:
         """Batches of an epoch, and rows of each."""
-        steps = -(-len(self.train) // max(1, self.recipe.batch_size))
+        steps = -(-len(self.train) // max(1, self.configuration.batch_size))
         return steps, len(self.train) // steps
 
     def beginning(self) -> Progress:
-        """Where training starts."""
+        """State in which training starts."""
         if self.start is not None:
             return self.start
-        parameters, statistics = self.shape.initial(self.recipe.seed)
+        parameters, statistics = self.shape.initial(self.configuration.seed)
         return Progress(parameters, statistics, zeros_like(parameters), zeros_like(parameters), 0, 0)
 
 

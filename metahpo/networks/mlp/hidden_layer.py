@@ -1,9 +1,9 @@
 """What a hidden layer does between two matrix products: normalisation, activation, dropout, and what it adds to.
 
-Symbols: K lanes, b rows, w padded width; x the linear part of the layer (K, b, w), z = norm(x) gain + shift,
+Symbols: K models, b rows, w padded width; x the linear part of the layer (K, b, w), z = norm(x) gain + shift,
 y = act(z) m + carries h with the dropout mask m and the layer's input h.
 
-The gradient is written out by hand: with a mixture of functions on slices of the lanes, general differentiation would
+The gradient is written out by hand: with a mixture of functions on slices of the models, general differentiation would
 spend most of a step on its own records, and on filling and adding up arrays of zeros.
 """
 
@@ -21,7 +21,7 @@ EPSILON, RUNNING = 1e-5, 0.1
 
 _aten = torch.ops.aten
 
-#: A slice of lanes that share a function: (function, start, stop).
+#: A slice of models that share a function: (function, start, stop).
 Run = tuple[str, int, int]
 
 
@@ -38,20 +38,20 @@ class Tape:
 
 @dataclass(frozen=True)
 class HiddenLayer:
-    """What the lanes of a stack do in one layer.
+    """One hidden layer of all models of a stack.
 
     Attributes
     ----------
     norms, activations : sequence of Run
-        Over all lanes, in order.
+        Over all models, in order.
     width : Tensor of shape (K, 1, 1)
-        Units of each lane.
+        Units of each model.
     mask : Tensor of shape (K, 1, w)
-        One on the units that a lane has.
+        One on the units that a model has.
     carries : Tensor of shape (K, 1, 1) or None
-        One where the lane adds to the layer's input, or has no such layer; None: nowhere.
+        One where the model adds to the layer's input, or has no such layer; None: nowhere.
     has : Tensor of shape (K, 1, 1) or None
-        One where the lane has this layer; None: everywhere.
+        One where the model has this layer; None: everywhere.
     """
 
     norms: Sequence[Run]
@@ -76,7 +76,7 @@ class HiddenLayer:
         ----------
         x : Tensor of shape (K, b, w)
         scales : tuple of Tensor of shape (K, w), or None
-            Gain and shift; None where no lane normalises.
+            Gain and shift; None where no model normalises.
         h : Tensor of shape (K, b, w) or None
             The layer's input; None for the first.
         dropout_mask : Tensor of shape (K, b, w) or None

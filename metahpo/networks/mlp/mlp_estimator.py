@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: a scikit-learn estimator whose members are lanes."""
+"""The base of classifier and regressor, a scikit-learn estimator whose ensemble members are batched models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from metahpo.networks.batched.training_configuration import OPTIMISERS, SCHEDULES, LaneStatus, Outcome
+from metahpo.networks.batched.training_configuration import OPTIMISERS, SCHEDULES, ModelStatus, Outcome
 from metahpo.networks.mlp.mlp_shape import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from metahpo.networks.mlp.table_encoding import TableEncoder, categorical_positions
 from metahpo.networks.targets import held_out_rows
@@ -164,8 +164,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         before, first = getattr(self, "history_", {}), outcomes[0]
         self.outcomes_ = outcomes
         self.history_ = {name: [*before.get(name, ()), *values] for name, values in first.history.items()}
-        diverged = any(outcome.status is LaneStatus.DIVERGED for outcome in outcomes)
-        self.status_ = LaneStatus.DIVERGED.value if diverged else first.status.value
+        diverged = any(outcome.status is ModelStatus.DIVERGED for outcome in outcomes)
+        self.status_ = ModelStatus.DIVERGED.value if diverged else first.status.value
         self.n_epochs_, self.best_epoch_ = len(self.history_["train_loss"]), first.best_epoch
         self.fit_seconds_ = seconds
         if diverged:

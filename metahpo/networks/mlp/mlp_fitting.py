@@ -1,4 +1,4 @@
-"""From estimators to lanes, and from trained lanes back to estimators: where torch begins."""
+"""Conversion of estimators to batched models, and of trained models back to estimators."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
 from metahpo.networks.batched.batched_training import Pool, predict_rows
-from metahpo.networks.batched.grouping import train_lanes
-from metahpo.networks.batched.stacked_network import LaneMemory
-from metahpo.networks.batched.training_configuration import Lane, Progress, Recipe
+from metahpo.networks.batched.grouping import train_models
+from metahpo.networks.batched.stacked_network import StackedParameters
+from metahpo.networks.batched.training_configuration import BatchedModel, Progress, TrainingConfiguration
 from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
-from metahpo.networks.mlp.mlp_network import StackedMLP, lane_order
+from metahpo.networks.mlp.mlp_network import StackedMLP, stacking_order
 from metahpo.networks.mlp.mlp_shape import MLPShape
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.numerics.device import device_named
@@ -93,9 +93,9 @@ def shape_of(estimator: NetworkEstimator, table: Table) -> MLPShape:
     )
 
 
-def recipe_of(estimator: NetworkEstimator) -> Recipe:
-    """Recipe of an estimator, the seed of its current fit included."""
-    return Recipe(
+def training_configuration_of(estimator: NetworkEstimator) -> TrainingConfiguration:
+    """Training configuration of an estimator, the seed of its current fit included."""
+    return TrainingConfiguration(
         optimiser=estimator.optimiser,
         learning_rate=estimator.learning_rate,
         momentum=estimator.momentum,
@@ -117,7 +117,7 @@ def share_tables(jobs: Sequence[Job]) -> list[Job]:
 
 
 def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_bytes: int | None = None) -> None:
-    """Train estimators as lanes and fill in what they have learnt.
+    """Train estimators as batched models and store the results in them.
 
     Parameters
     ----------
@@ -143,20 +143,20 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
     device = device_named(jobs[0].estimator.device)
     pool = _pool(tables, device, dtype)
     rows: dict[tuple[int, bytes], NDArray[np.int64]] = {}
-    lanes = []
+    models = []
     for job in jobs:
         first = firsts[job.table]
         splits: list[Split] = []
         for split in job.splits:
             train, held_out = (rows.setdefault((first, r.tobytes()), r + first) for r in split)
             splits.append((train, held_out))
-        recipe = recipe_of(job.estimator)
+        configuration = training_configuration_of(job.estimator)
         if job.one_epoch:
-            recipe = replace(recipe, epochs=1, schedule="constant")
-        lanes += [
-            Lane(
+            configuration = replace(configuration, epochs=1, schedule="constant")
+        models += [
+            BatchedModel(
                 shape_of(job.estimator, job.table),
-                replace(recipe, seed=recipe.seed + member),
+                replace(configuration, seed=configuration.seed + member),
                 *splits[member % len(splits)],
                 job.starts[member] if job.starts else None,
                 job.stops,
@@ -166,9 +166,9 @@ def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) ->
     if device.type == "cpu":
         asked = [job.estimator.n_jobs for job in jobs]
         n_jobs = max(effective_n_jobs(1 if n is None else n) for n in asked)
-        outcomes = train_on_cpu(lanes, pool, dtype, memory_bytes, n_jobs)
+        outcomes = train_on_cpu(models, pool, dtype, memory_bytes, n_jobs)
     else:
-        outcomes = train_lanes(lanes, pool, StackedMLP, dtype, order=lane_order)
+        outcomes = train_models(models, pool, StackedMLP, dtype, order=stacking_order)
     seconds = time.perf_counter() - start
     done = iter(outcomes)
     for job in jobs:
@@ -198,7 +198,7 @@ def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
     members = len(estimator.outcomes_)
     network = StackedMLP([shape_of(estimator, table)] * members, torch.float64, device)
     weights, statistics = (
-        LaneMemory(shapes, members, torch.float64, device) for shapes in (network.parameters, network.statistics)
+        StackedParameters(shapes, members, torch.float64, device) for shapes in (network.parameters, network.statistics)
     )
     for member, outcome in enumerate(estimator.outcomes_):
         weights.write(member, outcome.parameters)
@@ -221,7 +221,7 @@ def fit_together(
     watched: tuple[Any, Any] | None = None,
     memory_bytes: int | None = None,
 ) -> None:
-    """Fit estimators as lanes, on as many threads as the one that asks for most; each becomes what it would alone.
+    """Fit estimators as batched models; each gets the result that it would get alone.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""The multi-layer perceptrons of K lanes as one network.
+"""The multi-layer perceptrons of K models as one network.
 
-Symbols: K lanes, b rows, w the padded width, d numeric columns, q categorical columns, e the padded embedding size.
+Symbols: K models, b rows, w the padded width, d numeric columns, q categorical columns, e the padded embedding size.
 
-Every layer is one batched matrix product over the lanes. Lanes of like normalisation and activation had better lie
-next to each other (:func:`lane_order`): each function is applied to a slice of the lanes.
+Every layer is one batched matrix product over the models. Models of like normalisation and activation had better lie
+next to each other (:func:`stacking_order`): each function is applied to a slice of the models.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from metahpo.networks.mlp.hidden_layer import HiddenLayer, Tape, runs
 from metahpo.networks.mlp.mlp_shape import MLPShape
 
 
-def lane_order(shape: MLPShape) -> tuple[str, str]:
-    """Key to sort the lanes of a stack by."""
+def stacking_order(shape: MLPShape) -> tuple[str, str]:
+    """Key to sort the models of a stack by."""
     return shape.normalisation, shape.activation
 
 
@@ -35,7 +35,7 @@ class StackedMLP:
     """
 
     def __init__(self, shapes: Sequence[MLPShape], dtype: torch.dtype, device: torch.device) -> None:
-        self._n_lanes = len(shapes)
+        self._n_models = len(shapes)
         padded = reduce(MLPShape.joined, shapes)
         kinds = {shape.normalisation for shape in shapes}
         # Batch normalisation has all the parameters that layer normalisation has.
@@ -120,7 +120,7 @@ class StackedMLP:
         numbers, codes = inputs
         linear = bias.expand(-1, numbers.shape[1], -1)
         if "numbers.weight" in parameters:
-            linear = torch.baddbmm(linear, numbers.expand(self._n_lanes, -1, -1), parameters["numbers.weight"])
+            linear = torch.baddbmm(linear, numbers.expand(self._n_models, -1, -1), parameters["numbers.weight"])
         if "embedding" in parameters:
             K, n_codes, size = parameters["embedding"].shape
             self._places = codes + n_codes * torch.arange(K, device=codes.device).view(K, 1, 1)
@@ -133,7 +133,7 @@ class StackedMLP:
         self, to_linear: Tensor, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> None:
         if "numbers.weight" in parameters:
-            numbers = self._inputs[0].expand(self._n_lanes, -1, -1)
+            numbers = self._inputs[0].expand(self._n_models, -1, -1)
             gradients["numbers.weight"].copy_(torch.bmm(numbers.transpose(1, 2), to_linear))
         if "embedding" in parameters:
             to_weight = torch.bmm(self._embedded.transpose(1, 2), to_linear)

@@ -22,14 +22,14 @@ NORMALISATIONS: tuple[Normalisation, ...] = ("none", "batch", "layer")
 GAINS = {"relu": 2.0, "silu": 2.0, "tanh": 1.0}
 
 #: Cost model of a training step on one CPU core, fitted to measured steps: seconds a step, and a layer, whatever the
-#: lanes (dispatch of operations); multiply-adds a second; seconds a weight (optimiser); seconds a unit (activation).
+#: models (dispatch of operations); multiply-adds a second; seconds a weight (optimiser); seconds a unit (activation).
 STEP_SECONDS, LAYER_SECONDS = 0.2e-3, 0.35e-3
 PRODUCTS_PER_SECOND, WEIGHT_SECONDS, UNIT_SECONDS = 3.5e10, 2.8e-9, 12e-9
 
 
 @dataclass(frozen=True)
 class MLPShape:
-    """What decides the size of a lane's arrays, and which functions it applies to them.
+    """Sizes of the arrays of a model, and the functions that it applies to them.
 
     Attributes
     ----------
@@ -106,14 +106,14 @@ class MLPShape:
         inputs = self.n_numbers + self.n_embedded
         return 3 * batch * self.width * (inputs + (self.depth - 1) * self.width + self.n_outputs)
 
-    def lane_seconds(self, batch: int) -> float:
-        """Seconds that one more lane of this shape adds to a training step of a stack."""
+    def model_seconds(self, batch: int) -> float:
+        """Seconds that one more model of this shape adds to a training step of a stack."""
         units = batch * self.width * self.depth
         return self.products(batch) / PRODUCTS_PER_SECOND + self.n_parameters * WEIGHT_SECONDS + units * UNIT_SECONDS
 
     @property
     def stack_seconds(self) -> float:
-        """Seconds of a training step of a stack that is padded to this shape, whatever its lanes."""
+        """Seconds of a training step of a stack that is padded to this shape, whatever its models."""
         return STEP_SECONDS + self.depth * LAYER_SECONDS
 
     def bytes(self, batch: int) -> int:

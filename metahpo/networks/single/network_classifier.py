@@ -20,7 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
-from metahpo.networks.batched.training_configuration import OPTIMISERS, SCHEDULES, LaneStatus, Recipe
+from metahpo.networks.batched.training_configuration import OPTIMISERS, SCHEDULES, ModelStatus, TrainingConfiguration
 from metahpo.networks.targets import class_codes, classes_of, held_out_rows, training_of, weights_with_classes
 from metahpo.networks.training_record import Training
 from metahpo.numerics.arithmetic import own_arithmetic
@@ -115,7 +115,7 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
             trained = train_module(
                 self.module_,
                 seen,
-                self._recipe(),
+                self._training_configuration(),
                 other,
                 stops=len(held_out) > 0,
                 augment=self._augment(),
@@ -124,7 +124,7 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         self.history_, self.status_, self.best_epoch_ = trained.history, trained.status.value, trained.best_epoch
         self.n_epochs_ = len(self.history_["train_loss"])
         self.fit_seconds_ = time.perf_counter() - start
-        if trained.status is LaneStatus.DIVERGED:
+        if trained.status is ModelStatus.DIVERGED:
             message = f"training diverged in epoch {self.n_epochs_}; the weights are those of epoch {self.best_epoch_}"
             warnings.warn(f"{message}. Try a lower learning_rate.", ConvergenceWarning, stacklevel=3)
         return self
@@ -172,11 +172,11 @@ class ModuleClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
     def _groups(self, module: torch.nn.Module) -> list[dict[str, Any]] | None:
         return None
 
-    def _recipe(self) -> Recipe:
+    def _training_configuration(self) -> TrainingConfiguration:
         names = ("optimiser", "learning_rate", "momentum", "weight_decay", "batch_size", "schedule", "label_smoothing")
         chosen = {name: getattr(self, name) for name in (*names, "epochs", "patience")}
-        recipe = Recipe(**chosen, seed=self.seed_)
-        return recipe if self.early_stopping else replace(recipe, patience=recipe.epochs)
+        configuration = TrainingConfiguration(**chosen, seed=self.seed_)
+        return configuration if self.early_stopping else replace(configuration, patience=configuration.epochs)
 
     def _learn_target(self, y: Any, n_rows: int) -> NDArray[np.int64]:
         target = np.asarray(column_or_1d(y, warn=True))

@@ -1,4 +1,4 @@
-"""One training loop for any torch module: the recipe of a lane, torch's own optimisers, an epoch at a time."""
+"""A training loop for any torch module, with the optimisers of torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metahpo.networks.batched.learning_rate_schedule import factors
-from metahpo.networks.batched.training_configuration import LaneStatus, Recipe
-from metahpo.networks.batched.training_history import Account
+from metahpo.networks.batched.training_configuration import ModelStatus, TrainingConfiguration
+from metahpo.networks.batched.training_history import TrainingHistory
 
 #: Rows that are predicted at once.
 CHUNK = 256
@@ -47,7 +47,7 @@ class Rows:
 class Trained:
     """A trained network and its history: see :class:`metahpo.networks.batched.training_configuration.Outcome`."""
 
-    status: LaneStatus
+    status: ModelStatus
     best_epoch: int
     history: dict[str, list[float]]
 
@@ -55,7 +55,7 @@ class Trained:
 def train_module(
     module: nn.Module,
     rows: Rows,
-    recipe: Recipe,
+    configuration: TrainingConfiguration,
     held_out: Rows | None = None,
     *,
     stops: bool = True,
@@ -69,7 +69,7 @@ def train_module(
     module : nn.Module
         Takes the inputs of a batch, returns logits; on the device of `rows`.
     rows : Rows
-    recipe : Recipe
+    configuration : TrainingConfiguration
     held_out : Rows or None
         Rows whose loss and accuracy are written down after each epoch.
     stops : bool, default=True
@@ -78,16 +78,16 @@ def train_module(
     groups : sequence of dict, or None
         torch's parameter groups; ``scale`` of a group is a factor of its learning rate.
     """
-    optimiser = torch_optimiser(recipe, groups or [{"params": list(module.parameters())}])
+    optimiser = torch_optimiser(configuration, groups or [{"params": list(module.parameters())}])
     scales = [group.get("scale", 1.0) for group in optimiser.param_groups]
     n = len(rows.target)
-    n_steps = -(-n // recipe.batch_size)
-    draw = torch.Generator().manual_seed(recipe.seed)
-    account, best = Account(recipe, held_out is not None, stops), copy.deepcopy(module.state_dict())
-    while account.status is None:
+    n_steps = -(-n // configuration.batch_size)
+    draw = torch.Generator().manual_seed(configuration.seed)
+    history, best = TrainingHistory(configuration, held_out is not None, stops), copy.deepcopy(module.state_dict())
+    while history.status is None:
         start = time.perf_counter()
-        progress = (account.epochs + np.arange(n_steps) / n_steps) / recipe.epochs
-        rates = recipe.learning_rate * factors(recipe.schedule, progress)
+        progress = (history.epochs + np.arange(n_steps) / n_steps) / configuration.epochs
+        rates = configuration.learning_rate * factors(configuration.schedule, progress)
         order = torch.randperm(n, generator=draw).to(rows.target.device)
         module.train()
         total = 0.0
@@ -100,11 +100,11 @@ def train_module(
                 module(*(augment(inputs, draw) if augment else inputs)),
                 rows.target[batch],
                 weight,
-                recipe.label_smoothing,
+                configuration.label_smoothing,
             )
             total += loss.item() * len(batch) / n
-            if recipe.l1:
-                loss = loss + recipe.l1 * torch.stack([p.abs().sum() for p in module.parameters()]).sum()
+            if configuration.l1:
+                loss = loss + configuration.l1 * torch.stack([p.abs().sum() for p in module.parameters()]).sum()
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
@@ -113,10 +113,10 @@ def train_module(
             logits = outputs(module, held_out.inputs)
             loss_there = mean_loss(logits, held_out.target, held_out.weight, 0.0).item()
             metric = (logits.argmax(1) == held_out.target).double().mean().item()
-        if account.note(total, loss_there, metric, time.perf_counter() - start):
+        if history.note(total, loss_there, metric, time.perf_counter() - start):
             best = copy.deepcopy(module.state_dict())
     module.load_state_dict(best)
-    return Trained(account.status, account.best_epoch, account.history)
+    return Trained(history.status, history.best_epoch, history.curves)
 
 
 def mean_loss(logits: Tensor, target: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
@@ -133,13 +133,13 @@ def outputs(module: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
     return torch.cat([module(*chunk) for chunk in chunks])
 
 
-def torch_optimiser(recipe: Recipe, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
-    """Optimiser of a recipe, one of torch's."""
-    groups, rate, decay = list(groups), recipe.learning_rate, recipe.weight_decay
-    if recipe.optimiser in ("sgd", "momentum", "nesterov"):
-        momentum = 0.0 if recipe.optimiser == "sgd" else recipe.momentum
+def torch_optimiser(configuration: TrainingConfiguration, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Optimiser of a training configuration, one of torch's."""
+    groups, rate, decay = list(groups), configuration.learning_rate, configuration.weight_decay
+    if configuration.optimiser in ("sgd", "momentum", "nesterov"):
+        momentum = 0.0 if configuration.optimiser == "sgd" else configuration.momentum
         return torch.optim.SGD(
-            groups, rate, momentum=momentum, weight_decay=decay, nesterov=recipe.optimiser == "nesterov"
+            groups, rate, momentum=momentum, weight_decay=decay, nesterov=configuration.optimiser == "nesterov"
         )
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adagrad": torch.optim.Adagrad,
@@ -147,7 +147,7 @@ def torch_optimiser(recipe: Recipe, groups: Iterable[dict[str, Any]]) -> torch.o
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
-    return kinds[recipe.optimiser](groups, rate, weight_decay=decay)
+    return kinds[configuration.optimiser](groups, rate, weight_decay=decay)
 
 
 def as_index(values: NDArray[Any], device: torch.device) -> Tensor:

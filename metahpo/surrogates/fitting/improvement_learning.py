@@ -1,10 +1,10 @@
-"""Learning of the improvement on the default: trees, and the rule of the decision, by leaving families out.
+"""Learning of the improvement on the default: trees and a decision rule, by leave-family-out cross-validation.
 
-The trees are grown anew without each group of families. On every task of the group, each candidate rule picks one
-configuration, and the change that was recorded for it comes true. A pick wins (loses) where it is better (worse) than
-the default by more than one standard error of their difference. Of the rules that lose on at most `MOST_LOSSES` of the
-tasks and win at least `WINS_PER_LOSS` times as often as they lose, the one of the largest mean change is taken; where
-none is such, the one whose losses weigh least beside its wins.
+For each group of families, trees are grown on the tasks of the other groups. On every task of the group, each candidate
+rule selects one configuration, which is judged by its recorded change. A selection wins (loses) if it is better (worse)
+than the default by more than one standard error of their difference. A rule is admissible if it loses on at most
+`MOST_LOSSES` of the tasks and wins at least `WINS_PER_LOSS` times as often as it loses. The admissible rule with the
+largest mean change is chosen. If no rule is admissible, the one with the best balance of wins and losses is chosen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.activity import default_configuration
-from metahpo.space.cash import to_joint
+from metahpo.space.cash import to_cash
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.improvement import (
     MIN_STANDARD_ERROR,
@@ -45,7 +45,7 @@ TREES, COMPONENTS, FEATURE_SHARE = 100, 10, 0.5
 LEAVES, LOSS_WEIGHTS = (4, 10, None), (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 #: Groups of families, at most, of which each is left out in turn.
 GROUPS = 10
-#: What is asked of a rule: see above.
+#: Conditions for an admissible rule: see above.
 MOST_LOSSES, WINS_PER_LOSS = 0.12, 3.0
 #: Errors below this, of scores whose best value is 1, count as if they were this large: a change from .002 to .001 is
 #: not half of anything.
@@ -96,7 +96,7 @@ def learn_improvement(
         space,
         metric,
         tuple(tasks),
-        tuple(_configuration(key, joint=space is None) for key in keys),
+        tuple(_configuration(key, cash=space is None) for key in keys),
         reference,
         change,
         spread,
@@ -187,7 +187,7 @@ def _left_out(
     leaf: int | None,
     random_state: int,
 ) -> list[Improvement]:
-    """What is predicted of each task by those of other groups."""
+    """Prediction for each task from the tasks of other groups."""
     found: dict[int, Improvement] = {}
     for group in np.unique(groups):
         known = groups != group
@@ -199,7 +199,7 @@ def _left_out(
 
 
 def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> Rule:
-    """The rule with probabilities and intervals that came true on tasks left out."""
+    """Calibrate the probabilities and intervals of a rule on held-out tasks."""
     p: list[float] = []
     better: list[bool] = []
     covered, n_pairs = dict.fromkeys(INTERVAL_SHARES, 0), 0
@@ -251,10 +251,10 @@ def _shared_errors(
     return tasks, shared, errors, standard_errors, defaults[int(ranks.mean(axis=0).argmin())]
 
 
-def _configuration(key: str, *, joint: bool) -> str:
-    """JSON text of a configuration of the space, or of the joint space."""
+def _configuration(key: str, *, cash: bool) -> str:
+    """JSON text of a configuration of the space, or of the CASH space."""
     learner, _, text = key.partition("|")
-    return to_json(to_joint(learner, json.loads(text))) if joint else text
+    return to_json(to_cash(learner, json.loads(text))) if cash else text
 
 
 def _meta_features(md: MetaDataset, tasks: Sequence[str]) -> tuple[list[str], Array]:

@@ -1,6 +1,6 @@
-"""The kernel of scores, learnt across tasks by exact marginal likelihood on random subsets of each task's trials.
+"""Learning of the kernel of z-scores across tasks, by exact marginal likelihood on random subsets of trials.
 
-As in FSBO (Wistuba and Grabocka, ICLR 2021).
+This follows FSBO (Wistuba and Grabocka, ICLR 2021).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import torch
 
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import device_named
-from metahpo.surrogates.fitting.training_batches import SourceTask, sample_batch
-from metahpo.surrogates.fitting.training_loop import Course, Descent, Score
-from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.fitting.training_batches import sample_batch
+from metahpo.surrogates.fitting.training_loop import LogDensities, TrainingLoop, TrainingState
+from metahpo.surrogates.mixture.kernels import ZScoreKernel
+from metahpo.surrogates.mixture.source_task import SourceTask
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class KernelSettings:
     batch_tasks: int = 10
     """Tasks a batch."""
     batch_trials: int = 40
-    """Trials a task in the batches of the kernel; in those of the regimes, at most."""
+    """Trials a task in the batches of the kernel; in those of the components, at most."""
     device: str = "cpu"
     """Where the steps are computed: "cpu", "cuda", "cuda:N", or "auto", a GPU where there is one."""
 
@@ -39,26 +40,26 @@ def learn_kernel(
     tables: Sequence[TaskTable],
     settings: KernelSettings,
     generator: torch.Generator,
-    course: Course,
+    training_loop: TrainingLoop,
     stage: str,
-    score: Callable[[ScoreKernel], Score] | None = None,
-) -> ScoreKernel:
-    """Kernel under which the scores of single tasks are most likely; on the CPU."""
+    validate: Callable[[ZScoreKernel], LogDensities] | None = None,
+) -> ZScoreKernel:
+    """Learn the kernel that maximises the likelihood of the z-scores of single tasks. It is returned on the CPU."""
     device, tasks = device_named(settings.device), [SourceTask.from_table(t) for t in tables]
     maps = torch.Generator().manual_seed(generator.initial_seed())
-    kernel = ScoreKernel(tasks[0].X.shape[1], maps).to(device)
+    kernel = ZScoreKernel(tasks[0].X.shape[1], maps).to(device)
     n_distinct = len(np.unique(np.concatenate([t.X.numpy() for t in tasks]), axis=0))
     optimizer = torch.optim.Adam(kernel.parameters(), lr=settings.kernel_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.kernel_rate, total_steps=settings.kernel_steps)
-    descent = Descent(kernel, optimizer, schedule, generator)
-    for _ in course.steps(stage, settings.kernel_steps, descent, score and partial(score, kernel)):
+    training_state = TrainingState(kernel, optimizer, schedule, generator)
+    for _ in training_loop.steps(stage, settings.kernel_steps, training_state, validate and partial(validate, kernel)):
         batch = sample_batch(tasks, settings.batch_tasks, settings.batch_trials, generator).to(device)
-        place, n = kernel.locate(batch.X.float()), batch.X.shape[1]  # single precision is enough to learn, and quicker
+        place, n = kernel.locate(batch.X.float()), batch.X.shape[1]  # single precision is accurate enough, and faster
         noise = kernel.noise() * torch.eye(n, dtype=place.plain.dtype, device=device)
         L = torch.linalg.cholesky(kernel(place, place) + noise)
         white = torch.linalg.solve_triangular(L, batch.z.float()[..., None], upper=False)
         log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        # Tasks of one design tell of the same configurations: there are as many observations as distinct ones.
+        # Tasks with a shared design observe the same configurations: the prior counts each distinct one once.
         loss = (0.5 * white.square().sum((-2, -1)) + log_det).mean() / n - kernel.log_prior() / n_distinct
         optimizer.zero_grad()
         torch.autograd.backward(loss)

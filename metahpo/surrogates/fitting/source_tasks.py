@@ -1,6 +1,6 @@
-"""The source tasks as one whole: their functions, what meta-features say of them, and each of them as if it were new.
+"""The source tasks under one kernel: source functions, task similarity, and each task as a held-out task.
 
-As a new one, a task is described by the functions of tasks of other families only.
+The source features of a held-out task use the functions of tasks of other families only.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ import torch
 from torch import Tensor
 
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.fitting.training_batches import SourceTask
-from metahpo.surrogates.mixture.kernels import ScoreKernel
-from metahpo.surrogates.mixture.source_features import Described, describe, squared_distances
+from metahpo.surrogates.mixture.kernels import ZScoreKernel
+from metahpo.surrogates.mixture.source_features import SourceFeatures, source_features_at, squared_distances
 from metahpo.surrogates.mixture.source_functions import SourceFunctions, reference_configurations, source_weights
-from metahpo.surrogates.mixture.task_similarity import TaskAffinity
+from metahpo.surrogates.mixture.source_task import SourceTask
+from metahpo.surrogates.mixture.task_similarity import TaskSimilarity
 
 
 @dataclass(frozen=True)
 class ReferenceSettings:
-    """Settings of the configurations that source functions are read from."""
+    """Settings of the reference configurations of the source functions."""
 
     n_reference: int = 300
-    """Reference configurations, at most, where every task has configurations of its own."""
+    """Most reference configurations where every task has its own configurations."""
     n_shared: int = 1000
-    """Reference configurations that several tasks recorded, at most; all of a shared design should be among them."""
+    """Most reference configurations that several tasks recorded. It should cover all of a shared design."""
 
 
 @dataclass(frozen=True, eq=False)
-class NewTask:
-    """A task seen as a new one: weights alpha (T,) of the function expected of it, and which source tasks are known.
+class HeldOutTask:
+    """A task that is predicted from source tasks of other families.
 
     Attributes
     ----------
     task : SourceTask
         Its trials.
     alpha, distances : Tensor of shape (T,)
-        Weights of the function expected of it, and squared distances of the source functions from that.
+        Weights of the expected function of the task, and squared distances of the source functions to it.
     known : Tensor of shape (T,) or None
-        Which of the source tasks are; None: all of them.
+        Source tasks that may be used. None allows all of them.
     functions : SourceFunctions
     """
 
@@ -51,44 +51,47 @@ class NewTask:
     known: Tensor | None
     functions: SourceFunctions
 
-    def described(self, rows: Tensor) -> Described:
-        """Some of its trials, by the source functions; computed when asked for, since all do not fit into memory."""
-        return describe(self.functions.at(self.task.X[rows]), self.alpha, self.known)
+    def source_features(self, rows: Tensor) -> SourceFeatures:
+        """Source features of some of its trials. They are computed on demand, because all of them need much memory."""
+        return source_features_at(self.functions.at(self.task.X[rows]), self.alpha, self.known)
 
 
 @dataclass(frozen=True, eq=False)
-class Experience:
+class SourceTasks:
     """T source tasks under one kernel.
 
     Attributes
     ----------
-    as_new : list of NewTask
-        Each of them as a new one: none of its family is known.
+    held_out_tasks : list of HeldOutTask
+        Each source task as a held-out task. The tasks of its family are not used.
     reference : Tensor of shape (R, d)
         Reference configurations.
     weights : Tensor of shape (R, T)
         Weights of the source functions.
-    affinity : TaskAffinity
+    similarity : TaskSimilarity
     functions : SourceFunctions
-        Of all tasks, at any configurations.
+        Source functions of all tasks, at any configurations.
     """
 
-    as_new: list[NewTask]
+    held_out_tasks: list[HeldOutTask]
     reference: Tensor
     weights: Tensor
-    affinity: TaskAffinity
+    similarity: TaskSimilarity
     functions: SourceFunctions
 
     @classmethod
     def of(
         cls,
-        kernel: ScoreKernel,
+        kernel: ZScoreKernel,
         tables: Sequence[TaskTable],
         settings: ReferenceSettings,
         rng: np.random.Generator,
         shown: Sequence[TaskTable] | None = None,
-    ) -> Experience:
-        """In closed form, from informative tables; functions from `shown`, some trials of each, where that is given."""
+    ) -> SourceTasks:
+        """Compute source functions and similarity from informative tables.
+
+        If `shown` is given, it holds a subset of the trials of each table, and the source functions use only these.
+        """
         tasks = [SourceTask.from_table(t) for t in tables]
         recorded = tasks if shown is None else [SourceTask.from_table(t) for t in shown]
         X = [t.X.numpy() for t in recorded]
@@ -97,15 +100,17 @@ class Experience:
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
         functions = SourceFunctions(kernel, Z, W)
         meta_features = [t.meta_features for t in tables]
-        affinity, leaving_out = TaskAffinity.learn(meta_features, families, functions.at_reference.numpy(), rng)
-        strangers = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
+        similarity, leaving_out = TaskSimilarity.learn(meta_features, families, functions.at_reference.numpy(), rng)
+        other_family = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
         alpha = torch.from_numpy(leaving_out)
-        distances = squared_distances(functions.at_reference, alpha, strangers)
-        as_new = [NewTask(t, alpha[i], distances[i], strangers[i], functions) for i, t in enumerate(tasks)]
-        return cls(as_new, Z, W, affinity, functions)
+        distances = squared_distances(functions.at_reference, alpha, other_family)
+        held_out_tasks = [
+            HeldOutTask(t, alpha[i], distances[i], other_family[i], functions) for i, t in enumerate(tasks)
+        ]
+        return cls(held_out_tasks, Z, W, similarity, functions)
 
-    def stranger(self, table: TaskTable) -> NewTask:
-        """A task that is none of the source tasks."""
-        alpha = torch.from_numpy(self.affinity.weights(table.meta_features))
+    def held_out_task(self, table: TaskTable) -> HeldOutTask:
+        """Treat a task that is not a source task as a held-out task."""
+        alpha = torch.from_numpy(self.similarity.weights(table.meta_features))
         distances = squared_distances(self.functions.at_reference, alpha)
-        return NewTask(SourceTask.from_table(table), alpha, distances, None, self.functions)
+        return HeldOutTask(SourceTask.from_table(table), alpha, distances, None, self.functions)

@@ -1,14 +1,16 @@
-"""Training of the surrogate, from recorded trials to a file: one page, from top to bottom.
+"""Training of the meta-learned surrogate on recorded trials.
 
-Three steps. The kernel, by exact marginal likelihood on random subsets of each task's trials: what does the score of
-one task look like? The affinity of tasks, by a forest and in closed form: what do meta-features say of a task's
-function? The regimes, by marginal likelihood again: how much of a task do the others explain? The regimes are learnt in
-a rehearsal: each task is predicted from other families only, and some configurations are hidden from these, because a
-search goes where nobody has been.
+There are three steps.
 
-Families may be set aside to watch the first and the last, the two that take steps, and to stop them early; they are
-source tasks like the others in the end. The steps leave a checkpoint, where one is asked for: see
-:mod:`metahpo.surrogates.fitting.training_loop`.
+1. The kernel is learnt by exact marginal likelihood on random subsets of the trials of each task.
+2. The similarity of tasks is learnt with a forest and in closed form. It predicts the function of a task from its
+   meta-features.
+3. The mixture components are learnt by marginal likelihood, with leave-family-out training: each task is predicted from
+   tasks of other families only. Some configurations are hidden from the source functions, because a search visits
+   configurations that no source task has recorded.
+
+A share of the families can be set aside to validate steps 1 and 3 and to stop them early. The final source tasks
+include these families. The training can write checkpoints: see :mod:`metahpo.surrogates.fitting.training_loop`.
 """
 
 from __future__ import annotations
@@ -31,43 +33,41 @@ from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.numerics.device import device_named
 from metahpo.space.encoding import unit_cube_space
-from metahpo.surrogates.fitting.calibration import learn_sharpness
+from metahpo.surrogates.fitting.calibration_learning import learn_calibration
 from metahpo.surrogates.fitting.kernel_learning import KernelSettings, learn_kernel
-from metahpo.surrogates.fitting.source_tasks import Experience, NewTask, ReferenceSettings
+from metahpo.surrogates.fitting.source_tasks import HeldOutTask, ReferenceSettings, SourceTasks
 from metahpo.surrogates.fitting.training_batches import hide_configurations, informative, representative, sample_batch
-from metahpo.surrogates.fitting.training_loop import Course, Descent, Score
+from metahpo.surrogates.fitting.training_loop import LogDensities, TrainingLoop, TrainingState
 from metahpo.surrogates.fitting.validation import HeldOut, set_aside
 from metahpo.surrogates.loss_spread import spread_of
-from metahpo.surrogates.mixture.components import Regimes
-from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.mixture.components import MixtureComponents
+from metahpo.surrogates.mixture.kernels import ZScoreKernel
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.mixture.mixture import Mixture
 from metahpo.surrogates.mixture.source_features import stack
 
-#: Distance of the quartiles of the standard normal distribution.
+#: Interquartile range of the standard normal distribution.
 NORMAL_QUARTILES = 1.349
 
 
 @dataclass(frozen=True)
 class TrainingSettings(ReferenceSettings, KernelSettings):
-    """Settings of training; the defaults serve from tens to hundreds of tasks."""
+    """Settings of training. The defaults are meant for tens to hundreds of tasks."""
 
     n_sources: int = 1000
-    """Source tasks of the mixture, at most; the kernel is learnt from all tasks."""
-    regime_steps: int = 150
-    """Steps of the optimiser for the regimes of the mixture."""
-    regime_rate: float = 0.05
-    """Learning rate of these steps; a third of it in the last third of them."""
+    """Most source tasks of the mixture. The kernel is learnt from all tasks."""
+    component_steps: int = 150
+    """Steps of the optimiser for the components of the mixture."""
+    component_rate: float = 0.05
+    """Learning rate of these steps. The last third of the steps uses a third of it."""
     without: tuple[str, ...] = ()
-    """Parts of the mixture, of :data:`metahpo.surrogates.mixture.components.PARTS`, to do without: what are they
-    worth?
-    """
+    """Parts of the mixture to leave out in an ablation, of :data:`metahpo.surrogates.mixture.components.PARTS`."""
     validation_share: float = 0.0
-    """Share of the families that kernel and regimes are not learnt from, but validated on."""
+    """Share of the families that is set aside to validate kernel and components."""
     validation_steps: int = 10
     """Steps between validations, and between writes of the checkpoint."""
     patience: int = 0
-    """Validations in a row without a better one that end the steps and go back to the best; 0: no early stopping."""
+    """Number of validations without improvement after which steps stop; 0 disables early stopping."""
 
 
 @own_arithmetic()
@@ -77,7 +77,7 @@ def train_surrogate(
     metric: str | None = None,
     random_state: int = 0,
     settings: TrainingSettings | None = None,
-    course: Course | None = None,
+    training_loop: TrainingLoop | None = None,
 ) -> MetaLearnedSurrogate:
     """Learn a surrogate from a meta-dataset.
 
@@ -85,15 +85,15 @@ def train_surrogate(
     ----------
     md : MetaDataset
     space : str or None, default=None
-        Search space; None: all learners together, in the joint space.
+        Search space; None: all learners together, in the CASH space.
     metric : str or None, default=None
         None takes the default metric of the meta-dataset.
     random_state : int, default=0
         The same meta-dataset, settings and number give the same surrogate.
     settings : TrainingSettings, default=None
         None takes the defaults.
-    course : Course, default=None
-        Where progress and validations are reported and checkpoints kept; None: nowhere.
+    training_loop : TrainingLoop, default=None
+        Shows progress, records validations and writes checkpoints. None does none of these.
 
     Raises
     ------
@@ -114,13 +114,13 @@ def train_surrogate(
         meta_dataset=f"{md.name} {md.version}",
         random_state=random_state,
         settings=settings,
-        course=course,
+        training_loop=training_loop,
     )
 
 
 @contextmanager
 def _numbers_that_serve() -> Iterator[None]:
-    """Tell in plain words that a training came to numbers with which nothing can be computed."""
+    """Turn a failed Cholesky factorisation into a DataError that says what to do."""
     try:
         yield
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # torch documents it
@@ -141,16 +141,16 @@ def train_on_tables(
     meta_dataset: str = "",
     random_state: int = 0,
     settings: TrainingSettings | None = None,
-    course: Course | None = None,
+    training_loop: TrainingLoop | None = None,
 ) -> MetaLearnedSurrogate:
-    """Learn a surrogate from tables, one a task; `space` None takes them as rows of a plain unit cube.
+    """Learn a surrogate from tables, one for each task. If `space` is None, their rows are points of a unit cube.
 
     Raises
     ------
     DataError, ArtefactError
         See :func:`train_surrogate`.
     """
-    settings, course = settings or TrainingSettings(), course or Course()
+    settings, training_loop = settings or TrainingSettings(), training_loop or TrainingLoop()
     usable = informative(tables)
     if len(usable) < 2:
         raise DataError(
@@ -167,34 +167,36 @@ def train_on_tables(
         raise DataError(f"patience = {settings.patience} needs families to validate on: set a validation_share.")
     known, away = set_aside(usable, settings.validation_share, random_state)
     held_out = HeldOut(away) if away else None
-    course.begin(_identity(usable, random_state, settings), settings.validation_steps, settings.patience)
+    training_loop.begin(_identity(usable, random_state, settings), settings.validation_steps, settings.patience)
     generator = torch.Generator().manual_seed(random_state)
     rng = np.random.default_rng(random_state)
 
-    score_of_kernel = held_out.score_of_kernel if held_out else None
-    kernel = learn_kernel(known, settings, generator, course, "kernel", score_of_kernel)
+    validate_kernel = held_out.kernel_densities if held_out else None
+    kernel = learn_kernel(known, settings, generator, training_loop, "kernel", validate_kernel)
 
-    # A rehearsal of use: each task is a new one, described by functions of tasks of other families only; and some of
-    # its configurations are new, too, to a kernel of its own as to these functions.
+    # Leave-family-out training: each task is predicted from source functions of other families only. Neither these
+    # functions nor their kernel have seen the hidden configurations.
     sources = representative(known, settings.n_sources, rng)
     shown = hide_configurations(sources, rng)
-    rehearsed = learn_kernel(shown, settings, generator, course, "kernel of a part")
-    rehearsal = Experience.of(rehearsed, sources, settings, rng, shown)
-    strangers = [rehearsal.stranger(table) for table in away]
-    score_of_regimes = partial(held_out.score_of_regimes, rehearsed, strangers) if held_out else None
-    regimes = learn_regimes(rehearsed, rehearsal.as_new, settings, generator, course, score_of_regimes)
-    sharpness = learn_sharpness(Mixture(rehearsed, regimes), rehearsal.as_new, generator)
+    partial_kernel = learn_kernel(shown, settings, generator, training_loop, "kernel of a part")
+    partial_sources = SourceTasks.of(partial_kernel, sources, settings, rng, shown)
+    validation_tasks = [partial_sources.held_out_task(table) for table in away]
+    validate_components = partial(held_out.component_densities, partial_kernel, validation_tasks) if held_out else None
+    components = learn_components(
+        partial_kernel, partial_sources.held_out_tasks, settings, generator, training_loop, validate_components
+    )
+    calibration = learn_calibration(Mixture(partial_kernel, components), partial_sources.held_out_tasks, generator)
 
     sources = representative(usable, settings.n_sources, rng)
-    experience = Experience.of(kernel, sources, settings, rng)
+    source_tasks = SourceTasks.of(kernel, sources, settings, rng)
     return MetaLearnedSurrogate(
-        space or unit_cube_space(experience.reference.shape[1]),
+        space or unit_cube_space(source_tasks.reference.shape[1]),
         kernel,
-        regimes,
-        experience.affinity,
-        sharpness,
-        experience.reference,
-        experience.weights,
+        components,
+        source_tasks.similarity,
+        calibration,
+        source_tasks.reference,
+        source_tasks.weights,
         Provenance(
             space_name=space_name,
             metric=metric,
@@ -207,49 +209,54 @@ def train_on_tables(
     )
 
 
-def learn_regimes(
-    kernel: ScoreKernel,
-    tasks: Sequence[NewTask],
+def learn_components(
+    kernel: ZScoreKernel,
+    tasks: Sequence[HeldOutTask],
     settings: TrainingSettings,
     generator: torch.Generator,
-    course: Course,
-    score: Callable[[Regimes], Score] | None = None,
-) -> Regimes:
-    """Regimes under which the scores of each task are most likely, given the functions of other families.
+    training_loop: TrainingLoop,
+    validate: Callable[[MixtureComponents], LogDensities] | None = None,
+) -> MixtureComponents:
+    """Learn the components that maximise the likelihood of the z-scores of each task, given other families.
 
-    Scores, and not losses as a search sees them, of unknown shift and factor: what a prediction has to hit.
+    The likelihood is of z-scores, because they are what a posterior predicts. A search observes losses, which have an
+    unknown shift and factor.
     """
     device = device_named(settings.device)
     records = [new.task for new in tasks]
-    regimes = Regimes().double()
+    components = MixtureComponents().double()
     spreads = [spread_of(record.loss.numpy()) for record in records]
     log_spreads = np.log([spread for spread in spreads if spread > 0.0])
-    low, middle, high = np.quantile(log_spreads, [0.25, 0.5, 0.75])  # a task that is nearly flat moves them little
-    regimes.log_spread = torch.tensor([middle, (high - low) / NORMAL_QUARTILES], dtype=torch.float64)
-    regimes.leave_out(settings.without)
-    mixture = Mixture(copy.deepcopy(kernel).to(device), regimes.to(device))
-    optimizer = torch.optim.Adam(regimes.parameters(), lr=settings.regime_rate)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * settings.regime_steps // 3), gamma=1 / 3)
-    descent = Descent(regimes, optimizer, schedule, generator)
-    for _ in course.steps("regimes", settings.regime_steps, descent, score and partial(score, regimes)):
+    low, middle, high = np.quantile(
+        log_spreads, [0.25, 0.5, 0.75]
+    )  # quartiles are robust to tasks whose losses hardly differ
+    components.log_spread = torch.tensor([middle, (high - low) / NORMAL_QUARTILES], dtype=torch.float64)
+    components.leave_out(settings.without)
+    mixture = Mixture(copy.deepcopy(kernel).to(device), components.to(device))
+    optimizer = torch.optim.Adam(components.parameters(), lr=settings.component_rate)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * settings.component_steps // 3), gamma=1 / 3)
+    training_state = TrainingState(components, optimizer, schedule, generator)
+    for _ in training_loop.steps(
+        "components", settings.component_steps, training_state, validate and partial(validate, components)
+    ):
         n = int(torch.randint(2, settings.batch_trials + 1, (1,), generator=generator))
         batch = sample_batch(records, settings.batch_tasks, n, generator, greed=1.0).to(device)
         drawn = [tasks[i] for i in batch.tasks.tolist()]
-        trials = stack([new.described(rows) for new, rows in zip(drawn, batch.rows, strict=True)]).to(device)
-        log_prior = regimes.log_prior(torch.stack([new.distances for new in drawn]).to(device))
+        trials = stack([new.source_features(rows) for new, rows in zip(drawn, batch.rows, strict=True)]).to(device)
+        log_prior = components.log_prior(torch.stack([new.distances for new in drawn]).to(device))
         K = mixture.covariances(trials, trials)
         log_density = mixture.log_density(trials, K, batch.z) + log_prior
         loss = -torch.logsumexp(log_density.flatten(1), 1).mean() / batch.z.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)
-        regimes.keep_fixed()
+        components.keep_fixed()
         optimizer.step()
         schedule.step()
-    return regimes.cpu().requires_grad_(False)
+    return components.cpu().requires_grad_(False)
 
 
 def _identity(tables: Sequence[TaskTable], random_state: int, settings: TrainingSettings) -> str:
-    """Digest of what a training depends on."""
+    """Digest of the data and settings that a training depends on."""
     digest = hashlib.sha256(repr((random_state, asdict(settings), __version__, torch.__version__)).encode())
     for table in tables:
         digest.update(repr((table.task, table.family, table.meta_features)).encode())

@@ -1,4 +1,4 @@
-"""Batches of training: some tasks, and of each as many of its recorded trials as the batch asks for."""
+"""Training batches: a sample of tasks, with the same number of recorded trials of each task."""
 
 from __future__ import annotations
 
@@ -11,48 +11,19 @@ import torch
 from torch import Tensor
 
 from metahpo.metadata.task_table import TaskTable
-from metahpo.numerics.copula import normal_scores
 from metahpo.numerics.device import SINGLE
-from metahpo.surrogates.loss_spread import failed_as_worse, spread_of
+from metahpo.surrogates.loss_spread import spread_of
+from metahpo.surrogates.mixture.source_task import SourceTask
 
-#: Share of the distinct configurations that is hidden.
+#: Share of the distinct configurations that :func:`hide_configurations` removes.
 HIDDEN_SHARE = 0.25
-#: Trials that are learnt from a task; what more of them would add to a few hundred reference configurations is little.
-MAX_TRIALS = 5000
-
-
-@dataclass(frozen=True)
-class SourceTask:
-    """A task to learn from: configurations X (n, d), losses (n,) with failed trials filled in, and scores z (n,)."""
-
-    name: str
-    family: str
-    X: Tensor
-    loss: Tensor
-    z: Tensor
-
-    @classmethod
-    def from_table(cls, table: TaskTable) -> SourceTask:
-        """Read an informative table; of more than `MAX_TRIALS` trials, as many by chance, and always the same."""
-        task = cls(
-            table.task,
-            table.family,
-            torch.tensor(table.X),
-            torch.tensor(failed_as_worse(table.loss, typical_spread=0.0)),
-            torch.tensor(normal_scores(table.loss)),
-        )
-        if len(table.loss) <= MAX_TRIALS:
-            return task
-        drawn = torch.randperm(len(table.loss), generator=torch.Generator().manual_seed(0))[:MAX_TRIALS]
-        return task.rows(drawn)
-
-    def rows(self, index: Tensor | slice) -> SourceTask:
-        """The task with some of its trials."""
-        return replace(self, X=self.X[index], loss=self.loss[index], z=self.z[index])
 
 
 def representative(tables: Sequence[TaskTable], n: int, rng: np.random.Generator) -> list[TaskTable]:
-    """At most `n` tables, by chance, in their order: of as many families as can be, and of each about as many."""
+    """Draw at most `n` tables at random and keep their order.
+
+    The draw covers as many families as it can, with about the same number of tasks of each.
+    """
     if len(tables) <= n:
         return list(tables)
     seen: Counter[str] = Counter()
@@ -64,12 +35,15 @@ def representative(tables: Sequence[TaskTable], n: int, rng: np.random.Generator
 
 
 def informative(tables: Iterable[TaskTable]) -> list[TaskTable]:
-    """Tables to learn from: those whose losses differ by more than rounding."""
+    """Select the tables whose losses differ by more than rounding errors."""
     return [t for t in tables if spread_of(t.loss) > 0.0]
 
 
 def hide_configurations(tables: Sequence[TaskTable], rng: np.random.Generator) -> list[TaskTable]:
-    """Tables without some configurations, the same of all; but for those that would be informative no more."""
+    """Remove a random share of the configurations, the same ones from every table.
+
+    A table stays as it is where what remains would not be informative.
+    """
     distinct, where = np.unique(np.concatenate([t.X for t in tables]), axis=0, return_inverse=True)
     shown = (rng.random(len(distinct)) >= HIDDEN_SHARE)[where.ravel()]
     parts = np.split(shown, np.cumsum([len(t.loss) for t in tables])[:-1])
@@ -79,7 +53,7 @@ def hide_configurations(tables: Sequence[TaskTable], rng: np.random.Generator) -
 
 @dataclass(frozen=True)
 class Batch:
-    """B tasks with n trials each: task numbers (B,), row numbers (B, n), configurations, losses and scores (B, n)."""
+    """B tasks with n trials each: task numbers (B,), row numbers (B, n), configurations, losses and z-scores (B, n)."""
 
     tasks: Tensor
     rows: Tensor
@@ -88,17 +62,19 @@ class Batch:
     z: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same with its configurations, losses and scores on a device."""
+        """Copy of the batch with its configurations, losses and z-scores on a device."""
         return replace(self, X=self.X.to(device), loss=self.loss.to(device), z=self.z.to(device))
 
 
 def sample_batch(
     tasks: list[SourceTask], n_tasks: int, n_trials: int, generator: torch.Generator, greed: float = 0.0
 ) -> Batch:
-    """Draw tasks, and trials of each, without replacement; both are cut to what half of the tasks can give.
+    """Draw tasks, and trials of each task, without replacement.
 
-    Every other task, by chance, shows trials drawn in proportion to ``exp(-greed z)``: a search under way has seen more
-    good configurations than bad ones. (Without replacement by the Gumbel-top-k trick: Kool et al., ICML 2019.)
+    The number of trials is at most the median number of trials of a task. Tasks with fewer trials are not drawn. With
+    probability 1/2, the trials of a task are drawn in proportion to ``exp(-greed z)``. These trials are like those of a
+    running search, which has seen more good configurations than bad ones. The draw uses the Gumbel-top-k trick (Kool et
+    al., ICML 2019).
     """
     lengths = torch.tensor([len(t.z) for t in tasks])
     n_trials = min(n_trials, int(lengths.median()))

@@ -1,9 +1,9 @@
-"""The course of a training: progress, validation, early stopping, and a checkpoint from which it goes on.
+"""The training loop: progress, validation, early stopping and a checkpoint to resume from.
 
-A training is a sequence of stages, each of them steps of an optimiser; what lies between stages is determined by them
-and is quickly done again. The checkpoint holds the outcome of every finished stage, and of the one under way all that
-its next step depends on. An interrupted training, started again, ends as it would have without the interruption, to the
-bit.
+A training is a sequence of stages. Each stage is a sequence of optimiser steps. Computations between stages are
+deterministic and are repeated on resume. The checkpoint holds the result of every finished stage and the training state
+of the current one. A training that is interrupted and resumed gives bitwise the same result as one without an
+interruption.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tqdm import tqdm
 from metahpo.exceptions import ArtefactError, StoreError
 
 State = dict[str, Any]
-#: Mean log density of held-out scores, one for each number of trials shown: higher is better.
-Score = tuple[float, ...]
+#: Mean log density of held-out z-scores for each number of observed trials. Higher is better.
+LogDensities = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Descent:
-    """All that the next step of a stage depends on: parameters, optimiser, learning rates and random numbers."""
+class TrainingState:
+    """Everything that the next step of a stage depends on; it is what a checkpoint stores."""
 
     module: nn.Module
     optimizer: Optimizer
@@ -41,7 +41,7 @@ class Descent:
     generator: torch.Generator
 
     def state(self) -> State:
-        """Copy of it as tensors and plain values."""
+        """Return a copy as tensors and plain values."""
         return copy.deepcopy(
             {
                 "module": self.module.state_dict(),
@@ -52,7 +52,7 @@ class Descent:
         )
 
     def restore(self, state: State) -> None:
-        """Go back to a :meth:`state`."""
+        """Restore a copy that :meth:`state` returned."""
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -61,31 +61,31 @@ class Descent:
 
 @dataclass(frozen=True)
 class Validation:
-    """What a stage was worth after so many steps, on task families held out of it."""
+    """Quality of a stage after a number of steps, on held-out task families."""
 
     stage: str
     step: int
-    score: Score
+    log_densities: LogDensities
 
     def __str__(self) -> str:
-        densities = ", ".join(f"{value:.4f}" for value in self.score)
-        return f"{self.stage}, step {self.step}: log density of held-out scores {densities}"
+        densities = ", ".join(f"{value:.4f}" for value in self.log_densities)
+        return f"{self.stage}, step {self.step}: log density of held-out z-scores {densities}"
 
 
-class Course:
-    """Follows one training.
+class TrainingLoop:
+    """Runs the steps of one training with validation and checkpoints.
 
     Parameters
     ----------
     checkpoint : path or str, default=None
-        File that the training is kept in while it lasts, and from which it goes on when started again.
+        Checkpoint file. The training resumes from it if it exists. None writes no checkpoint.
     progress : bool, default=False
-        Show a bar for each stage (in a terminal), and print every validation.
+        Show a progress bar for each stage in a terminal, and print every validation.
 
     Attributes
     ----------
     validations : list of Validation
-        In the order in which they were made.
+        Validations in the order in which they were made.
     """
 
     def __init__(self, checkpoint: Path | str | None = None, *, progress: bool = False) -> None:
@@ -97,16 +97,18 @@ class Course:
         self._under_way: State = {}
 
     def begin(self, identity: str, every: int, patience: int) -> None:
-        """Begin, or go on.
+        """Start a training, or resume it from the checkpoint.
 
         Parameters
         ----------
         identity : str
-            Of what is learnt from and how: another training does not go on from this one's checkpoint.
+            Digest of data and settings. A checkpoint with another identity is an error.
         every : int
             Steps between validations, and between writes of the checkpoint.
         patience : int
-            Validations in a row without a better one that end a stage, which then goes back to its best; 0: never.
+            Number of validations without improvement after which a stage stops and restores its best parameters. 0
+            disables
+        early stopping.
 
         Raises
         ------
@@ -119,27 +121,31 @@ class Course:
         self.validations = [Validation(*parts) for parts in kept.get("validations", ())]
 
     def steps(
-        self, stage: str, n_steps: int, descent: Descent, score: Callable[[], Score] | None = None
+        self,
+        stage: str,
+        n_steps: int,
+        training_state: TrainingState,
+        validate: Callable[[], LogDensities] | None = None,
     ) -> Iterator[int]:
-        """Numbers of the steps that are still to be made: the body of the loop makes one each.
+        """Iterate over the numbers of the remaining steps. The body of the caller's loop makes one step.
 
         Parameters
         ----------
         stage : str
-            Name, of its own.
+            Unique name of the stage.
         n_steps : int
-        descent : Descent
-            Restored before the first step to what the checkpoint says, if it does.
-        score : callable, default=None
-            Validates the module as it is.
+        training_state : TrainingState
+            State that the steps change. It is restored from the checkpoint before the first step, if there is one.
+        validate : callable, default=None
+            Returns the log densities of the current module.
         """
         if stage in self._finished:
-            descent.restore(self._finished[stage])
+            training_state.restore(self._finished[stage])
             return
         first, best_value, best, stale = 0, -np.inf, None, 0
         if self._under_way.get("stage") == stage:
             first, best_value, best, stale = (self._under_way[k] for k in ("step", "best value", "best", "stale"))
-            descent.restore(self._under_way["state"])
+            training_state.restore(self._under_way["state"])
         quiet = None if self._progress else True  # None: quiet where there is no terminal
         with tqdm(total=n_steps, initial=first, desc=stage, disable=quiet) as bar:
             for step in range(first, n_steps):
@@ -147,36 +153,36 @@ class Course:
                 bar.update()
                 if (step + 1) % self._every and step + 1 < n_steps:
                     continue
-                if score is not None:
-                    value = self._validate(stage, step + 1, score())
+                if validate is not None:
+                    value = self._record(stage, step + 1, validate())
                     stale = 0 if value > best_value else stale + 1
                     if stale == 0 and self._patience:
-                        best_value, best = value, copy.deepcopy(descent.module.state_dict())
+                        best_value, best = value, copy.deepcopy(training_state.module.state_dict())
                     if self._patience and stale >= self._patience:
                         break
                 if self._path is not None:
-                    self._under_way = {"stage": stage, "step": step + 1, "state": descent.state()}
+                    self._under_way = {"stage": stage, "step": step + 1, "state": training_state.state()}
                     self._under_way |= {"best value": best_value, "best": best, "stale": stale}
                     self._write(self._path)
         if best is not None:
-            descent.module.load_state_dict(best)
+            training_state.module.load_state_dict(best)
         if self._path is not None:
-            self._finished[stage], self._under_way = descent.state(), {}
+            self._finished[stage], self._under_way = training_state.state(), {}
             self._write(self._path)
 
-    def _validate(self, stage: str, step: int, score: Score) -> float:
-        validation = Validation(stage, step, score)
+    def _record(self, stage: str, step: int, log_densities: LogDensities) -> float:
+        validation = Validation(stage, step, log_densities)
         self.validations.append(validation)
         if self._progress:
             tqdm.write(str(validation))
-        return float(np.mean(score))
+        return float(np.mean(log_densities))
 
     def _write(self, path: Path) -> None:
         content = {
             "identity": self._identity,
             "finished": self._finished,
             "under way": self._under_way,
-            "validations": [(v.stage, v.step, v.score) for v in self.validations],
+            "validations": [(v.stage, v.step, v.log_densities) for v in self.validations],
         }
         temporary = path.with_name(f".{os.getpid()}.{path.name}")
         try:

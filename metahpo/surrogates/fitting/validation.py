@@ -1,7 +1,8 @@
-"""How well a surrogate under training predicts task families held out of it: the log density of scores not shown.
+"""Validation of a surrogate in training on held-out task families, by the log density of unseen z-scores.
 
-After `TRIAL_COUNTS` trials of a held-out task, the mean over its other trials of log p(z), averaged over tasks. Always
-the same trials are shown, so that numbers compare from step to step; random numbers of the training are not touched.
+For each of `TRIAL_COUNTS`, that number of trials of a held-out task is observed. The measure is the mean of log p(z)
+over the other trials, averaged over tasks. The observed trials are the same at every validation, so the numbers of
+different steps can be compared. Validation does not use the random numbers of the training.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from torch import Tensor
 from metahpo.exceptions import DataError
 from metahpo.metadata.families import family_split
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.fitting.calibration import MAX_PREDICTED, TRIAL_COUNTS, predict_unseen
-from metahpo.surrogates.fitting.source_tasks import NewTask
-from metahpo.surrogates.fitting.training_batches import SourceTask
-from metahpo.surrogates.fitting.training_loop import Score
-from metahpo.surrogates.mixture.components import Regimes
-from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.fitting.calibration_learning import MAX_PREDICTED, predict_unseen
+from metahpo.surrogates.fitting.source_tasks import HeldOutTask
+from metahpo.surrogates.fitting.training_loop import LogDensities
+from metahpo.surrogates.mixture.calibration import TRIAL_COUNTS
+from metahpo.surrogates.mixture.components import MixtureComponents
+from metahpo.surrogates.mixture.kernels import ZScoreKernel
 from metahpo.surrogates.mixture.mixture import Mixture
+from metahpo.surrogates.mixture.source_task import SourceTask
 from metahpo.surrogates.posterior import Posterior
 
 
 def set_aside(tables: Sequence[TaskTable], share: float, random_state: int) -> tuple[list[TaskTable], list[TaskTable]]:
-    """Tables to learn from, and those of a share of the families (rounded up); none where the share is 0.
+    """Split tables into those to learn from and those of a share of the families, rounded up.
 
     Raises
     ------
@@ -50,12 +52,12 @@ def set_aside(tables: Sequence[TaskTable], share: float, random_state: int) -> t
 
 
 class HeldOut:
-    """Tasks held out of a training.
+    """Held-out tasks of a training.
 
     Parameters
     ----------
     tables : sequence of TaskTable
-        Informative ones.
+        Informative tables.
     """
 
     def __init__(self, tables: Sequence[TaskTable]) -> None:
@@ -64,29 +66,31 @@ class HeldOut:
         generator = torch.Generator().manual_seed(0)
         self._orders = [torch.randperm(len(t.z), generator=generator) for t in self._tasks]
 
-    def score_of_kernel(self, kernel: ScoreKernel) -> Score:
-        """Of a process with this kernel, conditioned on the scores of the trials shown; nothing of other tasks."""
+    def kernel_densities(self, kernel: ZScoreKernel) -> LogDensities:
+        """Log densities of a Gaussian process with this kernel, given the z-scores of the observed trials."""
         learnt = copy.deepcopy(kernel).cpu().double().requires_grad_(False)
 
         def log_density(i: int, seen: Tensor, unseen: Tensor) -> float:
             task = self._tasks[i]
             return density_of_kernel(learnt, task.rows(seen), task.rows(unseen))
 
-        return self._score(log_density)
+        return self._densities(log_density)
 
-    def score_of_regimes(self, kernel: ScoreKernel, as_new: Sequence[NewTask], regimes: Regimes) -> Score:
-        """Of the mixture, conditioned on the losses of the trials shown; `as_new` are the tasks held out."""
-        learnt = copy.deepcopy(regimes).cpu().requires_grad_(False)
+    def component_densities(
+        self, kernel: ZScoreKernel, held_out_tasks: Sequence[HeldOutTask], components: MixtureComponents
+    ) -> LogDensities:
+        """Log densities of the mixture, given the losses of the observed trials of `held_out_tasks`."""
+        learnt = copy.deepcopy(components).cpu().requires_grad_(False)
         mixture = Mixture(kernel, learnt)
 
         def log_density(i: int, seen: Tensor, unseen: Tensor) -> float:
-            posterior = predict_unseen(mixture, as_new[i], seen, unseen)
-            return float(posterior.log_density(as_new[i].task.z[unseen].numpy()).mean())
+            posterior = predict_unseen(mixture, held_out_tasks[i], seen, unseen)
+            return float(posterior.log_density(held_out_tasks[i].task.z[unseen].numpy()).mean())
 
-        return self._score(log_density)
+        return self._densities(log_density)
 
-    def _score(self, log_density: Callable[[int, Tensor, Tensor], float]) -> Score:
-        score = []
+    def _densities(self, log_density: Callable[[int, Tensor, Tensor], float]) -> LogDensities:
+        means = []
         for n in TRIAL_COUNTS:
             densities = [
                 log_density(i, order[:n], order[n : n + MAX_PREDICTED])
@@ -94,12 +98,12 @@ class HeldOut:
                 if len(order) >= 2 * n
             ]
             if densities:
-                score.append(float(np.mean(densities)))
-        return tuple(score)
+                means.append(float(np.mean(densities)))
+        return tuple(means)
 
 
-def density_of_kernel(kernel: ScoreKernel, seen: SourceTask, unseen: SourceTask) -> float:
-    """Mean log density of scores of one task, under a process with this kernel, given others of the task."""
+def density_of_kernel(kernel: ZScoreKernel, seen: SourceTask, unseen: SourceTask) -> float:
+    """Mean log density of unseen z-scores of a task under a Gaussian process with this kernel, given seen ones."""
     place, at = kernel.locate(seen.X), kernel.locate(unseen.X)
     noise = kernel.noise() * torch.eye(len(seen.z), dtype=seen.z.dtype)
     L = torch.linalg.cholesky(kernel(place, place) + noise)

@@ -1,7 +1,9 @@
-"""Regimes: settings of how far a task resembles the tasks learnt from; the parameters of the mixture.
+"""The mixture components, which hold the learnt parameters of the mixture.
 
-Symbols: B leading batch dimensions, T source tasks, J regimes. What each parameter does is told by the model's formula,
-in :mod:`metahpo.surrogates.mixture.mixture`.
+A component is a setting of how closely a task resembles the source tasks. The formula in
+:mod:`metahpo.surrogates.mixture.mixture` defines each parameter.
+
+Symbols: B leading batch dimensions, T source tasks, J components.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from metahpo.exceptions import UnknownNameError
 from metahpo.numerics.device import SINGLE
 
-#: Parts of the mixture that can be left out -> what is then nothing: coefficients, and logarithms of variances.
+#: Parts of the mixture that can be left out -> their coefficients and logarithms of variances, which become zero.
 PARTS: dict[str, tuple[str, ...]] = {
     "expected function": ("mean_slope", "log_mean_slope_variance"),
     "likeness to one task": ("slope", "log_slope_variance"),
@@ -23,19 +25,20 @@ PARTS: dict[str, tuple[str, ...]] = {
     "learnt maps": ("log_mapped_variance",),
     "columns": ("log_plain_variance",),
 }
-#: Logarithm of a variance that is none.
-NOTHING = -40.0
+#: Logarithm of a variance that is practically zero.
+LOG_OF_NO_VARIANCE = -40.0
 
 
-class Regimes(nn.Module):
-    """Parameters of the hypotheses, learnt across tasks: vectors with an entry a regime, and one concentration.
+class MixtureComponents(nn.Module):
+    """Parameters of the J = 3 components, vectors with one entry for each component, and one concentration.
 
-    The first two are learnt from a start at tasks that are like others, and tasks that are less so. The last is fixed:
-    a task unlike any other, of which even the length scales learnt elsewhere may say nothing. Meta-datasets, in which
-    every task has its like, would learn to rule it out; its prior share of about a hundredth lets trials call on it.
+    The first two components are learnt. The first starts at tasks that resemble other tasks, the second at tasks that
+    resemble them less. The third component is fixed. It models a task that resembles no source task and has other
+    length scales. Learning would give this component no weight, because the tasks of a meta-dataset resemble each
+    other. Its fixed prior weight of about 0.01 keeps it available, so that trials can select it.
 
-    `log_spread`, counted and not learnt, tells of the logarithm of the standard deviation of a task's losses: the
-    median over tasks, and the standard deviation of a normal distribution with the same quartiles.
+    `log_spread` is computed and not learnt. It describes the logarithm of the standard deviation of a task's losses:
+    the median over tasks, and the standard deviation of a normal distribution with the same quartiles.
     """
 
     log_spread: Tensor
@@ -59,7 +62,7 @@ class Regimes(nn.Module):
         self.log_concentration = nn.Parameter(torch.tensor(-1.0, dtype=SINGLE))
 
     def leave_out(self, parts: Collection[str]) -> None:
-        """Do without some of `PARTS`, whatever is learnt.
+        """Leave some of `PARTS` out of the model, before and after learning.
 
         Raises
         ------
@@ -71,22 +74,25 @@ class Regimes(nn.Module):
                 raise UnknownNameError("part of the mixture", part, tuple(PARTS))
         for name in (name for part in parts for name in PARTS[part]):
             parameter: nn.Parameter = getattr(self, name)
-            parameter.data.fill_(NOTHING if name.startswith("log_") else 0.0)
+            parameter.data.fill_(LOG_OF_NO_VARIANCE if name.startswith("log_") else 0.0)
             parameter.requires_grad_(False)
 
     def keep_fixed(self) -> None:
-        """Take from the gradients what belongs to the regime that is not learnt."""
+        """Set the gradients of the fixed component to zero."""
         for parameter in self.parameters():
             if parameter.dim() and parameter.grad is not None:
                 parameter.grad *= self.learnt
 
     def log_prior(self, squared_distance: Tensor) -> Tensor:
-        """Log prior weight of every source task under every regime, shape (B, J, T).
+        """Log prior weight of every source task under every component, shape (B, J, T).
 
-        A task is the more likely to resemble the new one, the nearer its function is to the function expected of it;
-        `squared_distance`, shape (B, T), is in units of its typical value, and infinite for tasks left out.
+        The weight of a source task decreases with the distance of its function from the expected function of the new
+        task. `squared_distance`, shape (B, T), is in units of its typical value. It is infinite for tasks that are left
+        out.
         """
-        left_out = squared_distance.isinf()  # kept out of the product, whose gradient they would turn into NaN
+        left_out = (
+            squared_distance.isinf()
+        )  # masked before the product, because an infinite factor makes its gradient NaN
         nearness = -self.log_concentration.exp() * squared_distance.masked_fill(left_out, 0.0)
         over_tasks = torch.log_softmax(nearness.masked_fill(left_out, -torch.inf), -1)
         return torch.log_softmax(self.log_share, 0)[:, None] + over_tasks[..., None, :]

@@ -1,4 +1,4 @@
-"""The surrogate learnt across tasks: kernel, source functions, affinity and regimes, ready to be asked."""
+"""The meta-learned surrogate: kernel, source functions, task similarity and mixture components."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.stored import read_space
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.explanation import Explanation, explain
-from metahpo.surrogates.mixture.components import Regimes
-from metahpo.surrogates.mixture.kernels import ScoreKernel
+from metahpo.surrogates.mixture.components import MixtureComponents
+from metahpo.surrogates.mixture.kernels import ZScoreKernel
 from metahpo.surrogates.mixture.mixture import Mixture
 from metahpo.surrogates.mixture.mixture_on_task import MixtureOnTask
 from metahpo.surrogates.mixture.source_features import squared_distances
 from metahpo.surrogates.mixture.source_functions import SourceFunctions
-from metahpo.surrogates.mixture.task_similarity import TaskAffinity
+from metahpo.surrogates.mixture.task_similarity import TaskSimilarity
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.surrogate import Configurations, Observed
 
-#: What an artefact of this surrogate is called in its header.
+#: Name of this kind of surrogate in the header of its artefact.
 KIND = "mixture of source tasks with learnt maps"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a surrogate was learnt from, and how: everything of it that is not a tensor.
+    """Record of the data and settings that a surrogate was learnt from.
 
     Attributes
     ----------
     space_name : str or None
-        None: the joint space over all learners.
+        None for the CASH space over all learners.
     metric : str
     tasks, families : tuple of str
         Of the T source tasks, in the order of their functions.
@@ -64,19 +64,19 @@ class Provenance:
 class MetaLearnedSurrogate:
     """Mixture of source tasks with a learnt kernel: see :mod:`metahpo.surrogates.mixture.mixture` for the model.
 
-    Nothing of it changes once it is made, so that threads may share it. Build one with
+    It is immutable, so threads can share it. Build one with
     :func:`metahpo.surrogates.fitting.training.train_surrogate`, or read one with
     :func:`metahpo.surrogates.artefact.load_surrogate`.
 
     Attributes
     ----------
     space : ConfigurationSpace
-    kernel : ScoreKernel
-    regimes : Regimes
-    affinity : TaskAffinity
-        What meta-features say of the source tasks.
-    sharpness : tuple of float
-        How sure its intervals may be: see :mod:`metahpo.surrogates.fitting.calibration`.
+    kernel : ZScoreKernel
+    components : MixtureComponents
+    similarity : TaskSimilarity
+        Similarity of source tasks by meta-features.
+    calibration : tuple of float
+        Calibration of predictive intervals: see :mod:`metahpo.surrogates.mixture.calibration`.
     reference : Tensor of shape (R, d)
         Reference configurations of the source functions.
     weights : Tensor of shape (R, T)
@@ -85,10 +85,10 @@ class MetaLearnedSurrogate:
     """
 
     space: ConfigurationSpace
-    kernel: ScoreKernel
-    regimes: Regimes
-    affinity: TaskAffinity
-    sharpness: tuple[float, ...]
+    kernel: ZScoreKernel
+    components: MixtureComponents
+    similarity: TaskSimilarity
+    calibration: tuple[float, ...]
     reference: Tensor
     weights: Tensor
     provenance: Provenance
@@ -97,7 +97,7 @@ class MetaLearnedSurrogate:
     _functions: SourceFunctions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for module in (self.kernel, self.regimes):
+        for module in (self.kernel, self.components):
             module.double().requires_grad_(False)
         broken = [name for name, part in self._tensors().items() if not bool(torch.isfinite(part).all())]
         if broken:
@@ -105,17 +105,17 @@ class MetaLearnedSurrogate:
                 f"a surrogate must be of finite numbers, but its parts {broken} hold NaN or infinity. Train it anew; "
                 "if that does not help, drop tasks with extreme losses or configurations."
             )
-        object.__setattr__(self, "_mixture", Mixture(self.kernel, self.regimes))
+        object.__setattr__(self, "_mixture", Mixture(self.kernel, self.components))
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
         object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
 
     def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
-        """Pickle what it was made of; the rest is computed from that."""
+        """Pickle the constructor arguments. Everything else is computed from them."""
         return type(self), tuple(getattr(self, part.name) for part in fields(self) if part.init)
 
     @property
     def space_name(self) -> str | None:
-        """Name of the search space in the meta-dataset; None for the joint space over all learners."""
+        """Name of the search space in the meta-dataset; None for the CASH space over all learners."""
         return self.provenance.space_name
 
     @property
@@ -131,9 +131,9 @@ class MetaLearnedSurrogate:
     @own_arithmetic()
     def on(self, meta_features: Mapping[str, float] | None = None) -> MixtureOnTask:
         """The surrogate on one task: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
-        alpha = torch.from_numpy(self.affinity.weights(meta_features))
-        log_prior = self.regimes.log_prior(squared_distances(self._functions.at_reference, alpha))
-        return MixtureOnTask(self._encoder, self._mixture, self._functions, self.sharpness, alpha, log_prior)
+        alpha = torch.from_numpy(self.similarity.weights(meta_features))
+        log_prior = self.components.log_prior(squared_distances(self._functions.at_reference, alpha))
+        return MixtureOnTask(self._encoder, self._mixture, self._functions, self.calibration, alpha, log_prior)
 
     def posterior(
         self,
@@ -142,14 +142,14 @@ class MetaLearnedSurrogate:
         meta_features: Mapping[str, float] | None = None,
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
-        """Belief about the scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
+        """Posterior of the z-scores of `configurations`: see :class:`metahpo.surrogates.surrogate.Surrogate`."""
         return self.on(meta_features).posterior(configurations, observed, noise)
 
     @own_arithmetic()
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
-        """Share of each training task in the expected score, from most to least: see the contract."""
+        """Share of each source task in the expected z-score, largest first: see the contract."""
         shares = self.on(meta_features).source_shares(observed)
         order = torch.argsort(-shares, stable=True)
         return {self.task_names[i]: float(shares[i]) for i in order.tolist()}
@@ -158,45 +158,45 @@ class MetaLearnedSurrogate:
     def explain(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> Explanation:
-        """Which hyperparameters matter on the task at hand, which source tasks say so, and why those.
+        """Explain the prediction by hyperparameters, source tasks and meta-features.
 
-        Shares of the variance of the expected score over the space, for single hyperparameters and pairs;
-        :meth:`task_weights`; and the meta-features by which tasks are compared: see
-        :mod:`metahpo.surrogates.explanation`. The same answer for the same question.
+        The explanation holds shares of the variance of the expected z-score over the space, for single hyperparameters
+        and pairs; :meth:`task_weights`; and the meta-features by which tasks are compared: see
+        :mod:`metahpo.surrogates.explanation`. It is deterministic.
         """
         return explain(
             lambda rows: self.posterior(rows, observed, meta_features).mixture_mean(),
             self.space,
             self.task_weights(observed, meta_features),
-            self.affinity.shares(meta_features),
+            self.similarity.shares(meta_features),
         )
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""
         tensors = self._tensors() | {
             "reference": self.reference,
-            "affinity.values": torch.from_numpy(self.affinity.values),  # NaN where unknown
-            "affinity.relevance": torch.from_numpy(self.affinity.relevance),
+            "similarity.values": torch.from_numpy(self.similarity.values),  # NaN where unknown
+            "similarity.relevance": torch.from_numpy(self.similarity.relevance),
         }
         header = {
             "space": self.space.to_serialized_dict(),
             "columns": self._encoder.columns,
-            "meta_feature_names": self.affinity.names,
-            "meta_feature_trust": self.affinity.trust,
-            "sharpness": self.sharpness,
+            "meta_feature_names": self.similarity.names,
+            "meta_feature_shrinkage": self.similarity.shrinkage,
+            "calibration": self.calibration,
             **asdict(self.provenance),
         }
         tensor_file.write(Path(path), KIND, tensors, header)
 
     def _tensors(self) -> dict[str, Tensor]:
-        """What was learnt, by name, in single precision."""
+        """Learnt tensors by name, in single precision."""
         tensors = {"weights": self.weights.float()}
         tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
-        return tensors | {f"regimes.{name}": t.float() for name, t in self.regimes.state_dict().items()}
+        return tensors | {f"components.{name}": t.float() for name, t in self.components.state_dict().items()}
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> MetaLearnedSurrogate:
-        """Put together what :meth:`save` took apart.
+        """Build a surrogate from the tensors and the header that :meth:`save` writes.
 
         Raises
         ------
@@ -212,13 +212,13 @@ class MetaLearnedSurrogate:
         if list(columns) != list(header["columns"]):
             raise ValueError(f"its tensors have the columns {header['columns']}, but its space {list(columns)}")
         reference, weights = tensors["reference"].double(), tensors["weights"].double()
-        kernel, regimes = ScoreKernel(reference.shape[1]), Regimes()
-        for name, module in (("kernel.", kernel), ("regimes.", regimes)):
+        kernel, components = ZScoreKernel(reference.shape[1]), MixtureComponents()
+        for name, module in (("kernel.", kernel), ("components.", components)):
             module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
         names = tuple(header["meta_feature_names"])
-        values, relevance = (tensors[f"affinity.{part}"].numpy() for part in ("values", "relevance"))
-        affinity = TaskAffinity(names, values, relevance, header["meta_feature_trust"])
+        values, relevance = (tensors[f"similarity.{part}"].numpy() for part in ("values", "relevance"))
+        similarity = TaskSimilarity(names, values, relevance, header["meta_feature_shrinkage"])
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
-        sharpness = tuple(header["sharpness"])
-        return cls(space, kernel, regimes, affinity, sharpness, reference, weights, Provenance(**facts))
+        calibration = tuple(header["calibration"])
+        return cls(space, kernel, components, similarity, calibration, reference, weights, Provenance(**facts))

@@ -1,4 +1,4 @@
-"""What a mixture believes about configurations of one task, once it knows the losses of others."""
+"""The posterior of configurations of one task under the mixture, given the losses of its trials."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from torch import Tensor
 
 from metahpo.surrogates.mixture.loss_scale import Losses
 from metahpo.surrogates.mixture.mixture import Hypotheses, Mixture
-from metahpo.surrogates.mixture.source_features import Described
+from metahpo.surrogates.mixture.source_features import SourceFeatures
 from metahpo.surrogates.posterior import Posterior
 
-#: Score of having tried nothing: worse than nearly all configurations, so that what is expected to improve on it most
-#: is, almost exactly, what is expected to be best.
-NOTHING_TRIED = 3.0
+#: The incumbent before any trial, as a z-score. It is worse than nearly all configurations. Expected improvement on it
+#: ranks configurations almost exactly like the expected z-score.
+INCUMBENT_BEFORE_TRIALS = 3.0
 
 
-def belief(
-    mixture: Mixture, log_prior: Tensor, at: Described, losses: Losses | None = None, sharpness: float = 1.0
+def mixture_posterior(
+    mixture: Mixture, log_prior: Tensor, at: SourceFeatures, losses: Losses | None = None, calibration: float = 1.0
 ) -> Posterior:
-    """Belief about m configurations of one task, by the heaviest hypotheses.
+    """Posterior of m configurations of one task, from the hypotheses with the largest weights.
 
     Parameters
     ----------
     mixture : Mixture
     log_prior : Tensor of shape (J, T)
         Log weights of the hypotheses before any trial.
-    at : Described
-        Of n + m configurations: those of the trials, then those that are asked about.
+    at : SourceFeatures
+        Source features of n + m configurations: first the n trials, then the m configurations to predict.
     losses : Losses, default=None
-        Of the n trials; None: there are none.
-    sharpness : float, default=1
+        Losses of the n trials. None if there are no trials.
+    calibration : float, default=1
         Calibration: see :class:`metahpo.surrogates.posterior.Posterior`.
     """
     if losses is None:
-        log_weights, incumbent = log_prior, torch.full_like(log_prior, NOTHING_TRIED)
+        log_weights, incumbent = log_prior, torch.full_like(log_prior, INCUMBENT_BEFORE_TRIALS)
         chosen = Hypotheses.heaviest(log_weights)
         prediction = mixture.predict_first(at, chosen)
     else:
@@ -49,6 +49,6 @@ def belief(
         mean=prediction.mean.numpy(),
         std=prediction.variance.sqrt().numpy(),
         incumbent=incumbent[chosen].numpy(),
-        gap_std=prediction.gap_variance.sqrt().numpy(),
-        sharpness=sharpness,
+        improvement_std=prediction.improvement_variance.sqrt().numpy(),
+        calibration=calibration,
     )

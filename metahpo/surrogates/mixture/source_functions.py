@@ -1,17 +1,18 @@
-"""The tasks learnt from, as functions on the search space.
+"""The source functions, smooth estimates of the z-scores of each source task on the whole search space.
 
 Symbols: T source tasks; R reference configurations (inducing points) Z; n_t recorded configurations X_t of task t, with
-scores z_t.
+copula z-scores z_t.
 
     m_t(x) = k(x, Z) W_t,     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
 
 is the mean of a sparse Gaussian process (subset of regressors: Quinonero-Candela and Rasmussen, JMLR 2005) with noise
 variance s. Sharing Z makes all T functions one matrix product, and a stored function R numbers whatever n_t was.
-Where tasks share a design, all of it belongs to Z, and m_t is the mean of the exact process: from fewer reference
-configurations, the best ones of the design blur. (To add to m_t what it lacks of the scores recorded at Z was tried: on
-some spaces that helps, on others it harms.)
+If tasks share a design, Z contains all of it and m_t is the mean of the exact process. With fewer reference
+configurations, m_t would smooth over the best configurations of the design. Adding the residuals of the z-scores at Z
+to m_t helps on some spaces and harms on others, so it is not done.
 
-What the records leave open, between and beyond the reference configurations, is the same process's covariance,
+The uncertainty that the records leave between and beyond the reference configurations is the posterior covariance of
+the same process,
 
     o(x, x') = k(x, x') - <r(x), r(x')>,     r(x) = L^-1 k(Z, x),    K_ZZ + s I = L L'
 
@@ -28,25 +29,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.space.encoding import row_keys
-from metahpo.surrogates.fitting.training_batches import SourceTask
-from metahpo.surrogates.mixture.kernels import Located, ScoreKernel
+from metahpo.surrogates.mixture.kernels import Located, ZScoreKernel
+from metahpo.surrogates.mixture.source_task import SourceTask
 
-#: Candidates among which reference configurations are chosen, where more are recorded.
+#: Most recorded configurations that are considered as reference configurations.
 MAX_CANDIDATES = 4000
 #: Jitter for K_ZZ.
 JITTER = 1e-6
-#: Configurations whose source functions a search remembers.
+#: Most configurations whose source functions one search caches.
 REMEMBERED_ROWS = 10_000
 
 
 def reference_configurations(
     X: list[NDArray[np.float64]], n: int, n_shared: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Distinct recorded configurations that source functions are read from, shape (R, d).
+    """Choose reference configurations among the distinct recorded ones, shape (R, d).
 
-    Those that several tasks recorded come first, at most `n_shared` of them: where a design is shared, a function is
-    known by what was recorded there, and not by what was recorded around. Where these are fewer than `n`, others fill
-    up to `n`. What cannot be taken whole is covered: each is the farthest from those before it.
+    First come configurations that several tasks recorded, at most `n_shared` of them, because source functions are most
+    exact at shared configurations. If these are fewer than `n`, other configurations fill up to `n`. If there are too
+    many candidates, each chosen one is the farthest from those chosen before.
     """
     distinct, counts = np.unique(np.concatenate([np.unique(own, axis=0) for own in X]), axis=0, return_counts=True)
     if len(distinct) <= n:
@@ -72,7 +73,7 @@ def _covering(
     return candidates[chosen]
 
 
-def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
+def source_weights(kernel: ZScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
     """Weights W, shape (R, T), of the source functions on the reference configurations `Z`, shape (R, d)."""
     noise = kernel.noise()
     at_Z = kernel.locate(Z)
@@ -86,7 +87,7 @@ def source_weights(kernel: ScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> T
 
 
 class SourceValues(NamedTuple):
-    """Places of n configurations, the source functions m there (n, T), and r (n, R)."""
+    """Kernel inputs of n configurations, the source functions m there (n, T), and r (n, R)."""
 
     place: Located
     values: Tensor
@@ -94,16 +95,16 @@ class SourceValues(NamedTuple):
 
 
 class SourceFunctions:
-    """Source functions at any configurations; nothing of it changes once it is made.
+    """Source functions at any configurations; immutable.
 
     Parameters
     ----------
-    kernel : ScoreKernel
+    kernel : ZScoreKernel
     reference : Tensor of shape (R, d)
     weights : Tensor of shape (R, T)
     """
 
-    def __init__(self, kernel: ScoreKernel, reference: Tensor, weights: Tensor) -> None:
+    def __init__(self, kernel: ZScoreKernel, reference: Tensor, weights: Tensor) -> None:
         self._made_of = kernel, reference, weights
         self._kernel, self._weights = kernel, weights
         self._reference = kernel.locate(reference)
@@ -113,12 +114,12 @@ class SourceFunctions:
         #: Source functions at the reference configurations, shape (R, T).
         self.at_reference = K_ZZ @ weights
 
-    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[ScoreKernel, Tensor, Tensor]]:
-        """Pickle what it was made of; the rest is computed from that."""
+    def __reduce__(self) -> tuple[type[SourceFunctions], tuple[ZScoreKernel, Tensor, Tensor]]:
+        """Pickle the constructor arguments. Everything else is computed from them."""
         return type(self), self._made_of
 
     def at(self, rows: Tensor) -> SourceValues:
-        """Places of rows (n, d), source functions there (n, T), and what was recorded around (n, R)."""
+        """Kernel inputs of rows (n, d), source functions there (n, T), and r (n, R)."""
         place = self._kernel.locate(rows)
         K_xZ = self._kernel(place, self._reference)
         recorded = torch.linalg.solve_triangular(self._factor, K_xZ.T, upper=False).T
@@ -126,10 +127,10 @@ class SourceFunctions:
 
 
 class RememberedFunctions:
-    """Source functions in single precision, which are computed once for each configuration.
+    """Source functions in single precision, with a cache of configurations.
 
-    A search asks about the same pool after every trial, and placing it costs more than conditioning. What is remembered
-    belongs to one search: searches that run side by side each have their own.
+    A search predicts the same pool after every trial. Computing its kernel inputs costs more than conditioning. The
+    cache belongs to one search; concurrent searches have one cache each.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ class RememberedFunctions:
         self._remembered: tuple[Tensor, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
+        """Leave the cache out of the pickle."""
         return {"_functions": self._functions, "_index": {}, "_remembered": ()}
 
     def at(self, rows: NDArray[np.float64]) -> SourceValues:
@@ -160,6 +161,6 @@ class RememberedFunctions:
             self._remembered = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))
             self._index.update((keys[i], first + position) for position, i in enumerate(new))
         where = torch.from_numpy(np.array([self._index[key] for key in keys]))
-        # Four times as quick as indexing, here.
+        # This is four times as fast as indexing.
         mapped, plain, values, recorded = (part.index_select(0, where) for part in self._remembered)
         return SourceValues(Located(mapped, plain), values, recorded)

@@ -1,1 +1,1 @@
-"""A lane on a CPU core: what one epoch of training does, compiled to one function that needs no interpreter."""
+"""Training of one model on a CPU core, with each epoch compiled to one function without the interpreter."""

@@ -1,4 +1,4 @@
-"""Training of lanes on a CPU: each alone at its own size, on as many threads as are asked for.
+"""Training of models on a CPU, each at its own size and in its own thread.
 
 Stacks are for a GPU, which one network leaves idle. A core is kept busy by one: what a stack saves there, the cost of
 telling it what to do, compiled code has not, and it pads nothing.
@@ -20,8 +20,8 @@ from metahpo.networks.batched.batched_training import Pool, validation
 from metahpo.networks.batched.grouping import planned_bytes, too_large
 from metahpo.networks.batched.optimiser_step import Coefficients
 from metahpo.networks.batched.random_streams import Stream
-from metahpo.networks.batched.training_configuration import Lane, Outcome, Progress, State
-from metahpo.networks.batched.training_history import Account
+from metahpo.networks.batched.training_configuration import BatchedModel, Outcome, Progress, State
+from metahpo.networks.batched.training_history import TrainingHistory
 from metahpo.networks.mlp.compiled.epoch import predict, train_epoch
 from metahpo.networks.mlp.compiled.layer import Array
 from metahpo.networks.mlp.compiled.passes import Net, Rows
@@ -29,51 +29,51 @@ from metahpo.networks.mlp.mlp_shape import ACTIVATIONS, NORMALISATIONS, MLPShape
 
 
 def train_on_cpu(
-    lanes: Sequence[Lane],
+    models: Sequence[BatchedModel],
     pool: Pool,
     dtype: torch.dtype = torch.float32,
     memory_bytes: int | None = None,
     n_jobs: int = 1,
 ) -> list[Outcome]:
-    """Train any lanes, the dearest first.
+    """Train any models, the most expensive ones first.
 
     Parameters
     ----------
-    lanes : sequence of Lane
+    models : sequence of BatchedModel
         Of shapes :class:`~metahpo.networks.mlp.mlp_shape.MLPShape`.
     pool : Pool
         On the CPU.
     dtype : torch.dtype, default=float32
     memory_bytes : int or None, default=None
-        What a lane may need at most; None: half of what is free.
+        Most memory of one model. None takes half of the free memory.
     n_jobs : int, default=1
-        Threads, each with a lane of its own.
+        Number of threads, each of which trains one model at a time.
 
     Returns
     -------
     list of Outcome
-        In the order of `lanes`; those of :func:`metahpo.networks.batched.grouping.train_lanes` up to rounding, and the
-        same to the bit whatever lanes there are beside.
+        In the order of `models`; those of :func:`metahpo.networks.batched.grouping.train_models` up to rounding, and
+        the same to the bit whatever models there are beside.
 
     Raises
     ------
     MemoryError
-        A lane does not fit.
+        A model does not fit.
     """
     budget = planned_bytes(pool.target.device, memory_bytes)
-    for lane in lanes:
-        if lane.shape.bytes(lane.steps_and_batch[1]) > budget:
-            raise too_large(lane.shape, f"{budget / 2**30:.1f} GiB may be used")
+    for model in models:
+        if model.shape.bytes(model.steps_and_batch[1]) > budget:
+            raise too_large(model.shape, f"{budget / 2**30:.1f} GiB may be used")
     kind = np.float64 if dtype == torch.float64 else np.float32
     rows = _rows(pool, kind)
-    order = sorted(range(len(lanes)), key=lambda i: -_seconds(lanes[i]))
-    # A product is too small to be shared, and lanes share the cores.
+    order = sorted(range(len(models)), key=lambda i: -_seconds(models[i]))
+    # A product is too small to be shared, and models share the cores.
     with _libraries().limit(limits=1, user_api="blas"):
-        work = Parallel(n_jobs=min(n_jobs, len(lanes)), prefer="threads")(
-            delayed(_train)(lanes[i], pool, rows, kind) for i in order
+        work = Parallel(n_jobs=min(n_jobs, len(models)), prefer="threads")(
+            delayed(_train)(models[i], pool, rows, kind) for i in order
         )
     outcomes = dict(zip(order, work, strict=True))
-    return [outcomes[i] for i in range(len(lanes))]
+    return [outcomes[i] for i in range(len(models))]
 
 
 @cache
@@ -81,9 +81,9 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()  # finding them takes milliseconds
 
 
-def _seconds(lane: Lane) -> float:
-    n_steps, batch = lane.steps_and_batch
-    return float(lane.shape.lane_seconds(batch)) * n_steps * lane.recipe.epochs
+def _seconds(model: BatchedModel) -> float:
+    n_steps, batch = model.steps_and_batch
+    return float(model.shape.model_seconds(batch)) * n_steps * model.configuration.epochs
 
 
 def _rows(pool: Pool, kind: type[np.floating]) -> Rows:
@@ -96,23 +96,23 @@ def _rows(pool: Pool, kind: type[np.floating]) -> Rows:
     return Rows(numbers, np.ascontiguousarray(codes), np.ascontiguousarray(classes), values, weight)
 
 
-def _train(lane: Lane, pool: Pool, rows: Rows, kind: type[np.floating]) -> Outcome:
-    shape, recipe, account, stream = lane.shape, lane.recipe, Account.of(lane), Stream(lane)
+def _train(model: BatchedModel, pool: Pool, rows: Rows, kind: type[np.floating]) -> Outcome:
+    shape, configuration, history, stream = model.shape, model.configuration, TrainingHistory.of(model), Stream(model)
     net = _net(shape, pool.classifies)
-    beginning = lane.beginning()
+    beginning = model.beginning()
     weights, first, second = (
         _flat(state, shape.parameters, kind)
         for state in (beginning.parameters, beginning.first_moment, beginning.second_moment)
     )
     running = _flat(beginning.statistics, shape.statistics, kind).reshape(-1, 2, shape.width)
     best = weights.copy(), running.copy()
-    terms = Coefficients([recipe])
+    terms = Coefficients([configuration])
     constants = np.array([terms.average, terms.look_ahead, terms.forget, terms.decay, terms.l1], dtype=kind)[:, 0]
-    n_steps, _ = lane.steps_and_batch
+    n_steps, _ = model.steps_and_batch
     noise = stream.noise(shape.width) if shape.dropout else np.empty(0, dtype=np.float32)
     steps, epoch = beginning.steps, beginning.epochs
-    held_out = torch.as_tensor(lane.validation)
-    while account.status is None:
+    held_out = torch.as_tensor(model.validation)
+    while history.status is None:
         start = time.perf_counter()
         coming = terms.of_epoch(np.array([steps]), np.array([epoch]), n_steps)[:, :, 0].T
         train_loss = train_epoch(
@@ -122,17 +122,17 @@ def _train(lane: Lane, pool: Pool, rows: Rows, kind: type[np.floating]) -> Outco
             stream.orders(epoch),
             noise,
             stream.offsets(epoch),
-            recipe.label_smoothing,
+            configuration.label_smoothing,
             constants,
             np.ascontiguousarray(coming, dtype=kind),
         )
         loss = metric = np.array([np.nan])
-        if len(lane.validation):
-            output = torch.from_numpy(predict(net, weights, running, rows, lane.validation))
+        if len(model.validation):
+            output = torch.from_numpy(predict(net, weights, running, rows, model.validation))
             _, target, weight = pool.batch(held_out[None])
             loss, metric = validation(output[None], target, weight)
         steps, epoch = steps + n_steps, epoch + 1
-        if account.note(train_loss, loss[0], metric[0], time.perf_counter() - start):
+        if history.note(train_loss, loss[0], metric[0], time.perf_counter() - start):
             best = weights.copy(), running.copy()
     last = Progress(
         _named(weights, shape.parameters),
@@ -143,7 +143,7 @@ def _train(lane: Lane, pool: Pool, rows: Rows, kind: type[np.floating]) -> Outco
         epoch,
     )
     parameters, statistics = _named(best[0], shape.parameters), _named(best[1], shape.statistics)
-    return Outcome(account.status, parameters, statistics, account.best_epoch, last, account.history)
+    return Outcome(history.status, parameters, statistics, history.best_epoch, last, history.curves)
 
 
 def _net(shape: MLPShape, classifies: bool) -> Net:

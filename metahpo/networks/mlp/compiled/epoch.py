@@ -1,4 +1,4 @@
-"""One epoch of training of one lane, and its predictions: the functions that the interpreter calls.
+"""One epoch of training of one model, and its predictions: the functions that the interpreter calls.
 
 The same loss and update as those of a stack (:mod:`metahpo.networks.batched.optimiser_step`), and the same random
 numbers; equal to rounding. Symbols: S steps, the others as in :mod:`metahpo.networks.mlp.compiled.passes`.
@@ -49,7 +49,7 @@ def _loss(net: Net, rows: Rows, chosen: NDArray[np.int64], smoothing: float, out
 
 @compiled
 def _update(weights: Array, gradient: Array, first: Array, second: Array, constants: Array, step: Array) -> None:
-    """Update the weights of one lane as :class:`metahpo.networks.batched.optimiser_step.LaneOptimiser` does."""
+    """Update the weights of one model as :class:`metahpo.networks.batched.optimiser_step.BatchedOptimiser` does."""
     real = weights.dtype.type
     average, look_ahead, forget, decay, l1 = constants
     scale, offset, keep = step

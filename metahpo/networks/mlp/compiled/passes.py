@@ -1,4 +1,4 @@
-"""The passes through one lane's network, forwards and backwards: functions that compiled code calls.
+"""The passes through one model's network, forwards and backwards: functions that compiled code calls.
 
 The network is that of a stack (:mod:`metahpo.networks.mlp.mlp_network`). Symbols: b rows of a batch, d numeric and q
 categorical columns, e embedding size, L layers, w units, c outputs, P parameters, which lie in one array in the order
@@ -26,7 +26,7 @@ from metahpo.networks.mlp.compiled.layer import (
 
 
 class Net(NamedTuple):
-    """Shape of a lane in numbers; activation and normalisation by their place in the names of the shape module."""
+    """Shape of a model in numbers; activation and normalisation by their place in the names of the shape module."""
 
     n_numbers: int
     n_categorical: int

@@ -1,4 +1,4 @@
-"""The course of one search: its trials, from which the rows of ``cv_results_`` are made when it ends."""
+"""The state of one search: its trials, from which ``cv_results_`` is made when the search ends."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FoldResult = dict[str, Any]
 
 
 @dataclass
-class Course:
-    """What a search knows while it runs, and leaves behind whenever it ends.
+class SearchState:
+    """Trials and resources of a running search.
 
     Attributes
     ----------
@@ -28,17 +28,17 @@ class Course:
     deadline : float
         Reading of ``time.monotonic`` after which no trial begins.
     workers : StoppableWorkers or None
-        Where trials have a limit of time.
+        Worker processes that enforce the time limit of trials. None if there is no limit.
     tried : list of dict
         Parameters of each trial.
     folds : list of list of dict
-        Results of the folds of each trial; empty for a trial that has none, because nothing came back.
+        Results of the folds of each trial; empty for a trial without results.
     seconds : list of float
-        What each trial took.
+        Duration of each trial.
     reasons : list of str
-        Why each trial failed; empty for one that did not.
+        Reason why each trial failed; empty for a successful one.
     rows : dict
-        ``cv_results_``; filled when the search ends, so that rows are made once and not after every trial.
+        ``cv_results_``. It is filled once, when the search ends.
     """
 
     optimizer: BayesianOptimizer
@@ -52,7 +52,7 @@ class Course:
     rows: dict[str, Any] = field(default_factory=dict)
 
     def add(self, parameters: dict[str, Any], folds: list[FoldResult], seconds: float, reason: str = "") -> None:
-        """Write down a trial."""
+        """Record a trial."""
         self.tried.append(parameters)
         self.folds.append(folds)
         self.seconds.append(seconds)
@@ -60,7 +60,7 @@ class Course:
 
     @property
     def failures(self) -> list[str]:
-        """Why trials failed on every fold, a reason each."""
+        """Reasons of the trials that failed on every fold."""
         return [reason for reason in self.reasons if reason]
 
     @property

@@ -1,11 +1,11 @@
-"""Networks a minute: one at a time in a plain torch loop, against lanes, on a random design of the whole space.
+"""Networks a minute: one at a time in a plain torch loop, against batched models, on a random design of the space.
 
 Both train the same networks on the same rows, with validation after each epoch, in one run, by turns, so that whatever
 else the machine is doing slows both. On a CPU the loop has one thread, which at these sizes is as quick as two
-(`--plain-threads`), and the lanes have all cores; on a GPU (`--device cuda`) lanes are stacked, and the loop is there
-as well. Few epochs are enough: the ratio does not depend on them. The roof is the time that the matrix products and the
-optimisers' traffic would take on all cores, at the speed that one core reaches on one large product and on one large
-addition.
+(`--plain-threads`), and the batched models have all cores; on a GPU (`--device cuda`) they are stacked, and the loop is
+there as well. Few epochs are enough: the ratio does not depend on them. The roof is the time that the matrix products
+and the optimisers' traffic would take on all cores, at the speed that one core reaches on one large product and on one
+large addition.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from torch.nn import functional
 
 from metahpo.learners.registry import learner_named
 from metahpo.networks.batched.batched_training import Pool
-from metahpo.networks.batched.grouping import train_lanes
+from metahpo.networks.batched.grouping import train_models
 from metahpo.networks.batched.learning_rate_schedule import factors
-from metahpo.networks.batched.training_configuration import Lane, Recipe
+from metahpo.networks.batched.training_configuration import BatchedModel, TrainingConfiguration
 from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
 from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
-from metahpo.networks.mlp.mlp_fitting import recipe_of
-from metahpo.networks.mlp.mlp_network import StackedMLP, lane_order
+from metahpo.networks.mlp.mlp_fitting import training_configuration_of
+from metahpo.networks.mlp.mlp_network import StackedMLP, stacking_order
 from metahpo.networks.mlp.mlp_shape import MLPShape
 from metahpo.space.design import sobol_design
 
@@ -70,37 +70,39 @@ class PlainMLP(nn.Module):
         return logits
 
 
-def plain_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """Optimiser of a recipe."""
-    rate, decay = recipe.learning_rate, recipe.weight_decay
+def plain_optimiser(configuration: TrainingConfiguration, network: nn.Module) -> torch.optim.Optimizer:
+    """Optimiser of a training configuration."""
+    rate, decay = configuration.learning_rate, configuration.weight_decay
     parameters = network.parameters()
-    if recipe.optimiser == "adamw":
+    if configuration.optimiser == "adamw":
         return torch.optim.AdamW(parameters, rate, weight_decay=decay)
-    if recipe.optimiser == "adam":
+    if configuration.optimiser == "adam":
         return torch.optim.Adam(parameters, rate, weight_decay=decay)
-    if recipe.optimiser == "rmsprop":
+    if configuration.optimiser == "rmsprop":
         return torch.optim.RMSprop(parameters, rate, weight_decay=decay)
-    if recipe.optimiser == "adagrad":
+    if configuration.optimiser == "adagrad":
         return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
-    momentum = 0.0 if recipe.optimiser == "sgd" else recipe.momentum
+    momentum = 0.0 if configuration.optimiser == "sgd" else configuration.momentum
     return torch.optim.SGD(
-        parameters, rate, momentum=momentum, weight_decay=decay, nesterov=recipe.optimiser == "nesterov"
+        parameters, rate, momentum=momentum, weight_decay=decay, nesterov=configuration.optimiser == "nesterov"
     )
 
 
-def train_plainly(lane: Lane, pool: Pool) -> None:
+def train_plainly(model: BatchedModel, pool: Pool) -> None:
     """One network, as one would write it."""
-    recipe, shape = lane.recipe, lane.shape
-    torch.manual_seed(recipe.seed)
+    configuration, shape = model.configuration, model.shape
+    torch.manual_seed(configuration.seed)
     device = pool.target.device
     network = PlainMLP(shape).to(device)
-    optimiser = plain_optimiser(recipe, network)
-    n_steps, batch = lane.steps_and_batch
+    optimiser = plain_optimiser(configuration, network)
+    n_steps, batch = model.steps_and_batch
     numbers, codes = pool.inputs
-    train, validation = (torch.as_tensor(rows, device=device) for rows in (lane.train, lane.validation))
-    for epoch in range(recipe.epochs):
+    train, validation = (torch.as_tensor(rows, device=device) for rows in (model.train, model.validation))
+    for epoch in range(configuration.epochs):
         order = train[torch.randperm(len(train), device=device)]
-        rates = recipe.learning_rate * factors(recipe.schedule, (epoch + np.arange(n_steps) / n_steps) / recipe.epochs)
+        rates = configuration.learning_rate * factors(
+            configuration.schedule, (epoch + np.arange(n_steps) / n_steps) / configuration.epochs
+        )
         total = torch.zeros((), device=device)
         network.train()
         for step in range(n_steps):
@@ -108,10 +110,10 @@ def train_plainly(lane: Lane, pool: Pool) -> None:
             optimiser.param_groups[0]["lr"] = rates[step]
             optimiser.zero_grad()
             logits = network(numbers[rows], codes[rows])
-            loss = functional.cross_entropy(logits, pool.target[rows], label_smoothing=recipe.label_smoothing)
+            loss = functional.cross_entropy(logits, pool.target[rows], label_smoothing=configuration.label_smoothing)
             penalised = loss
-            if recipe.l1:
-                penalised = loss + recipe.l1 * sum(p.abs().sum() for p in network.parameters())
+            if configuration.l1:
+                penalised = loss + configuration.l1 * sum(p.abs().sum() for p in network.parameters())
             torch.autograd.backward(penalised)
             optimiser.step()
             total += loss.detach()
@@ -123,9 +125,9 @@ def train_plainly(lane: Lane, pool: Pool) -> None:
         total.item()
 
 
-def lanes_of_design(
-    n_lanes: int, size: tuple[int, int, int], epochs: int, device: torch.device
-) -> tuple[list[Lane], Pool]:
+def models_of_design(
+    n_models: int, size: tuple[int, int, int], epochs: int, device: torch.device
+) -> tuple[list[BatchedModel], Pool]:
     """A random design of the whole space on a made-up table of three classes."""
     n_rows, n_numbers, n_categorical = size
     rng = np.random.default_rng(0)
@@ -140,8 +142,8 @@ def lanes_of_design(
     )
     train, validation = np.split(rng.permutation(n_rows), [int(0.9 * n_rows)])
     learner = learner_named("mlp", "classification")
-    lanes = []
-    for configuration in sobol_design(learner.space, n_lanes, random_state=1, default_first=False):
+    models = []
+    for configuration in sobol_design(learner.space, n_models, random_state=1, default_first=False):
         estimator = learner.estimator(configuration, 0)
         assert isinstance(estimator, NetworkEstimator)
         estimator.seed_ = 0
@@ -158,8 +160,10 @@ def lanes_of_design(
             estimator.residual,
             estimator.dropout,
         )
-        lanes.append(Lane(shape, replace(recipe_of(estimator), epochs=epochs), train, validation))
-    return lanes, pool
+        models.append(
+            BatchedModel(shape, replace(training_configuration_of(estimator), epochs=epochs), train, validation)
+        )
+    return models, pool
 
 
 def machine_speed() -> tuple[float, float]:
@@ -169,13 +173,13 @@ def machine_speed() -> tuple[float, float]:
     return products, 12 * len(big) / min(seconds(lambda: torch.add(big, big, out=big)) for _ in range(5))
 
 
-def roof_seconds(lanes: Sequence[Lane], products_per_second: float, bytes_per_second: float) -> float:
+def roof_seconds(models: Sequence[BatchedModel], products_per_second: float, bytes_per_second: float) -> float:
     """Seconds of the products, and of reading and writing weights, gradient and two moments once a step."""
     total = 0.0
-    for lane in lanes:
-        n_steps, batch = lane.steps_and_batch
-        step = lane.shape.products(batch) / products_per_second + 7 * 4 * lane.shape.n_parameters / bytes_per_second
-        total += n_steps * lane.recipe.epochs * step
+    for model in models:
+        n_steps, batch = model.steps_and_batch
+        step = model.shape.products(batch) / products_per_second + 7 * 4 * model.shape.n_parameters / bytes_per_second
+        total += n_steps * model.configuration.epochs * step
     return total
 
 
@@ -186,21 +190,21 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def train_as_lanes(lanes: Sequence[Lane], pool: Pool, n_jobs: int) -> None:
+def train_batched(models: Sequence[BatchedModel], pool: Pool, n_jobs: int) -> None:
     """All networks, the way of their device."""
     if pool.target.device.type == "cpu":
-        train_on_cpu(lanes, pool, n_jobs=n_jobs)
+        train_on_cpu(models, pool, n_jobs=n_jobs)
     else:
-        train_lanes(lanes, pool, StackedMLP, order=lane_order)
+        train_models(models, pool, StackedMLP, order=stacking_order)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lanes", type=int, default=128, help="configurations of the design")
+    parser.add_argument("--models", type=int, default=128, help="configurations of the design")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="threads of the lanes")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="threads of the batched models")
     parser.add_argument("--plain-threads", type=int, default=1, help="torch's threads, in the plain loop")
     parser.add_argument("--parts", type=int, default=2, help="turns that the plain loop is cut into")
     arguments = parser.parse_args()
@@ -208,27 +212,27 @@ def main() -> None:
     products, traffic = machine_speed()
     torch.set_num_threads(arguments.plain_threads)
     print(f"{arguments.cores} cores, of each {2e-9 * products:.0f} GFLOP/s, {1e-9 * traffic:.0f} GB/s")
-    print(f"{'rows x columns':>16s} {'plain/min':>10s} {'lanes/min':>10s} {'ratio':>6s} {'of roof':>8s}")
+    print(f"{'rows x columns':>16s} {'plain/min':>10s} {'models/min':>10s} {'ratio':>6s} {'of roof':>8s}")
     ratios = []
     for size in SIZES:
-        lanes, pool = lanes_of_design(arguments.lanes, size, arguments.epochs, torch.device(arguments.device))
-        train_plainly(lanes[0], pool)  # first calls load kernels, or compile
-        train_as_lanes(lanes[:2], pool, 1)
+        models, pool = models_of_design(arguments.models, size, arguments.epochs, torch.device(arguments.device))
+        train_plainly(models[0], pool)  # first calls load kernels, or compile
+        train_batched(models[:2], pool, 1)
         plain, together = 0.0, []
         for part in range(arguments.parts):
             start = time.perf_counter()
-            for lane in lanes[part :: arguments.parts]:
-                train_plainly(lane, pool)
+            for model in models[part :: arguments.parts]:
+                train_plainly(model, pool)
             middle = time.perf_counter()
-            train_as_lanes(lanes, pool, arguments.cores)
+            train_batched(models, pool, arguments.cores)
             plain += middle - start
             together.append(time.perf_counter() - middle)
         quick = sum(together) / len(together)
         ratios.append(plain / quick)
-        share = roof_seconds(lanes, products, traffic) / arguments.cores / quick
+        share = roof_seconds(models, products, traffic) / arguments.cores / quick
         print(
-            f"{size[0]:>9d} x {size[1] + size[2]:<4d} {60 * len(lanes) / plain:10.0f} {60 * len(lanes) / quick:10.0f} "
-            f"{ratios[-1]:6.1f} {share:8.1%}"
+            f"{size[0]:>9d} x {size[1] + size[2]:<4d} {60 * len(models) / plain:10.0f} "
+            f"{60 * len(models) / quick:10.0f} {ratios[-1]:6.1f} {share:8.1%}"
         )
     print(f"median ratio: {median(ratios):.1f}")
 
