@@ -14,7 +14,7 @@ PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
     {"exceptions"},
-    {"numerics"},
+    {"numerics", "registry"},
     {"space", "tasks", "trials"},
     {"datasets", "metafeatures", "networks"},
     {"learners", "metadata"},

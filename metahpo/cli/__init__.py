@@ -109,7 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         "--methods",
         nargs="+",
         help="separated by spaces or commas: metahpo, portfolio, gaussian_process, default, random_search (these by "
-        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch",
+        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch; "
+        "or one of another package, by its name or as module:attribute",
     )
     evaluate.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
     evaluate.add_argument("--metric", help="default: the meta-dataset's first")
