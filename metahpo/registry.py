@@ -64,6 +64,7 @@ class Registry(Generic[T]):
         self.what, self.group, self._own = what, group, own
         self._expected, self._accepts, self._hint = expected, accepts, hint
         self._registered: dict[str, T] = {}
+        self._loaded: dict[str, T] = {}
         self._lock = Lock()
 
     def register(self, name: str, entry: T) -> None:
@@ -106,6 +107,11 @@ class Registry(Generic[T]):
             names = [*self._own, *self._registered]
         return list(dict.fromkeys([*names, *sorted(point.name for point in _entry_points(self.group))]))
 
+    def in_memory(self) -> list[T]:
+        """Entries of the package, those registered, and those that were looked up before."""
+        with self._lock:
+            return [*self._own.values(), *self._registered.values(), *self._loaded.values()]
+
     def __contains__(self, name: object) -> bool:
         """Whether :meth:`get` finds the name without importing ``module:attribute``; nothing is loaded."""
         return name in self._own or name in self._registered or bool(self._installed(name))
@@ -139,7 +145,7 @@ class Registry(Generic[T]):
             packages = " and ".join(sorted(_package(point) for point in points))
             raise PluginError(f"{packages} both offer a {self.what} {name!r}; uninstall one of them.")
         if points:
-            return self._checked(name, *self._loaded(points[0]))
+            return self._checked(name, *self._load(points[0]))
         if isinstance(name, str) and ":" in name:
             try:
                 entry = _imported(name)
@@ -157,7 +163,7 @@ class Registry(Generic[T]):
     def _installed(self, name: object) -> list[EntryPoint]:
         return [point for point in _entry_points(self.group) if point.name == name]
 
-    def _loaded(self, point: EntryPoint) -> tuple[object, str]:
+    def _load(self, point: EntryPoint) -> tuple[object, str]:
         source = f"{point.value!r} of the package {_package(point)}"
         try:
             return point.load(), source
@@ -173,7 +179,10 @@ class Registry(Generic[T]):
                 f"the {self.what} {name!r} must be {self._expected}, but {source} is {entry!r}. Correct what the name "
                 "points to."
             )
-        return entry  # type: ignore[return-value]  # `accepts` has looked at it
+        checked: T = entry  # type: ignore[assignment]  # `accepts` has looked at it
+        with self._lock:
+            self._loaded[name] = checked
+        return checked
 
 
 def _imported(name: str) -> object:

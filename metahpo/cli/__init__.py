@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("out", type=Path, help="folder of the meta-dataset; its name is the meta-dataset's")
     release.add_argument("--kind", choices=["classification", "regression"], required=True)
     release.add_argument("--min-skill", type=float, help="leave out tasks that no learner can learn (default: 0.1)")
+    release.add_argument(
+        "--meta-features", nargs="+", default=(), help="of other packages, to be recorded too: by name"
+    )
     release.add_argument("--jobs", type=int, default=-1)
     release.set_defaults(run=_release)
 
@@ -152,7 +155,15 @@ def _release(options: argparse.Namespace) -> None:
     from metahpo.building.publication import publish
 
     min_skill = MIN_SKILL if options.min_skill is None else options.min_skill
-    print(publish(options.folder, options.kind, options.out, min_skill=min_skill, n_jobs=options.jobs))
+    published = publish(
+        options.folder,
+        options.kind,
+        options.out,
+        min_skill=min_skill,
+        n_jobs=options.jobs,
+        meta_features=options.meta_features,
+    )
+    print(published)
 
 
 def _train(options: argparse.Namespace) -> None:
