@@ -1,4 +1,4 @@
-"""What users add from outside the package: each in at most 30 lines of their own, and no file of the package touched."""
+"""What users add from outside the package, each in at most 30 lines, with no file of the package changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 from ConfigSpace import ConfigurationSpace
 
 import metahpo
-from metahpo.building.builder import run_plan
 from metahpo.building.engines.engine import Engine
 from metahpo.building.engines.options import register_engine, unregister_engine
 from metahpo.building.planning import make_plan
@@ -205,27 +204,15 @@ def test_a_build_of_installed_plug_ins_by_the_command_line(
     md = MetaDataset.load(released)
     np.testing.assert_allclose(md.trials["loss.errors"], md.trials["loss.accuracy"], atol=1e-6)
     assert md.metrics[-1] == "errors"
-    assert (md.meta_features is not None) and (md.meta_features["shape.rows_per_column"] > 10).all()
+    assert md.meta_features is not None
+    assert (md.meta_features["shape.rows_per_column"] > 10).all()
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_metric_is_searched_by_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "trials.jsonl"
-    tune = [
-        "tune",
-        "iris",
-        "--learner",
-        "knn",
-        "--metric",
-        "errors",
-        "--trials",
-        "2",
-        "--folds",
-        "2",
-        "--out",
-        str(out),
-    ]
-    assert main(tune) == 0, capsys.readouterr().err
+    tune = ["tune", "iris", "--learner", "svm", "--metric", "errors", "--trials", "2", "--folds", "2"]
+    assert main([*tune, "--out", str(out)]) == 0, capsys.readouterr().err
     printed = capsys.readouterr().out
     assert "the experience is of 'accuracy', the nearest" in printed
     trials = pd.read_json(out, lines=True)
@@ -322,11 +309,11 @@ def test_a_broken_plug_in_is_named_when_it_is_asked_for() -> None:
         learner_named("broken", "classification")
     with pytest.raises(PluginError, match=rf"'broken' must be a Metric, but .*{package} is"):
         metric_named("broken", "regression")
-    with pytest.raises(PluginError, match="RuntimeError: no licence found. Upgrade or uninstall that package"):
+    with pytest.raises(PluginError, match=r"RuntimeError: no licence found\. Upgrade or uninstall that package"):
         method_named("broken")
     with pytest.raises(PluginError, match="group of meta-features 'broken'"):
         extract(small_task("regression"), others=["broken"])
-    with pytest.raises(UnknownNameError, match="metahpo, .*botorch, broken, last"):
+    with pytest.raises(UnknownNameError, match=r"metahpo, .*botorch, broken, last"):
         method_named("grid")
     assert method_named("random_search").name == "random_search"  # those that work are not hindered
 
@@ -431,11 +418,3 @@ def test_an_acquisition_function_that_cannot_be_is_refused() -> None:
     optimizer = BayesianOptimizer(space, n_initial=0, acquisition=LowestMean((3,)))
     with pytest.raises(DataError, match=r"LowestMean.values must return \d+ numbers, .* of shape \(3,\) with 3 NaN"):
         optimizer.ask()
-
-
-def test_a_build_by_an_engine_object(small_cache: Path, tmp_path: Path, installed: None) -> None:
-    from own_plugin.engine import OneByOne
-
-    plan = make_plan(small_cache, keys=["s0"], learners=["knn"], n_configurations=2, protocol=Protocol(n_folds=2))
-    run_plan(plan, tmp_path / "build", engine=OneByOne())
-    assert metahpo.__version__

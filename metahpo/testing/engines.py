@@ -54,19 +54,15 @@ class EngineContract:
         """The engine under test."""
         raise NotImplementedError
 
-    def test_gives_the_store_that_one_process_gives(self, engine: Engine, tmp_path: Path) -> None:
+    def test_gives_the_store_that_one_process_gives_and_runs_no_trial_twice(
+        self, engine: Engine, tmp_path: Path
+    ) -> None:
         (tmp_path / "cache").mkdir()
         plan = small_plan(tmp_path / "cache")
         run_plan(plan, tmp_path / "build", engine=engine)
         found = losses_in(tmp_path / "build")
         assert found.keys() == {key.identity for key in plan.trials()}
+        run_plan(plan, tmp_path / "build", engine=engine)
+        assert len(list(TrialStore(tmp_path / "build"))) == len(found)
         run_plan(plan, tmp_path / "expected", engine=LocalEngine(1))
         assert found == losses_in(tmp_path / "expected")
-
-    def test_runs_only_what_is_left(self, engine: Engine, tmp_path: Path) -> None:
-        (tmp_path / "cache").mkdir()
-        plan = small_plan(tmp_path / "cache")
-        run_plan(plan, tmp_path / "build", engine=LocalEngine(1))
-        before = losses_in(tmp_path / "build")
-        run_plan(plan, tmp_path / "build", engine=engine)
-        assert losses_in(tmp_path / "build") == before
