@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ConfigSpace import ConfigurationSpace
 
 import metahpo
 from metahpo.building.engines.engine import Engine
-from metahpo.building.engines.options import register_engine, unregister_engine
+from metahpo.building.engines.options import add_engine_arguments, engine_from, register_engine, unregister_engine
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
 from metahpo.cli import main
@@ -184,10 +185,9 @@ class TestBaseline(BaselineContract):
 class TestEngine(EngineContract):
     @pytest.fixture
     def engine(self) -> Engine:
-        from own_plugin.engine import OneByOne
-
-        made: Engine = OneByOne()
-        return made
+        options = argparse.ArgumentParser()
+        add_engine_arguments(options)
+        return engine_from(options.parse_args(["--engine", "one_by_one", "--engine-options", "queue=long"]))
 
 
 @pytest.mark.usefixtures("installed")
@@ -221,15 +221,13 @@ def test_a_metric_is_searched_by_on_the_command_line(tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.usefixtures("installed")
-def test_meta_features_that_experience_has_are_computed_where_they_are_known(trained: Path, tmp_path: Path) -> None:
-    md = MetaDataset.load(trained)
-    assert md.meta_features is not None
-    md.meta_features["shape.rows_per_column"] = 5.0 + np.arange(len(md.meta_features))
-    md.meta_features["elsewhere.x"] = 1.0
-    md.save(tmp_path / "own")
-    (tmp_path / "own" / "surrogates").symlink_to(trained / "surrogates")
-    task = small_task("classification")
-    told = Recommender(tmp_path / "own").recommend(task, "svm", n=2)
+def test_meta_features_that_experience_has_are_computed_where_they_are_known() -> None:
+    recommender = Recommender("tabular_classification")
+    features = recommender.meta_dataset.meta_features
+    assert features is not None
+    more: dict[str, Any] = {"shape.rows_per_column": np.arange(len(features), dtype=float), "elsewhere.x": 1.0}
+    recommender.meta_dataset.meta_features = features.assign(**more)
+    told = recommender.recommend(small_task("classification"), "svm", n=2)
     assert told.meta_features["shape.rows_per_column"] == 60 / 4
     assert any("elsewhere" in note for note in told.notes)
 
@@ -248,7 +246,8 @@ def test_meta_features_are_given_by_name() -> None:
         assert [d.name for d in group.definitions("own")] == ["own.a", "own.b"]
     finally:
         unregister_meta_features("own")
-    for compute, message in ((lambda task: {"c": 1.0}, "returned c"), (lambda task: 1 / 0, "ZeroDivisionError")):
+    wrong: list[tuple[Any, str]] = [(lambda task: {"c": 1.0}, "returned c"), (lambda task: 1 / 0, "ZeroDivisionError")]
+    for compute, message in wrong:
         with pytest.raises(PluginError, match=message):
             extract(task, others={"own": MetaFeatureGroup({"a": "n"}, compute)})
 
@@ -281,25 +280,29 @@ def test_a_metric_is_registered_and_stands_near_a_recorded_one() -> None:
         metric_named("own", "regression")
 
 
-def test_what_is_registered_is_found_until_it_is_taken_away() -> None:
+@pytest.mark.parametrize(
+    ("register", "unregister", "taken"),
+    [
+        (register_learner, unregister_learner, "svm"),
+        (register_baseline, unregister_baseline, "metahpo"),
+        (register_engine, unregister_engine, "local"),
+    ],
+)
+def test_what_is_registered_is_there_until_it_is_taken_away(
+    register: Callable[[str, Any], None], unregister: Callable[[str], None], taken: str
+) -> None:
     def nothing(*arguments: Any) -> None: ...
 
-    for register, unregister, name in (
-        (register_learner, unregister_learner, "own"),
-        (register_baseline, unregister_baseline, "own"),
-        (register_engine, unregister_engine, "own"),
-    ):
-        register(name, nothing)  # type: ignore[operator]
-        with pytest.raises(DataError, match="already"):
-            register(name, nothing)  # type: ignore[operator]
-        unregister(name)
-        with pytest.raises(UnknownNameError, match="unknown registered"):
-            unregister(name)
-    for register, taken in ((register_learner, "svm"), (register_baseline, "metahpo"), (register_engine, "local")):
-        with pytest.raises(DataError, match="already"):
-            register(taken, nothing)  # type: ignore[operator]
-        with pytest.raises(DataError, match="must be a"):
-            register("own", 1)  # type: ignore[operator]
+    register("own", nothing)
+    with pytest.raises(DataError, match="already"):
+        register("own", nothing)
+    unregister("own")
+    with pytest.raises(UnknownNameError, match="unknown registered"):
+        unregister("own")
+    with pytest.raises(DataError, match="already"):
+        register(taken, nothing)
+    with pytest.raises(DataError, match="must be a"):
+        register("own", 1)
 
 
 @pytest.mark.usefixtures("installed")

@@ -26,6 +26,7 @@ from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.metafeatures.others import MetaFeatureGroup, meta_features_named
 from metahpo.space.configuration import to_json
+from metahpo.tasks.metric import recorded_metric_names
 from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
@@ -106,7 +107,7 @@ class Assembly:
         self.names = _names(self._plan, self.tasks)
         self.spaces = {learner: learner_named(learner, kind).space for learner in self._plan.learners}
         self.protocol = self._plan.protocol.name
-        self.metrics = self._plan.protocol.metric_names(kind)
+        self.metrics = recorded_metric_names(self._plan.protocol.metrics, kind)
 
     def describe(
         self, n_jobs: int = -1, meta_features: Mapping[str, MetaFeatureGroup] | None = None

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
-from metahpo.tasks.metric import extra_metric_names, metric_names
-from metahpo.tasks.task import Task, TaskKind
+from metahpo.tasks.task import Task
 
 #: Raised when a change makes recorded trials incomparable with new ones.
 PROTOCOL_VERSION = 2
@@ -77,16 +76,6 @@ class Protocol:
         """Text that is part of every trial's identity: trials of one name are comparable."""
         name = f"v{PROTOCOL_VERSION}-cv{self.n_folds}-holdout{self.n_holdouts}x{self.max_test_rows}"
         return "+".join([name, *sorted(self.metrics)])
-
-    def metric_names(self, kind: TaskKind) -> list[str]:
-        """Metrics that are recorded of tasks of a kind, the default first.
-
-        Raises
-        ------
-        UnknownNameError, PluginError
-            A metric of another package does not exist, or cannot be loaded.
-        """
-        return [*metric_names(kind), *extra_metric_names(self.metrics, kind)]
 
     def sizes(self, n_rows: int, among: Sequence[int] = SIZES) -> tuple[int | None, ...]:
         """Sizes of the tasks that a dataset of `n_rows` makes.

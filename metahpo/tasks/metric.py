@@ -169,15 +169,15 @@ def extra_losses(names: Sequence[str], kind: TaskKind, estimator: Any, X: Any, y
     return {m.name: m.loss_from_score(float(m.scorer(estimator, X, y))) for m in metrics if m.scorer is not None}
 
 
-def extra_metric_names(names: Sequence[str], kind: TaskKind) -> list[str]:
-    """Those of the named metrics of other packages that are for a kind of task.
+def recorded_metric_names(extra: Sequence[str], kind: TaskKind) -> list[str]:
+    """Metrics that a build records of tasks of a kind, the default first: the package's, and those of `extra`.
 
     Raises
     ------
     UnknownNameError, PluginError
-        There is no such metric, or it cannot be loaded.
+        A metric of `extra` does not exist, or cannot be loaded.
     """
-    return [metric.name for metric in map(_looked_up, names) if metric.kind == kind]
+    return [*metric_names(kind), *(metric.name for metric in map(_looked_up, extra) if metric.kind == kind)]
 
 
 def _looked_up(name: str) -> Metric:

@@ -1,6 +1,6 @@
 """What every engine must satisfy: a subclass gives the fixture `engine` and inherits the tests.
 
-They run a build of 12 short trials, which takes some seconds. The engine must see the folders that pytest makes.
+They run a build of six short trials, which takes some seconds. The engine must see the folders that pytest makes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from metahpo.trials.store import TrialStore
 
 
 def small_plan(cache: Path) -> Plan:
-    """A build of six trials on each of two small datasets, which are written to the folder `cache`."""
+    """A build of three trials on each of two small datasets, which are written to the folder `cache`."""
     rng = np.random.default_rng(0)
     for kind in ("classification", "regression"):
         X = pd.DataFrame(rng.standard_normal((80, 3)), columns=["a", "b", "c"])
@@ -38,7 +38,7 @@ def small_plan(cache: Path) -> Plan:
             "categorical": [],
         }
         write_task(cache, kind, X.assign(target=target), "target", about)
-    return make_plan(cache, learners=["linear"], n_configurations=6, protocol=Protocol(n_folds=2), min_rows=50)
+    return make_plan(cache, learners=["linear"], n_configurations=3, protocol=Protocol(n_folds=2), min_rows=50)
 
 
 def losses_in(folder: Path) -> dict[str, dict[str, list[float]]]:
