@@ -38,6 +38,10 @@ class MissingDependencyError(MetaHPOError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
+class PluginError(MetaHPOError, RuntimeError):
+    """A learner, metric, ... of another package that cannot be used; the message names it and says what to do."""
+
+
 class StoreWarning(UserWarning):
     """Something in a trial store was passed over because it is damaged; the message names the file."""
 

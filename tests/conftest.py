@@ -24,7 +24,7 @@ from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.surrogates.artefact import surrogate_path
 from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.surrogate import TrainedSurrogate
 
 # Every run draws the same examples. A slow machine fails no test, and a failure prints how to repeat it.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)
@@ -163,7 +163,7 @@ def toy() -> MetaDataset:
 
 
 @pytest.fixture(scope="session")
-def toy_surrogate(toy: MetaDataset) -> Surrogate:
+def toy_surrogate(toy: MetaDataset) -> TrainedSurrogate:
     """Surrogate trained on the toy meta-dataset."""
     settings = replace(QUICK, kernel_steps=120, component_steps=60)  # searches with it have to find the best
     return train_surrogate(toy, space="toy", random_state=0, settings=settings)

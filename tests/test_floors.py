@@ -14,7 +14,7 @@ PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
     {"exceptions"},
-    {"numerics"},
+    {"numerics", "registry"},
     {"space", "tasks", "trials"},
     {"datasets", "metafeatures", "networks"},
     {"learners", "metadata"},
@@ -24,7 +24,7 @@ FLOORS = (
     {"recommendation"},
     {"search", "integrations", "evaluation"},
     {"workflows"},
-    {"cli", "__init__"},
+    {"cli", "testing", "__init__"},
     {"__main__"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
@@ -34,6 +34,8 @@ WITHIN_FLOOR = {("trials", "space")}
 NOT_IMPORTED = {"surrogates/mixture": "metahpo.surrogates.fitting"}
 #: Files that give what has moved to a higher floor at its former address.
 FORMER_ADDRESSES = {"tasks/arff.py", "tasks/cache.py"}
+#: Files of the conformance tests, which alone need pytest.
+TESTING = ("__init__", "baselines", "engines", "learners", "optimizers", "surrogates")
 #: Dependency -> the files that may import it.
 ADDRESSES = {
     "botorch": {"evaluation/baselines/botorch.py"},
@@ -48,6 +50,7 @@ ADDRESSES = {
     "matplotlib": {"evaluation/canvas.py"},
     "jinja2": {"evaluation/report.py"},
     "orjson": {"trials/schema.py"},
+    "pytest": {f"testing/{name}.py" for name in TESTING},
     "psutil": {"building/process_tree.py"},
     "pyarrow": {"trials/parts.py", "metadata/release.py"},
     "pynvml": {"building/device_slots.py"},

@@ -22,7 +22,7 @@ from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.surrogates.cost import CostModel
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import LearningCurves
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.task import Task
 from tests.conftest import toy_space
 
@@ -46,13 +46,13 @@ def through_joblib(value: Any) -> Any:
 class World:
     """What the objects are made of."""
 
-    def __init__(self, toy: MetaDataset, surrogate: Surrogate, trained: Path) -> None:
+    def __init__(self, toy: MetaDataset, surrogate: TrainedSurrogate, trained: Path) -> None:
         self.toy, self.surrogate, self.trained = toy, surrogate, trained
         self.task = Task.from_arrays(X, Y, name="iris")
 
 
 @pytest.fixture(scope="module")
-def world(toy: MetaDataset, toy_surrogate: Surrogate, trained: Path) -> World:
+def world(toy: MetaDataset, toy_surrogate: TrainedSurrogate, trained: Path) -> World:
     return World(toy, toy_surrogate, trained)
 
 

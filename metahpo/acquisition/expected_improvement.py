@@ -29,6 +29,19 @@ UNDERFLOWS_BELOW = 2 / 3
 ASYMPTOTIC_BELOW = -1e3
 
 
+class ExpectedImprovement:
+    """Logarithm of the expected improvement; of that per second, where the seconds of trials are told.
+
+    The default of :class:`metahpo.BayesianOptimizer`; an
+    :class:`~metahpo.acquisition.function.AcquisitionFunction`.
+    """
+
+    def values(self, posterior: Posterior, log_seconds: Array | None = None) -> Array:
+        """See :meth:`metahpo.acquisition.function.AcquisitionFunction.values`."""
+        value = log_expected_improvement(posterior)
+        return value if log_seconds is None else value - log_seconds
+
+
 @own_arithmetic()
 def expected_improvement(posterior: Posterior) -> Array:
     """Expected improvement on the incumbent, shape (m,), in units of the z-score; the highest comes first."""

@@ -24,8 +24,9 @@ from metahpo.learners.registry import learner_named
 from metahpo.metadata.fit_losses import standard_errors
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
+from metahpo.metafeatures.others import MetaFeatureGroup, meta_features_named
 from metahpo.space.configuration import to_json
-from metahpo.tasks.metric import metric_names
+from metahpo.tasks.metric import recorded_metric_names
 from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
@@ -34,7 +35,15 @@ from metahpo.trials.trial import Trial, TrialStatus
 TRIALS_AT_A_TIME = 50_000
 
 
-def assemble(folder: Path | str, kind: TaskKind, *, name: str, version: str = "1", n_jobs: int = -1) -> MetaDataset:
+def assemble(
+    folder: Path | str,
+    kind: TaskKind,
+    *,
+    name: str,
+    version: str = "1",
+    n_jobs: int = -1,
+    meta_features: Sequence[str] = (),
+) -> MetaDataset:
     """Meta-dataset of the tasks of one kind on which every planned trial has been made, in memory.
 
     Parameters
@@ -46,6 +55,9 @@ def assemble(folder: Path | str, kind: TaskKind, *, name: str, version: str = "1
         What the meta-dataset is to be called.
     n_jobs : int, default=-1
         joblib workers for the meta-features.
+    meta_features : sequence of str, default=()
+        Meta-features of other packages to record too: see
+        :func:`metahpo.metafeatures.others.register_meta_features`.
 
     Raises
     ------
@@ -55,7 +67,7 @@ def assemble(folder: Path | str, kind: TaskKind, *, name: str, version: str = "1
         No task of that kind is complete.
     """
     assembly = Assembly(folder, kind)
-    tasks, features = assembly.describe(n_jobs)
+    tasks, features = assembly.describe(n_jobs, {group: meta_features_named(group) for group in meta_features})
     trials = pd.concat([rows for _, rows in assembly.trials()], ignore_index=True)
     if trials["learning_curve"].isna().all():
         trials = trials.drop(columns="learning_curve")
@@ -78,6 +90,8 @@ class Assembly:
         Search space of each learner.
     protocol : str
         Name of the protocol of the trials.
+    metrics : list of str
+        Metrics that were recorded, the default first.
     """
 
     def __init__(self, folder: Path | str, kind: TaskKind) -> None:
@@ -93,9 +107,12 @@ class Assembly:
         self.names = _names(self._plan, self.tasks)
         self.spaces = {learner: learner_named(learner, kind).space for learner in self._plan.learners}
         self.protocol = self._plan.protocol.name
+        self.metrics = recorded_metric_names(self._plan.protocol.metrics, kind)
 
-    def describe(self, n_jobs: int = -1) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Tasks table and meta-features, one row a task.
+    def describe(
+        self, n_jobs: int = -1, meta_features: Mapping[str, MetaFeatureGroup] | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Tasks table and meta-features, one row a task; `meta_features` are of other packages, by name.
 
         Raises
         ------
@@ -103,7 +120,7 @@ class Assembly:
             A dataset is no longer in the cache, or damaged.
         """
         work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
-            joblib.delayed(_describe)(self._plan, task) for task in self.tasks
+            joblib.delayed(_describe)(self._plan, task, meta_features or {}) for task in self.tasks
         )
         progress = tqdm(work, total=len(self.tasks), desc="meta-features", disable=not sys.stderr.isatty())
         about, features = zip(*progress, strict=True)
@@ -123,7 +140,7 @@ class Assembly:
         StoreError
             The store cannot be read, or has changed since the complete tasks were found.
         """
-        store, metrics = TrialStore(self._folder), metric_names(self._kind)
+        store, metrics = TrialStore(self._folder), self.metrics
         for some in _batches(self._plan, self.tasks):
             found = {trial.key.identity: trial for trial in store.of_tasks({task.key for task in some})}
             for task in some:
@@ -159,7 +176,9 @@ def _batches(plan: Plan, tasks: Sequence[PlannedTask]) -> Iterator[list[PlannedT
         yield batch
 
 
-def _describe(plan: Plan, planned: PlannedTask) -> tuple[dict[str, Any], Mapping[str, float]]:
+def _describe(
+    plan: Plan, planned: PlannedTask, others: Mapping[str, MetaFeatureGroup]
+) -> tuple[dict[str, Any], Mapping[str, float]]:
     """What the tasks table says of a task, and its meta-features: those of the rows that were measured."""
     task = read_task(plan.cache, planned.dataset)
     prepared = plan.protocol.prepare(task)
@@ -183,7 +202,7 @@ def _describe(plan: Plan, planned: PlannedTask) -> tuple[dict[str, Any], Mapping
         "licence": sidecar.get("licence"),
         "source": sidecar.get("source"),
     }
-    return about, extract(measured).values
+    return about, extract(measured, others=others).values
 
 
 def _reliability(plan: Plan, folder: Path, kind: TaskKind) -> dict[str, dict[str, float]]:

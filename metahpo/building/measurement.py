@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from metahpo.building.protocol import Protocol
 from metahpo.exceptions import DataError
 from metahpo.learners.learner import Learner
-from metahpo.tasks.metric import classification_losses, regression_losses
+from metahpo.tasks.metric import classification_losses, extra_losses, regression_losses
 from metahpo.tasks.preprocessing import Encoding, preprocessing
 from metahpo.tasks.task import Task
 
@@ -143,8 +143,11 @@ class Measuring:
 
     def _losses(self, estimator: BaseEstimator, fold: _Fold) -> dict[str, float]:
         if self.task.kind == "classification":
-            return classification_losses(fold.y_test, class_probabilities(estimator, fold.X_test))
-        return regression_losses(fold.y_test, _finite(estimator.predict(fold.X_test)))
+            losses = classification_losses(fold.y_test, class_probabilities(estimator, fold.X_test))
+        else:
+            losses = regression_losses(fold.y_test, _finite(estimator.predict(fold.X_test)))
+        extra = self.protocol.metrics
+        return losses | extra_losses(extra, self.task.kind, estimator, fold.X_test, fold.y_test) if extra else losses
 
     def prepared(self, encoding: Encoding, repeat: int = 0) -> list[_Fold]:
         """Rows of every fit of a repeat, their columns in that encoding."""

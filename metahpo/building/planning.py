@@ -13,6 +13,7 @@ from metahpo.learners.extras import check_installed
 from metahpo.learners.registry import default_learners, learner_named
 from metahpo.space.configuration import Configuration
 from metahpo.space.design import sobol_design
+from metahpo.tasks.metric import recorded_metric_names
 from metahpo.tasks.target import TaskKind
 from metahpo.tasks.task import Modality
 
@@ -116,6 +117,8 @@ def make_plan(
         raise DataError(f"none of the {n_taken} datasets chosen has the rows for a task of the sizes {tuple(sizes)}.")
     chosen.sort(key=lambda task: (task.cost, task.key))
     kinds = {task.kind for task in chosen}
+    for kind in kinds:
+        recorded_metric_names(protocol.metrics, kind)  # a metric that does not exist is refused before any trial
     check_installed(learner_named(name, kind) for kind in sorted(kinds) for name in names)
     designs = shared_designs(kinds, names, n_configurations, DESIGN_SEED)
     return Plan(str(Path(cache).absolute()), tuple(chosen), names, designs, protocol)

@@ -54,6 +54,9 @@ class Protocol:
         Fits of a configuration on a task at most.
     min_reliability : float, default=.9
         No repeat is added to a task whose ranks are that reliable.
+    metrics : tuple of str, default=()
+        Metrics of other packages that are recorded beside those of the package: names of installed packages' metrics,
+        or ``module:attribute``, which every worker must be able to import.
     """
 
     n_folds: int = 4
@@ -61,15 +64,18 @@ class Protocol:
     n_holdouts: int = 2
     max_fits: int = 12
     min_reliability: float = 0.9
+    metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", tuple(self.metrics))
         if self.n_folds < 2:
             raise DataError(f"cross-validation needs at least 2 folds, but n_folds = {self.n_folds}.")
 
     @property
     def name(self) -> str:
         """Text that is part of every trial's identity: trials of one name are comparable."""
-        return f"v{PROTOCOL_VERSION}-cv{self.n_folds}-holdout{self.n_holdouts}x{self.max_test_rows}"
+        name = f"v{PROTOCOL_VERSION}-cv{self.n_folds}-holdout{self.n_holdouts}x{self.max_test_rows}"
+        return "+".join([name, *sorted(self.metrics)])
 
     def sizes(self, n_rows: int, among: Sequence[int] = SIZES) -> tuple[int | None, ...]:
         """Sizes of the tasks that a dataset of `n_rows` makes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from metahpo.building.learnability import MIN_SKILL, task_skill
 from metahpo.exceptions import DataError
 from metahpo.metadata import release
 from metahpo.metadata.configuration_numbers import ConfigurationNumbers
-from metahpo.tasks.metric import metric_names
+from metahpo.metafeatures.others import meta_features_named
 from metahpo.tasks.target import TaskKind
 
 
@@ -51,6 +51,7 @@ def publish(
     version: str = "1",
     min_skill: float = MIN_SKILL,
     n_jobs: int = -1,
+    meta_features: Sequence[str] = (),
 ) -> Publication:
     """Write the meta-dataset of the complete tasks of one kind, without those that no learner can learn.
 
@@ -70,6 +71,9 @@ def publish(
         Least skill of the best learner on a task: see :mod:`metahpo.building.learnability`.
     n_jobs : int, default=-1
         joblib workers for the meta-features.
+    meta_features : sequence of str, default=()
+        Meta-features of other packages to record too: see
+        :func:`metahpo.metafeatures.others.register_meta_features`.
 
     Raises
     ------
@@ -78,8 +82,9 @@ def publish(
     DataError
         No task of that kind is complete, or none can be learnt.
     """
+    others = {group: meta_features_named(group) for group in meta_features}
     assembly, out = Assembly(folder, kind), Path(out)
-    tasks, features = assembly.describe(n_jobs)
+    tasks, features = assembly.describe(n_jobs, others)
     n_classes = dict(zip(map(str, tasks.index), tasks["n_classes"].tolist(), strict=True))
     skills: dict[str, float] = {}
     n_trials = 0
@@ -109,7 +114,7 @@ def publish(
         "name": out.name,
         "version": version,
         "protocol": assembly.protocol,
-        "metrics": metric_names(kind),
+        "metrics": assembly.metrics,
         "spaces": {name: space.to_serialized_dict() for name, space in assembly.spaces.items()},
     }
     release.write(out, header, tables())

@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("out", type=Path, help="folder of the meta-dataset; its name is the meta-dataset's")
     release.add_argument("--kind", choices=["classification", "regression"], required=True)
     release.add_argument("--min-skill", type=float, help="leave out tasks that no learner can learn (default: 0.1)")
+    release.add_argument(
+        "--meta-features", nargs="+", default=(), help="of other packages, to be recorded too: by name"
+    )
     release.add_argument("--jobs", type=int, default=-1)
     release.set_defaults(run=_release)
 
@@ -109,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         "--methods",
         nargs="+",
         help="separated by spaces or commas: metahpo, portfolio, gaussian_process, default, random_search (these by "
-        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch",
+        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch; "
+        "or one of another package, by its name or as module:attribute",
     )
     evaluate.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
     evaluate.add_argument("--metric", help="default: the meta-dataset's first")
@@ -152,7 +156,15 @@ def _release(options: argparse.Namespace) -> None:
     from metahpo.building.publication import publish
 
     min_skill = MIN_SKILL if options.min_skill is None else options.min_skill
-    print(publish(options.folder, options.kind, options.out, min_skill=min_skill, n_jobs=options.jobs))
+    published = publish(
+        options.folder,
+        options.kind,
+        options.out,
+        min_skill=min_skill,
+        n_jobs=options.jobs,
+        meta_features=options.meta_features,
+    )
+    print(published)
 
 
 def _train(options: argparse.Namespace) -> None:

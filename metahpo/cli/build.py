@@ -137,6 +137,12 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         "module:function",
     )
     parser.add_argument(
+        "--metrics",
+        nargs="+",
+        default=(),
+        help="of other packages, to be recorded beside those of the package: by name, or as module:attribute",
+    )
+    parser.add_argument(
         "--configurations", type=int, default=32, help="a learner and task, default first (default: 32)"
     )
     parser.add_argument(
@@ -166,7 +172,7 @@ def _planned(options: argparse.Namespace) -> Plan:
         modality=options.modality,
         learners=options.learners,
         n_configurations=options.configurations,
-        protocol=Protocol(n_folds=options.folds, max_fits=options.max_fits),
+        protocol=Protocol(n_folds=options.folds, max_fits=options.max_fits, metrics=options.metrics),
         sizes=options.sizes or SIZES,
         exclude_families=options.exclude_families,
     )

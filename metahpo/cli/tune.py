@@ -72,7 +72,7 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     from metahpo.learners.registry import learner_named
     from metahpo.search import MetaSearchCV
     from metahpo.space.activity import default_configuration
-    from metahpo.tasks.metric import DEFAULT_METRIC
+    from metahpo.tasks.metric import DEFAULT_METRIC, scorer_of
     from metahpo.tasks.scorers import nearest_metric
 
     metric = options.metric or DEFAULT_METRIC[task.kind]
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
         learner,
         n_trials=options.trials,
         cv=splitter(options.folds, shuffle=True, random_state=options.random_state),
-        scoring=metric,
+        scoring=scorer_of(metric),
         n_jobs=-1,
         warm_start=not options.cold,
         per_second=options.per_second,
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
         timeout=options.timeout,
         trial_timeout=options.trial_timeout,
     )
-    search.callback = lambda history: _tell(search, history, learner, options.out)
+    search.callback = lambda history: _tell(search, history, learner, metric, options.out)
     print(f"searching {learner} by {metric}, {options.trials} trials of {options.folds} folds", flush=True)
     try:
         with warnings.catch_warnings():
@@ -115,17 +115,19 @@ def _check_scored(metric: str, task: Task) -> None:
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.metrics import get_scorer
 
+    from metahpo.tasks.metric import scorer_of
+
     nothing = np.zeros((task.n_rows, 1))
     model = DummyClassifier() if task.kind == "classification" else DummyRegressor()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the score itself does not matter
-            get_scorer(metric)(model.fit(nothing, task.y), nothing, task.y)
+            get_scorer(scorer_of(metric))(model.fit(nothing, task.y), nothing, task.y)
     except ValueError as error:
         raise DataError(f"{metric!r} cannot score this table: {error} Give another --metric.") from error
 
 
-def _tell(search: MetaSearchCV, history: TrialHistory, learner: str, out: Path | None) -> None:
+def _tell(search: MetaSearchCV, history: TrialHistory, learner: str, metric: str, out: Path | None) -> None:
     """Print the latest trial and append it to a file."""
     from metahpo.recommendation.recommendations import in_words
 
@@ -142,7 +144,7 @@ def _tell(search: MetaSearchCV, history: TrialHistory, learner: str, out: Path |
         "trial": len(history),
         "learner": learner,
         "configuration": configuration,
-        "metric": search.scoring,
+        "metric": metric,
         "score": float(score) if math.isfinite(score) else None,
         "seconds": float(seconds),
     }

@@ -80,7 +80,7 @@ def evaluate(
     ----------
     md : MetaDataset
     methods : sequence of str or Method, default=None
-        Names of :data:`~metahpo.evaluation.baselines.catalogue.METHODS`, or objects that fulfil
+        Names that :func:`~metahpo.evaluation.baselines.catalogue.method_named` finds, or objects that fulfil
         :class:`~metahpo.evaluation.baselines.baseline.Method`. The first is the reference of comparisons. None: the
         quick ones, :data:`~metahpo.evaluation.baselines.catalogue.DEFAULT_METHODS` (`default` only where defaults were
         recorded).

@@ -11,7 +11,7 @@ from metahpo.acquisition.expected_improvement import log_expected_improvement
 from metahpo.exceptions import DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.encoding import SpaceEncoder
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.surrogate import Surrogate, on_task
 
 
 class PoolOptimizer:
@@ -27,7 +27,7 @@ class PoolOptimizer:
     """
 
     def __init__(self, surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> None:
-        self._on_task = surrogate.on(meta_features)
+        self._on_task = on_task(surrogate, meta_features)
         self._encoder = SpaceEncoder(surrogate.space)
 
     @own_arithmetic()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from metahpo.exceptions import UnknownNameError
+from metahpo.exceptions import DataError, PluginError, UnknownNameError
 from metahpo.learners.boosting import boosting_classifier, boosting_regressor
 from metahpo.learners.convnet import convnet_classifier
 from metahpo.learners.extras import missing_libraries
@@ -21,6 +20,7 @@ from metahpo.learners.svm import svm_classifier, svm_regressor
 from metahpo.learners.text import text_classifier
 from metahpo.learners.text_linear import text_linear_classifier
 from metahpo.learners.xgboost import xgboost_classifier, xgboost_regressor
+from metahpo.registry import Registry
 from metahpo.tasks.task import KINDS, Modality, TaskKind
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +50,17 @@ _LEARNERS: Mapping[tuple[str, TaskKind], Callable[[], Learner]] = {
 }
 
 
+#: Learners of other packages: a function of the kind of task that returns the learner, by name.
+_OTHERS: Registry[Callable[[TaskKind], Learner]] = Registry(
+    "learner",
+    "metahpo.learners",
+    {},
+    expected="a function of the kind of task that returns a Learner",
+    accepts=callable,
+    hint="One of your own is written module:function, or is registered by register_learner.",
+)
+
+
 #: Learners of images, and of texts.
 UNSTRUCTURED: Mapping[Modality, tuple[str, ...]] = {"image": ("convnet",), "text": ("text_linear", "text")}
 #: Learners of tables that need seconds where networks need minutes.
@@ -61,29 +72,79 @@ def learner_names(kind: TaskKind) -> list[str]:
     return [name for name, of_kind in _LEARNERS if of_kind == kind]
 
 
-@cache
+def register_learner(name: str, make: Callable[[TaskKind], Learner]) -> None:
+    """Add a learner, for this process; :func:`unregister_learner` takes it away.
+
+    A package offers a learner to every process by an entry point of the group ``metahpo.learners``. A build needs that,
+    or ``module:function``, because its workers are processes of their own.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        Of the kind of task ("classification" or "regression"); returns a :class:`Learner` of that name and kind.
+
+    Raises
+    ------
+    DataError
+        The name is taken or is not plain, or `make` is not callable.
+    """
+    if any(name == own for own, _ in _LEARNERS):
+        raise DataError(f"there is a learner {name!r} already; choose another name.")
+    _OTHERS.register(name, make)
+
+
+def unregister_learner(name: str) -> None:
+    """Take away a learner that :func:`register_learner` added.
+
+    Raises
+    ------
+    UnknownNameError
+        Nothing was registered under the name.
+    """
+    _OTHERS.unregister(name)
+
+
 def learner_named(name: str, kind: TaskKind) -> Learner:
     """Look up a learner.
 
     Parameters
     ----------
     name : str
-        One of :func:`learner_names`, or ``module:function`` for a learner of your own: the function takes the kind and
-        returns the :class:`Learner`, whose ``name`` is that same text. Every process of a build must be able to import
-        the module.
+        One of :func:`learner_names`; one that :func:`register_learner` or an installed package added; or
+        ``module:function`` for a learner of your own: the function takes the kind and returns the :class:`Learner`,
+        whose ``name`` is that same text. Every process of a build must be able to import the module.
     kind : {"classification", "regression"}
 
     Raises
     ------
     UnknownNameError
         No such learner for this kind of task; the message lists those that exist.
+    PluginError
+        The learner of another package cannot be loaded.
     """
-    if ":" in name:
-        return _imported(name, kind)
-    if (name, kind) not in _LEARNERS:
-        hint = "One of your own is written module:function."
-        raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint)
+    if (name, kind) in _LEARNERS:
+        return _own(name, kind)
+    return _made(_OTHERS.get(name, what=f"{kind} learner", known=learner_names(kind)), name, kind)
+
+
+@cache
+def _own(name: str, kind: TaskKind) -> Learner:
     return _LEARNERS[name, kind]()
+
+
+@cache
+def _made(make: Callable[[TaskKind], Learner], name: str, kind: TaskKind) -> Learner:
+    try:
+        learner = make(kind)
+    except Exception as error:
+        raise PluginError(
+            f"the {kind} learner {name!r} cannot be made: {type(error).__name__}: {error}. Mend the function {make!r}."
+        ) from error
+    if not isinstance(learner, Learner) or (learner.name, learner.kind) != (name, kind):
+        hint = f"The function returned {learner!r}, not a Learner of that name and kind."
+        raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint)
+    return learner
 
 
 def default_learners(modality: Modality) -> tuple[str, ...]:
@@ -98,17 +159,3 @@ def default_learners(modality: Modality) -> tuple[str, ...]:
         for library in libraries:
             _LOG.warning("left out %s, which is not installed: pip install 'metahpo[%s]'", name, library)
     return tuple(name for name in CLASSICAL if not missing[name])
-
-
-def _imported(name: str, kind: TaskKind) -> Learner:
-    module, _, function = name.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        hint = f"{error}; the module must lie on PYTHONPATH or be installed."
-        raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint) from error
-    learner = make(kind)
-    if not isinstance(learner, Learner) or (learner.name, learner.kind) != (name, kind):
-        hint = f"The function returned {learner!r}, not a Learner of that name and kind."
-        raise UnknownNameError(f"{kind} learner", name, learner_names(kind), hint)
-    return learner

@@ -21,7 +21,7 @@ from metahpo.metadata.task_table import TaskTable, by_task
 from metahpo.space.cash import cash_space
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.stored import read_space
-from metahpo.tasks.metric import METRICS
+from metahpo.tasks.metric import known_metric
 
 
 class MetaDataset(MetaTables):
@@ -165,7 +165,7 @@ class MetaDataset(MetaTables):
         return halves
 
     def _capped(self, metric: str | None, losses: NDArray[np.float64]) -> NDArray[np.float64]:
-        known = METRICS.get(self.metric(metric))
+        known = known_metric(self.metric(metric))
         return losses if known is None else known.capped(losses)
 
     def seconds(self, space: str | None = None) -> dict[str, NDArray[np.float64]]:

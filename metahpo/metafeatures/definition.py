@@ -25,7 +25,8 @@ class MetaFeature:
     ----------
     name : str
         Key in `MetaFeatures.values`.
-    group : {"general", "statistical", "information", "landmarking", "image", "text"}
+    group : str
+        "general", "statistical", "information", "landmarking", "image" or "text"; or the name of another package's.
     formula : str
         What is computed, in words and symbols (n rows, p columns, k classes; ln is the natural logarithm).
     source : str
@@ -35,7 +36,7 @@ class MetaFeature:
     """
 
     name: str
-    group: Group
+    group: str
     formula: str
     source: str
     kind: TaskKind | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
@@ -15,6 +15,7 @@ from metahpo.metafeatures.general import GENERAL, general
 from metahpo.metafeatures.image_features import IMAGE, draw_images, image
 from metahpo.metafeatures.information import INFORMATION, information
 from metahpo.metafeatures.landmarking import LANDMARKING, landmarking
+from metahpo.metafeatures.others import MetaFeatureGroup, meta_features_named
 from metahpo.metafeatures.sample import Sample, draw, without_empty_columns
 from metahpo.metafeatures.statistical import STATISTICAL, statistical
 from metahpo.metafeatures.text_features import TEXT, draw_texts, text
@@ -39,7 +40,7 @@ class MetaFeatures:
     ----------
     values : mapping of str to float
         One value a definition of the task's modality in `DEFINITIONS` (`META_FEATURES` for tables), in that order;
-        NaN = not defined for this task.
+        NaN = not defined for this task. Then those of other packages, called ``GROUP.NAME``.
     seconds : mapping of str to float
         Wall-clock seconds of each group, and of "sample": arranging and drawing rows and columns.
     n_rows_used, n_columns_used : int
@@ -63,7 +64,9 @@ class _Prepared:
 
 
 @own_arithmetic()
-def extract(task: Task, random_state: int = 0) -> MetaFeatures:
+def extract(
+    task: Task, random_state: int = 0, others: Sequence[str] | Mapping[str, MetaFeatureGroup] = ()
+) -> MetaFeatures:
     """Compute the meta-features of a task.
 
     Time is bounded by the size of the sample, not by a clock, so that the same data give the same values on any day.
@@ -76,12 +79,21 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
         Of any kind and modality; missing cells and categorical columns are welcome. It is not changed.
     random_state : int, default=0
         Seed of the draws of rows, columns and folds.
+    others : sequence of str, or mapping of str to MetaFeatureGroup, default=()
+        Groups of other packages to compute too, by name: see :func:`metahpo.metafeatures.others.meta_features_named`.
 
     Returns
     -------
     MetaFeatures
         A value that is not defined (a class share of a regression task, say) is NaN; nothing is raised for it.
+
+    Raises
+    ------
+    UnknownNameError, PluginError
+        A group of `others` does not exist, cannot be loaded, or fails.
     """
+    if not isinstance(others, Mapping):
+        others = {name: meta_features_named(name) for name in others}
     seconds: dict[str, float] = {}
     # On matrices this small, threads cost more than they bring, and their number would be felt in the last digits.
     with _libraries().limit(limits=1):
@@ -93,7 +105,11 @@ def extract(task: Task, random_state: int = 0) -> MetaFeatures:
             start = perf_counter()
             found |= compute()
             seconds[group] = perf_counter() - start
-    values = {feature.name: found.get(feature.name, float("nan")) for feature in DEFINITIONS[task.modality]}
+        values = {feature.name: found.get(feature.name, float("nan")) for feature in DEFINITIONS[task.modality]}
+        for name, other in others.items():
+            start = perf_counter()
+            values |= other.values(name, task)
+            seconds[name] = perf_counter() - start
     return MetaFeatures(values, seconds, prepared.n_rows, prepared.n_columns)
 
 

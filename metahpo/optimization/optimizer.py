@@ -15,7 +15,8 @@ import numpy as np
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
-from metahpo.acquisition.expected_improvement import log_expected_improvement
+from metahpo.acquisition.expected_improvement import ExpectedImprovement
+from metahpo.acquisition.function import AcquisitionFunction
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.optimization.maximiser import maximise
@@ -29,7 +30,7 @@ from metahpo.space.prior import SpacePrior
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
 from metahpo.surrogates.loss_spread import power_of_two
-from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate
+from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate, on_task
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory
 
@@ -106,6 +107,9 @@ class BayesianOptimizer:
         What is known of the seconds of configurations before any trial, for `per_second`.
     learning_curves : LearningCurves, default=None
         What learning curves are like, for trials that are told before their end by :meth:`tell_curve`.
+    acquisition : AcquisitionFunction, default=None
+        Decides between configurations: an object with the method
+        :meth:`~metahpo.acquisition.function.AcquisitionFunction.values`. None: the expected improvement.
 
     Raises
     ------
@@ -137,6 +141,7 @@ class BayesianOptimizer:
         per_second: bool = False,
         cost: TaskCost | None = None,
         learning_curves: LearningCurves | None = None,
+        acquisition: AcquisitionFunction | None = None,
     ) -> None:
         self.space = space
         found = None if surrogate is None else difference(surrogate.space, space, second_may_forbid=True)
@@ -154,7 +159,7 @@ class BayesianOptimizer:
         self._encoder = SpaceEncoder(encoded)
         self._prior = SpacePrior(self._encoder)
         self._surrogate: TaskSurrogate = (
-            GaussianProcessSurrogate() if surrogate is None else surrogate.on(meta_features)
+            GaussianProcessSurrogate() if surrogate is None else on_task(surrogate, meta_features)
         )
         self._rng = np.random.default_rng(random_state)
         given = initial or ()
@@ -168,6 +173,12 @@ class BayesianOptimizer:
         self._n_initial = n_initial
         self._cost = (cost or TaskCost()) if per_second else None
         self._learning_curves = learning_curves
+        self._acquisition: AcquisitionFunction = ExpectedImprovement() if acquisition is None else acquisition
+        if not callable(getattr(self._acquisition, "values", None)):
+            raise DataError(
+                "acquisition must be an object with the method values(posterior, log_seconds), such as "
+                f"ExpectedImprovement(), but is {acquisition!r}."
+            )
         self._pending: dict[str, Configuration] = {}
         self._partly: dict[str, _PartlyTrained] = {}
         self._rows: dict[str, NDArray[np.float64]] = {}
@@ -315,8 +326,14 @@ class BayesianOptimizer:
 
         def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
             posterior = self._surrogate.posterior(rows, observed, noise)
-            value = log_expected_improvement(posterior)
-            return value if self._cost is None else value - self._log_seconds(self._cost, rows)
+            log_seconds = None if self._cost is None else self._log_seconds(self._cost, rows)
+            value = np.asarray(self._acquisition.values(posterior, log_seconds), dtype=np.float64)
+            if value.shape != (len(rows),) or np.isnan(value).any():
+                raise DataError(
+                    f"{type(self._acquisition).__name__}.values must return {len(rows)} numbers, one a configuration, "
+                    f"none of them NaN, but returned an array of shape {value.shape} with {np.isnan(value).sum()} NaN."
+                )
+            return value
 
         seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
         if len(tried) < self._n_initial and seen_elsewhere:

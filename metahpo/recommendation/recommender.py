@@ -13,6 +13,7 @@ from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
+from metahpo.metafeatures.others import groups_among
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.recommendation.default_decision import AgainstDefault
 from metahpo.recommendation.novelty import UNFAMILIAR, Familiarity
@@ -27,7 +28,7 @@ from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.improvement import ImprovementModel, improvement_path
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.metric import METRICS, metric_named
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.scorers import check_scorer, nearest_metric
@@ -56,7 +57,7 @@ class Recommender:
     def __init__(self, folder: Path | str) -> None:
         self.folder = release.locate(folder)
         self.meta_dataset = MetaDataset.load(self.folder)
-        self._surrogates: dict[tuple[str | None, str], Surrogate] = {}
+        self._surrogates: dict[tuple[str | None, str], TrainedSurrogate] = {}
         self._costs: dict[str | None, CostModel | None] = {}
         self._improvements: dict[tuple[str | None, str], ImprovementModel | None] = {}
 
@@ -89,7 +90,7 @@ class Recommender:
         """Learners that it recommends for."""
         return list(self.meta_dataset.spaces)
 
-    def surrogate(self, learner: str | None, metric: str) -> Surrogate:
+    def surrogate(self, learner: str | None, metric: str) -> TrainedSurrogate:
         """Trained surrogate of a learner (None: all together) for a metric.
 
         Raises
@@ -142,12 +143,15 @@ class Recommender:
         nearest = self._metric(metric, learner, task.kind)
         surrogate = self.surrogate(learner, nearest)
         clock.lap("load")
-        features = extract(task, random_state=random_state).values
+        others, lacking = self._other_meta_features
+        features = extract(task, random_state, others).values
         clock.lap("meta_features")
         novelty = self._familiarity.novelty(features) if self._familiarity is not None else float("nan")
         notes = [*task.treatments, *self._known(task), *self._beyond(task)]
         if metric not in (None, nearest):
             notes.append(f"experience was not recorded by {metric!r}: the nearest, {nearest!r}, stands for it")
+        if lacking:
+            notes.append(f"experience has meta-features of {', '.join(lacking)}, not known here: they are left out")
         usable = _usable(features, novelty)
         if usable is None:
             notes.append("this dataset is unlike those that experience comes from: a robust portfolio is recommended")
@@ -259,6 +263,12 @@ class Recommender:
         features = self.meta_dataset.meta_features
         return Familiarity.of(features) if features is not None and len(features) > 1 else None
 
+    @property
+    def _other_meta_features(self) -> tuple[list[str], list[str]]:
+        """Groups of other packages' meta-features that experience has: those known here, and those that are not."""
+        features = self.meta_dataset.meta_features
+        return groups_among(() if features is None else map(str, features.columns))
+
     def _metric(self, name: str | None, learner: str | None, kind: TaskKind) -> str:
         """The metric that is asked for; where it is a scorer that was not recorded, the nearest that was learnt."""
         if name is not None and name not in METRICS:
@@ -268,7 +278,8 @@ class Recommender:
 
     def _trained(self, learner: str | None) -> list[str]:
         folder = surrogate_path(self.folder, learner, "any").parent
-        return sorted(path.name.split(".")[1] for path in folder.glob(f"{learner or 'all'}.*.safetensors"))
+        before, after = f"{learner or 'all'}.", ".safetensors"
+        return sorted(path.name.removeprefix(before).removesuffix(after) for path in folder.glob(f"{before}*{after}"))
 
     def _beyond(self, task: Task) -> list[str]:
         """A note where the task is larger than all recorded ones, so that seconds are extrapolated."""

@@ -11,7 +11,7 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.mixture.calibration import TRIAL_COUNTS
 from metahpo.surrogates.mixture.meta_learned import KIND, MetaLearnedSurrogate
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.trials.plain_names import is_plain
 
 
@@ -33,7 +33,7 @@ def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
 
 
 @own_arithmetic()
-def load_surrogate(path: Path | str) -> Surrogate:
+def load_surrogate(path: Path | str) -> TrainedSurrogate:
     """Read a surrogate from a file that its ``save`` method has written.
 
     Raises

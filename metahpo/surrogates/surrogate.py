@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,34 +54,14 @@ class TaskSurrogate(Protocol):
 class Surrogate(Protocol):
     """Model that predicts the z-scores of configurations on a task from its trials and meta-features.
 
-    A surrogate is immutable and deterministic, so threads can share it.
-    ``tests/contracts/surrogate_contract.py`` holds what every implementation must satisfy.
+    A surrogate is immutable and deterministic, so threads can share it. A search needs no more than `space` and
+    `posterior`, and passes `meta_features` and `noise` only where it has any.
+    :class:`metahpo.testing.SurrogateContract` holds the tests that every implementation must pass.
     """
 
     @property
     def space(self) -> ConfigurationSpace:
         """Search space of the configurations."""
-
-    @property
-    def space_name(self) -> str | None:
-        """Name of the search space in the meta-dataset; None for the CASH space over all learners."""
-
-    @property
-    def metric(self) -> str:
-        """Metric whose loss is predicted."""
-
-    @property
-    def task_names(self) -> tuple[str, ...]:
-        """Names of its source tasks."""
-
-    def on(self, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
-        """Return the surrogate on one task, for one search. It predicts the same as :meth:`posterior`, and faster.
-
-        Parameters
-        ----------
-        meta_features : mapping of str to float, default=None
-            Meta-features of the task. Missing and NaN values are unknown.
-        """
 
     def posterior(
         self,
@@ -109,6 +90,31 @@ class Surrogate(Protocol):
             Arrays of the wrong shape, an infinite loss, or a negative or infinite noise.
         """
 
+
+class TrainedSurrogate(Surrogate, Protocol):
+    """A surrogate that was trained on a meta-dataset, that recommends, and that can be saved."""
+
+    @property
+    def space_name(self) -> str | None:
+        """Name of the search space in the meta-dataset; None for the CASH space over all learners."""
+
+    @property
+    def metric(self) -> str:
+        """Metric whose loss is predicted."""
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of its source tasks."""
+
+    def on(self, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
+        """Return the surrogate on one task, for one search. It predicts the same as :meth:`posterior`, and faster.
+
+        Parameters
+        ----------
+        meta_features : mapping of str to float, default=None
+            Meta-features of the task. Missing and NaN values are unknown.
+        """
+
     def task_weights(
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> dict[str, float]:
@@ -121,3 +127,30 @@ class Surrogate(Protocol):
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""
+
+
+@dataclass(frozen=True)
+class _Unprepared:
+    """A surrogate that has no `on`, on one task."""
+
+    surrogate: Surrogate
+    meta_features: Mapping[str, float] | None
+
+    def posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        noise: NDArray[np.float64] | None = None,
+    ) -> Posterior:
+        """See :meth:`Surrogate.posterior`."""
+        known: dict[str, Any] = {"meta_features": self.meta_features, "noise": noise}
+        return self.surrogate.posterior(
+            configurations, observed, **{name: value for name, value in known.items() if value is not None}
+        )
+
+
+def on_task(surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
+    """The surrogate on one task, for one search: by its own method `on`, where it has one."""
+    on = getattr(surrogate, "on", None)
+    prepared: TaskSurrogate = _Unprepared(surrogate, meta_features) if on is None else on(meta_features)
+    return prepared

@@ -8,7 +8,7 @@ Past this module every number is a loss to be minimised.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as skm
 
-from metahpo.exceptions import UnknownNameError
-from metahpo.tasks.task import TaskKind
+from metahpo.exceptions import DataError, PluginError, UnknownNameError
+from metahpo.registry import Registry
+from metahpo.tasks.task import KINDS, TaskKind
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,20 @@ class Metric:
         Loss of a model that knows nothing, where it is the same on every task: R2 of the mean is 0. Below it R2 has no
         bound, and one diverged kernel would shrink all other differences on its task to nothing; so losses are
         learnt and compared as if none were worse (:meth:`capped`).
+    scorer : callable, default=None
+        ``(estimator, X, y) -> float``, higher is better, as :func:`sklearn.metrics.make_scorer` makes it; for metrics
+        of other packages. Of classification, `y` are class indices where a build measures. None: scikit-learn's
+        scorer of that name.
+    near : str, default=None
+        Recorded metric that ranks models most alike: its experience serves where there is none of the metric itself.
     """
 
     name: str
     kind: TaskKind
     best_score: float
     useless_loss: float = math.inf
+    scorer: Callable[[Any, Any, Any], float] | None = None
+    near: str | None = None
 
     def loss_from_score(self, score: float) -> float:
         """Loss (0 is perfect, lower is better) of a scikit-learn score (higher is better)."""
@@ -80,6 +89,121 @@ METRICS: Mapping[str, Metric] = {
 DEFAULT_METRIC: Mapping[TaskKind, str] = {"classification": "balanced_accuracy", "regression": "r2"}
 
 
+_METRICS: Registry[Metric] = Registry(
+    "metric",
+    "metahpo.metrics",
+    METRICS,
+    expected="a Metric",
+    accepts=lambda entry: isinstance(entry, Metric),
+    hint="Names are scikit-learn's scorer names; register_metric adds one of your own.",
+)
+
+
+def register_metric(metric: Metric) -> None:
+    """Add a metric, for this process, under its own name.
+
+    A package offers a metric to every process by an entry point of the group ``metahpo.metrics`` that names a
+    :class:`Metric`. A build that records it needs that, or ``module:attribute``, because its workers are processes of
+    their own.
+
+    Raises
+    ------
+    DataError
+        The name is taken or is not plain, the metric has no `scorer`, or its kind of task does not exist.
+    """
+    if not isinstance(metric, Metric):
+        raise DataError(f"register_metric takes a Metric, but got {metric!r}.")
+    _check(metric, metric.name, DataError)
+    _METRICS.register(metric.name, metric)
+
+
+def unregister_metric(name: str) -> None:
+    """Take away a metric that :func:`register_metric` added.
+
+    Raises
+    ------
+    UnknownNameError
+        Nothing was registered under the name.
+    """
+    _METRICS.unregister(name)
+
+
+def known_metric(name: str) -> Metric | None:
+    """The metric of a name that a file holds; None where neither the package nor another one knows it.
+
+    No ``module:attribute`` is imported, because a file must not decide what is.
+
+    Raises
+    ------
+    PluginError
+        The metric of another package cannot be loaded.
+    """
+    return _looked_up(name) if name in _METRICS else None
+
+
+def asked_metric(name: str) -> Metric | None:
+    """The metric of a name that a user gives: as :func:`known_metric`, but ``module:attribute`` is imported."""
+    return _looked_up(name) if ":" in name else known_metric(name)
+
+
+def scorer_of(name: str) -> Callable[[Any, Any, Any], float] | str:
+    """What scikit-learn takes as ``scoring`` for a metric: the scorer of another package's, else the name itself."""
+    metric = asked_metric(name)
+    return name if metric is None or metric.scorer is None else metric.scorer
+
+
+def metric_of_scorer(scorer: object) -> str | None:
+    """Name of the metric of another package whose scorer this is, where it was registered or looked up before."""
+    return next((m.name for m in _METRICS.in_memory() if m.scorer is not None and m.scorer is scorer), None)
+
+
+def extra_losses(names: Sequence[str], kind: TaskKind, estimator: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
+    """Losses of a fitted estimator by metrics of other packages; those of the other kind of task are left out.
+
+    Raises
+    ------
+    UnknownNameError, PluginError
+        There is no such metric, or it cannot be loaded.
+    """
+    metrics = [metric for metric in map(_looked_up, names) if metric.kind == kind]
+    return {m.name: m.loss_from_score(float(m.scorer(estimator, X, y))) for m in metrics if m.scorer is not None}
+
+
+def recorded_metric_names(extra: Sequence[str], kind: TaskKind) -> list[str]:
+    """Metrics that a build records of tasks of a kind, the default first: the package's, and those of `extra`.
+
+    Raises
+    ------
+    UnknownNameError, PluginError
+        A metric of `extra` does not exist, or cannot be loaded.
+    """
+    return [*metric_names(kind), *(metric.name for metric in map(_looked_up, extra) if metric.kind == kind)]
+
+
+def _looked_up(name: str) -> Metric:
+    metric = _METRICS.get(name)
+    if name not in METRICS:
+        _check(metric, name, PluginError)
+    return metric
+
+
+def _check(metric: Metric, name: str, error: type[DataError] | type[PluginError]) -> None:
+    near = METRICS.get(metric.near or "")
+    wrong = (
+        f"is named {metric.name!r}"
+        if metric.name != name
+        else f"is of the kind of task {metric.kind!r}"
+        if metric.kind not in KINDS
+        else "has no scorer (estimator, X, y) -> float"
+        if not callable(metric.scorer)
+        else f"is near {metric.near!r}, which is no {metric.kind} metric of the package"
+        if metric.near is not None and (near is None or near.kind != metric.kind)
+        else None
+    )
+    if wrong:
+        raise error(f"the metric {name!r} {wrong}; give it a name of its own, one of the kinds {KINDS} and a scorer.")
+
+
 def metric_names(kind: TaskKind) -> list[str]:
     """Names of the metrics of a kind of task, the default first."""
     return [m.name for m in METRICS.values() if m.kind == kind]
@@ -91,16 +215,24 @@ def metric_named(name: str | None, kind: TaskKind) -> Metric:
     Parameters
     ----------
     name : str or None
-        scikit-learn scorer name; None takes the default of `kind` (balanced accuracy, R2).
+        scikit-learn scorer name; or the name of a metric that :func:`register_metric` or an installed package added;
+        or ``module:attribute``. None takes the default of `kind` (balanced accuracy, R2).
 
     Raises
     ------
     UnknownNameError
         No such metric for this kind of task; the message lists those that exist.
+    PluginError
+        The metric of another package cannot be loaded.
     """
-    metric = METRICS.get(DEFAULT_METRIC[kind] if name is None else name)
+    known = metric_names(kind)
+    if name is None or name in METRICS or (":" not in name and name not in _METRICS):
+        metric = METRICS.get(DEFAULT_METRIC[kind] if name is None else name)
+    else:
+        metric = _looked_up(name)
     if metric is None or metric.kind != kind:
-        raise UnknownNameError(f"{kind} metric", name, metric_names(kind), "Names are scikit-learn's scorer names.")
+        others = [other for other in _METRICS.names() if other not in METRICS]
+        raise UnknownNameError(f"{kind} metric", name, [*known, *others], "Names are scikit-learn's scorer names.")
     return metric
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from metahpo.exceptions import UnknownNameError
-from metahpo.tasks.metric import METRICS
+from metahpo.tasks.metric import METRICS, asked_metric, metric_of_scorer
 from metahpo.tasks.task import TaskKind
 
 #: Recorded metric -> the other recorded ones, most alike first.
@@ -95,6 +95,9 @@ def check_scorer(name: str | None, kind: TaskKind | None = None) -> None:
     """
     if name is None:
         return
+    metric = asked_metric(name)
+    if metric is not None and kind in (None, metric.kind):
+        return
     if name not in get_scorer_names() or (kind is not None and _kind_of(name) not in (kind, None)):
         known = [n for n in get_scorer_names() if kind is None or _kind_of(n) in (kind, None)]
         raise UnknownNameError(f"{kind} metric" if kind else "metric", name, known, "They are scikit-learn's scorers.")
@@ -102,8 +105,9 @@ def check_scorer(name: str | None, kind: TaskKind | None = None) -> None:
 
 def name_of(scorer: Any) -> str | None:
     """Name of a scorer that ``make_scorer`` made; None for any other function, and for scorers without a name."""
-    if not hasattr(scorer, "_score_func"):
-        return None
+    of_other_package = metric_of_scorer(scorer)
+    if of_other_package is not None or not hasattr(scorer, "_score_func"):
+        return of_other_package
     known: dict[str, Any] = {name: get_scorer(name) for name in get_scorer_names()}
     alike = [n for n, s in known.items() if (s._score_func, s._sign) == (scorer._score_func, scorer._sign)]
     exact = [n for n in alike if _averaging(known[n]) == _averaging(scorer)]
@@ -133,6 +137,11 @@ def nearest_metric(scorer: str | None, kind: TaskKind, recorded: Sequence[str]) 
         Whether it ranks the models of a task in the same way as the scorer.
     """
     wanted = _RECORDED.get(scorer or "")
+    if wanted is None and scorer is not None:
+        if scorer in recorded:
+            return scorer, True
+        metric = asked_metric(scorer)
+        wanted = None if metric is None else metric.near
     if wanted is None or METRICS[wanted].kind != kind:
         return recorded[0], False
     order = [*(m for m in (wanted, *ALIKE[wanted]) if m in recorded), *recorded]

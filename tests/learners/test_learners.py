@@ -23,7 +23,7 @@ from metahpo.space.activity import canonical, default_configuration
 from metahpo.space.design import sobol_design
 from metahpo.tasks.preprocessing import preprocessing
 from metahpo.tasks.task import KINDS, Task, TaskKind
-from tests.contracts.learner_contract import LearnerContract, small_task
+from metahpo.testing import LearnerContract, small_task
 
 TABULAR = [*CLASSICAL, "mlp"]
 ALL = [(name, kind) for kind in KINDS for name in TABULAR]

@@ -18,7 +18,7 @@ from metahpo.learners.registry import learner_named
 from metahpo.learners.text_linear_classifier import TextLinearClassifier
 from metahpo.space.activity import default_configuration
 from metahpo.tasks.task import Task, TaskKind
-from tests.contracts.learner_contract import LearnerContract, small_task
+from metahpo.testing import LearnerContract, small_task
 from tests.networks.test_texts import sayings
 
 

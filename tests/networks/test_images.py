@@ -26,9 +26,9 @@ from metahpo.networks.convnet.convnet_classifier import ConvNetClassifier
 from metahpo.networks.convnet.residual_network import ResidualNetwork, augmentation
 from metahpo.tasks.images import as_images, shape_of_columns
 from metahpo.tasks.task import Task, TaskKind
+from metahpo.testing import LearnerContract
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
-from tests.contracts.learner_contract import LearnerContract
 
 SMALL: dict[str, Any] = {"width": 4, "stages": 2, "epochs": 2, "random_state": 0}
 

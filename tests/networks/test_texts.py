@@ -25,9 +25,9 @@ from metahpo.networks.text.vocabulary import UNKNOWN, Vocabulary
 from metahpo.tasks.preprocessing import preprocessing
 from metahpo.tasks.task import Task, TaskKind
 from metahpo.tasks.texts import as_texts, words_of
+from metahpo.testing import LearnerContract, small_task
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
-from tests.contracts.learner_contract import LearnerContract, small_task
 
 SMALL: dict[str, Any] = {"size": 16, "epochs": 8, "batch_size": 16, "learning_rate": 0.01, "random_state": 0}
 

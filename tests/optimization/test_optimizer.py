@@ -18,7 +18,9 @@ from metahpo.exceptions import DataError, SpaceError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.optimization.optimizer import BayesianOptimizer, without_outliers
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.surrogates.surrogate import Surrogate
+from metahpo.surrogates.surrogate import TrainedSurrogate
+from metahpo.testing import OptimizerContract
+from metahpo.testing.optimizers import Make
 from tests.conftest import toy_space
 
 
@@ -32,6 +34,12 @@ def run(optimizer: BayesianOptimizer, n: int) -> BayesianOptimizer:
         configuration = optimizer.ask()
         optimizer.tell(configuration, bowl(configuration))
     return optimizer
+
+
+class TestCold(OptimizerContract):
+    @pytest.fixture
+    def make(self) -> Make:
+        return lambda space, seed: BayesianOptimizer(space, random_state=seed)
 
 
 def test_cold_start__begins_with_the_default_and_beats_random_search() -> None:
@@ -111,7 +119,9 @@ def test_tell__drops_inactive_values() -> None:
     assert optimizer.history.configurations == [{"mode": "plain", "rate": 1.0}]
 
 
-def test_warm_start__is_ahead_of_the_cold_one_from_the_first_trial(toy: MetaDataset, toy_surrogate: Surrogate) -> None:
+def test_warm_start__is_ahead_of_the_cold_one_from_the_first_trial(
+    toy: MetaDataset, toy_surrogate: TrainedSurrogate
+) -> None:
     features = {"shift": 0.0, "noise": 0.0}
     warm = run(BayesianOptimizer(toy.spaces["toy"], toy_surrogate, features, random_state=0), 6)
     cold = run(BayesianOptimizer(toy.spaces["toy"], random_state=0), 6)
@@ -119,12 +129,14 @@ def test_warm_start__is_ahead_of_the_cold_one_from_the_first_trial(toy: MetaData
     assert warm.history.best_so_far().mean() < cold.history.best_so_far().mean()
 
 
-def test_warm_start__a_surrogate_of_another_space_is_refused(toy_surrogate: Surrogate) -> None:
+def test_warm_start__a_surrogate_of_another_space_is_refused(toy_surrogate: TrainedSurrogate) -> None:
     with pytest.raises(SpaceError, match="trained on another search space"):
         BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}), toy_surrogate)
 
 
-def test_warm_start__the_order_of_choices_makes_no_difference(toy: MetaDataset, toy_surrogate: Surrogate) -> None:
+def test_warm_start__the_order_of_choices_makes_no_difference(
+    toy: MetaDataset, toy_surrogate: TrainedSurrogate
+) -> None:
     space = toy.spaces["toy"]
     turned = ConfigurationSpace()
     mode = Categorical("mode", ["wild", "tuned", "plain"], default="plain")
@@ -161,7 +173,7 @@ def test_cold_search__finds_the_bowl_although_some_trials_diverge() -> None:
     assert optimizer.incumbent[1] < 0.1
 
 
-def test_candidates__the_first_trials_choose_among_them(toy: MetaDataset, toy_surrogate: Surrogate) -> None:
+def test_candidates__the_first_trials_choose_among_them(toy: MetaDataset, toy_surrogate: TrainedSurrogate) -> None:
     candidates = [{"mode": "plain", "rate": rate} for rate in (0.01, 0.05, 0.1, 0.5, 1.0, 5.0)]
     warm = BayesianOptimizer(toy.spaces["toy"], toy_surrogate, candidates=candidates, n_initial=4, random_state=0)
     tried = run(warm, 6).history.configurations
@@ -222,7 +234,7 @@ def test_tell__refuses_an_integer_beyond_floats() -> None:
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_threads__may_share_it(toy_surrogate: Surrogate, warm: bool) -> None:
+def test_threads__may_share_it(toy_surrogate: TrainedSurrogate, warm: bool) -> None:
     optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=0)
 
     def trial(_: int) -> str:

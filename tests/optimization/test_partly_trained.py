@@ -13,7 +13,7 @@ from metahpo.space.configuration import to_json
 from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
 from metahpo.surrogates.learning_curves import LearningCurves
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
-from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate
+from metahpo.surrogates.surrogate import TaskSurrogate, TrainedSurrogate
 from tests.conftest import toy_space
 from tests.optimization.test_optimizer import bowl
 
@@ -35,7 +35,7 @@ def learning_curves() -> LearningCurves:
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_search__with_a_third_of_the_epochs_of_most_trials(
-    toy: MetaDataset, toy_surrogate: Surrogate, learning_curves: LearningCurves, warm: bool
+    toy: MetaDataset, toy_surrogate: TrainedSurrogate, learning_curves: LearningCurves, warm: bool
 ) -> None:
     surrogate = toy_surrogate if warm else None
     optimizer = BayesianOptimizer(toy_space(), surrogate, random_state=0, learning_curves=learning_curves)
@@ -82,12 +82,14 @@ def test_tell_curve__others_under_way_tell_what_is_much(learning_curves: Learnin
     assert last == learning_curves.predict(curves[2], N_EPOCHS, [curves[0][-1], curves[1][-1]])
 
 
-def surrogates(toy_surrogate: Surrogate) -> list[GaussianProcessSurrogate | TaskSurrogate]:
+def surrogates(toy_surrogate: TrainedSurrogate) -> list[GaussianProcessSurrogate | TaskSurrogate]:
     return [GaussianProcessSurrogate(), toy_surrogate.on()]
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_noise__zero_changes_nothing_and_much_takes_an_observation_back(toy_surrogate: Surrogate, which: int) -> None:
+def test_noise__zero_changes_nothing_and_much_takes_an_observation_back(
+    toy_surrogate: TrainedSurrogate, which: int
+) -> None:
     surrogate = surrogates(toy_surrogate)[which]
     X = np.random.default_rng(0).random((9, toy_width(toy_surrogate)))
     losses = np.array([1.0, 2.0, 1.5, 3.0, 2.5, 1.2, 1.8, 9.0])
@@ -101,7 +103,7 @@ def test_noise__zero_changes_nothing_and_much_takes_an_observation_back(toy_surr
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_noise__a_prediction_is_no_incumbent(toy_surrogate: Surrogate, which: int) -> None:
+def test_noise__a_prediction_is_no_incumbent(toy_surrogate: TrainedSurrogate, which: int) -> None:
     surrogate = surrogates(toy_surrogate)[which]
     X = np.random.default_rng(0).random((4, toy_width(toy_surrogate)))
     losses = np.array([1.0, 2.0, 0.1, 3.0])
@@ -111,13 +113,13 @@ def test_noise__a_prediction_is_no_incumbent(toy_surrogate: Surrogate, which: in
 
 
 @pytest.mark.parametrize("noise", [[0.0], [-1.0, 0.0], [np.nan, 0.0]])
-def test_noise__must_be_standard_deviations(toy_surrogate: Surrogate, noise: list[float]) -> None:
+def test_noise__must_be_standard_deviations(toy_surrogate: TrainedSurrogate, noise: list[float]) -> None:
     X = np.random.default_rng(0).random((2, toy_width(toy_surrogate)))
     for surrogate in surrogates(toy_surrogate):
         with pytest.raises(DataError, match="noise must be 2 finite standard deviations"):
             surrogate.posterior(X, (X, np.array([1.0, 2.0])), np.array(noise))
 
 
-def toy_width(surrogate: Surrogate) -> int:
+def toy_width(surrogate: TrainedSurrogate) -> int:
     assert isinstance(surrogate, MetaLearnedSurrogate)
     return int(surrogate.reference.shape[1])

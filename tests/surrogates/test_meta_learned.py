@@ -19,8 +19,8 @@ from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
-from metahpo.surrogates.surrogate import Surrogate
-from tests.contracts.surrogate_contract import SurrogateContract
+from metahpo.surrogates.surrogate import TrainedSurrogate
+from metahpo.testing import TrainedSurrogateContract
 from tests.surrogates.recorded_world import QUICK, bowl, centre, world
 
 Array = NDArray[np.float64]
@@ -31,9 +31,9 @@ def bowls() -> MetaLearnedSurrogate:
     return train_on_tables(world(), space_name="bowls", settings=QUICK)
 
 
-class TestOnBowls(SurrogateContract):
+class TestOnBowls(TrainedSurrogateContract):
     @pytest.fixture
-    def surrogate(self, bowls: MetaLearnedSurrogate) -> Surrogate:
+    def surrogate(self, bowls: MetaLearnedSurrogate) -> TrainedSurrogate:
         return bowls
 
     @pytest.fixture
@@ -46,11 +46,11 @@ def cash() -> MetaLearnedSurrogate:
     return train_surrogate(two_learners(), space=None, settings=QUICK)
 
 
-class TestOnConditionalSpaces(SurrogateContract):
+class TestOnConditionalSpaces(TrainedSurrogateContract):
     """All learners together: a CASH space with inactive columns."""
 
     @pytest.fixture
-    def surrogate(self, cash: MetaLearnedSurrogate) -> Surrogate:
+    def surrogate(self, cash: MetaLearnedSurrogate) -> TrainedSurrogate:
         return cash
 
     @pytest.fixture

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metahpo.building.shard import WHOLE, Shard
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, PluginError
+from metahpo.registry import Registry
 
 if TYPE_CHECKING:
     from metahpo.building.engines.engine import Engine
-
-ENGINES = ("local", "dask", "ray", "slurm")
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that say where trials run; :func:`engine_from` and :func:`shard_from` read them."""
     group = parser.add_argument_group("where trials run")
-    group.add_argument("--engine", choices=ENGINES, default="local", help="default: local")
+    group.add_argument(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help="local, dask, ray, slurm, or one of another package, by its name or as module:function (default: local)",
+    )
+    group.add_argument(
+        "--engine-options", nargs="+", default=[], metavar="KEY=VALUE", help="for an engine of another package"
+    )
     group.add_argument(
         "--jobs", type=_jobs, default=-1, help="workers, or elements of the job array (default: one a core; slurm: 8)"
     )
@@ -57,43 +65,118 @@ def _jobs(text: str) -> int:
     return number
 
 
+def _local(options: argparse.Namespace) -> Engine:
+    from metahpo.building.engines.local import LocalEngine
+
+    return LocalEngine(options.jobs)
+
+
+def _dask(options: argparse.Namespace) -> Engine:
+    from metahpo.building.engines.dask import DaskEngine
+
+    return DaskEngine(options.address, options.scheduler_file, _workers(options))
+
+
+def _ray(options: argparse.Namespace) -> Engine:
+    from metahpo.building.engines.ray import RayEngine
+
+    return RayEngine(options.address, _workers(options))
+
+
+def _slurm(options: argparse.Namespace) -> Engine:
+    from metahpo.building.engines.slurm import SlurmEngine
+
+    if options.shard is not None:
+        raise DataError("the elements of a job array share the plan out by themselves: leave out --shard.")
+    return SlurmEngine(
+        _workers(options) or SlurmEngine.n_elements,
+        options.partition,
+        options.minutes,
+        options.cpus_per_task,
+        options.memory_per_task,
+        options.gpus_per_task,
+        _pairs(options.sbatch, "sbatch", "account=lab"),
+    )
+
+
+def _workers(options: argparse.Namespace) -> int | None:
+    return options.jobs if options.jobs > 0 else None
+
+
+def _pairs(texts: list[str], what: str, example: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if not all(key and equals for key, equals, _ in pairs):
+        raise DataError(f"options of {what} are KEY=VALUE, such as {example}; got {texts}.")
+    return {key: value for key, _, value in pairs}
+
+
+#: Engines of the package: options of the command line -> engine.
+ENGINES: Mapping[str, Callable[[argparse.Namespace], Engine]] = {
+    "local": _local,
+    "dask": _dask,
+    "ray": _ray,
+    "slurm": _slurm,
+}
+_ENGINES: Registry[Callable[[argparse.Namespace], Engine]] = Registry(
+    "engine",
+    "metahpo.engines",
+    ENGINES,
+    expected="a function of the options of the command line that returns an Engine",
+    accepts=callable,
+    hint="From Python, run_plan takes any object with the method `run` of Engine.",
+)
+
+
+def register_engine(name: str, make: Callable[[argparse.Namespace], Engine]) -> None:
+    """Add an engine, for this process; a package offers one by an entry point of the group ``metahpo.engines``.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        Of the options of :func:`add_engine_arguments`: ``jobs`` (number of workers, -1 for one a core), ``address``,
+        ..., and ``engine_options``, a dictionary of what was given as ``--engine-options KEY=VALUE``. It returns an
+        :class:`~metahpo.building.engines.engine.Engine`.
+
+    Raises
+    ------
+    DataError
+        The name is taken or is not plain, or `make` is not callable.
+    """
+    _ENGINES.register(name, make)
+
+
+def unregister_engine(name: str) -> None:
+    """Take away an engine that :func:`register_engine` added.
+
+    Raises
+    ------
+    UnknownNameError
+        Nothing was registered under the name.
+    """
+    _ENGINES.unregister(name)
+
+
 def engine_from(options: argparse.Namespace) -> Engine:
     """The engine that the options name.
 
     Raises
     ------
+    UnknownNameError
+        No such engine; the message lists those that exist.
+    PluginError
+        The engine of another package cannot be loaded, or what it makes is no engine.
     DataError
-        An option of `sbatch` that is no KEY=VALUE, or a shard for a job array.
+        An option of `sbatch` or of the engine that is no KEY=VALUE, a shard for a job array, or options for an engine
+        of the package.
     """
-    if options.engine == "slurm" and options.shard is not None:
-        raise DataError("the elements of a job array share the plan out by themselves: leave out --shard.")
-    workers = options.jobs if options.jobs > 0 else None
-    if options.engine == "dask":
-        from metahpo.building.engines.dask import DaskEngine
-
-        return DaskEngine(options.address, options.scheduler_file, workers)
-    if options.engine == "ray":
-        from metahpo.building.engines.ray import RayEngine
-
-        return RayEngine(options.address, workers)
-    if options.engine == "slurm":
-        from metahpo.building.engines.slurm import SlurmEngine
-
-        more = [option.partition("=") for option in options.sbatch]
-        if not all(key and equals for key, equals, _ in more):
-            raise DataError(f"options of sbatch are KEY=VALUE, such as account=lab; got {options.sbatch}.")
-        return SlurmEngine(
-            workers or SlurmEngine.n_elements,
-            options.partition,
-            options.minutes,
-            options.cpus_per_task,
-            options.memory_per_task,
-            options.gpus_per_task,
-            {key: value for key, _, value in more},
-        )
-    from metahpo.building.engines.local import LocalEngine
-
-    return LocalEngine(options.jobs)
+    if options.engine_options and options.engine in ENGINES:
+        raise DataError(f"--engine-options are for engines of other packages; {options.engine} has options of its own.")
+    pairs = _pairs(options.engine_options, "the engine", "queue=long")
+    engine = _ENGINES.get(options.engine)(argparse.Namespace(**{**vars(options), "engine_options": pairs}))
+    if not callable(getattr(engine, "run", None)):
+        raise PluginError(f"the engine {options.engine!r} is {engine!r}, which has no method `run`; see Engine.")
+    return engine
 
 
 def shard_from(options: argparse.Namespace) -> Shard:

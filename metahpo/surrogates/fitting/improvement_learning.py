@@ -35,7 +35,7 @@ from metahpo.surrogates.improvement import (
     Trees,
     ranks_among,
 )
-from metahpo.tasks.metric import METRICS
+from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]
 
@@ -85,7 +85,8 @@ def learn_improvement(
     if recorded is None:
         return None
     tasks, keys, errors, standard_errors, reference = recorded
-    floor = ERROR_FLOOR if metric in METRICS and METRICS[metric].best_score == 1.0 else 0.0
+    known = known_metric(metric)
+    floor = ERROR_FLOOR if known is not None and known.best_score == 1.0 else 0.0
     change, spread = relative_changes(errors, standard_errors, reference, floor)
     names, values = _meta_features(md, tasks)
     sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
@@ -245,7 +246,7 @@ def _shared_errors(
         return None
     tables = frame.set_index(["task", "key"]).unstack("key")
     errors, standard_errors = (tables[column].loc[tasks, shared].to_numpy(np.float64) for column in ("error", "se"))
-    known = METRICS.get(metric)
+    known = known_metric(metric)
     errors = errors if known is None else known.capped(errors)
     ranks = rankdata(np.nan_to_num(errors[:, defaults], nan=np.inf), axis=1)
     return tasks, shared, errors, standard_errors, defaults[int(ranks.mean(axis=0).argmin())]

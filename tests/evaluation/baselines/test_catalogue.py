@@ -20,6 +20,7 @@ from metahpo.evaluation.replay import replay
 from metahpo.exceptions import UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
+from metahpo.testing import BaselineContract
 from tests.conftest import QUICK as QUICK_TRAINING
 from tests.evaluation.bowls import bowl
 
@@ -32,31 +33,27 @@ QUICK: dict[str, Method] = {
 
 
 @pytest.fixture(scope="module", params=list(METHODS))
-def learnt(request: pytest.FixtureRequest, toy: MetaDataset) -> tuple[Policy, TaskTable]:
-    """Every method of the catalogue after learning from eleven tasks, and the twelfth."""
+def quick_method(request: pytest.FixtureRequest) -> Method:
     if request.param == "botorch":
         pytest.importorskip("botorch")
+    return QUICK.get(request.param, method_named(request.param))
+
+
+@pytest.fixture(scope="module")
+def learnt_once(quick_method: Method, toy: MetaDataset) -> tuple[Policy, TaskTable]:
+    """A method of the catalogue after learning from eleven tasks, and the twelfth."""
     tables = toy.tables("toy")
-    return QUICK.get(request.param, method_named(request.param)).learn(tables[:-1], "toy", random_state=0), tables[-1]
+    return quick_method.learn(tables[:-1], "toy", random_state=0), tables[-1]
 
 
-class TestEveryMethod:
-    def test_picks_a_row_of_the_pool_whatever_was_observed(self, learnt: tuple[Policy, TaskTable]) -> None:
-        policy, table = learnt
-        for losses in ([], [0.3], [np.nan], [np.nan] * 9, [0.5] * 9, [1e9, -1e9] * 5, list(table.loss[:10])):
-            run = policy.start(table.meta_features, random_state=0)
-            n = len(losses)
-            pick = run.suggest(table.X[:n], np.array(losses, dtype=float), table.X[n:])
-            assert pick in range(len(table.X) - n)
+class TestEveryMethod(BaselineContract):
+    @pytest.fixture
+    def method(self, quick_method: Method) -> Method:
+        return quick_method
 
-    def test_takes_the_last_of_the_pool(self, learnt: tuple[Policy, TaskTable]) -> None:
-        policy, table = learnt
-        assert policy.start(None, 0).suggest(table.X[:-1], table.loss[:-1], table.X[-1:]) == 0
-
-    def test_is_reproducible(self, learnt: tuple[Policy, TaskTable]) -> None:
-        policy, table = learnt
-        once, again = (replay(policy, table, 8, n_replays=1, random_state=5) for _ in range(2))
-        np.testing.assert_array_equal(once.regret, again.regret)
+    @pytest.fixture
+    def learnt(self, learnt_once: tuple[Policy, TaskTable]) -> tuple[Policy, TaskTable]:
+        return learnt_once
 
 
 def test_names_are_unique_and_an_unknown_one_is_answered_with_those_there_are() -> None:

@@ -1,4 +1,4 @@
-"""What every surrogate must satisfy: subclass, give the fixtures, inherit the tests."""
+"""What every surrogate must satisfy: a subclass gives the fixtures `surrogate` and `trials` and inherits the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.artefact import load_surrogate
 from metahpo.surrogates.posterior import Posterior
-from metahpo.surrogates.surrogate import Configurations, Surrogate
+from metahpo.surrogates.surrogate import Configurations, Surrogate, TrainedSurrogate
 
 Array = NDArray[np.float64]
 #: To which scores must agree: a surrogate may predict in single precision.
@@ -23,10 +23,21 @@ PRECISION = 1e-5
 
 
 class SurrogateContract:
-    """Give a fixture ``surrogate`` and a fixture ``trials``: rows (n, d) of its space and losses (n,), best first."""
+    """Contract of :class:`metahpo.surrogates.surrogate.Surrogate`; give the fixtures ``surrogate`` and ``trials``."""
+
+    @pytest.fixture
+    def surrogate(self) -> Surrogate:
+        """The surrogate under test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def trials(self) -> tuple[Array, Array]:
+        """Rows (n, d) of its space and losses (n,), best first; n is 5 at least."""
+        raise NotImplementedError
 
     @pytest.fixture
     def configurations(self, surrogate: Surrogate) -> list[dict[str, object]]:
+        """Configurations to predict."""
         return sobol_design(surrogate.space, 17, random_state=5)
 
     def test_posterior_is_finite_and_of_the_shape_asked_for(
@@ -111,11 +122,6 @@ class SurrogateContract:
         here, there = surrogate.posterior(X, trials), surrogate.posterior(X, (X, factor * losses))
         assert np.corrcoef(here.mixture_mean(), there.mixture_mean())[0, 1] > 0.9
 
-    def test_unknown_meta_features_are_no_error(self, surrogate: Surrogate, configurations: Configurations) -> None:
-        nothing = surrogate.posterior(configurations)
-        for unknown in ({}, {"no such": 1.0}):
-            assert_same(nothing, surrogate.posterior(configurations, None, unknown))
-
     def test_wrong_arrays_are_refused(self, surrogate: Surrogate, trials: tuple[Array, Array]) -> None:
         X, losses = trials
         with pytest.raises(DataError, match="shape"):
@@ -127,8 +133,24 @@ class SurrogateContract:
         with pytest.raises(DataError, match="finite"):
             surrogate.posterior(np.full_like(X, np.nan))
 
+
+class TrainedSurrogateContract(SurrogateContract):
+    """Contract of :class:`metahpo.surrogates.surrogate.TrainedSurrogate`, which recommends and is saved."""
+
+    @pytest.fixture
+    def surrogate(self) -> TrainedSurrogate:
+        """The surrogate under test."""
+        raise NotImplementedError
+
+    def test_unknown_meta_features_are_no_error(
+        self, surrogate: TrainedSurrogate, configurations: Configurations
+    ) -> None:
+        nothing = surrogate.posterior(configurations)
+        for unknown in ({}, {"no such": 1.0}):
+            assert_same(nothing, surrogate.posterior(configurations, None, unknown))
+
     def test_task_weights_are_shares_of_the_tasks_it_knows(
-        self, surrogate: Surrogate, trials: tuple[Array, Array]
+        self, surrogate: TrainedSurrogate, trials: tuple[Array, Array]
     ) -> None:
         for observed in (None, trials):
             weights = surrogate.task_weights(observed)
@@ -137,7 +159,9 @@ class SurrogateContract:
             assert sum(weights.values()) <= 1 + 1e-9
             assert list(weights.values()) == sorted(weights.values(), reverse=True)
 
-    def test_it_explains_itself_the_same_way_twice(self, surrogate: Surrogate, trials: tuple[Array, Array]) -> None:
+    def test_it_explains_itself_the_same_way_twice(
+        self, surrogate: TrainedSurrogate, trials: tuple[Array, Array]
+    ) -> None:
         for observed in (None, trials):
             explained = surrogate.explain(observed)
             assert {name for effect in explained.effects for name in effect.hyperparameters} <= set(surrogate.space)
@@ -147,7 +171,7 @@ class SurrogateContract:
             pd.testing.assert_frame_equal(explained.to_frame(), surrogate.explain(observed).to_frame())
 
     def test_saved_and_loaded_it_answers_the_same(
-        self, surrogate: Surrogate, configurations: Configurations, trials: tuple[Array, Array], tmp_path: Path
+        self, surrogate: TrainedSurrogate, configurations: Configurations, trials: tuple[Array, Array], tmp_path: Path
     ) -> None:
         surrogate.save(tmp_path / "folder" / "surrogate.safetensors")
         loaded = load_surrogate(tmp_path / "folder" / "surrogate.safetensors")

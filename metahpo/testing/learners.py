@@ -35,10 +35,11 @@ def small_task(kind: TaskKind, n_rows: int = 60) -> Task:
 
 @pytest.mark.filterwarnings(f"ignore::{ConvergenceWarning.__module__}.{ConvergenceWarning.__name__}")
 class LearnerContract:
-    """Contract of :class:`metahpo.learners.learner.Learner`."""
+    """Contract of :class:`metahpo.learners.learner.Learner`; give the fixture ``learner``."""
 
     @pytest.fixture
     def learner(self) -> Learner:
+        """The learner under test."""
         raise NotImplementedError
 
     def task(self, kind: TaskKind) -> Task:
