@@ -33,7 +33,7 @@ types: $(VENV)/.test
 
 # Offline; a warning, a dead reference or an example that fails ends it with an error.
 docs: $(VENV)/.docs
-	$(BIN)/python -m sphinx -W --keep-going -n -b html -d docs/_build/doctrees docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -b html -d docs/_build/doctrees docs docs/_build/html
 
 # The picture of the README.
 picture: demo

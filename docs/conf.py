@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same figures, and the same time, on every machine
+import metahpo
 
-from docutils import nodes  # noqa: E402
-from sphinx.application import Sphinx  # noqa: E402
-from sphinx_gallery.sorting import FileNameSortKey  # noqa: E402
-
-import metahpo  # noqa: E402
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
 
 project = "metahpo"
 author = "The metahpo developers"
-copyright = author  # noqa: A001 - the name that Sphinx reads
+copyright = author
 release = version = metahpo.__version__
 
 extensions = [
@@ -26,7 +24,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples/*", "examples/**"]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates", "examples"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 default_role = "literal"
@@ -41,7 +40,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"plot_",
-    "within_subsection_order": FileNameSortKey,
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": False,
     "only_warn_on_example_error": False,
     "download_all_examples": False,
@@ -53,6 +52,9 @@ sphinx_gallery_conf = {
     "thumbnail_size": (400, 280),
     "remove_config_comments": True,
 }
+
+#: Packages whose objects docstrings refer to.
+OTHERS = ("sklearn.", "pandas.", "numpy.", "ConfigSpace.", "torch.", "joblib.")
 
 html_theme = "pydata_sphinx_theme"
 html_title = "metahpo"
@@ -71,22 +73,28 @@ html_theme_options = {
 html_sidebars = {"index": [], "getting_started": [], "faq": [], "changelog": []}
 
 
-def refer_to_undocumented(app: Sphinx, env: Any, node: Any, content: nodes.Element) -> nodes.Element | None:
-    """Show a reference to an object that exists, but has no page, as its name; others stay dead, and are reported."""
+def show_as_name(app: Sphinx, env: Any, node: Any, content: nodes.Element) -> nodes.Element | None:
+    """Show a reference to what exists, but has no page here, as its name; others are dead, and are reported.
+
+    Objects of other packages have no page here: the build needs no network.
+    """
     target = str(node.get("reftarget", "")).removeprefix("~")
-    if node.get("refdomain") != "py" or not target.startswith("metahpo"):
+    if node.get("refdomain") != "py":
         return None
-    return content if _exists(target) else None
+    if target.startswith(OTHERS):
+        return content
+    module, within = node.get("py:module"), node.get("py:class")
+    near = [f"{module}.{target}", f"{module}.{within}.{target}", f"{within}.{target}"]
+    if any(exists(name) for name in (target, *near) if name.startswith("metahpo.")):
+        return content
+    # The first line of a docstring also stands in tables of other pages, where its module is not known.
+    documented = env.get_domain("py").objects
+    homes = {name.rpartition(".")[0] for name in documented}
+    return content if any(exists(f"{home}.{target}") for home in homes) else None
 
 
-def leave_out_other_packages(app: Sphinx, env: Any, node: Any, content: nodes.Element) -> nodes.Element | None:
-    """Show references to the objects of other packages as their names: the build needs no network."""
-    target = str(node.get("reftarget", ""))
-    others = ("sklearn.", "pandas.", "numpy.", "ConfigSpace.", "torch.", "joblib.")
-    return content if node.get("refdomain") == "py" and target.startswith(others) else None
-
-
-def _exists(name: str) -> bool:
+@cache
+def exists(name: str) -> bool:
     """Whether a dotted name is a module of the package, or an attribute of one."""
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
@@ -95,8 +103,8 @@ def _exists(name: str) -> bool:
         except ImportError:
             continue
         for part in parts[cut:]:
-            fields = getattr(found, "__dataclass_fields__", {})
-            if not hasattr(found, part) and part not in fields:
+            declared = {**getattr(found, "__dataclass_fields__", {}), **getattr(found, "__annotations__", {})}
+            if not hasattr(found, part) and part not in declared:
                 return False
             found = getattr(found, part, None)
         return True
@@ -105,5 +113,4 @@ def _exists(name: str) -> bool:
 
 def setup(app: Sphinx) -> None:
     """Connect what resolves references that have no page."""
-    app.connect("missing-reference", refer_to_undocumented)
-    app.connect("missing-reference", leave_out_other_packages)
+    app.connect("missing-reference", show_as_name)

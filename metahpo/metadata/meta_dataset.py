@@ -75,7 +75,7 @@ class MetaDataset(MetaTables):
 
     @cached_property
     def joint_space(self) -> ConfigurationSpace:
-        """One space over all learners: see :func:`metahpo.space.configuration.join_spaces`."""
+        """One space over all learners: see :func:`metahpo.space.cash.join_spaces`."""
         return join_spaces(self.spaces)
 
     def space(self, name: str | None) -> ConfigurationSpace:
