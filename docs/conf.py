@@ -65,7 +65,7 @@ html_theme_options = {
     "logo": {"text": "metahpo"},
     "navbar_align": "left",
     "show_toc_level": 2,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
