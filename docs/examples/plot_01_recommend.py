@@ -25,6 +25,7 @@ print(frame[["expected_percentile", "lower", "upper", "reason"]].round(0).to_str
 
 # %%
 # ``rec.estimator(i)`` is a pipeline that takes the rows as they are. We can see how good each recommendation is.
+# Which one is the best on a table is not known before it is measured: that is why there are several.
 scores = np.array([cross_val_score(rec.estimator(i), X, y, cv=3, scoring="balanced_accuracy") for i in range(len(rec))])
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")

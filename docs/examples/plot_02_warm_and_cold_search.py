@@ -9,18 +9,15 @@ With ``warm_start=False`` the same search starts from nothing.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVR
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from metahpo import MetaSearchCV
 
 X, y = load_diabetes(return_X_y=True)
-pipeline = make_pipeline(StandardScaler(), SVR())
 
 best = {}
 for name, warm in (("with experience", True), ("without", False)):
-    search = MetaSearchCV(pipeline, "svm", n_trials=10, cv=3, warm_start=warm, random_state=0).fit(X, y)
+    search = MetaSearchCV(HistGradientBoostingRegressor(), n_trials=8, cv=3, warm_start=warm, random_state=0).fit(X, y)
     best[name] = np.maximum.accumulate(search.cv_results_["mean_test_score"])
     print(f"{name}: best R2 {search.best_score_:.3f} with {search.best_params_}")
 
