@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow coverage lint types clean
+.PHONY: demo test test-slow coverage lint types docs picture clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python scripts/demo.py
@@ -31,6 +31,14 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+# Offline; a warning, a dead reference or an example that fails ends it with an error.
+docs: $(VENV)/.docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -b html -d docs/_build/doctrees docs docs/_build/html
+
+# The picture of the README.
+picture: demo
+	$(BIN)/python -c "from PIL import Image; Image.open('demo/curves.png').quantize(32).save('docs/_static/curves.png', optimize=True)"
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -44,5 +52,9 @@ $(VENV)/.test: $(VENV)/.demo
 	$(PIP) -c constraints.txt -e ".[report,dev]"
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.demo
+	$(PIP) -c constraints.txt -e ".[report,docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) demo build dist docs/_build docs/gallery docs/reference/generated
