@@ -42,3 +42,15 @@ def test_face__a_low_recursion_limit_is_enough() -> None:
     code = "import sys; sys.setrecursionlimit(200); import metahpo; print(metahpo.MetaSearchCV, metahpo.recommend)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_face__recommends_and_searches_without_the_locks_of_unix() -> None:
+    code = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "import metahpo; from sklearn.datasets import load_iris\n"
+        "faces = [getattr(metahpo, name) for name in metahpo.__all__]\n"
+        "print(len(metahpo.recommend(*load_iris(return_X_y=True), learner='svm', n=2)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "2"

@@ -8,7 +8,6 @@ any moment, and whoever comes after a kill, sees the older meta-dataset or the n
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
-from metahpo.trials.log import sync_folder
 from metahpo.trials.plain_names import is_plain
 
 FORMAT = "metahpo meta-dataset"
@@ -92,6 +90,8 @@ def write(folder: Path, header: Mapping[str, Any], tables: Iterable[tuple[str, I
     StoreError
         The folder cannot be written.
     """
+    from metahpo.trials.log import sync_folder  # Unix only, like _alone
+
     _check_spaces(header.get("spaces", {}), folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -199,6 +199,8 @@ def _temporary(folder: Path, name: str) -> Iterator[tuple[Path, BinaryIO]]:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the right to write to a folder; wait for it."""
+    import fcntl  # Unix only: what is saved can be loaded on any system
+
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # no locks on this file system
