@@ -9,6 +9,8 @@ or numbers; predictions have shape (m,).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -99,14 +101,28 @@ def tree_and_stump(
     kind: TaskKind, X: NDArray[np.float32], y: NDArray[np.float64], X_test: NDArray[np.float32]
 ) -> tuple[Array, Array]:
     """Predictions of a decision tree of depth `DEPTH`, and of the tree of depth 1 that is its top; each (m,)."""
-    maker = DecisionTreeClassifier if kind == "classification" else DecisionTreeRegressor
-    tree = maker(max_depth=DEPTH, random_state=0).fit(X, y, check_input=False).tree_
-    of_node = tree.value[:, 0].argmax(axis=1) if kind == "classification" else tree.value[:, 0, 0]
+    tree, of_node = _grown(kind, X, y)
     if tree.node_count == 1:
         return (np.full(len(X_test), of_node[0]),) * 2
     goes_left = X_test[:, tree.feature[0]] <= tree.threshold[0]
     below_root = np.where(goes_left, tree.children_left[0], tree.children_right[0])
     return of_node[tree.apply(X_test)], of_node[below_root]
+
+
+def _grown(kind: TaskKind, X: NDArray[np.float32], y: NDArray[np.float64]) -> tuple[Any, Array]:
+    """A tree, and the prediction of each of its nodes."""
+    if kind == "regression":
+        tree = DecisionTreeRegressor(max_depth=DEPTH, random_state=0).fit(X, y, check_input=False).tree_
+        return tree, tree.value[:, 0, 0]
+    classes, codes = np.unique(y, return_inverse=True)
+    if 2 * len(classes) > len(y):
+        # Of so many classes the classifier takes the target for a quantity, and warns. Squared error of indicators is
+        # the same criterion as Gini impurity.
+        indicators = np.eye(len(classes))[codes]
+        tree = DecisionTreeRegressor(max_depth=DEPTH, random_state=0).fit(X, indicators, check_input=False).tree_
+        return tree, classes[tree.value[:, :, 0].argmax(axis=1)]
+    tree = DecisionTreeClassifier(max_depth=DEPTH, random_state=0).fit(X, y, check_input=False).tree_
+    return tree, classes[tree.value[:, 0].argmax(axis=1)]
 
 
 def _class_means(X: Array, y: NDArray[np.int64]) -> tuple[Array, Array, Array]:

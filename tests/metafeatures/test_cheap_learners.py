@@ -14,6 +14,7 @@ from sklearn.preprocessing import scale
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from metahpo.metafeatures.cheap_learners import (
+    DEPTH,
     discriminant_analysis,
     gaussian_naive_bayes,
     partial_least_squares,
@@ -68,3 +69,23 @@ def test_columns_that_say_nothing_give_the_best_constant() -> None:
         np.testing.assert_array_equal(found, np.ones(6))
     for found in (ridge(X, numbers, X), partial_least_squares(X, numbers, X)):
         np.testing.assert_array_equal(found, np.full(6, 2.5))
+
+
+def test_trees_of_nearly_as_many_classes_as_rows_are_grown_without_a_warning() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3)).astype(np.float32)
+    y = np.repeat(np.arange(20.0), 2)[:30]
+    y[:20] = np.arange(20)
+    tree, stump = tree_and_stump("classification", X, y, X)
+    assert set(tree) <= set(y)
+    assert len(set(stump)) == 2
+    assert (tree == y).mean() > (stump == y).mean() > 0.0
+
+
+def test_a_tree_on_indicators_is_the_tree_of_a_classifier() -> None:
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(60, 4)).astype(np.float32)
+    y = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(np.int64) + (X[:, 2] > 0.7)
+    expected = DecisionTreeClassifier(max_depth=DEPTH, random_state=0).fit(X, y)
+    regressor = DecisionTreeRegressor(max_depth=DEPTH, random_state=0).fit(X, np.eye(3)[y])
+    assert (regressor.predict(X).argmax(axis=1) == expected.predict(X)).all()
