@@ -109,7 +109,7 @@ def test_changes_are_relative_to_the_default_bounded_and_never_of_nothing() -> N
     assert change[0] == pytest.approx([0.0, 0.5, -0.5, -1.0])
     assert change[1] == pytest.approx([0.0, 1.0, 1.0, -1.0])
     assert change[2] == pytest.approx([0.0, 0.05, -1.0, 0.0])
-    assert noise[0, 1] == pytest.approx(np.hypot(0.01, 0.01) / 0.2)
+    assert noise[0, 1] == pytest.approx(0.01 / 0.2)
     assert np.isfinite(noise).all()
 
 
@@ -142,3 +142,17 @@ def test_learning_is_deterministic(model: ImprovementModel) -> None:
     assert again is not None
     assert again.rule == model.rule
     assert np.array_equal(again.trees.threshold, model.trees.threshold)
+
+
+def test_differences_are_paired_where_single_fits_were_recorded() -> None:
+    md = planted(n_tasks=12)
+    hard = np.array([0.0, 0.2, -0.1, 0.1])  # what all configurations find hard in the same fits
+    noise = np.random.default_rng(1).normal(scale=0.01, size=(len(md.trials), 4))
+    fits = [list(loss + hard + own) for loss, own in zip(md.trials["loss.balanced_accuracy"], noise, strict=True)]
+    trials = md.trials.drop(columns="se.balanced_accuracy")
+    trials["folds.balanced_accuracy"] = fits
+    learnt = learn_improvement(MetaDataset(md.tasks, trials, None, md.spaces), "s")
+    assert learnt is not None
+    others = np.arange(3) != learnt.reference
+    assert np.median(learnt.standard_error[:, others]) < 0.05  # unpaired, they would be .2 and more
+    assert np.median(learnt.standard_error[:, others]) > 0.005

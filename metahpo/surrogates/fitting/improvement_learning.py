@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression
 
+from metahpo.metadata.fit_losses import as_rows, standard_errors
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.activity import default_configuration
@@ -84,10 +85,10 @@ def learn_improvement(
     recorded = _shared_errors(md, space, metric)
     if recorded is None:
         return None
-    tasks, keys, errors, standard_errors, reference = recorded
+    tasks, keys, errors, gap_errors, reference = recorded
     known = known_metric(metric)
     floor = ERROR_FLOOR if known is not None and known.best_score == 1.0 else 0.0
-    change, spread = relative_changes(errors, standard_errors, reference, floor)
+    change, spread = relative_changes(errors, gap_errors, reference, floor)
     names, values = _meta_features(md, tasks)
     sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
     ranks = ranks_among(sorted_values, values)
@@ -108,16 +109,25 @@ def learn_improvement(
     )
 
 
-def relative_changes(errors: Array, standard_errors: Array, reference: int, floor: float) -> tuple[Array, Array]:
-    """Changes G and their standard errors S, each of shape (T, n), from errors and theirs.
+def relative_changes(errors: Array, gap_errors: Array, reference: int, floor: float) -> tuple[Array, Array]:
+    """Changes G and their standard errors S, each of shape (T, n).
 
-    The noise of the two errors counts as independent, which overstates S where they share test rows. Where the
-    reference failed, whatever succeeded is better by 1.
+    Where the reference failed, every configuration that succeeded is better by 1.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (T, n)
+        NaN where a configuration failed.
+    gap_errors : ndarray of shape (T, n)
+        Standard errors of the differences to the reference; NaN where they are not known.
+    reference : int
+    floor : float
+        Errors of the reference below it count as if they were this large.
     """
-    base, own_se = errors[:, [reference]], np.nan_to_num(standard_errors)
+    base = errors[:, [reference]]
     unit = np.maximum(np.abs(base), max(floor, 1e-12))
     change = np.clip((base - errors) / unit, -1.0, 1.0)
-    spread = np.minimum(np.hypot(own_se, own_se[:, [reference]]) / unit, 1.0)
+    spread = np.minimum(gap_errors / unit, 1.0)
     change = np.where(np.isnan(errors), -1.0, np.where(np.isnan(base), 1.0, change))
     change[:, reference] = 0.0
     return change, np.maximum(np.nan_to_num(spread), MIN_STANDARD_ERROR)
@@ -228,11 +238,12 @@ def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> 
 def _shared_errors(
     md: MetaDataset, space: str | None, metric: str
 ) -> tuple[list[str], list[str], Array, Array, int] | None:
-    """Tasks, configurations, errors (T, n), their standard errors, and which configuration is the default."""
+    """Tasks, configurations, errors (T, n), standard errors of differences (T, n), and which one is the default."""
     trials = md.trials if space is None else md.trials[md.trials["space"] == space]
     keys = trials["space"] + "|" + trials["configuration"]
     frame = pd.DataFrame({"task": trials["task"], "key": keys, "error": trials[f"loss.{metric}"].astype(np.float64)})
     frame["se"] = trials[f"se.{metric}"].astype(np.float64) if f"se.{metric}" in trials else np.nan
+    frame["fits"] = trials.get(f"folds.{metric}")
     frame = frame.drop_duplicates(["task", "key"])
     n_tasks = frame["task"].nunique()
     recorded = frame.groupby("key", sort=False)["task"].count()
@@ -245,11 +256,22 @@ def _shared_errors(
     if len(tasks) < MIN_TASKS or len(shared) < MIN_CONFIGURATIONS or not defaults:
         return None
     tables = frame.set_index(["task", "key"]).unstack("key")
-    errors, standard_errors = (tables[column].loc[tasks, shared].to_numpy(np.float64) for column in ("error", "se"))
+    errors, own = (tables[column].loc[tasks, shared].to_numpy(np.float64) for column in ("error", "se"))
     known = known_metric(metric)
     errors = errors if known is None else known.capped(errors)
     ranks = rankdata(np.nan_to_num(errors[:, defaults], nan=np.inf), axis=1)
-    return tasks, shared, errors, standard_errors, defaults[int(ranks.mean(axis=0).argmin())]
+    reference = defaults[int(ranks.mean(axis=0).argmin())]
+    if f"folds.{metric}" in trials:
+        rows = tables["fits"].loc[tasks, shared]
+        gap_errors = np.array([_paired_errors(as_rows(fits), reference) for fits in rows.to_numpy()])
+    else:  # the noise of both counts as independent, which overstates that of the difference
+        gap_errors = np.hypot(own, own[:, [reference]])
+    return tasks, shared, errors, gap_errors, reference
+
+
+def _paired_errors(fits: Array, reference: int) -> Array:
+    """Standard errors (n,) of the mean differences to the reference, from losses (n, F) of the same fits."""
+    return standard_errors(fits - fits[reference])
 
 
 def _configuration(key: str, *, cash: bool) -> str:
