@@ -45,6 +45,21 @@ class FitTogether(Protocol):
         ...
 
 
+# Defaults of a learner are named functions, so that learners can be pickled.
+
+
+def _as_they_are(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+    return configuration
+
+
+def _nothing_fixed(task: Task) -> dict[str, Any]:
+    return {}
+
+
+def _holds_nothing(estimator: BaseEstimator) -> Mapping[str, Any] | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Learner:
     """One learner for one kind of task.
@@ -91,14 +106,14 @@ class Learner:
     estimator_class: Callable[..., BaseEstimator]
     encoding: Encoding
     rules: Mapping[str, str] = field(default_factory=dict)
-    translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda configuration: configuration
-    fixed: Callable[[Task], dict[str, Any]] = lambda task: {}
+    translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_they_are
+    fixed: Callable[[Task], dict[str, Any]] = _nothing_fixed
     scale_target: bool = False
     fit_together: FitTogether | None = None
     batched: bool = False
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
-    held_by: Callable[[BaseEstimator], Mapping[str, Any] | None] = lambda estimator: None
+    held_by: Callable[[BaseEstimator], Mapping[str, Any] | None] = _holds_nothing
     held_on_sparse: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:

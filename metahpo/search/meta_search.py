@@ -204,7 +204,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     def __reduce_ex__(self, protocol: Any) -> Any:
         # While it runs, scikit-learn sends the search to a worker with every fold, and nothing there reads it. As None
         # it is small, however much experience it holds, and the worker need not import the libraries of the search.
-        return (type(None), ()) if "_course" in vars(self) else super().__reduce_ex__(protocol)
+        return (type(None), ()) if "_search_state" in vars(self) else super().__reduce_ex__(protocol)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "best_estimator_") if self.refit else hasattr(self, "cv_results_")

@@ -331,8 +331,8 @@ def test_measured_trials_reach_the_tables(built: Path) -> None:
         rows = md.trials[(md.trials["task"] == name) & (md.trials["space"] == "svm")]
         for i, configuration in enumerate(rows["configuration"]):
             trial = stored[str(md.tasks.at[name, "key"]), "svm", configuration]
-            assert table.loss[i] == min(trial.loss("r2"), 1.0)
-            assert folds[i].tolist() == [min(loss, 1.0) for loss in trial.fold_losses["r2"]]
+            assert table.loss[i] == np.float32(min(trial.loss("r2"), 1.0))
+            assert folds[i].tolist() == [np.float32(min(loss, 1.0)) for loss in trial.fold_losses["r2"]]
     assert md.tasks["n_classes"].tolist() == [0, 0]
     assert md.tasks["n_rows"].tolist() == [65, 70]
     assert md.tasks["n_test_rows"].tolist() == [65, 70]

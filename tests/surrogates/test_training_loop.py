@@ -29,11 +29,11 @@ PATIENT = replace(VALIDATED, validation_steps=2, patience=2, kernel_rate=2.0, co
 #: A training that kills itself before a step of a stage.
 KILLED = """
 import os, signal, sys
-from metahpo.surrogates.fitting.training_loop import Course
+from metahpo.surrogates.fitting.training_loop import TrainingLoop
 from metahpo.surrogates.fitting.training import train_on_tables
 from tests.surrogates import test_training_loop
 
-class Doomed(Course):
+class Doomed(TrainingLoop):
     def steps(self, stage, *rest):
         for step in super().steps(stage, *rest):
             if (stage, step) == (sys.argv[2], int(sys.argv[3])):
