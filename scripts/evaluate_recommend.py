@@ -30,15 +30,13 @@ from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.space.configuration import Configuration
-from metahpo.surrogates.fitting.improvement_learning import learn_improvement
+from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
 from metahpo.surrogates.fitting.training import train_surrogate
 from metahpo.tasks.metric import METRICS
 from metahpo.tasks.task import Task
 
 #: Share of the rows to train on, splits, and groups of families.
 TRAIN_SHARE, SPLITS, GROUPS = 0.7, 3, 5
-#: Errors below this, of scores whose best value is 1, count as if they were this large.
-ERROR_FLOOR = 0.01
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from metahpo.recommendation.recommendations import DEFAULT_REASON, Recommendation
+from metahpo.recommendation.recommendations import Recommendation
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.improvement import Improvement, ImprovementModel
 
 
 @dataclass(frozen=True, eq=False)
 class AgainstDefault:
-    """What is expected of candidates against the default on one task.
+    """Predictions for candidates against the default on one task.
 
     Attributes
     ----------
@@ -36,17 +36,21 @@ class AgainstDefault:
         """Indices of candidates: see :meth:`metahpo.surrogates.improvement.Improvement.picks`."""
         return [self.places[i] for i in self.improvement.picks(n)]
 
-    def add_to(self, item: Recommendation, candidate: int) -> Recommendation:
-        """The recommendation of a candidate, with what is expected of it; as it is where that is not known."""
-        if candidate not in self.places:
-            return item
-        i = self.places.index(candidate)
-        low, high = (float(bound[i]) for bound in self.improvement.interval())
-        # The reason of a default tells that nothing changes.
-        same = item.reason == DEFAULT_REASON and i == self.improvement.reference
-        return replace(
-            item,
-            p_better_than_default=float(self.improvement.p_better()[i]),
-            expected_change=float(self.improvement.expected()[i]),
-            change_interval=(0.0, 0.0) if same else (low, high),
-        )
+    def added_to(self, items: Sequence[Recommendation], candidates: Sequence[int]) -> list[Recommendation]:
+        """Recommendations with their predictions, from the index of each among the candidates.
+
+        A candidate that the model does not know stays as it is.
+        """
+        column = {candidate: i for i, candidate in enumerate(self.places)}
+        p, change, (low, high) = self.improvement.p_better(), self.improvement.expected(), self.improvement.interval()
+        return [
+            item
+            if candidate not in column
+            else replace(
+                item,
+                p_better_than_default=float(p[i := column[candidate]]),
+                expected_change=float(change[i]),
+                change_interval=(float(low[i]), float(high[i])),
+            )
+            for item, candidate in zip(items, candidates, strict=True)
+        ]

@@ -173,7 +173,9 @@ class Recommender:
             item = Recommendation(
                 name, configuration, float(percentile[i]), (float(low[i]), float(high[i])), spent, reason
             )
-            items.append(item if against is None else against.add_to(item, i))
+            items.append(item)
+        if against is not None:
+            items = against.added_to(items, picks)
         clock.lap("cost")
         return Recommendations(
             tuple(items), surrogate.metric, weights, novelty, clock.laps, tuple(notes), task, features

@@ -12,7 +12,6 @@ from metahpo.surrogates import tensor_file
 from metahpo.surrogates.mixture.calibration import TRIAL_COUNTS
 from metahpo.surrogates.mixture.meta_learned import KIND, MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import TrainedSurrogate
-from metahpo.trials.plain_names import is_plain
 
 
 def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
@@ -23,13 +22,7 @@ def surrogate_path(folder: Path, space: str | None, metric: str) -> Path:
     ArtefactError
         A name that is not plain: its file would lie in another folder.
     """
-    for what, name in (("search space", space or "all"), ("metric", metric)):
-        if not is_plain(name):
-            raise ArtefactError(
-                f"the {what} {name!r} of the meta-dataset {str(folder)!r} cannot name a surrogate's file; expected a "
-                "plain name, without slashes and not beginning with a dot."
-            )
-    return folder / "surrogates" / f"{space or 'all'}.{metric}.safetensors"
+    return tensor_file.path_in(folder, "surrogates", space, metric, "surrogate's file")
 
 
 @own_arithmetic()

@@ -35,7 +35,6 @@ from scipy.special import expit, logit, ndtr
 from metahpo.exceptions import ArtefactError, DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.surrogates import tensor_file
-from metahpo.trials.plain_names import is_plain
 
 Array = NDArray[np.float64]
 
@@ -140,9 +139,11 @@ class Improvement:
 
     @own_arithmetic()
     def interval(self) -> tuple[Array, Array]:
-        """Bounds, each of shape (n,), between which the change lies with a chance of 80 %."""
+        """Bounds, each of shape (n,), between which the change lies with a chance of 80 %; 0 for the reference."""
         tail = 0.5 * (1.0 - self.rule.interval_share)
-        return self._quantile(tail), self._quantile(1.0 - tail)
+        low, high = self._quantile(tail), self._quantile(1.0 - tail)
+        low[self.reference] = high[self.reference] = 0.0
+        return low, high
 
     @own_arithmetic()
     def picks(self, n: int) -> list[int]:
@@ -305,10 +306,7 @@ def improvement_path(folder: Path, space: str | None, metric: str) -> Path:
     ArtefactError
         A name that is not plain: its file would lie in another folder.
     """
-    wrong = [name for name in (space or "all", metric) if not is_plain(name)]
-    if wrong:
-        raise ArtefactError(f"{wrong} cannot name a file in {str(folder)!r}; expected plain names, without slashes.")
-    return folder / "improvements" / f"{space or 'all'}.{metric}.safetensors"
+    return tensor_file.path_in(folder, "improvements", space, metric, "file")
 
 
 def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:

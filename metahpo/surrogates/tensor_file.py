@@ -15,11 +15,29 @@ from safetensors.torch import save
 from torch import Tensor
 
 from metahpo.exceptions import ArtefactError, StoreError
+from metahpo.trials.plain_names import is_plain
 
 #: Version of the layout that this code writes and reads.
 FORMAT_VERSION = 2
 #: Libraries whose versions are recorded.
 LIBRARIES = ("metahpo", "torch", "numpy", "ConfigSpace", "safetensors")
+
+
+def path_in(folder: Path, subfolder: str, space: str | None, metric: str, what: str) -> Path:
+    """File of a space (None: all together) and a metric in a subfolder of a meta-dataset.
+
+    Raises
+    ------
+    ArtefactError
+        A name that is not plain: its file would lie in another folder. `what` says in the message what it names.
+    """
+    for kind, name in (("search space", space or "all"), ("metric", metric)):
+        if not is_plain(name):
+            raise ArtefactError(
+                f"the {kind} {name!r} of the meta-dataset {str(folder)!r} cannot name a {what}; expected a "
+                "plain name, without slashes and not beginning with a dot."
+            )
+    return folder / subfolder / f"{space or 'all'}.{metric}.safetensors"
 
 
 def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
