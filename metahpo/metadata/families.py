@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,3 +46,9 @@ def family_split(families: pd.Series, test_share: float, random_state: int) -> S
     splitter = GroupShuffleSplit(1, test_size=test_share, random_state=random_state)
     train, held_out = next(splitter.split(families, groups=families))
     return train, held_out
+
+
+def family_groups(families: Sequence[str], n_groups: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Group of each task, shape (T,): whole families, dealt at random into `n_groups` groups or fewer."""
+    distinct, family = np.unique(np.asarray(families), return_inverse=True)
+    return np.asarray(rng.permutation(len(distinct))[family] % n_groups)

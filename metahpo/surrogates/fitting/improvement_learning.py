@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression
 
+from metahpo.metadata.families import family_groups
 from metahpo.metadata.fit_losses import as_rows, standard_errors
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.numerics.arithmetic import own_arithmetic
@@ -92,7 +93,7 @@ def learn_improvement(
     names, values = _meta_features(md, tasks)
     sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
     ranks = ranks_among(sorted_values, values)
-    families = md.tasks.loc[tasks, "family"].to_numpy(dtype=np.str_)
+    families = md.tasks.loc[tasks, "family"].astype(str).tolist()
     leaf, rule = _chosen_rule(change, spread, reference, ranks, families, random_state)
     return ImprovementModel(
         space,
@@ -162,9 +163,9 @@ def grow(ranks: Array, change: Array, leaf: int | None, random_state: int) -> Tr
 
 
 def _chosen_rule(
-    change: Array, spread: Array, reference: int, ranks: Array, families: NDArray[np.str_], random_state: int
+    change: Array, spread: Array, reference: int, ranks: Array, families: Sequence[str], random_state: int
 ) -> tuple[int | None, Rule]:
-    groups = _groups(families, random_state)
+    groups = family_groups(families, GROUPS, np.random.default_rng(random_state))
     best: tuple[tuple[bool, float], int | None, Rule] | None = None
     predictions = {leaf: _left_out(change, spread, reference, ranks, groups, leaf, random_state) for leaf in LEAVES}
     rows = np.arange(len(change))
@@ -181,12 +182,6 @@ def _chosen_rule(
     assert best is not None
     _, leaf, rule = best
     return leaf, _calibrated(rule, predictions[leaf], change)
-
-
-def _groups(families: NDArray[np.str_], random_state: int) -> NDArray[np.intp]:
-    distinct, family = np.unique(families, return_inverse=True)
-    order = np.random.default_rng(random_state).permutation(len(distinct))
-    return np.asarray(order[family] % min(GROUPS, len(distinct)))
 
 
 def _left_out(

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from metahpo.metadata.families import family_groups
 from metahpo.surrogates.mixture.relevance import learn_relevance
 
 Array = NDArray[np.float64]
@@ -133,8 +134,7 @@ class TaskSimilarity:
 
     def _relearnt(self, families: Sequence[str], functions: Array, rng: np.random.Generator) -> Array:
         """The same weights, with the relevance for task i learnt from tasks of other families only."""
-        distinct, family = np.unique(families, return_inverse=True)
-        group = rng.permutation(len(distinct))[family] % GROUPS
+        group = family_groups(families, GROUPS, rng)
         rows = np.zeros((len(families), len(families)))
         for away in (group == g for g in np.unique(group)):
             relevance = learn_relevance(self._quantiles[~away], functions[:, ~away], rng)
