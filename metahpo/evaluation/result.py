@@ -24,6 +24,7 @@ from metahpo.evaluation.statistics.groups import NOVELTIES, SIZES, bins, regret_
 from metahpo.evaluation.statistics.pairs import paired_comparison
 from metahpo.evaluation.statistics.targets import area_under_curve, speed_up, time_to_targets
 from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.reports.page import check_available, render
 
 if TYPE_CHECKING:
     from metahpo.evaluation.canvas import ReportFigure
@@ -363,7 +364,7 @@ class EvaluationReport:
 
     def summary_sentences(self) -> list[str]:
         """Three sentences: how good the first method is, how soon, and where it fails."""
-        from metahpo.evaluation.page.evaluation_page import summary_sentences
+        from metahpo.evaluation.report_page import summary_sentences
 
         return summary_sentences(self)
 
@@ -381,9 +382,8 @@ class EvaluationReport:
         MissingDependencyError
             jinja2 or matplotlib is not installed.
         """
-        from metahpo.evaluation.page.evaluation_page import sections
-        from metahpo.evaluation.page.files import write_beside
-        from metahpo.evaluation.report import render
+        from metahpo.evaluation.report_files import write_beside
+        from metahpo.evaluation.report_page import sections
 
         path = Path(path)
         footer = f"metahpo {version('metahpo')}"
@@ -434,8 +434,22 @@ def check_report(path: str | Path) -> None:
     DataError
         The path is a folder, or lies in none that can be written.
     """
-    for module in ("figures", "ranking_figure", "report"):
+    for module in ("figures", "ranking_figure"):
         import_module(f"metahpo.evaluation.{module}")
+    check_page(path)
+
+
+def check_page(path: str | Path) -> None:
+    """Raise before the work starts what would be raised when a page is written after it.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    DataError
+        The path is a folder, or lies in none that can be written.
+    """
+    check_available()
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise DataError(f"the report {str(path)!r} must be a file in a folder that exists and can be written.")

@@ -16,11 +16,11 @@ from matplotlib.text import Text
 
 from metahpo.evaluation.baselines.catalogue import METHODS as ALL_METHODS
 from metahpo.evaluation.figures import search_figure, spread
-from metahpo.evaluation.page.charts import COLOURS, INK, MUTED
-from metahpo.evaluation.page.evaluation_page import _explorer
+from metahpo.evaluation.report_page import _explorer
 from metahpo.evaluation.report_text import Settings
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
+from metahpo.reports.charts import COLOURS, INK, MUTED
 
 METHODS = {"metahpo": 0.1, "gaussian_process": 0.3, "random_search": 0.4}
 
@@ -257,7 +257,7 @@ def test_a_ranking_of_one_method_and_an_unknown_reference_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "modules"), [("jinja2", ["report"]), ("matplotlib", ["canvas", "figures", "ranking_figure"])]
+    ("package", "modules"), [("jinja2", []), ("matplotlib", ["canvas", "figures", "ranking_figure"])]
 )
 def test_a_missing_package_is_answered_with_its_extra(
     package: str, modules: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -11,15 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from metahpo.evaluation.page.charts import Chart
 from metahpo.exceptions import MissingDependencyError
+from metahpo.reports.charts import Chart
 
-try:
-    from jinja2 import Environment, StrictUndefined
-except ImportError as error:  # pragma: no cover
-    raise MissingDependencyError("a report needs jinja2; install it with: pip install 'metahpo[report]'") from error
-
-TEMPLATE = Path(__file__).with_name("page") / "template.html.jinja"
+TEMPLATE = Path(__file__).with_name("template.html.jinja")
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,31 @@ class Section:
     explorer: str | None = None
 
 
+def check_available() -> None:
+    """Raise before the work starts what :func:`render` would raise after it.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise MissingDependencyError("a report needs jinja2; install it with: pip install 'metahpo[report]'") from error
+
+
 def render(title: str, findings: Sequence[str], sections: Sequence[Section], footer: str) -> str:
-    """Return the page; text is escaped, figures are embedded."""
+    """Return the page; text is escaped, figures are embedded.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    """
+    check_available()
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, keep_trailing_newline=True
     )

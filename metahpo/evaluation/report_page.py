@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from metahpo.evaluation.baselines.baseline import label_of
-from metahpo.evaluation.page.charts import (
+from metahpo.evaluation.ranking import nemenyi_p_values
+from metahpo.evaluation.report_text import AGAINST_DEFAULT, CALIBRATION, COST, PROTOCOL, readable
+from metahpo.evaluation.statistics.bayesian import REGION
+from metahpo.reports.charts import (
     Chart,
     Line,
     interval_chart,
@@ -18,10 +21,7 @@ from metahpo.evaluation.page.charts import (
     rank_chart,
     share_chart,
 )
-from metahpo.evaluation.ranking import nemenyi_p_values
-from metahpo.evaluation.report import Section, embedded
-from metahpo.evaluation.report_text import AGAINST_DEFAULT, CALIBRATION, COST, PROTOCOL, readable
-from metahpo.evaluation.statistics.bayesian import REGION
+from metahpo.reports.page import Section, embedded
 
 if TYPE_CHECKING:
     from metahpo.evaluation.result import EvaluationReport

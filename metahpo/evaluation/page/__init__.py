@@ -1,1 +1,0 @@
-"""Pages: self-contained HTML with charts, each with its table."""
