@@ -1,4 +1,4 @@
-"""Names of what other packages may add: learners, metrics, meta-features, baselines and engines.
+"""Names of what other packages may add: learners, metrics, meta-features, baselines, engines and surrogates.
 
 A name is looked up in this order:
 
