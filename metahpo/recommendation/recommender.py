@@ -182,14 +182,15 @@ class Recommender:
         )
 
     @own_arithmetic()
-    def warm_start(self, task: Task | None, learner: str, metric: str | None = None) -> WarmStart:
-        """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``.
+    def warm_start(self, task: Task | None, learner: str | None, metric: str | None = None) -> WarmStart:
+        """Start a search from experience: ``recommender.warm_start(task, "svm").optimizer()``.
 
         Parameters
         ----------
         task : Task or None
             None: nothing is known of the task, and the search starts with what is good on most of the recorded ones.
-        learner : str
+        learner : str or None
+            None: all together, in the space of :func:`metahpo.space.cash.cash_space`.
         metric : str, default=None
             None takes the default of the kind of task.
         """
@@ -203,7 +204,10 @@ class Recommender:
         model = self._cost(learner)
         cost = None if model is None else model.on(task)
         usable = _usable(recommended.meta_features, recommended.novelty)
-        return WarmStart(surrogate.space, surrogate, usable, list(recommended.configurations), candidates, cost)
+        initial = list(recommended.configurations)
+        if self._meant(learner) is None:
+            initial = [to_cash(item.learner, item.configuration) for item in recommended.items]
+        return WarmStart(surrogate.space, surrogate, usable, initial, candidates, cost)
 
     @own_arithmetic()
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
