@@ -44,26 +44,41 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
 
     Parameters
     ----------
-    estimator : estimator
+    estimator : estimator or None
         A learner's estimator (``SVC()``), a pipeline that ends with one, or a wrapper around either, such as
         ``OneVsRestClassifier(SVC())``. Hyperparameters of the space that the search does not set in a trial have the
         library's defaults. Of "linear", ``Ridge``, ``Lasso`` and ``ElasticNet`` are searched in their part of the
-        space. A pipeline that ends with None, or a ``TransformedTargetRegressor()``, takes the learner's estimator.
-    space : str or ConfigurationSpace, default=None
+        space. A pipeline that ends with None or "passthrough", or a ``TransformedTargetRegressor()``, takes the
+        learner's estimator. None: the learner prepares the columns of a table itself.
+    space : str, list of str, ConfigurationSpace or dict, default=None
         Name of a learner: "linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost",
         "mlp", and of images or texts "convnet", "text_linear", "text". Its search space is used, and the search is
-        warm-started by the surrogate that ships for it. None: the learner that `estimator` is, or holds. Or a space of
-        your own, whose hyperparameters are named as `estimator` names its parameters (``step__parameter``): then the
-        search starts cold.
+        warm-started by the surrogate that ships for it. None: the learner that `estimator` is, or holds; with None for
+        the estimator, all learners of the experience.
+        A list of names: the learner is searched, too; the estimator is None or a pipeline that ends with
+        "passthrough". Or a space of your own, whose hyperparameters are named as `estimator` names its parameters
+        (``step__parameter``): a ConfigurationSpace, or a dict of lists and distributions of ``scipy.stats``, as
+        RandomizedSearchCV takes it. Then the search starts cold.
+    param_distributions : dict, default=None
+        The same as a dict for `space`, by the name that it has in RandomizedSearchCV.
     n_trials : int, default=30
         Configurations to try. Fewer are tried where the space has no more, or the time is over.
     scoring, refit
         As in :class:`sklearn.model_selection.GridSearchCV`. Of several metrics, the search optimises the one that
         `refit` names, or the first where `refit` is a callable or False. The experience is of the metric that is
         optimised; where none was recorded, of the one that ranks models most alike, and a warning says which.
-    cv, n_jobs, verbose, pre_dispatch, error_score, return_train_score
+    cv, verbose, error_score, return_train_score
         As in :class:`sklearn.model_selection.GridSearchCV`. The folds are drawn once, and are the same for all trials.
-        `n_jobs` runs the folds of a trial side by side, because every trial waits for the one before.
+        With `verbose` from 1 on, a line is printed for each trial; with 0, one line shows the progress on a terminal.
+    n_jobs : int, default=None
+        Fits that run side by side, on the backend that ``joblib.parallel_config`` is set to: processes, threads, Dask
+        or Ray.
+    parallel : {"folds", "trials"}, default="folds"
+        "folds": the folds of one trial run side by side, and every trial waits for the one before. The search is the
+        same for any `n_jobs`. "trials": every worker has a trial of its own, and gets the next when it returns. It is
+        chosen without the results of the trials that still run, so the search depends on their order.
+    pre_dispatch : int or str
+        Without effect, because a worker gets its next fit when it is free. It is there for GridSearchCV's sake.
     warm_start : bool, default=True
         False ignores experience, for comparison.
     per_second : bool, default=False
@@ -79,16 +94,54 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     trial_timeout : float, default=None
         Seconds that a trial, with all of its folds, may take. One that takes longer is stopped and counts as failed.
         The folds then run in processes of their own, with one job as well.
-    callback : callable, default=None
+    patience : int, default=None
+        The search ends after so many trials without a better one.
+    early_stopping : bool, default=False
+        Stop a trial as soon as its first folds show that it cannot win: they are further below those of the best trial
+        than the differences between folds explain (three standard deviations). It is marked as "stopped" in
+        ``cv_results_``, its score is the mean of the folds that it has, and it is never the best.
+    callback, callbacks : callable, list of callable, default=None
         Called after each trial with the :class:`metahpo.trials.history.TrialHistory`, whose losses are the scores
-        times -1; the search ends when it returns True.
+        times -1; the search ends when one returns True.
+    initial : list of dict, Recommendations or MetaSearchCV, default=None
+        Configurations to try first: of your own, of :func:`metahpo.recommend`, or the best ones of a fitted search.
+    resume_from : path or MetaSearchCV, default=None
+        Go on from the trials of a file or of a fitted search; they count among `n_trials`, and are not made again. A
+        file is made if there is none, and each trial is written to it when it has ended, one JSON line a trial.
+    stages : list of list of str, default=None
+        Tune some hyperparameters first, then others: ``[["learning_rate"], ["max_depth", "max_features"]]``. Each stage
+        has the same number of trials, and fixes all others at the best values so far. The experience gives the values
+        at which the first stage begins.
+    engine : str, default="metahpo"
+        What chooses the trials: "metahpo", "random", "grid"; with the extra ``optuna`` also "tpe", "gp", "cma-es" and
+        "genetic"; or one of another package, by its name or as ``module:function``. Where there is experience, the
+        other engines begin with its first recommendation.
+    fidelity : str, default=None
+        "rows", or a parameter of the estimator, such as "n_estimators" or "max_iter": trials begin on few rows, or
+        with few trees or epochs, and only good ones get more. The best trial is one of those on the most.
+    strategy : {"halving", "hyperband", "surrogate"}, default="halving"
+        Which configurations get more: see :mod:`metahpo.search.schedules`.
+    min_resources, max_resources : int, default=None
+        The fewest and the most rows, trees, .... None: all rows, or the estimator's own value of the parameter, and
+        `factor` ** 3 times less, on rows at least two of each class and fold.
+    factor : float, default=3.0
+        Resources grow by this factor from level to level; one of so many configurations goes on.
+    test_size : float or int, default=None
+        Share or number of rows to hold out of the search. The refitted estimator has not seen them, and is scored on
+        them: ``best_test_score_``.
 
     Attributes
     ----------
     best_estimator_, best_params_, best_score_, best_index_, cv_results_, scorer_, n_splits_, refit_time_, multimetric_
-        As in GridSearchCV. ``cv_results_`` has one row a trial, in the order in which they were made. A trial that
-        failed has `error_score` for its scores.
-    optimizer_ : BayesianOptimizer
+        As in GridSearchCV. ``cv_results_`` has one row a trial, in the order in which they ended, with its ``status``:
+        "complete", "stopped" or "failed". A trial that failed has `error_score` for its scores and the last rank. With
+        a fidelity there are ``iter``, ``n_resources`` and ``bracket`` as well, and a row for each level of a
+        configuration; ranks compare trials on the same resources, and those on more come first.
+    best_test_score_ : float, or dict of str to float
+        Score on the rows of `test_size`, by the metric that `refit` names; by all where it names none of several.
+    min_resources_, max_resources_ : int
+        Resources of the first and the last level of a fidelity.
+    optimizer_ : BayesianOptimizer, or another engine
         History and incumbent in the space's own names.
     notes_ : tuple of str
         What the user should know of the start: what the experience is of, and what is missing.
@@ -97,6 +150,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     -----
     However ``fit`` ends, by Ctrl-C or by an error, ``cv_results_``, ``best_params_``, ``best_score_`` and
     ``optimizer_`` hold the trials that were finished, if there are any; only the refit is missing then.
+
+    A trial whose worker process dies is made again, at most twice. A search whose first ten trials all fail ends.
 
     Where the warm start cannot be had, because the data are of another sort than the experience, for example, a
     :class:`metahpo.exceptions.WarmStartWarning` says why, and the search goes on without.
@@ -204,7 +259,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             A parameter that is out of range, an estimator that does not hold the learner, or a learner without `y`.
             Or every trial failed: the message holds the estimator's own.
         UnknownNameError
-            `space` names no learner.
+            `space` names no learner, or `engine` no engine.
+        StoreError
+            The file of `resume_from` is of another space, other data, folds or metric, or is in use.
         ValueError
             A parameter that GridSearchCV refuses too.
         """
