@@ -28,10 +28,15 @@ class Candidates:
         Configurations of the space that come before the engine's.
     n : int
         Configurations in all.
+    learns_from_rows : bool, default=False
+        Whether the engine is told losses on fewer rows as what they are.
     """
 
-    def __init__(self, engine: SearchEngine, first: Iterable[Configuration], n: int) -> None:
+    def __init__(
+        self, engine: SearchEngine, first: Iterable[Configuration], n: int, *, learns_from_rows: bool = False
+    ) -> None:
         self.engine = engine
+        self.learns_from_rows = learns_from_rows
         self._first = deque({to_json(configuration): configuration for configuration in first}.values())
         self._given: set[str] = set()
         self._left = n
@@ -59,7 +64,16 @@ class Candidates:
 
     def tell(self, configuration: Configuration, loss: float, seconds: float) -> None:
         """Tell the engine the loss of a configuration; NaN where it failed."""
-        self.engine.tell(configuration, loss, seconds=seconds if 0.0 < seconds < np.inf else None)
+        self.engine.tell(configuration, loss, seconds=_known(seconds))
+
+    def tell_small(self, configuration: Configuration, loss: float, seconds: float, rows: int) -> None:
+        """Tell the engine the loss of a configuration on fewer rows, if it learns from those."""
+        if self.learns_from_rows:
+            self.engine.tell(configuration, loss, seconds=_known(seconds), rows=rows)  # type: ignore[call-arg]
+
+
+def _known(seconds: float) -> float | None:
+    return seconds if 0.0 < seconds < np.inf else None
 
 
 def first_configurations(initial: Any, space: ConfigurationSpace, prefix: str = "") -> list[Configuration]:

@@ -1,8 +1,8 @@
 """Engines of a search: what asks for the next configuration, by name.
 
-An engine is an object with the methods ``ask()`` and ``tell(configuration, loss, seconds=)`` of
-:class:`metahpo.optimization.optimizer.BayesianOptimizer` and its ``history``. Its losses are minimised; NaN is a
-failure. ``ask`` raises a :class:`metahpo.exceptions.SpaceError` where nothing is left to be tried.
+An engine has the methods ``ask()`` and ``tell(configuration, loss, seconds=)`` of
+:class:`metahpo.optimization.optimizer.BayesianOptimizer` and its ``history``; one of another package needs no history.
+Losses are minimised; NaN is a failure. ``ask`` raises a :class:`metahpo.exceptions.SpaceError` where nothing is left.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ConfigSpace.util import generate_grid
 from metahpo.exceptions import SpaceError
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.registry import Registry
-from metahpo.search.optuna_engine import OptunaEngine
+from metahpo.search.optuna_engine import SAMPLERS, OptunaEngine
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.domain import Domain
 from metahpo.trials.history import TrialHistory
@@ -28,6 +28,8 @@ from metahpo.trials.history import TrialHistory
 GRID_POINTS = 5
 #: Configurations that are drawn together.
 BLOCK = 64
+#: How often in a row an engine of another package may ask for what was tried.
+MAX_REPEATED = 100
 
 
 class SearchEngine(Protocol):
@@ -96,6 +98,52 @@ class ListedEngine:
         self.history.append(checked, value, np.nan if seconds is None else seconds)
 
 
+class OtherEngine:
+    """An engine of another package, of which only ``ask()`` and ``tell(configuration, loss)`` are expected.
+
+    Parameters
+    ----------
+    space : ConfigurationSpace
+    engine : object
+        It may ask for the same configuration again, but not for ever.
+    """
+
+    def __init__(self, space: ConfigurationSpace, engine: Any) -> None:
+        self.space = space
+        self.history = TrialHistory()
+        self.engine = engine
+        self._domain = Domain(space)
+        self._known: set[str] = set()
+
+    @property
+    def incumbent(self) -> tuple[Configuration, float] | None:
+        """Best configuration so far and its loss; None while nothing has succeeded."""
+        return self.history.incumbent
+
+    def ask(self) -> Configuration:
+        """What the engine asks for, where it was not asked for before.
+
+        Raises
+        ------
+        SpaceError
+            It asks for nothing new, or for what the space does not have.
+        """
+        for _ in range(MAX_REPEATED):
+            configuration = self._domain.canonical(self.engine.ask())
+            text = to_json(configuration)
+            if text not in self._known:
+                self._known.add(text)
+                return configuration
+        raise SpaceError(f"the engine has asked {MAX_REPEATED} times for what was tried.")
+
+    def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
+        """Tell the engine, and write the loss down."""
+        checked = self._domain.canonical(configuration)
+        self._known.add(to_json(checked))
+        self.history.append(checked, value, np.nan if seconds is None else seconds)
+        self.engine.tell(checked, value)
+
+
 def random_search(space: ConfigurationSpace, random_state: int | None) -> ListedEngine:
     """Configurations drawn independently, the default not among them but by chance."""
 
@@ -132,19 +180,22 @@ def grid_search(space: ConfigurationSpace, random_state: int | None) -> ListedEn
     return ListedEngine(space, grid())
 
 
-_ENGINES: Registry[Callable[[ConfigurationSpace, int | None], SearchEngine]] = Registry(
+def _bayesian(space: ConfigurationSpace, random_state: int | None) -> BayesianOptimizer:
+    return BayesianOptimizer(space, random_state=random_state)
+
+
+_OWN: Mapping[str, Callable[[ConfigurationSpace, int | None], SearchEngine]] = {
+    "metahpo": _bayesian,
+    "random": random_search,
+    "grid": grid_search,
+    **{name: partial(OptunaEngine, name) for name in SAMPLERS},
+}
+
+_ENGINES: Registry[Callable[[ConfigurationSpace, int | None], Any]] = Registry(
     "search engine",
     "metahpo.search_engines",
-    {
-        "metahpo": lambda space, random_state: BayesianOptimizer(space, random_state=random_state),
-        "random": random_search,
-        "grid": grid_search,
-        "tpe": partial(OptunaEngine, "tpe"),
-        "gp": partial(OptunaEngine, "gp"),
-        "cma-es": partial(OptunaEngine, "cma-es"),
-        "genetic": partial(OptunaEngine, "genetic"),
-    },
-    expected="a function of the space and the random state that returns an object with ask, tell and history",
+    _OWN,
+    expected="a function of the space and the random state that returns an object with the methods ask and tell",
     accepts=callable,
     hint="One of your own is written module:function, or is registered by register_search_engine.",
 )
@@ -160,7 +211,8 @@ def search_engine(name: str, space: ConfigurationSpace, random_state: int | None
     MissingDependencyError
         The library of the engine is not installed; the message names the extra that brings it.
     """
-    return _ENGINES.get(name)(space, random_state)
+    made: SearchEngine = _ENGINES.get(name)(space, random_state)
+    return made if name in _OWN else OtherEngine(space, made)
 
 
 def check_search_engine(name: str) -> None:
@@ -173,7 +225,7 @@ def search_engine_names() -> list[str]:
     return _ENGINES.names()
 
 
-def register_search_engine(name: str, make: Callable[[ConfigurationSpace, int | None], SearchEngine]) -> None:
+def register_search_engine(name: str, make: Callable[[ConfigurationSpace, int | None], Any]) -> None:
     """Add an engine, for this process; :func:`unregister_search_engine` takes it away.
 
     A package offers an engine to every process by an entry point of the group ``metahpo.search_engines``.
@@ -182,7 +234,8 @@ def register_search_engine(name: str, make: Callable[[ConfigurationSpace, int | 
     ----------
     name : str
     make : callable
-        Function of the space and the random state that returns a :class:`SearchEngine`.
+        Function of the space and the random state that returns an object with the methods ``ask()`` and
+        ``tell(configuration, loss)``.
 
     Raises
     ------

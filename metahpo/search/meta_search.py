@@ -21,6 +21,7 @@ from sklearn.utils import Tags, indexable
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from metahpo.exceptions import DataError, WarmStartWarning
+from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search.arguments import callbacks_of, check_arguments
 from metahpo.search.beginning import Beginner, Beginning, scorer_name
@@ -437,6 +438,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 beginning.engine,
                 [*(trial.proposal.configuration for trial in known), *first, *beginning.initial],
                 self.n_trials,
+                learns_from_rows=fits.on_rows and isinstance(beginning.engine, BayesianOptimizer),
             )
             deadline = np.inf if self.timeout is None else began + self.timeout
             loop = TrialLoop(

@@ -69,18 +69,27 @@ class OneLevel:
 class Levels:
     """Losses of configurations on each level of resources, and what is gained between the levels.
 
-    The engine is told one loss of each configuration, that on the most resources. Where a configuration has not got
-    there, its loss is the last one, less the median of what others gained from that level on.
+    An engine that learns from rows is told every loss. Any other is told one loss of each configuration, that on the
+    most resources; where a configuration has not got there, its last loss, less the median of what others gained from
+    that level on.
     """
 
-    def __init__(self, levels: Sequence[int]) -> None:
+    def __init__(self, candidates: Candidates, levels: Sequence[int]) -> None:
+        self._candidates = candidates
         self.levels = list(levels)
         self._losses: dict[int, dict[str, float]] = {level: {} for level in levels}
 
-    def add(self, proposal: Proposal, loss: float) -> None:
+    def add(self, proposal: Proposal, loss: float, seconds: float) -> None:
         """Take the loss of a trial."""
         assert proposal.resources is not None
         self._losses.setdefault(proposal.resources, {})[to_json(proposal.configuration)] = loss
+        if proposal.resources != self.levels[-1]:
+            self._candidates.tell_small(proposal.configuration, loss, seconds, proposal.resources)
+
+    def tell(self, proposal: Proposal, loss: float, seconds: float) -> None:
+        """Tell the engine the last loss of a configuration."""
+        if proposal.resources == self.levels[-1] or not self._candidates.learns_from_rows:
+            self._candidates.tell(proposal.configuration, self.foretold(proposal, loss), seconds)
 
     def gains(self, level: int) -> list[float]:
         """By how much losses fell from a level to the last one, of all configurations that have both."""
@@ -117,7 +126,7 @@ class Halving:
         self._candidates = candidates
         self._brackets = list(brackets)
         self._factor = factor
-        self._losses = Levels(sorted({level for _, levels in brackets for level in levels}))
+        self._losses = Levels(candidates, sorted({level for _, levels in brackets for level in levels}))
         self._bracket = -1
         self._levels: list[int] = []
         self._rung = 0
@@ -147,14 +156,14 @@ class Halving:
     def ended(self, proposal: Proposal, loss: float, seconds: float) -> None:
         """Note the loss; the bracket's losses are told to the engine when it has ended."""
         self._n_running -= 1
-        self._losses.add(proposal, loss)
+        self._losses.add(proposal, loss, seconds)
         self._rows.append((proposal, loss, seconds))
         self._ended_at[to_json(proposal.configuration)] = (proposal, loss, seconds)
 
     def flush(self) -> None:
         """Tell the engine what it was not told of the bracket."""
         for proposal, loss, seconds in self._ended_at.values():
-            self._candidates.tell(proposal.configuration, self._losses.foretold(proposal, loss), seconds)
+            self._losses.tell(proposal, loss, seconds)
         self._ended_at = {}
 
     def _climb(self) -> None:
@@ -188,7 +197,7 @@ class SurrogateRule:
     def __init__(self, candidates: Candidates, levels: list[int]) -> None:
         self._candidates = candidates
         self._levels = levels
-        self._losses = Levels(levels)
+        self._losses = Levels(candidates, levels)
         self._todo: deque[Proposal] = deque()
         self._under_way: dict[str, tuple[Proposal, float, float]] = {}
 
@@ -201,7 +210,7 @@ class SurrogateRule:
 
     def ended(self, proposal: Proposal, loss: float, seconds: float) -> None:
         """Decide whether the configuration goes on; if not, tell the engine."""
-        self._losses.add(proposal, loss)
+        self._losses.add(proposal, loss, seconds)
         text = to_json(proposal.configuration)
         last = proposal.iteration + 1 == len(self._levels)
         if np.isfinite(loss) and not last and not self._beaten(proposal, loss):
@@ -210,12 +219,12 @@ class SurrogateRule:
             self._under_way[text] = (proposal, loss, seconds)
             return
         self._under_way.pop(text, None)
-        self._candidates.tell(proposal.configuration, self._losses.foretold(proposal, loss), seconds)
+        self._losses.tell(proposal, loss, seconds)
 
     def flush(self) -> None:
         """Tell the engine of the configurations that were to go on."""
         for proposal, loss, seconds in self._under_way.values():
-            self._candidates.tell(proposal.configuration, self._losses.foretold(proposal, loss), seconds)
+            self._losses.tell(proposal, loss, seconds)
         self._under_way = {}
 
     def _beaten(self, proposal: Proposal, loss: float) -> bool:

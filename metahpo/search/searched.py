@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
 from sklearn.base import BaseEstimator, clone
 
 from metahpo.exceptions import DataError
+from metahpo.learners.row_counts import RowCounts
 from metahpo.search.distributions import space_of
 from metahpo.search.place import Place, learner_in
 from metahpo.search.several_learners import SeveralLearners, several_learners
@@ -84,21 +86,22 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
     if estimator is None:
         names = None if given is None else [given]
         return _of_several(several_learners(None, names, (X, y), kind_of(y), random_state), None)
-    return _of_place(learner_in(estimator, given, kind_of(y)), estimator, X, random_state)
+    return _of_place(learner_in(estimator, given, kind_of(y)), estimator, X, y, random_state)
 
 
 def _of_several(learners: SeveralLearners, estimator: BaseEstimator | None) -> Searched:
     return Searched(learners.space, learners.whole(estimator), learners.parameters, learners)
 
 
-def _of_place(place: Place, estimator: BaseEstimator, X: Any, random_state: int | None) -> Searched:
+def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_state: int | None) -> Searched:
     whole = place.whole(estimator, random_state)
     held, notes = place.learner.held_on_sparse, ()
     if held.keys() <= place.space.keys() and not held.keys() <= place.held.keys() and sparse(X, whole):
         what = " and ".join(f"{name} at {value!r}" for name, value in held.items())
         notes = (f"on sparse rows the search holds {what}, because others take as long as on dense rows",)
         place = replace(place, held={**held, **place.held})
-    return Searched(place.space, whole, place.parameters, place, notes)
+    parameters = partial(place.parameters, counts=RowCounts.of(y, place.learner.kind))
+    return Searched(place.space, whole, parameters, place, notes)
 
 
 def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:

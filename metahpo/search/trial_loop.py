@@ -320,8 +320,8 @@ class TrialLoop:
         self._since_best += 1
         if best_score > self._best:
             self._best, self._since_best = best_score, 0
-        self._progress.tell(len(self._trials), trial, score, best_score)
         enough = [bool(callback(self._history)) for callback in self._callbacks]
+        self._progress.tell(len(self._trials), trial, score, best_score)
         tired = (
             np.isfinite(self._best) and self._limits.patience is not None and self._since_best >= self._limits.patience
         )
