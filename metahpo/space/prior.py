@@ -1,4 +1,4 @@
-"""Priors of a search space: the distributions and weights that its hyperparameters come with."""
+"""Priors of a search space: the distributions and weights of its hyperparameters."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SpacePrior:
         return rows
 
     def possible(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows (n, d) without choices of probability zero: what is next to them is taken."""
+        """Rows (n, d) in which choices of probability zero are replaced by a neighbouring choice."""
         rows = rows.copy()
         for columns, p in self._probabilities:
             if len(p) == 2:

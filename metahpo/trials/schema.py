@@ -1,4 +1,4 @@
-"""The lines of a trial store: what is in a record, and which versions of it can be read.
+"""The schema of the lines of a trial store: fields of records, and versions that can be read.
 
 Every line is one JSON object with the fields
 
