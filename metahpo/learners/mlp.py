@@ -1,8 +1,8 @@
 """Multi-layer perceptrons as learners.
 
 Ranges: depth, width, dropout, weight decay and learning rate as in the tuning of tabular networks by Gorishniy et al.
-(NeurIPS 2021) and Holzmüller et al. (NeurIPS 2024), where networks are kept small enough to record thousands of them;
-a wide range of the learning rate, because plain SGD needs a hundred times that of Adam.
+(NeurIPS 2021) and Holzmüller et al. (NeurIPS 2024), with networks that are small enough to record thousands of them.
+The range of the learning rate is wide, because plain SGD needs a hundred times the rate of Adam.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Landmarks: how well cheap learners do on a small sample of the task, how they compare, and what more rows bring.
+"""Landmarks: the skill of cheap learners on a small sample of the task, their differences, and the gain by more rows.
 
 Legend: skill of a learner = 1 - loss / loss of the best constant, cross-validated: 0 is a constant's, 1 is perfect.
 The loss is the squared error (regression: skill = R^2) or the error rate; for balanced skill the mean error rate of the

@@ -1,8 +1,8 @@
 """Statistical meta-features: shape, spread and dependence of the numeric columns and of the target.
 
 Legend: Z (n, a) numeric columns with mean 0 and deviation 1 over known cells, M (n, width) the sample as numbers.
-Moments are taken over the known cells of all columns at once; `scipy.stats.skew` would walk through columns with
-missing cells one by one and warn about nearly constant ones.
+Moments are taken over the known cells of all columns at once; `scipy.stats.skew` would loop over columns with missing
+cells and warn about nearly constant ones.
 """
 
 from __future__ import annotations

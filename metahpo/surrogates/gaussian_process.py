@@ -139,7 +139,7 @@ class MaximumAPosteriori:
 
 
 def standardised(loss: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Losses to mean 0 and variance 1, a failed trial worse than all others; None where they tell nothing apart."""
+    """Losses with mean 0 and variance 1. A failed trial is worse than all others. None if all losses are equal."""
     filled = failed_as_worse(loss, typical_spread=1.0)
     spread = spread_of(filled)
     unit = power_of_two(filled)

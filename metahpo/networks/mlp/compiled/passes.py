@@ -53,7 +53,7 @@ class Rows(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What a backward pass needs of each layer: y, z, act(z), u and m (L, b, w), and 1 / deviations (L, w or b)."""
+    """Values of each layer for the backward pass: y, z, act(z), u and m (L, b, w), and 1 / deviations (L, w or b)."""
 
     hidden: Array
     z: Array
@@ -65,7 +65,7 @@ class Tape(NamedTuple):
 
 @compiled
 def weight_before(net: Net, flat: Array, layer: int) -> tuple[int, Array]:
-    """Matrix before a layer, the output for ``depth``, as a view into parameters, and where it ends."""
+    """Index of the end of the weight matrix of a layer (the output layer for ``depth``), and a view of the matrix."""
     n_inputs, w = net.n_categorical * net.embedding_size + net.n_numbers, net.width
     vectors = w if net.normalisation == NONE else 3 * w
     start = net.n_codes * net.embedding_size if net.n_categorical else 0
@@ -161,7 +161,7 @@ def backward(
 def embedding_gradient(
     net: Net, gradient: Array, codes: NDArray[np.int64], chosen: NDArray[np.int64], to_input: Array
 ) -> None:
-    """Add up what every row says of the vectors of its categories."""
+    """Add the gradient of every row to the vectors of its categories."""
     e = net.embedding_size
     gradient[: net.n_codes * e] = gradient.dtype.type(0.0)
     for i in range(len(chosen)):
