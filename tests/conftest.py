@@ -148,6 +148,10 @@ class SharedProcess:
     def __init__(self, process: TrialProcess, limits: Limits) -> None:
         self._process, self._limits = process, limits
 
+    def start(self) -> None:
+        self._process.limits = self._limits
+        self._process.start()
+
     def run(self, keys: Sequence[TrialKey]) -> list[Trial] | TaskRefusal:
         self._process.limits = self._limits
         return self._process.run(keys)

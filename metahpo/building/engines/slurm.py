@@ -71,7 +71,7 @@ class ArrayElement:
 
     def __call__(self) -> None:
         """Run the own share, then unclaimed trials of other shares."""
-        engine, flag = LocalEngine(self.n_jobs), _flag(self.folder)
+        engine, flag = LocalEngine(self.n_jobs, apart=True), _flag(self.folder)
         for shard in (self.shard, WHOLE):
             run_pending(self.folder, engine, self.limits, shard, self.workers_per_gpu, drain=flag, wait=False)
 
