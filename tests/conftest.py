@@ -160,22 +160,20 @@ class SharedProcess:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shared_trial_processes(small_cache: Path) -> Iterator[None]:
-    """Builds over the small datasets by the process of the tests share trial processes, which start in seconds.
+def shared_trial_processes() -> Iterator[None]:
+    """Builds by the process of the tests share trial processes, which take seconds of work to start.
 
-    A build that other processes run, or over other datasets, starts trial processes as usual.
+    Builds with the same cache, protocol and environment share one, and the last two are kept. Builds by other
+    processes start trial processes as usual.
     """
     started: dict[object, TrialProcess] = {}
 
-    def shared(
-        cache: Path, protocol: Protocol, limits: Limits, environment: Mapping[str, str]
-    ) -> TrialProcess | SharedProcess:
-        if Path(cache) != small_cache:
-            return TrialProcess(cache, protocol, limits, environment)
+    def shared(cache: Path, protocol: Protocol, limits: Limits, environment: Mapping[str, str]) -> SharedProcess:
         inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-        key = (protocol, *sorted((inherited | dict(environment)).items()))
-        if key not in started:
-            started[key] = TrialProcess(cache, protocol, limits, environment)
+        key = (str(cache), protocol, *sorted((inherited | dict(environment)).items()))
+        while key not in started and len(started) > 1:
+            started.pop(next(iter(started))).close()
+        started[key] = started.pop(key, None) or TrialProcess(cache, protocol, limits, environment)
         return SharedProcess(started[key], limits)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -59,5 +59,5 @@ class Draining:
             raise KeyboardInterrupt
         self._interrupted = True
         sys.stderr.write("finishing the running trials; Ctrl-C again stops at once, and loses only those\n")
-        with contextlib.suppress(OSError):  # a folder that is gone or full: the driver itself drains all the same
+        with contextlib.suppress(OSError):  # the folder is gone or full; the driver itself drains anyway
             self.flag.touch()

@@ -71,8 +71,8 @@ def _network_space(estimator_class: Callable[[], NetworkEstimator]) -> Configura
 
 
 def _fixed(task: Task) -> dict[str, Any]:
-    # The ordinal preprocessing puts the categorical columns first. A trial is of one network: members would average out
-    # much of what tells configurations apart, at several times the cost.
+    # The ordinal preprocessing puts the categorical columns first. A trial trains one network. An ensemble would reduce
+    # the differences between configurations, at several times the cost.
     return {
         "categorical_features": list(range(len(task.categorical))),
         "members": 1,

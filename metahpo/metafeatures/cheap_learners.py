@@ -116,8 +116,8 @@ def _grown(kind: TaskKind, X: NDArray[np.float32], y: NDArray[np.float64]) -> tu
         return tree, tree.value[:, 0, 0]
     classes, codes = np.unique(y, return_inverse=True)
     if 2 * len(classes) > len(y):
-        # Of so many classes the classifier takes the target for a quantity, and warns. Squared error of indicators is
-        # the same criterion as Gini impurity.
+        # With so many classes, the classifier warns that the target may be a quantity. The squared error of indicators
+        # is the same criterion as Gini impurity.
         indicators = np.eye(len(classes))[codes]
         tree = DecisionTreeRegressor(max_depth=DEPTH, random_state=0).fit(X, indicators, check_input=False).tree_
         return tree, classes[tree.value[:, :, 0].argmax(axis=1)]

@@ -95,7 +95,7 @@ def extract(
     if not isinstance(others, Mapping):
         others = {name: meta_features_named(name) for name in others}
     seconds: dict[str, float] = {}
-    # On matrices this small, threads cost more than they bring, and their number would be felt in the last digits.
+    # On such small matrices, threads take more time than they save, and their number would change the last digits.
     with _libraries().limit(limits=1):
         start = perf_counter()
         prepared = _PREPARE[task.modality](task, random_state)

@@ -122,7 +122,7 @@ def _classification(sample: Sample, splits: list[Split]) -> dict[str, float]:
 
 
 def _regression(sample: Sample, splits: list[Split]) -> dict[str, float]:
-    y = sample.y.round(9)  # so that a change of units cannot turn a tie
+    y = sample.y.round(9)  # so that a change of units cannot break a tie
     squares = {key: np.square(y - guess) for key, guess in _predicted(sample, y, splits).items()}
     constant = squares.pop("constant")
     relative = {key: float(square.sum() / constant.sum()) for key, square in squares.items()}

@@ -50,7 +50,7 @@ class Domain:
         looked_at = {name: _names_of(conditions) for name, conditions in self._conditions.items()}
         self.parents = frozenset().union(*looked_at.values())
         restricted = set(_names_of(self._clauses))
-        for name in reversed(self.values):  # what a hyperparameter hangs on comes before it
+        for name in reversed(self.values):  # parents come before their children
             if name in restricted:
                 restricted |= looked_at[name]
         self.restricted = frozenset(restricted)

@@ -138,7 +138,7 @@ class SpaceEncoder:
         rows = self._checked(rows)
         offending = self._offending(rows)
         illegal = _union(offending, len(rows))
-        left = np.flatnonzero(illegal)  # which rows are illegal still; `offending` and `illegal` tell of those before
+        left = np.flatnonzero(illegal)  # rows that are still illegal; `offending` and `illegal` are of earlier ones
         for _ in range(REDRAWS):
             if rng is None or len(left) == 0:
                 break
@@ -194,7 +194,7 @@ class SpaceEncoder:
 
     def _settled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the configurations nearest to rows (n, d)."""
-        # A float that no condition looks at is not decoded: this is where the time of a suggestion goes.
+        # A float without conditions is not decoded, because decoding takes most of the time of a suggestion.
         parents = self.domain.parents
         codes = {
             b.name: b.values.from_unit(rows[:, b.columns])

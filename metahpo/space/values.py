@@ -125,7 +125,7 @@ class _ChoiceValues:
         labels = [str(c) if isinstance(c, SCALARS) else value_text(c) for c in self.choices]
         if len(set(labels)) < len(labels):  # 1 beside "1"
             labels = [value_text(choice) for choice in self.choices]
-        if len(set(labels)) < len(labels):  # objects that call themselves alike
+        if len(set(labels)) < len(labels):  # different objects with equal texts
             labels = [f"{label}#{i}" for i, label in enumerate(labels)]
         return tuple(f"{name}={label}" for label in (labels if self._one_hot else labels[1:]))
 

@@ -141,7 +141,7 @@ def explain(
     rows, terms = _sample(space)
     scores = expected_score(rows)
     variance = float(scores.var())
-    if variance < np.square(1e-9):  # nothing depends on anything
+    if variance < np.square(1e-9):  # the prediction is constant
         return Explanation(tuple(Effect((name,), 0.0) for name in terms), 0.0, 0.0, task_weights, meta_features)
     standard = (scores - scores.mean()) / np.sqrt(variance)
     singles = list(terms.values())
@@ -156,7 +156,7 @@ def explain(
     for names, term in columns.items():
         last = first + term.shape[1]
         share = float(np.square(term @ coefficients[first:last]).mean())
-        # What is left to higher orders acts as noise here: each term fits its part of it.
+        # The residual of higher orders acts as noise here, and each term fits a part of it.
         effects.append(Effect(names, max(0.0, share - rest * (last - first) / n)))
         first = last
     effects.sort(key=lambda effect: -effect.share)

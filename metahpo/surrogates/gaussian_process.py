@@ -77,7 +77,7 @@ class GaussianProcessSurrogate:
         process = self.fit(np.asarray(observed[0], dtype=np.float64), y, extra)
         mean, std = process.predict(configurations, return_std=True)
         lowest = y[extra == 0.0].min() if (extra == 0.0).any() else y.min()
-        # Predictions contain the noise; what is to be improved is the function.
+        # Predictions contain the noise. Improvement is that of the function.
         variance = np.maximum(std**2 - np.exp(process.kernel_.theta[-1]), 1e-12)
         return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([lowest]))
 

@@ -155,7 +155,7 @@ class Improvement:
         best = np.maximum(self.change[:, picks[0]], 0.0)
         while len(picks) < min(n, self.change.shape[1]):
             gain = self.weights @ np.maximum(self.change, best[:, None]) - self.weights @ best
-            gain = gain + 1e-9 * self.utility()  # where nothing is added, the better one comes first
+            gain = gain + 1e-9 * self.utility()  # without a gain, the better one comes first
             gain[picks] = -np.inf
             picks.append(int(np.argmax(gain)))
             best = np.maximum(best, self.change[:, picks[-1]])

@@ -309,7 +309,7 @@ def _finite_block(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, 
     with np.errstate(over="ignore", invalid="ignore"):
         values = frame[names].to_numpy(np.float64)
         flat = values.ravel(order="K")
-        # One pass without a copy; NaN is answered by the look at each column.
+        # One pass without a copy. If the sum is NaN, each column is checked.
         is_plain = bool(flat @ flat < LARGEST**2)
         large = [] if is_plain else [name for name, found in zip(names, values.T, strict=True) if _has_large(found)]
     if not large:

@@ -105,7 +105,7 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
         if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
-            # numpy makes strings of the numbers and the NaN that stand in one list with strings.
+            # numpy converts numbers and NaN to strings if a list also has strings.
             array = np.asarray(values, dtype=object)
     except ValueError as error:
         raise DataError(f"{what} must be rectangular, but: {error}") from None

@@ -261,7 +261,7 @@ class Task:
         DataError
             Fewer than two folds, fewer rows than folds, or a class with fewer members than folds.
         """
-        # Here, because counting a store's trials needs tasks, too, and should not wait for scikit-learn.
+        # Imported here, because code that counts the trials of a store imports this module and needs no scikit-learn.
         from sklearn.model_selection import KFold, StratifiedKFold
 
         if n_folds < 2:

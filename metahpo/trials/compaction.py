@@ -205,7 +205,7 @@ def _remove_those_in_parts(folder: Path) -> int:
         if left:
             held = {_digest(line) for line in parts.read_lines(path)}
             for source in left:
-                # A part may claim what it does not hold: only what is in it may go.
+                # A part may name logs whose records it does not hold. Only lines that are in the part may be removed.
                 if all(_digest(line) in held for line in log.whole_lines(source) if _is_sound(line, record_from_json)):
                     source.unlink()
                     n += 1

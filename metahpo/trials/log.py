@@ -49,12 +49,12 @@ class LogWriter:
             if os.write(file, lines) != len(lines):
                 raise OSError("the disk took only part of the record")
             os.fsync(file)
-            # An open file outlives its name: records in it would be lost without a word.
+            # An open file still exists after its name was removed. Records in it would be lost silently.
             if not _is_at(file, self._path):
                 raise OSError("the file was removed")
         except OSError as error:
-            # The next line begins another file, so that half a record does not become its head. This file is not cut
-            # back: a reader may have read what would be cut off, and would go on in the middle of a line.
+            # The next line begins another file, so that it does not continue an incomplete record. This file is not
+            # truncated, because a reader may have read further and would continue in the middle of a line.
             self.close()
             raise StoreError(
                 f"trials cannot be appended to {str(self._path)!r}: {error}. Nothing finished before is lost; "
@@ -77,7 +77,7 @@ class LogWriter:
             with contextlib.suppress(OSError):  # no locks here: see the head of this file
                 fcntl.flock(self._file, fcntl.LOCK_EX)
             if not _is_at(self._file, self._path):
-                self.close()  # a compaction found it empty and unlocked, and took it away
+                self.close()  # a compaction removed the empty, unlocked file
         sync_folder(self._folder)
         return self._file
 

@@ -140,7 +140,7 @@ class TrialStore:
         if self._n_written >= self._compact_every:
             self._writer.close()
             self._n_written = 0
-            with contextlib.suppress(StoreError):  # the records are safe as they are, and another may be at it
+            with contextlib.suppress(StoreError):  # the records are safe, and another compaction may be running
                 compact(self.folder)
 
     def __iter__(self) -> Iterator[Trial]:
@@ -182,7 +182,7 @@ class TrialStore:
 
         Where `tasks` are given, lines of parts that hold trials of other tasks are left out.
         """
-        # The logs first: what is moved from a log to a part in the meantime is then met in the part.
+        # Logs are read first. Records that a compaction moves in the meantime are then found in the part.
         yield from LogReader(self.folder).new_lines()
         for path in parts.part_paths(self.folder):
             yield from ((line, path) for line in parts.read_lines(path, tasks))
@@ -217,7 +217,7 @@ class TrialStore:
             found += parts.read_kind(path, "refusal")
         refusals = []
         for line in found:
-            with contextlib.suppress(DataError):  # whoever reads all records warns of it
+            with contextlib.suppress(DataError):  # reading all records warns of it
                 record = record_from_json(line)
                 refusals += [record] if isinstance(record, TaskRefusal) else []
         return {refusal.task: refusal for refusal in sorted(refusals, key=lambda refusal: refusal.time)}

@@ -37,7 +37,7 @@ def verify_store(folder: Path | str) -> list[str]:
                     damaged.append(f"record {number}: {error}")
                     continue
                 if isinstance(record, Trial) and record.status is TrialStatus.SUCCESS:
-                    # A number for the losses: a store may hold more trials than memory would.
+                    # Losses are stored as one hash, because a store may have more trials than fit into memory.
                     seen = hash(tuple((m, tuple(folds)) for m, folds in sorted(record.fold_losses.items())))
                     if losses.setdefault(record.key.identity, seen) != seen:
                         differing[record.key.learner] += 1

@@ -67,7 +67,7 @@ def train_on_cpu(
     kind = np.float64 if dtype == torch.float64 else np.float32
     rows = _rows(pool, kind)
     order = sorted(range(len(models)), key=lambda i: -_seconds(models[i]))
-    # A product is too small to be shared, and models share the cores.
+    # One product is too small for several threads. The cores are used by different models.
     with _libraries().limit(limits=1, user_api="blas"):
         work = Parallel(n_jobs=min(n_jobs, len(models)), prefer="threads")(
             delayed(_train)(models[i], pool, rows, kind) for i in order

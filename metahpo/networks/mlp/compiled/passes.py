@@ -144,7 +144,8 @@ def backward(
             scales = weights[end + w : end + 3 * w].reshape((2, w))
             to_scales = gradient[end + w : end + 3 * w].reshape((2, w))
             normalisation_gradient(net.normalisation, tape.unit[layer], tape.inverse[layer], scales, to_x, to_scales)
-        # Batch normalisation subtracts any bias before it: there it stays, or Adam would walk on rounding errors.
+        # Batch normalisation subtracts any bias before it. The bias is fixed there, because Adam would follow rounding
+        # errors.
         gradient[end : end + w] = to_x.sum(axis=0) if net.normalisation != BATCH else np.zeros_like(to_x[0])
         before = inputs if layer == 0 else tape.hidden[layer - 1]
         np.dot(before.T, to_x, weight_before(net, gradient, layer)[1])
