@@ -49,8 +49,8 @@ def serve(descriptor: int) -> None:
     descriptor : int
         Of the connection to the worker. It is moved to a high number, where few learners write.
     """
-    warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business: it lets running trials finish
+    warnings.simplefilter("ignore")  # warnings of learners are not needed, because losses are recorded
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the driver reacts to Ctrl-C; running trials finish
     connection = _at_high_number(descriptor)
     identity = os.fstat(connection)
     reader = FrameReader(connection)
@@ -62,7 +62,7 @@ def serve(descriptor: int) -> None:
             nonce, keys, seconds, memory_bytes = _received(reader)
             answer = _answered(keys, cache, protocol, seconds, memory_bytes)
             if os.getpid() != pid:
-                os._exit(0)  # a fork that a learner left running comes by here; only the original may answer
+                os._exit(0)  # a fork of a learner can reach this line; only the original process may answer
             if not _is_same_file(connection, identity):
                 os._exit(CUT_OFF)
             send(connection, nonce, answer)
@@ -143,7 +143,7 @@ def _run(
         peak_device_memory_bytes=peak_device_memory,
         versions=library_versions(libraries),
     )
-    # They share what is not of one configuration, such as preprocessing. Compilation is of no trial.
+    # They share the seconds that belong to no single configuration, such as preprocessing, but not compilation.
     own = [sum(m.fit_seconds) + sum(m.predict_seconds) for m in measured]
     shared = (time.perf_counter() - start - preparation - sum(own)) / len(keys)
     return [

@@ -301,7 +301,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
         try:
             return manifest, {name: _read_table(folder, name, entry) for name, entry in manifest["files"].items()}
         except ArtefactError:
-            # A newer meta-dataset may have taken its place in the meantime.
+            # A newer meta-dataset may have replaced it in the meantime.
             if _stamp(folder) == seen:
                 raise
 

@@ -33,7 +33,7 @@ class CostModel:
     coefficients : ndarray of shape (3 + d + 3 d,)
     intercept : float
     deviation : float
-        Standard deviation, within a task, of what it leaves unexplained of log seconds.
+        Standard deviation of the residuals of log seconds within a task.
     """
 
     coefficients: NDArray[np.float64]
@@ -108,17 +108,17 @@ class CostModel:
         return np.exp(self.on(task).expected(rows))
 
     def on(self, task: Task) -> TaskCost:
-        """What is expected of a task, to be corrected by the seconds of its own trials."""
+        """Expected seconds on a task, which the seconds of its trials can correct."""
         return self.of_size(task.n_rows, task.X.shape[1], len(task.classes))
 
     def of_size(self, n_rows: int, n_columns: int, n_classes: int) -> TaskCost:
-        """What is expected of a task of that size; a regression task has no classes."""
+        """Expected seconds on a task of that size. A regression task has no classes."""
         return TaskCost(_LogSeconds(self, _size((n_rows, n_columns, n_classes))), self.deviation)
 
 
 @dataclass(frozen=True)
 class _LogSeconds:
-    """What the regression expects of a task of one size; it does not hold the task's rows."""
+    """Expected seconds on a task of one size. It does not hold the rows of the task."""
 
     model: CostModel
     size: NDArray[np.float64]

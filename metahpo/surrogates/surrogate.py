@@ -202,7 +202,7 @@ class TrainedSurrogate(Surrogate, Protocol):
 
 @dataclass(frozen=True)
 class _Unprepared:
-    """A surrogate that has no `on`, on one task."""
+    """A surrogate without the method `on`, on one task."""
 
     surrogate: Surrogate
     meta_features: Mapping[str, float] | None
@@ -221,7 +221,7 @@ class _Unprepared:
 
 
 def on_task(surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
-    """The surrogate on one task, for one search: by its own method `on`, where it has one."""
+    """The surrogate on one task, for one search. Its method `on` is used if it has one."""
     on = getattr(surrogate, "on", None)
     prepared: TaskSurrogate = _Unprepared(surrogate, meta_features) if on is None else on(meta_features)
     return prepared
