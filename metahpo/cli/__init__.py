@@ -154,6 +154,7 @@ def _train(options: argparse.Namespace) -> None:
     from metahpo.metadata import release
     from metahpo.metadata.meta_dataset import MetaDataset
     from metahpo.surrogates.artefact import surrogate_path
+    from metahpo.surrogates.cost import CostModel, cost_path
     from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
@@ -165,6 +166,11 @@ def _train(options: argparse.Namespace) -> None:
     settings = TrainingSettings(
         validation_share=options.validation_share, patience=options.patience, device=options.device
     )
+    for name in spaces:
+        space = None if name == "all" else name
+        cost = CostModel.of(md, space)
+        if cost is not None:
+            cost.save(cost_path(folder, space), release.tables_checksum(folder))
     checkpoints = []
     for metric in options.metrics or md.metrics[:1]:
         for name in spaces:
