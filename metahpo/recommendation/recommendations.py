@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -142,6 +143,23 @@ class Recommendations:
         """
         item = self.items[index]
         return learner_named(item.learner, self.task.kind).pipeline(item.configuration, self.task, random_state)
+
+    def report(self, path: str | Path) -> None:
+        """Write a page of the recommendations: what to expect of each, and which recorded tasks say so.
+
+        Parameters
+        ----------
+        path : path
+            Of one HTML file that needs no network.
+
+        Raises
+        ------
+        MissingDependencyError
+            jinja2 is not installed.
+        """
+        from metahpo.reports.recommendation_page import write_recommendation_page
+
+        write_recommendation_page(self, path)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a recommendation, with the columns of :class:`Recommendation`."""
