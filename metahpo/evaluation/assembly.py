@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,7 @@ def _regrets(
             if budgets is not None and judged.seconds is not None:
                 timed.setdefault(key, []).append(regret_over_seconds(curve, judged.seconds[picks], budgets))
 
-    def frame(of: Mapping[tuple[str, str, str], list[Array]], column: str, at: Array) -> pd.DataFrame:
+    def frame(of: Mapping[tuple[str, str, str], list[Array]], column: str, at: NDArray[Any]) -> pd.DataFrame:
         keys = list(of)
         n = len(at)
         return pd.DataFrame(
@@ -249,7 +250,7 @@ def _tasks(plan: Plan) -> pd.DataFrame:
     """One row a task that was replayed: what is known of it, and how unlike the others it is."""
     names = list(dict.fromkeys(table.task for space in plan.spaces for table in space.tables))
     known = plan.md.tasks.loc[names, [column for column in TASK_COLUMNS if column in plan.md.tasks]].copy()
-    known["novelty"] = np.nan
+    novelty: dict[str, float] = {}
     features = plan.md.meta_features
     if features is not None:
         described = [name for name in names if name in features.index]
@@ -258,6 +259,7 @@ def _tasks(plan: Plan) -> pd.DataFrame:
             others = features.loc[[t for t in features.index if families[t] != families[name]]]
             if len(others) > 1:
                 familiarity = Familiarity.of(others)
-                values = dict(zip(map(str, features.columns), features.loc[name].astype(float), strict=True))
-                known.loc[name, "novelty"] = familiarity.novelty(values)
+                values = features.loc[name].to_numpy(np.float64).tolist()
+                novelty[name] = familiarity.novelty(dict(zip(map(str, features.columns), values, strict=True)))
+    known["novelty"] = [novelty.get(name, np.nan) for name in names]
     return known.rename_axis("task").reset_index()

@@ -146,9 +146,9 @@ def _notes(a: dict[str, Any], b: dict[str, Any], names: Sequence[str], n_tasks: 
         if values[0] != values[1]:
             notes.append(f"{setting} is {values[0]} in {names[0]}, and {values[1]} in {names[1]}")
     for what in ("meta_dataset", "checksum"):
-        values = tuple((report["provenance"] or {}).get(what) for report in (a, b))
-        if values[0] != values[1]:
-            notes.append(f"{what.replace('_', '-')} is {values[0]} in {names[0]}, and {values[1]} in {names[1]}")
+        made_of = [(report["provenance"] or {}).get(what) for report in (a, b)]
+        if made_of[0] != made_of[1]:
+            notes.append(f"{what.replace('_', '-')} is {made_of[0]} in {names[0]}, and {made_of[1]} in {names[1]}")
     versions = [(report["provenance"] or {}).get("versions", {}) for report in (a, b)]
     for name in sorted(versions[0].keys() | versions[1].keys()):
         values = versions[0].get(name), versions[1].get(name)

@@ -260,7 +260,7 @@ def make_plan(
     kept_in = None if folder is None else HistoryFolder(folder)
     return Plan(
         md, metric, tuple(chosen), tuple(planned), tuple(units), n_trials, n_seeds, random_state, n_folds,
-        default_first, honest, effective_n_jobs(n_jobs), tuple(notes), kept_in,
+        default_first, honest, _processes(n_jobs), tuple(notes), kept_in,
         understand,
     )  # fmt: skip
 
@@ -295,6 +295,12 @@ def _methods(
     if not names or len(set(names)) < len(names):
         raise DataError(f"methods must be at least one and differ in name, but are {names}.")
     return chosen
+
+
+def _processes(n_jobs: int | None) -> int:
+    """Processes that joblib would take; None: what ``joblib.parallel_config`` says, or 1."""
+    asked: Any = n_jobs
+    return int(effective_n_jobs(asked))
 
 
 def _recorded_metric(md: MetaDataset, metric: str | None) -> str:

@@ -72,12 +72,13 @@ def summary_sentences(report: EvaluationReport) -> list[str]:
     which = "lower" if compared["difference"] < 0 else "higher"
     told = f"{which} by {abs(compared['difference']):.3f}" + ("" if certain else ", a difference that may be chance")
     first += (
-        f"; that is {told}, compared with the best other method, {label_of(rival)} ({others.loc[rival, 'regret']:.3f})."
+        f"; that is {told}, compared with the best other method, {label_of(rival)} "
+        f"({float(others['regret'][rival]):.3f})."
     )
     speed = report.speed().set_index("method")
     baseline = next((m for m in ("random_search", "gaussian_process", "default") if m in speed.index), rival)
     row = speed.loc[baseline]
-    if pd.isna(row["trials"]):
+    if bool(speed["trials"].isna()[baseline]):
         second = f"In {last} trials, {name} does not become as good as {label_of(baseline)} is after {last}."
     else:
         second = (

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from metahpo.evaluation.parts import worth_of_parts
@@ -317,14 +316,16 @@ class EvaluationReport:
             return {}
         at = min(5, self.settings.n_trials) if trial is None else trial
         known = self.tasks.set_index("task")
-        labels = {}
+        labels: dict[str, pd.Series] = {}
         if "novelty" in known and known["novelty"].notna().any():
             labels["novelty"] = bins(known["novelty"], NOVELTIES)
         if "n_rows" in known:
             labels["size"] = bins(known["n_rows"].astype(float), SIZES, "rows")
         if "n_classes" in known and "kind" in known:
-            classes = np.where(known["n_classes"].fillna(0) > 2, "of several classes", "")
-            labels["kind"] = known["kind"].astype(str) + np.where(classes == "", "", " ") + classes
+            several = known["n_classes"].fillna(0) > 2
+            labels["kind"] = (
+                known["kind"].astype(str).where(~several, known["kind"].astype(str) + " of several classes")
+            )
         elif "kind" in known:
             labels["kind"] = known["kind"].astype(str)
         labels["family"] = known["family"].astype(str)

@@ -21,6 +21,8 @@ COLOURS = ("#0072B2", "#C04E00", "#007A5A", "#B0407F", "#6B6B6B", "#8A6500", "#2
 DASHES = ("", "6 2", "2 2", "8 2 2 2", "4 3", "1 2", "10 3", "")
 INK, MUTED, GRID = "#222222", "#5A5A5A", "#DDDDDD"
 WIDTH = 440
+#: Steps between ticks of a logarithmic axis that spans little.
+HALVES = tuple(step / 2 for step in range(2, 20))
 #: Names longer than this are cut; the table has them whole.
 MAX_LABEL = 26
 
@@ -117,7 +119,7 @@ def interval_chart(
         y = top + row * i
         x, x0, x1 = (float(across(np.array([v]))[0]) if np.isfinite(v) else np.nan for v in (means[i], low[i], high[i]))
         told = f"{label}: {means[i]:.4f} ({low[i]:.4f} to {high[i]:.4f})"
-        parts.append(_text(left, y + 12, _cut(label, 60), "start", INK))
+        parts.append(_halo(_text(left, y + 12, _cut(label, 60), "start", INK)))
         if np.isfinite(x0) and np.isfinite(x1):
             parts.append(
                 f'<line x1="{x0:.1f}" x2="{x1:.1f}" y1="{y + 23}" y2="{y + 23}" '
@@ -220,8 +222,7 @@ def parallel_chart(columns: Sequence[str], rows: Array, good: NDArray[np.bool_],
                 f'stroke-width="{width}"/>'
             )
     for i, column in enumerate(columns):
-        label = _text(left, top + row * i - 5, column, "start", INK)
-        parts.append(label.replace("<text ", '<text paint-order="stroke" stroke="#fff" stroke-width="3" ', 1))
+        parts.append(_halo(_text(left, top + row * i - 5, column, "start", INK)))
     key = (("the best tenth", COLOURS[0], ""), ("the others", "#9A9A9A", ""))
     return Chart(_svg(height, title, parts), key)
 
@@ -257,7 +258,7 @@ class _Axis:
     def ticks(self, most: int = 6) -> list[float]:
         if self.log:
             decades = range(int(np.floor(np.log10(self.low))), int(np.ceil(np.log10(self.high))) + 1)
-            for steps in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+            for steps in (HALVES, tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
                 found = [s * 10.0**k for k in decades for s in steps if self.low <= s * 10.0**k <= self.high * 1.0001]
                 if len(found) <= most + 1:
                     break
@@ -265,7 +266,7 @@ class _Axis:
         rough = (self.high - self.low) / most
         size = 10.0 ** np.floor(np.log10(rough))
         step = float(min((s * size for s in (1, 2, 5, 10)), key=lambda s: abs(s - rough)))
-        return [float(round(t, 10)) for t in np.arange(np.ceil(self.low / step) * step, self.high + 1e-12, step)]
+        return [float(round(t, 10)) + 0.0 for t in np.arange(np.ceil(self.low / step) * step, self.high + 1e-12, step)]
 
 
 def _grid(across: _Axis, up: _Axis | None, left: float, right: float, top: float, bottom: float) -> str:
@@ -283,6 +284,11 @@ def _grid(across: _Axis, up: _Axis | None, left: float, right: float, top: float
 
 def _text(x: float, y: float, text: str, anchor: str, colour: str = MUTED) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="12" fill="{colour}">{escape(text)}</text>'
+
+
+def _halo(text: str) -> str:
+    """A text that stays legible on lines."""
+    return text.replace("<text ", '<text paint-order="stroke" stroke="#fff" stroke-width="3" ', 1)
 
 
 def _cut(label: str, most: int = MAX_LABEL) -> str:

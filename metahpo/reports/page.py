@@ -99,7 +99,7 @@ def cell(value: Any) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.2g}" if 0 < abs(value) < 1e-3 else f"{value:.3f}"
-    return str(value)
+    return str(value).replace(" ± ", "\u00a0±\u00a0")  # a number and its error stay in one line
 
 
 def in_words(configuration: Mapping[str, Any]) -> str:

@@ -69,7 +69,8 @@ def summary(recommended: Any) -> list[str]:
 def sections(recommended: Any) -> list[Section]:
     """Sections of the page."""
     frame: pd.DataFrame = recommended.to_frame()
-    labels = [f"{i}. {row.learner}: {in_words(row.configuration)}" for i, row in enumerate(frame.itertuples(), 1)]
+    named = zip(frame["learner"], frame["configuration"], strict=True)
+    labels = [f"{i}. {learner}: {in_words(configuration)}" for i, (learner, configuration) in enumerate(named, 1)]
     charts = {
         "Expected percentile among recorded configurations (80 % interval)": interval_chart(
             labels, frame["expected_percentile"].to_numpy(np.float64), frame["lower"].to_numpy(np.float64),

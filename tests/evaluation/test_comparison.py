@@ -37,8 +37,8 @@ def test_a_change_is_told_with_its_interval_and_what_did_not_change_stays(pair: 
     first = made_up().regrets
     own = first[(first["method"] == "metahpo") & (first["trial"] == 1) & (first["task"] != "t9")]
     expected = -0.1 * own.groupby("space")["regret"].mean().mean()
-    assert found.loc[("metahpo", 1), "difference"] == pytest.approx(expected, abs=1e-6)
-    assert found.loc[("metahpo", 1), "high"] < 0
+    assert found["difference"]["metahpo", 1] == pytest.approx(expected, abs=1e-6)
+    assert found["high"]["metahpo", 1] < 0
     others = found.drop(index="metahpo", level="method")["difference"]
     np.testing.assert_allclose(others, 0.0, atol=1e-12)
     assert "n_folds is 5 in before, and 3 in after" in compared.notes

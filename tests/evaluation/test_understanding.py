@@ -69,7 +69,7 @@ def test_parallel_coordinates_lie_in_the_unit_cube(toy: MetaDataset) -> None:
 
 def test_learning_curves_are_relative_to_their_first_and_best(toy: MetaDataset) -> None:
     assert mean_learning_curve(toy, "toy") is None
-    trials = toy.trials.assign(learning_curve=[[1.0, 0.5, 0.0]] * len(toy.trials))
+    trials = toy.trials.assign(learning_curve=pd.Series([[1.0, 0.5, 0.0]] * len(toy.trials)))
     found = mean_learning_curve(MetaDataset(toy.tasks, trials, None, toy.spaces), "toy")
     assert found is not None
     np.testing.assert_allclose(found["loss"], 1 - found["share_of_epochs"])

@@ -92,8 +92,8 @@ def speed_up(regrets: pd.DataFrame, reference: str, random_state: int = 0) -> pd
     for m, method in enumerate(methods):
         if method == reference:
             continue
-        reached = own <= curves[:, m, -1:] + 1e-12
-        ever, first = reached.any(axis=1), trials[reached.argmax(axis=1)]
+        reached = np.asarray(own <= curves[:, m, -1:] + 1e-12, dtype=bool)
+        ever, first = np.asarray(reached.any(axis=1), dtype=bool), trials[reached.argmax(axis=1)]
         factor = np.where(ever, trials[-1] / first, 0.0)
         (low,), (high,) = interval(factor[1:, None], len(counts))
         rows.append(
