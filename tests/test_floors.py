@@ -49,6 +49,7 @@ ADDRESSES = {
     "numba": {"networks/mlp/compiled/compiler.py"},
     "matplotlib": {"evaluation/canvas.py"},
     "jinja2": {"evaluation/report.py"},
+    "optuna": {"search/optuna_engine.py"},
     "orjson": {"trials/schema.py"},
     "pytest": {f"testing/{name}.py" for name in TESTING},
     "psutil": {"building/process_tree.py"},
