@@ -458,6 +458,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             stoppable = self.trial_timeout is not None
             with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, measure)) as pool:
                 loop.run(pool)
+            if candidates.exhausted is not None:
+                warnings.warn(f"the search ends after {len(trials)} trials: {candidates.exhausted}", stacklevel=5)
 
     def _schedule(self, candidates: Candidates, fidelity: Fidelity | None) -> Schedule:
         if fidelity is None:
