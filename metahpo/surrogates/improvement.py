@@ -14,14 +14,16 @@ The trees are extremely randomised trees that predict the principal components o
 quantile regression forests: Meinshausen, JMLR 2006). One leaf gives equal weights, so that the answer is then the best
 constant configuration. Alternatives are compared by their expected utility, where losses count `loss_weight` times:
 
-    U(x) = sum_t w_t u(G_tx),      u(g) = g for g > 0, loss_weight g otherwise;      U(r) = 0
+    U(x) = E u(g),      u(g) = g for g > 0, loss_weight g otherwise;      U(r) = 0
 
 The reference stays unless another alternative has a positive utility. Size of leaves and weight of losses are chosen
-by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`.
+by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`. What trials of the new
+task add, whatever rows they were trained on, is the subject of :mod:`metahpo.surrogates.improvement_trials`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,7 @@ from metahpo.surrogates import tensor_file
 
 Array = NDArray[np.float64]
 
+SQRT_2PI = math.sqrt(2.0 * math.pi)
 #: Name of this kind of model in the header of its artefact.
 KIND = "improvement on the default"
 #: Least standard error of a change. No test set can measure smaller changes.
@@ -101,12 +104,15 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Improvement:
-    """Distribution of the change on one task: see the symbols above.
+    """Distribution of the change on one task: a mixture of H normal distributions, one a hypothesis.
+
+    Before any trial the hypotheses are the T source tasks, with their changes and standard errors.
 
     Attributes
     ----------
-    weights : ndarray of shape (T,)
-    change, standard_error : ndarray of shape (T, n)
+    weights : ndarray of shape (H,)
+    change, standard_error : ndarray of shape (H, n)
+        Means and standard deviations of the distributions.
     reference : int
     rule : Rule
     """
@@ -125,7 +131,10 @@ class Improvement:
     @own_arithmetic()
     def utility(self) -> Array:
         """Expected utility, shape (n,); 0 for the reference."""
-        utility = self.weights @ np.where(self.change < 0.0, self.rule.loss_weight * self.change, self.change)
+        u = self.change / self.standard_error
+        gain = self.standard_error * (np.exp(-0.5 * u * u) / SQRT_2PI + u * ndtr(u))  # E max(g, 0)
+        # E min(g, 0) = E g - E max(g, 0)
+        utility = self.weights @ (gain + self.rule.loss_weight * (self.change - gain))
         utility[self.reference] = 0.0
         return np.asarray(utility)
 
@@ -195,6 +204,15 @@ class ImprovementModel:
         Known values of each meta-feature on the source tasks, ascending.
     trees : Trees
     rule : Rule
+        Before any trial.
+    encoded : ndarray of shape (n, d)
+        The configurations in the unit cube.
+    trial_rule : Rule
+        After trials.
+    residual_share : float
+        Share of the variance over source tasks that is left between the new task and the source task it resembles.
+    fit_variance : float
+        Variance of the change that a single fit measures.
     """
 
     space_name: str | None
@@ -208,15 +226,21 @@ class ImprovementModel:
     sorted_values: tuple[Array, ...]
     trees: Trees
     rule: Rule
+    encoded: Array
+    trial_rule: Rule
+    residual_share: float
+    fit_variance: float
     _equal: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.tasks), len(self.configurations))
-        if self.change.shape != shape or self.standard_error.shape != shape or not 0 <= self.reference < shape[1]:
+        shapes = self.change.shape, self.standard_error.shape, (shape[0], *self.encoded.shape[:1])
+        if shapes != (shape, shape, shape) or not 0 <= self.reference < shape[1]:
             raise DataError(
-                f"{shape[0]} tasks and {shape[1]} configurations need changes and standard errors of shape {shape} and "
-                f"a reference among them, but they are of shapes {self.change.shape} and {self.standard_error.shape}, "
-                f"and the reference is {self.reference}."
+                f"{shape[0]} tasks and {shape[1]} configurations need changes and standard errors of shape {shape}, "
+                f"{shape[1]} encoded rows and a reference among them, but there are changes of shape "
+                f"{self.change.shape}, standard errors of shape {self.standard_error.shape}, encoded rows of shape "
+                f"{self.encoded.shape} and the reference {self.reference}."
             )
         object.__setattr__(self, "_equal", np.full(shape[0], 1.0 / shape[0]))
 
@@ -241,6 +265,7 @@ class ImprovementModel:
         arrays = {
             "change": self.change.astype(np.float32),
             "standard_error": self.standard_error.astype(np.float32),
+            "encoded": self.encoded.astype(np.float32),
             "values": np.concatenate([*self.sorted_values, np.zeros(0)]),
             "feature": self.trees.feature.astype(np.int16),
             "left": self.trees.left.astype(np.int16),
@@ -258,6 +283,9 @@ class ImprovementModel:
             "lengths": lengths,
             "depth": self.trees.depth,
             "rule": vars(self.rule),
+            "trial_rule": vars(self.trial_rule),
+            "residual_share": self.residual_share,
+            "fit_variance": self.fit_variance,
         }
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensor_file.write(Path(path), KIND, tensors, header)
@@ -290,7 +318,11 @@ class ImprovementModel:
                 tuple(map(str, header["meta_feature_names"])),
                 tuple(np.split(values, np.cumsum(lengths)[:-1])) if lengths else (),
                 trees,
-                Rule(**{name: float(value) for name, value in header["rule"].items()}),
+                _rule(header["rule"]),
+                parts["encoded"].astype(np.float64),
+                _rule(header["trial_rule"]),
+                float(header["residual_share"]),
+                float(header["fit_variance"]),
             )
             _check(model)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -319,6 +351,10 @@ def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:
     return ranks
 
 
+def _rule(settings: Mapping[str, Any]) -> Rule:
+    return Rule(**{name: float(value) for name, value in settings.items()})
+
+
 def _check(model: ImprovementModel) -> None:
     """Raise ValueError where parts do not fit together."""
     trees, n_features = model.trees, len(model.meta_feature_names)
@@ -331,5 +367,6 @@ def _check(model: ImprovementModel) -> None:
     in_range = ((nodes >= 0) & (nodes < shape[1])).all() and (trees.feature >= 0).all()
     if not in_range or (n_features and (trees.feature >= n_features).any()) or not 0 <= trees.depth <= shape[1]:
         raise ValueError("nodes and meta-features of the trees must exist")
-    if not (np.isfinite(model.change).all() and np.isfinite(model.standard_error).all()):
-        raise ValueError("changes and standard errors must be finite")
+    numbers = model.change, model.standard_error, model.encoded, np.array([model.residual_share, model.fit_variance])
+    if not all(np.isfinite(part).all() for part in numbers):
+        raise ValueError("changes, standard errors, encoded configurations and variances must be finite")
