@@ -13,7 +13,7 @@ import metahpo
 PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
-    {"exceptions"},
+    {"exceptions", "lazy_exports"},
     {"numerics", "registry"},
     {"space", "tasks", "trials"},
     {"datasets", "metafeatures", "networks"},

@@ -122,6 +122,16 @@ class TrialProcess:
         self.environment = dict(environment or {})
         self._child: _Child | None = None
 
+    def start(self) -> None:
+        """Start the child process, unless there is one that is ready; :meth:`run` does so as well.
+
+        Raises
+        ------
+        MetaHPOError
+            It cannot be started, or holds more than the memory limit before any trial.
+        """
+        self._started()
+
     def run(self, keys: Sequence[TrialKey]) -> list[Trial] | TaskRefusal:
         """Run trials of one learner on one task at once; for a learner that trains one by one, a single one.
 

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from metahpo.building.attempts import Attempts
 from metahpo.building.claims import claims_of
 from metahpo.building.device_slots import DeviceSlot, take_slot, visible_devices
 from metahpo.building.protocol import Protocol
@@ -99,7 +100,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
         end_with(os.getppid())
     tools = _tools_of_this_worker(place)
     store = tools.store
-    claims = claims_of(place.folder)
+    claims, attempts = claims_of(place.folder), Attempts(place.folder)
     n_done, n_failed, refused = 0, 0, frozenset[str]()
     claimed = {key.identity: key for key in batch if claims.take(key.identity)}
     n_elsewhere = len(batch) - len(claimed)
@@ -110,12 +111,16 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
             identities = list(islice(claimed, at_once))
             pending = [claimed[identity] for identity in identities if identity not in recorded]
             if pending and not place.drain.exists():
-                records = tools.process.run(pending)
+                tools.process.start()
+                attempts.begin(pending)
+                try:
+                    records = tools.process.run(pending)
+                    store.append([records] if isinstance(records, TaskRefusal) else records)
+                finally:  # this worker lives
+                    attempts.end(pending)
                 if isinstance(records, TaskRefusal):
-                    store.append([records])
                     refused = frozenset([pending[0].task])
                     break
-                store.append(records)
                 n_done += len(records)
                 n_failed += sum(not record.fold_losses for record in records)
             for identity in identities:

@@ -22,6 +22,7 @@ from metahpo.exceptions import DataError, UnknownNameError
 
 if TYPE_CHECKING:
     from metahpo.evaluation.canvas import ReportFigure
+    from metahpo.evaluation.plan import Provenance
 
 #: Numbers of trials at which tables are read.
 MILESTONES = (1, 2, 3, 5, 10, 15, 25, 50, 100, 200)
@@ -47,6 +48,17 @@ class EvaluationReport:
         Log density of configurations' scores, and the share of them that intervals cover, one row a task, number of
         observations and level: columns space, task, family, method, observations, log_density, level, coverage. None
         where no method predicts scores.
+    usual : DataFrame or None
+        Where `regrets` are honest, the usual ones: chosen and judged by all fits. The same columns.
+    over_seconds : DataFrame or None
+        Regret after budgets of recorded seconds: columns space, task, family, method, seconds, regret. None where
+        seconds were not recorded.
+    failures : DataFrame or None
+        Searches that an error of the method ended: columns space, method, seed, task, after (trials), error.
+    tasks : DataFrame or None
+        The tasks replayed: columns task, family, and what is known of kind, n_rows, n_features, n_classes, novelty.
+    provenance : Provenance or None
+        Where the numbers come from.
     """
 
     regrets: pd.DataFrame
@@ -55,6 +67,11 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     against_default: pd.DataFrame | None = None
     coverage: pd.DataFrame | None = None
+    usual: pd.DataFrame | None = None
+    over_seconds: pd.DataFrame | None = None
+    failures: pd.DataFrame | None = None
+    tasks: pd.DataFrame | None = None
+    provenance: Provenance | None = None
 
     @property
     def methods(self) -> list[str]:

@@ -37,6 +37,7 @@ def maximise(
     prior: SpacePrior,
     *,
     around: NDArray[np.float64],
+    again: NDArray[np.float64],
     exclude: set[str],
     rng: np.random.Generator,
 ) -> Configuration:
@@ -52,6 +53,8 @@ def maximise(
         Of that space, or of one that says the same in another order: its encoder gives the columns of the rows.
     around : ndarray of shape (n, d)
         Steps are taken around these rows too: incumbents.
+    again : ndarray of shape (n, d)
+        Rows that are candidates although they were tried, on a part of the data.
     exclude : set of str
         Texts (:func:`metahpo.space.configuration.to_json`) of configurations that must not come again.
     rng : numpy.random.Generator
@@ -62,11 +65,11 @@ def maximise(
         Every configuration of the space is excluded.
     """
     encoder = prior.encoder
-    known = set(row_keys(around))
+    known = set(row_keys(around)) - set(row_keys(again))
     points = map(prior.rows, random_points(encoder.n_columns, rng))
     default = [] if to_json(domain.default) in exclude else [domain.default]
     fresh = legal_rows(encoder, N_GLOBAL, points, rng, default)
-    rows = _new(fresh, known)
+    rows = _new(np.concatenate([fresh, again]), known)
     if len(fresh) < N_GLOBAL:  # there are no others
         rows = _without(rows, encoder, exclude)
     if len(rows) == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
@@ -30,6 +31,11 @@ def difference(first: ConfigurationSpace, second: ConfigurationSpace, *, second_
     one, other = description(first), description(second)
     if second_may_forbid and _clauses(first) <= _clauses(second):
         other[FORBIDDEN] = one[FORBIDDEN]
+    return first_difference(one, other)
+
+
+def first_difference(one: Mapping[str, str], other: Mapping[str, str]) -> str | None:
+    """What two descriptions differ in, as a text; None where they are equal."""
     for key in sorted(one.keys() | other.keys()):
         if one.get(key) != other.get(key):
             return f"{key} is {one.get(key, 'missing')} in the first, but {other.get(key, 'missing')} in the second"

@@ -45,7 +45,8 @@ class GaussianProcessSurrogate:
     """
 
     def __init__(self) -> None:
-        self._theta: NDArray[np.float64] | None = None
+        #: Log hyperparameters of the latest fit, at which the next one starts; None before the first.
+        self.hyperparameters: NDArray[np.float64] | None = None
         self._fitted: tuple[bytes, GaussianProcessRegressor] | None = None
 
     @own_arithmetic()
@@ -95,12 +96,12 @@ class GaussianProcessSurrogate:
         d = X.shape[1]
         prior_mean = np.log([1.0, *[0.5 * np.sqrt(d)] * d, NOISE_MODE])
         prior_std = np.array([PRIOR_STD[0], *[PRIOR_STD[1]] * d, PRIOR_STD[2]])
-        start = prior_mean if self._theta is None else self._theta
+        start = prior_mean if self.hyperparameters is None else self.hyperparameters
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
         optimise, added = MaximumAPosteriori(prior_mean, prior_std), JITTER + extra**2
         theta, _ = optimise(NegativeLogLikelihood(X, y, added), start, kernel.bounds)
         process = GaussianProcessRegressor(kernel.clone_with_theta(theta), alpha=added, optimizer=None).fit(X, y)
-        self._theta = process.kernel_.theta
+        self.hyperparameters = process.kernel_.theta
         self._fitted = (seen, process)
         return process
 

@@ -68,7 +68,7 @@ def _jobs(text: str) -> int:
 def _local(options: argparse.Namespace) -> Engine:
     from metahpo.building.engines.local import LocalEngine
 
-    return LocalEngine(options.jobs)
+    return LocalEngine(options.jobs, apart=True)
 
 
 def _dask(options: argparse.Namespace) -> Engine:

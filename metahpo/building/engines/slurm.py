@@ -71,7 +71,7 @@ class ArrayElement:
 
     def __call__(self) -> None:
         """Run its own share, then what nobody has claimed of the others'."""
-        engine, flag = LocalEngine(self.n_jobs), _flag(self.folder)
+        engine, flag = LocalEngine(self.n_jobs, apart=True), _flag(self.folder)
         for shard in (self.shard, WHOLE):
             run_pending(self.folder, engine, self.limits, shard, self.workers_per_gpu, drain=flag, wait=False)
 
