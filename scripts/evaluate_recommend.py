@@ -30,8 +30,9 @@ from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.space.configuration import Configuration
-from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
+from metahpo.surrogates.fitting.improvement_learning import learn_improvement
 from metahpo.surrogates.fitting.training import train_surrogate
+from metahpo.surrogates.improvement import error_floor
 from metahpo.tasks.metric import METRICS
 from metahpo.tasks.task import Task
 
@@ -179,7 +180,7 @@ def main() -> None:
         joblib.delayed(run)(*parts) for parts in work if not parts[-1].exists()
     )
     rows = pd.DataFrame([row for *_, path in work for row in json.loads(path.read_text(encoding="utf-8"))])
-    floor = ERROR_FLOOR if METRICS[md.metrics[0]].best_score == 1.0 else 0.0
+    floor = error_floor(md.metrics[0])
     print(summary(rows, floor).to_string(float_format="{:.3f}".format))
     for other in ("constant", "no_meta_features", "percentile"):
         print(against(rows, floor, other))

@@ -37,6 +37,7 @@ from scipy.special import expit, logit, ndtr
 from metahpo.exceptions import ArtefactError, DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.surrogates import tensor_file
+from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]
 
@@ -45,6 +46,9 @@ SQRT_2PI = math.sqrt(2.0 * math.pi)
 KIND = "improvement on the default"
 #: Least standard error of a change. No test set can measure smaller changes.
 MIN_STANDARD_ERROR = 1e-3
+#: Errors below this, of scores whose best value is 1, count as if they were this large. A change from .002 to .001 is no
+#: improvement by a half.
+ERROR_FLOOR = 0.01
 #: Probabilities are kept this far from 0 and 1 before they are calibrated.
 TINY_PROBABILITY = 1e-3
 
@@ -212,7 +216,7 @@ class ImprovementModel:
     residual_share : float
         Share of the variance over source tasks that is left between the new task and the source task it resembles.
     fit_variance : float
-        Variance of the change that a single fit measures.
+        Variance of the change that a single fit on 1,000 rows measures; it falls with the number of rows.
     """
 
     space_name: str | None
@@ -339,6 +343,19 @@ def improvement_path(folder: Path, space: str | None, metric: str) -> Path:
         A name that is not plain: its file would lie in another folder.
     """
     return tensor_file.path_in(folder, "improvements", space, metric, "file")
+
+
+def error_floor(metric: str) -> float:
+    """Errors of the default below it count as if they were this large."""
+    known = known_metric(metric)
+    return ERROR_FLOOR if known is not None and known.best_score == 1.0 else 0.0
+
+
+def change_of(error: float, default_error: float, metric: str) -> float:
+    """Change G of a single error: see the symbols above; -1 for a configuration that failed (NaN)."""
+    if math.isnan(error):
+        return -1.0
+    return float(np.clip((default_error - error) / max(abs(default_error), error_floor(metric), 1e-12), -1.0, 1.0))
 
 
 def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:

@@ -1,8 +1,8 @@
 """The improvement on the default after trials of the new task, whatever number of rows they were trained on.
 
-Symbols beside those of :mod:`metahpo.surrogates.improvement`: m trials of configurations x_i, trained on s_i rows; y the
-changes that they measured and v their variances; s* the rows that the recommended model is trained on; r what is left
-between the new task and the source task that it resembles; k its share of the variance; b the decay over sizes.
+Symbols beside those of :mod:`metahpo.surrogates.improvement`: m trials of configurations x_i, trained on s_i rows; y
+the changes that they measured and v their variances; s* the rows that the recommended model is trained on; r what is
+left between the new task and the source task that it resembles; k its share of the variance; b the decay over sizes.
 
     y_i | t, b = G_t,x_i + r(x_i, s_i) + e_i,        e_i ~ N(0, v_i)
     r | b ~ GP(0, R(x, x') (s / s')^(-b)),           s > s'
@@ -10,8 +10,8 @@ between the new task and the source task that it resembles; k its share of the v
                               M_xx' = sqrt(C_xx C_x'x') exp(-|x - x'|_1 / l),    l the median distance
 
 A trial on few rows is thus an observation of the same task at another size. Its correlation with the size that counts
-is (s* / s)^(-b). The decay b is not known: each of `DECAYS` is a hypothesis, and trials at several sizes tell them apart.
-A hypothesis is a pair (t, b). R does not depend on t, so that one Cholesky factor serves the T hypotheses of a decay.
+is (s* / s)^(-b). The decay b is not known: each of `DECAYS` is a hypothesis, and trials at several sizes tell them
+apart. A hypothesis is a pair (t, b). R does not depend on t, so that one Cholesky factor serves the T hypotheses of a decay.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from metahpo.surrogates.improvement import (
     ImprovementModel,
     Rule,
     Trees,
+    error_floor,
     ranks_among,
 )
 from metahpo.surrogates.improvement_trials import MeasuredChanges, condition, residual_covariance
@@ -57,9 +58,6 @@ RESIDUAL_SHARES, SIMULATED_TRIALS = (0.1, 0.3, 0.6), 6
 GROUPS = 10
 #: Conditions for an admissible rule: see above.
 MOST_LOSSES, WINS_PER_LOSS = 0.12, 3.0
-#: Errors below this, of scores whose best value is 1, count as if they were this large: a change from .002 to .001 is
-#: not half of anything.
-ERROR_FLOOR = 0.01
 #: A configuration that so large a share of the tasks recorded is a candidate.
 RECORDED_SHARE = 0.9
 #: Fewest tasks and configurations to learn from.
@@ -94,17 +92,15 @@ def learn_improvement(
     shared = _shared_errors(md, space, metric)
     if shared is None:
         return None
-    known = known_metric(metric)
-    floor = ERROR_FLOOR if known is not None and known.best_score == 1.0 else 0.0
     reference = shared.reference
-    change, spread = relative_changes(shared.errors, shared.gap_errors, reference, floor)
+    change, spread = relative_changes(shared.errors, shared.gap_errors, reference, error_floor(metric))
     names, values = _meta_features(md, shared.tasks)
     sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
     ranks = ranks_among(sorted_values, values)
     families = md.tasks.loc[shared.tasks, "family"].astype(str).tolist()
     configurations = [_configuration(key, cash=space is None) for key in shared.keys]
     encoded = md.encoder(space).encode([json.loads(text) for text in configurations])
-    variance = _fit_variance(spread, shared.n_fits, reference)
+    variance = _fit_variance(md, shared, spread)
     chosen = _chosen_rules(change, spread, reference, ranks, families, encoded, variance, random_state)
     return ImprovementModel(
         space,
@@ -250,10 +246,11 @@ def _after_trials(
     return found
 
 
-def _fit_variance(spread: Array, n_fits: NDArray[np.int64], reference: int) -> float:
-    """Median over tasks of the variance of the change that one fit measures."""
-    others = np.delete(spread, reference, axis=1)
-    return float(np.median(np.median(others**2, axis=1) * n_fits))
+def _fit_variance(md: MetaDataset, shared: SharedErrors, spread: Array) -> float:
+    """Median over tasks of the variance of the change that one fit on 1,000 rows measures."""
+    others = np.delete(spread, shared.reference, axis=1)
+    rows = md.tasks.loc[shared.tasks, "n_rows"].to_numpy(np.float64) if "n_rows" in md.tasks else np.array(1000.0)
+    return float(np.median(np.median(others**2, axis=1) * shared.n_fits * rows / 1000.0))
 
 
 def _left_out(
