@@ -10,7 +10,7 @@ Probes run in worker processes, so that one that takes too long can be stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,22 +19,19 @@ import numpy as np
 from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 
-from metahpo.building.measurement import Measuring
-from metahpo.building.protocol import Protocol, Split
-from metahpo.exceptions import DataError
-from metahpo.learners.registry import learner_named
+from metahpo.building.protocol import Protocol
+from metahpo.recommendation.probe_worker import FixedSplit, import_learners, measure_fits
 from metahpo.space.configuration import Configuration
 from metahpo.surrogates.improvement import Improvement, change_of
 from metahpo.surrogates.improvement_trials import ImprovementOnTask, MeasuredChanges
-from metahpo.tasks.metric import METRICS
 from metahpo.tasks.task import Task
 
 Array = NDArray[np.float64]
 
 #: Probes end where the best of them would raise the expected improvement by less than this.
 WORTHLESS = 1e-3
-#: A fit may take so many times its expected seconds before it is stopped, and at least `MIN_LIMIT` seconds.
-PATIENCE, MIN_LIMIT = 5.0, 1.0
+#: A probe may take so many times its expected seconds before it is stopped, and at least this share of the budget.
+PATIENCE, LIMIT_SHARE = 5.0, 0.25
 #: Rows that are tested on at most.
 MAX_TEST_ROWS = 2000
 #: Whole tables of more rows are not cross-validated.
@@ -91,17 +88,6 @@ class Probed:
 
 
 @dataclass(frozen=True)
-class _FixedSplit(Protocol):
-    """The first rows of a small task are trained on, the others tested on."""
-
-    n_train: int = 0
-
-    def splits(self, task: Task, size: int | None, repeat: int = 0) -> list[Split]:
-        rows = np.arange(task.n_rows)
-        return [(rows[: self.n_train], rows[self.n_train :])]
-
-
-@dataclass(frozen=True)
 class _Place:
     """Rows of one subsample: a size and the number of a repeat."""
 
@@ -144,8 +130,9 @@ class Prober:
         self._reference = on_task.model.reference
         self._results: dict[tuple[_Place, int], Probe] = {}
         self._order: list[Probe] = []
+        self._least_limit = 0.0
         self._excluded: set[tuple[int, int]] = set()  # rows and configuration of what was stopped or failed
-        self._places: dict[_Place, list[tuple[Task, _FixedSplit]]] = {}
+        self._places: dict[_Place, list[tuple[Task, FixedSplit]]] = {}
 
     def run(self, seconds: float) -> Probed:
         """Measure until the seconds are over, or another probe would not change the answer.
@@ -156,9 +143,10 @@ class Prober:
             Budget, the start of the workers included.
         """
         deadline = time.monotonic() + seconds
+        self._least_limit = LIMIT_SHARE * seconds
         running: dict[Future[Any], tuple[_Place, int, float]] = {}
         notes: list[str] = []
-        workers = self._workers()
+        workers = self._ready_workers(deadline)
         try:
             while True:
                 while len(running) < self._n_jobs:
@@ -181,7 +169,7 @@ class Prober:
                         break
                     workers.shutdown(wait=False, kill_workers=True)
                     running.clear()  # what ran beside it is asked for again
-                    workers = self._workers()
+                    workers = self._ready_workers(deadline)
         except BrokenExecutor as error:
             notes.append(f"probes ended early, because a worker process died: {error}")
         finally:
@@ -193,8 +181,13 @@ class Prober:
             )
         return Probed(self._on_task.given(self._trials()), tuple(self._order), tuple(notes))
 
-    def _workers(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._n_jobs, timeout=60, env={"OMP_NUM_THREADS": "1"})
+    def _ready_workers(self, deadline: float) -> ProcessPoolExecutor:
+        """Start workers, and wait until they have imported what a probe needs, so that no probe is charged for it."""
+        workers = ProcessPoolExecutor(self._n_jobs, timeout=60, env={"OMP_NUM_THREADS": "1"})
+        learners = sorted({learner for learner, _ in self._candidates})
+        calls = [workers.submit(import_learners, learners, self._task.kind) for _ in range(self._n_jobs)]
+        wait(calls, max(0.0, deadline - time.monotonic()))
+        return workers
 
     def _next(self, running: set[tuple[_Place, int]], left: float) -> tuple[_Place, int] | None:
         """The most valuable probe that fits into the seconds that are left; None where none does."""
@@ -256,20 +249,20 @@ class Prober:
 
     def _limit(self, place: _Place, x: int, began: float) -> float:
         """Time at which a probe is stopped."""
-        return began + max(MIN_LIMIT, PATIENCE * float(self._seconds(place.size)[x]))
+        return began + max(self._least_limit, PATIENCE * float(self._seconds(place.size)[x]))
 
     def _start(self, workers: ProcessPoolExecutor, place: _Place, x: int) -> Future[Any]:
         learner, configuration = self._candidates[x]
         found: Future[Any] = workers.submit(
-            _measure, self._prepared(place), learner, configuration, place.repeat, self._metric
+            measure_fits, self._prepared(place), learner, configuration, place.repeat, self._metric
         )
         return found
 
-    def _prepared(self, place: _Place) -> list[tuple[Task, _FixedSplit]]:
+    def _prepared(self, place: _Place) -> list[tuple[Task, FixedSplit]]:
         """The rows of each fit, as tasks of their own that are small enough to be sent to a worker."""
         if place not in self._places:
             self._places[place] = [
-                (self._task.take(np.concatenate([train, test])), _FixedSplit(n_train=len(train)))
+                (self._task.take(np.concatenate([train, test])), FixedSplit(n_train=len(train)))
                 for train, test in self._protocol.splits(self._task, place.size, place.repeat)
             ]
         return self._places[place]
@@ -304,18 +297,3 @@ class Prober:
             np.array([np.mean(changes) for changes in found.values()], dtype=np.float64),
             np.array([self._variance(size) / len(c) for (size, _), c in found.items()], dtype=np.float64),
         )
-
-
-def _measure(
-    fits: Sequence[tuple[Task, _FixedSplit]], learner: str, configuration: Mapping[str, Any], seed: int, metric: str
-) -> tuple[float, float, str]:
-    """Mean loss of a configuration, seconds that its fits took, and why it failed; runs in a worker."""
-    began = time.monotonic()
-    losses = []
-    try:
-        for task, split in fits:
-            measured = Measuring(task, split).measure(learner_named(learner, task.kind), configuration, seed)
-            losses.extend(METRICS[metric].capped(np.array(measured.fold_losses[metric])).tolist())
-    except (DataError, ValueError, ArithmeticError, MemoryError, TypeError, RuntimeError) as error:
-        return float("nan"), time.monotonic() - began, f"{type(error).__name__}: {error}"
-    return float(np.mean(losses)), time.monotonic() - began, ""

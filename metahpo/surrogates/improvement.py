@@ -46,8 +46,8 @@ SQRT_2PI = math.sqrt(2.0 * math.pi)
 KIND = "improvement on the default"
 #: Least standard error of a change. No test set can measure smaller changes.
 MIN_STANDARD_ERROR = 1e-3
-#: Errors below this, of scores whose best value is 1, count as if they were this large. A change from .002 to .001 is no
-#: improvement by a half.
+#: Errors below this, of scores whose best value is 1, count as if they were this large. A change from .002 to .001 is
+#: no improvement by a half.
 ERROR_FLOOR = 0.01
 #: Probabilities are kept this far from 0 and 1 before they are calibrated.
 TINY_PROBABILITY = 1e-3

@@ -11,7 +11,8 @@ left between the new task and the source task that it resembles; k its share of 
 
 A trial on few rows is thus an observation of the same task at another size. Its correlation with the size that counts
 is (s* / s)^(-b). The decay b is not known: each of `DECAYS` is a hypothesis, and trials at several sizes tell them
-apart. A hypothesis is a pair (t, b). R does not depend on t, so that one Cholesky factor serves the T hypotheses of a decay.
+apart. A hypothesis is a pair (t, b). R does not depend on t. One Cholesky factor therefore serves the T hypotheses of a
+decay.
 """
 
 from __future__ import annotations
