@@ -219,17 +219,17 @@ def make_plan(
             rows = _best_default(defaults[space], training)
             own = {table.task: rows[table.task] for table in held_out if table.task in rows}
             own_halves = None if halves is None else {table.task: halves[table.task] for table in held_out}
-            for method in chosen:
-                source = None
-                if isinstance(method, LearnsFromMetaDataset):
-                    source = (md.drop(tasks=[t for t in map(str, md.tasks.index) if t in names]), metric)
-                units += [
-                    Unit(
-                        label, fold, random_state + k, method, training, held_out, n_trials, own, default_first,
-                        own_halves, source,
-                    )
-                    for k in range(n_seeds)
-                ]  # fmt: skip
+            source = None
+            if any(isinstance(method, LearnsFromMetaDataset) for method in chosen):
+                source = (md.drop(tasks=[task for task in map(str, md.tasks.index) if task in names]), metric)
+            units += [
+                Unit(
+                    label, fold, random_state + k, method, training, held_out, n_trials, own, default_first, own_halves,
+                    source if isinstance(method, LearnsFromMetaDataset) else None,
+                )
+                for method in chosen
+                for k in range(n_seeds)
+            ]  # fmt: skip
         if len(units) == before:
             raise DataError(
                 f"space {label!r} needs tasks of two families at least whose losses differ; append some, or leave it "

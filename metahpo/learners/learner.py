@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from metahpo.exceptions import DataError
+from metahpo.learners.row_counts import RowCounts
 from metahpo.networks.training_record import Training
 from metahpo.tasks.columns import TableReading
 from metahpo.tasks.pipeline import ReadColumns, TaskPipeline
@@ -56,6 +57,10 @@ def _nothing_fixed(task: Task) -> dict[str, Any]:
     return {}
 
 
+def _all_can_be_fitted(parameters: Mapping[str, Any], counts: RowCounts) -> dict[str, Any]:
+    return {}
+
+
 def _holds_nothing(estimator: BaseEstimator) -> Mapping[str, Any] | None:
     return None
 
@@ -81,6 +86,9 @@ class Learner:
         Configuration -> the same in the names of the estimator's parameters, before the rules.
     fixed : callable
         Task -> parameters that are not tuned (those that follow from the data, and limits).
+    adapted : callable
+        (Parameters, numbers of rows) -> the parameters that must change, and their values, because so few rows cannot
+        be fitted otherwise. Half of the rows must do, so that a cross-validation of the estimator works too.
     scale_target : bool
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
     fit_together : FitTogether or None
@@ -108,6 +116,7 @@ class Learner:
     rules: Mapping[str, str] = field(default_factory=dict)
     translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_they_are
     fixed: Callable[[Task], dict[str, Any]] = _nothing_fixed
+    adapted: Callable[[Mapping[str, Any], RowCounts], dict[str, Any]] = _all_can_be_fitted
     scale_target: bool = False
     fit_together: FitTogether | None = None
     batched: bool = False
@@ -133,10 +142,19 @@ class Learner:
         return estimator
 
     def on_prepared_columns(
-        self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None
+        self,
+        configuration: Mapping[str, Any],
+        task: Task,
+        random_state: int | None = None,
+        y: NDArray[Any] | None = None,
     ) -> BaseEstimator:
-        """Unfitted estimator that takes what ``preprocessing(task, encoding)`` gives; see :meth:`pipeline`."""
+        """Unfitted estimator that takes what ``preprocessing(task, encoding)`` gives; see :meth:`pipeline`.
+
+        `y` are the targets of the rows that it will be fitted on; None: those of the task.
+        """
         estimator = self.estimator(configuration, random_state).set_params(**self.fixed(task))
+        counts = RowCounts.of(task.y if y is None else y, self.kind)
+        estimator.set_params(**self.adapted(estimator.get_params(deep=False), counts))
         if self.scale_target:
             return TransformedTargetRegressor(estimator, transformer=StandardScaler())
         return estimator
@@ -183,7 +201,7 @@ class Learner:
         watched, memory_bytes
             See :class:`FitTogether`; learners that fit one by one have no use for them.
         """
-        estimators = [self.on_prepared_columns(c, task, random_state) for c in configurations]
+        estimators = [self.on_prepared_columns(c, task, random_state, y) for c in configurations]
         if self.fit_together is not None:
             return estimators, self.fit_together(estimators, X, y, watched=watched, memory_bytes=memory_bytes)
         trainings = []

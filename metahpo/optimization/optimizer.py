@@ -7,6 +7,7 @@ Where trials differ in what they cost, the expected improvement per second of a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol, overload
@@ -19,6 +20,8 @@ from metahpo.acquisition.expected_improvement import ExpectedImprovement
 from metahpo.acquisition.function import AcquisitionFunction
 from metahpo.exceptions import ArtefactError, DataError, SpaceError
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.optimization.feasibility import constraint_processes
+from metahpo.optimization.gain import Gain
 from metahpo.optimization.maximiser import maximise
 from metahpo.optimization.smaller_trials import on_the_scale_of_the_whole
 from metahpo.optimization.state_file import KnownFiles, read_state, write_state
@@ -30,9 +33,9 @@ from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.holding import in_order_of
 from metahpo.space.prior import SpacePrior
-from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.cold_surrogate import ColdSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
-from metahpo.surrogates.loss_spread import power_of_two
+from metahpo.surrogates.loss_spread import power_of_two, spread_of
 from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate, on_task
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory
@@ -41,6 +44,10 @@ from metahpo.trials.history import TrialHistory
 OUTLIER = 5.0
 #: A gap this many times as wide as the range of the losses below it, of which there are `FEWEST`, parts two worlds.
 GAP, FEWEST = 100.0, 3
+
+
+#: Noise of a measured loss that must not be the incumbent, relative to the spread of losses.
+ALMOST_MEASURED = 1e-6
 
 
 class HasConfigurations(Protocol):
@@ -165,9 +172,7 @@ class BayesianOptimizer:
             encoded = surrogate.space if same else in_order_of(space, surrogate.space)
         self._encoder = SpaceEncoder(encoded)
         self._prior = SpacePrior(self._encoder)
-        self._surrogate: TaskSurrogate = (
-            GaussianProcessSurrogate() if surrogate is None else on_task(surrogate, meta_features)
-        )
+        self._surrogate: TaskSurrogate = ColdSurrogate() if surrogate is None else on_task(surrogate, meta_features)
         self._rng = np.random.default_rng(random_state)
         self._made_with = {
             "surrogate": _name_of(surrogate),
@@ -495,36 +500,60 @@ class BayesianOptimizer:
 
     def _most_promising(self, known: set[str]) -> Configuration:
         under_way = [partly.configuration for partly in self._partly.values()]
-        tried = [*self.history.configurations, *under_way, *self._pending.values()]
+        tried = [*self.history.configurations, *under_way]
         losses, noise = on_the_scale_of_the_whole(self.history)
         finals = [self._final(key, partly) for key, partly in self._partly.items()]
         losses = without_outliers(np.append(losses, [final.mean for final in finals]))
-        noise = np.concatenate([noise, [final.std for final in finals], np.zeros(len(self._pending))])
-        if self._pending:
+        noise = np.concatenate([noise, [final.std for final in finals]])
+        # Only a measured loss can be the incumbent, and one that violates a constraint must not be it.
+        infeasible = np.flatnonzero(~self.history.feasible & (noise[: len(self.history)] == 0.0))
+        noise[infeasible] = ALMOST_MEASURED * (spread_of(losses) or 1.0)
+        rows, pending = self._encoded(tried), self._encoded(list(self._pending.values()))
+        gain = self._gain(rows, losses, noise, pending)
+        seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
+        if self._n_trials() < self._n_initial and seen_elsewhere:
+            return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
+        best = np.argsort(losses[: len(self.history)], kind="stable")[:3]
+        return maximise(
+            gain,
+            self._domain,
+            self._prior,
+            around=rows[best[np.isfinite(losses[best])]],
+            again=rows[: len(self.history)][~self.history.whole],
+            exclude=known,
+            rng=self._rng,
+            with_slope=gain.with_slope,
+        )
+
+    def _gain(
+        self,
+        rows: NDArray[np.float64],
+        losses: NDArray[np.float64],
+        noise: NDArray[np.float64],
+        pending: NDArray[np.float64],
+    ) -> Gain:
+        """What is to be gained, given trials (n, d) with losses and noise (n,), and rows (p, d) under way."""
+        uncertain = noise if noise.any() else None
+        shared: dict[str, Any] = {
+            "acquisition": self._acquisition,
+            "constraints": constraint_processes(rows[: len(self.history)], self.history.constraints),
+            "log_seconds": None if self._cost is None else partial(self._log_seconds, self._cost),
+        }
+        surrogate = self._surrogate
+        if isinstance(surrogate, ColdSurrogate):
+            return Gain(
+                posterior=lambda at: surrogate.posterior(at, (rows, losses), uncertain, pending),
+                process=surrogate.process((rows, losses), uncertain, pending),
+                **shared,
+            )
+        if len(pending):
             # A trial still running counts as an average one, so that the next suggestion goes elsewhere.
             middle = float(np.nanmedian(losses)) if np.isfinite(losses).any() else 0.0
-            losses = np.concatenate([losses, np.full(len(self._pending), middle)])
-        rows = self._encoded(tried)
-        observed = (rows, losses) if tried else None
-        best = np.argsort(losses[: len(self.history)], kind="stable")[:3]
-        best = best[np.isfinite(losses[best])]
-
-        def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            posterior = self._surrogate.posterior(rows, observed, noise if noise.any() else None)
-            log_seconds = None if self._cost is None else self._log_seconds(self._cost, rows)
-            value = np.asarray(self._acquisition.values(posterior, log_seconds), dtype=np.float64)
-            if value.shape != (len(rows),) or np.isnan(value).any():
-                raise DataError(
-                    f"{type(self._acquisition).__name__}.values must return {len(rows)} numbers, one a configuration, "
-                    f"none of them NaN, but returned an array of shape {value.shape} with {np.isnan(value).sum()} NaN."
-                )
-            return value
-
-        again = rows[: len(self.history)][~self.history.whole]
-        seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
-        if len(tried) < self._n_initial and seen_elsewhere:
-            return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
-        return maximise(gain, self._domain, self._prior, around=rows[best], again=again, exclude=known, rng=self._rng)
+            rows = np.concatenate([rows, pending])
+            losses = np.concatenate([losses, np.full(len(pending), middle)])
+            uncertain = None if uncertain is None else np.concatenate([uncertain, np.zeros(len(pending))])
+        observed = (rows, losses) if len(rows) else None
+        return Gain(posterior=lambda at: surrogate.posterior(at, observed, uncertain), **shared)
 
     def _final(self, key: str, partly: _PartlyTrained) -> FinalLoss:
         """What is known of the end of a trial that is under way: the more, the more trials were told."""
@@ -557,7 +586,7 @@ class BayesianOptimizer:
                 strict=True,
             )
         ]
-        cold = self._surrogate if isinstance(self._surrogate, GaussianProcessSurrogate) else None
+        cold = self._surrogate if isinstance(self._surrogate, ColdSurrogate) else None
         hyperparameters = None if cold is None else cold.hyperparameters
         state = {
             "settings": self._settings,
@@ -601,7 +630,7 @@ class BayesianOptimizer:
             found = _PartlyTrained(configuration, tuple(partly["curve"]), int(partly["n_epochs"]))
             self._partly[to_json(configuration)] = found
         self._rng.bit_generator.state = state["random"]
-        if isinstance(self._surrogate, GaussianProcessSurrogate) and state["hyperparameters"] is not None:
+        if isinstance(self._surrogate, ColdSurrogate) and state["hyperparameters"] is not None:
             self._surrogate.hyperparameters = np.array(state["hyperparameters"], dtype=np.float64)
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -21,6 +22,7 @@ from sklearn.model_selection import check_cv, cross_validate
 from sklearn.model_selection._search import BaseSearchCV
 
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
+from metahpo.learners.row_counts import RowCounts
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search.limits import StoppableWorkers
@@ -245,13 +247,14 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         if place is None:
             assert isinstance(self.space, ConfigurationSpace)
             return self._cold(self.space), dict
+        parameters = partial(place.parameters, counts=RowCounts.of(y, place.learner.kind))
         if place.given_kernel:
             space = without(place.learner.space, "kernel")
             self._say(
                 f"the kernel of the estimator stays {place.estimator.kernel!r}, so the search starts cold; what is "
                 f"searched are {list(space)}"
             )
-            return self._cold(space), place.parameters
+            return self._cold(space), parameters
         space = place.space
         if not space:
             self._say(
@@ -259,12 +262,12 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 f"{list(place.learner.space)}, so there is one trial, of the estimator as it is"
             )
         if not self.warm_start or not space:
-            return self._cold(space), place.parameters
+            return self._cold(space), parameters
         scorer = self._scorer_name(place)
         begin = start(X, y, place.learner, scorer, self.recommender, place.held)
         if begin.warm is None:
             self._say(f"the search starts cold, because a warm start cannot be had: {begin.lacking}")
-            return self._cold(space), place.parameters
+            return self._cold(space), parameters
         if begin.lacking:
             self._say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
         if not begin.same_metric:
@@ -272,7 +275,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self._say(f"the experience is of {begin.metric!r}, the nearest that there is to what is scored, {scored}")
         elif begin.metric != scorer:
             self.notes_ += (f"the experience is of {begin.metric!r}, which ranks models as {scorer!r} does",)
-        return begin.warm.optimizer(self.random_state, per_second=self.per_second), place.parameters
+        return begin.warm.optimizer(self.random_state, per_second=self.per_second), parameters
 
     def _held_on_sparse(self, place: Place, X: Any) -> Place:
         """The place, with what a search holds on sparse rows."""

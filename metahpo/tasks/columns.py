@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
 from metahpo.tasks.containers import as_frame
@@ -30,6 +31,8 @@ from metahpo.tasks.written import (
 #: Object columns with more distinct values than this share of the rows (and more than `MAX_CATEGORIES`) are free text.
 TEXT_SHARE = 0.5
 MAX_CATEGORIES = 50
+#: Larger numbers are taken as this one: single precision holds it, and its square is finite in double precision.
+LARGEST = 1e38
 #: So many names of columns are listed where several are treated alike.
 MAX_LISTED = 20
 
@@ -44,6 +47,10 @@ Sort = Literal["number", "category", "date", "duration"]
 _TREATMENTS = {
     "missing": ("is all missing and was dropped", "are all missing and were dropped"),
     "date": ("holds dates and became days since 1970-01-01", "hold dates and became days since 1970-01-01"),
+    "large": (
+        f"holds numbers beyond {LARGEST:g}, which are taken as that",
+        f"hold numbers beyond {LARGEST:g}, which are taken as that",
+    ),
     "duration": ("holds durations and became days", "hold durations and became days"),
 }
 
@@ -145,12 +152,23 @@ class TableReading:
         return [column.name for column in self.columns]
 
     def prepared(self, X: Any) -> pd.DataFrame:
+        """The rows that :meth:`prepared_with_notes` gives."""
+        return self.prepared_with_notes(X)[0]
+
+    def prepared_with_notes(self, X: Any) -> tuple[pd.DataFrame, list[str]]:
         """Rows of the table as numbers and categories; rows that are prepared already stay what they are.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_features)
             Further columns of a DataFrame are left out.
+
+        Returns
+        -------
+        rows : DataFrame
+            Numbers beyond :data:`LARGEST` are taken as that.
+        notes : list of str
+            In words, which columns hold such.
 
         Raises
         ------
@@ -164,12 +182,18 @@ class TableReading:
             raise DataError(f"X lacks the columns {missing[:MAX_LISTED]}; its columns are {list(frame.columns)[:20]}.")
         plain = set(_plain_numbers(frame))
         numbers = [column.name for column in self.columns if column.sort != "category" and column.name in plain]
-        block = _finite_block(frame, numbers)
+        block, large = _finite_block(frame, numbers)
         if len(numbers) == len(self.columns):
-            return block
+            return block, _large_in_words(large)
         read = set(numbers)
-        others = {column.name: column.read(frame[column.name]) for column in self.columns if column.name not in read}
-        return pd.concat([block, pd.DataFrame(others, index=frame.index)], axis=1)[self.column_names]
+        others = pd.DataFrame(
+            {column.name: column.read(frame[column.name]) for column in self.columns if column.name not in read},
+            frame.index,
+        )
+        bounded, more = _finite_block(others, _plain_numbers(others))
+        others = others.assign(**bounded[more])
+        rows = pd.concat([block, others], axis=1)[self.column_names]
+        return rows, _large_in_words([*large, *more])
 
 
 def learn_reading(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[TableReading, list[str]]:
@@ -278,14 +302,27 @@ def _plain_numbers(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _finite_block(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """What :func:`as_finite` makes of columns of plain numbers."""
-    with np.errstate(over="ignore"):
+def _finite_block(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """What :func:`as_finite` makes of columns of plain numbers, and the names of those with numbers beyond `LARGEST`."""
+    with np.errstate(over="ignore", invalid="ignore"):
         values = frame[names].to_numpy(np.float64)
-    infinite = np.isinf(values).any(axis=0)
-    if infinite.any():
-        as_finite(frame[names[int(infinite.argmax())]], f"column {names[int(infinite.argmax())]!r}")
-    return pd.DataFrame(values, frame.index, names)
+        flat = values.ravel(order="K")
+        # One pass without a copy; NaN is answered by the look at each column.
+        is_plain = bool(flat @ flat < LARGEST**2)
+        large = [] if is_plain else [name for name, found in zip(names, values.T, strict=True) if _has_large(found)]
+    if not large:
+        return pd.DataFrame(values, frame.index, names), []
+    for name in large:
+        as_finite(frame[name], f"column {name!r}")
+    return pd.DataFrame(np.clip(values, -LARGEST, LARGEST), frame.index, names), large
+
+
+def _has_large(values: NDArray[np.float64]) -> bool:
+    return bool(np.fmax.reduce(values, initial=0.0) > LARGEST or np.fmin.reduce(values, initial=0.0) < -LARGEST)
+
+
+def _large_in_words(names: list[str]) -> list[str]:
+    return [_in_words(names, _TREATMENTS["large"])] if names else []
 
 
 def as_finite(series: pd.Series, what: str) -> pd.Series:

@@ -134,15 +134,16 @@ class Task:
                 f"categorical columns {missing} are not in X, whose columns are {list(frame.columns)[:20]}."
             )
         reading, notes = learn_reading(frame, frozenset(categorical))
+        columns, more_notes = reading.prepared_with_notes(frame)
         return cls(
-            reading.prepared(frame),
+            columns,
             values,
             kind,
             name,
             family or name,
             data_id,
             classes,
-            (*treatments, *notes),
+            (*treatments, *notes, *more_notes),
             reading=reading,
         )
 

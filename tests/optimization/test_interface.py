@@ -75,7 +75,7 @@ def test_withdraw__forgotten_is_as_if_it_had_never_been_asked_for() -> None:
 def test_smaller_trials__are_observations_and_never_the_incumbent() -> None:
     optimizer = BayesianOptimizer(line(), n_rows=1000, random_state=0)
     optimizer.tell({"x": 0.5}, 0.1, rows=100)
-    assert not optimizer.incumbent
+    assert optimizer.history.incumbent is None
     optimizer.tell({"x": 0.5}, 0.4, rows=1000)
     optimizer.tell({"x": 0.2}, 0.3)
     optimizer.tell({"x": 0.9}, 0.0, rows=999)
@@ -156,7 +156,7 @@ def test_tell__refuses_and_records_nothing(told: dict[str, object], message: str
 def test_constraints__a_trial_that_violates_one_is_no_incumbent() -> None:
     optimizer = BayesianOptimizer(line(), random_state=0)
     optimizer.tell({"x": 0.1}, 0.1, constraints=[-1.0, 0.5])
-    assert not optimizer.incumbent
+    assert optimizer.history.incumbent is None
     optimizer.tell({"x": 0.2}, 0.7, constraints=[-1.0, 0.0])
     optimizer.tell({"x": 0.3}, 0.5, constraints=[np.inf, -1.0])
     optimizer.tell({"x": 0.4}, status="crashed")
