@@ -13,15 +13,15 @@ from types import FrameType
 
 
 class Draining:
-    """Whether a build is to come to its end: a flag file, which workers on any machine see.
+    """A flag file that asks all workers of a build, on any machine, to stop after their running trials.
 
     Parameters
     ----------
     folder : path
         Folder of the build.
     flag : path, default=None
-        A flag that others may set; None makes one of this driver's own, so that of several on a folder only the
-        interrupted one drains.
+        A flag that other processes may set. None makes a flag of this driver only, so an interrupt drains no other
+        driver of the folder.
     """
 
     def __init__(self, folder: Path, flag: Path | None = None) -> None:
@@ -31,7 +31,7 @@ class Draining:
 
     @property
     def asked(self) -> bool:
-        """No further trial is to begin."""
+        """Whether draining was requested."""
         return self._interrupted or self.flag.exists()
 
     @contextlib.contextmanager

@@ -73,7 +73,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """Text that is part of every trial's identity: trials of one name are comparable."""
+        """Name of the protocol. It is part of the identity of a trial. Trials with the same name can be compared."""
         name = f"v{PROTOCOL_VERSION}-cv{self.n_folds}-holdout{self.n_holdouts}x{self.max_test_rows}"
         return "+".join([name, *sorted(self.metrics)])
 
@@ -162,7 +162,7 @@ class Protocol:
 
 
 def stratified_order(task: Task, random_state: int) -> NDArray[np.intp]:
-    """A random order of the rows of which every beginning, and every end, is stratified.
+    """A random order of the rows such that every first part and every last part of it is stratified.
 
     The first rows are two of each class and the last row of each class is at the end, so that no training set and no
     test set lacks a class.

@@ -1,4 +1,4 @@
-"""Life of a trial process: keys in, finished trials out, until its worker is gone.
+"""The main loop of a trial process: it receives keys and returns trials until its worker has ended.
 
 :mod:`metahpo.building.trial_watcher` forks it, and ends it and what it forked. Requests come pickled, in frames of
 :mod:`metahpo.building.frames`. Answers go back as JSON: nothing that a learner has made is unpickled elsewhere.
@@ -169,7 +169,7 @@ def _filled(trial: Trial, measured: Measurement, limit: float) -> Trial:
 
 
 def _status_of(error: BaseException) -> tuple[TrialStatus, str]:
-    """What an exception says of the trial that it ended."""
+    """Status of a trial that ended with an exception."""
     try:
         text = str(error)
     except BaseException as fault:  # noqa: BLE001 -- the code is a learner's
@@ -191,7 +191,7 @@ class _UnmeasurableError(Exception):
 
 @contextlib.contextmanager
 def _faults_of_the_task() -> Iterator[None]:
-    """What goes wrong before any learner has a part in it (a damaged file, a constant target) is the task's fault."""
+    """Errors before a learner starts (a damaged file, a constant target) are faults of the task."""
     try:
         yield
     except MemoryError:
@@ -215,13 +215,13 @@ def library_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def _forget_peak_memory() -> None:
-    """Let the kernel's record of the largest resident set begin anew; see proc(5), ``clear_refs``."""
+    """Reset the kernel's record of the largest resident set; see proc(5), ``clear_refs``."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_memory_bytes() -> int:
-    """Largest resident set since it was forgotten; 0 where the kernel does not say: the parent watches as well."""
+    """Largest resident set since the last reset; 0 if the kernel has no record. The parent measures it too."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
@@ -229,7 +229,7 @@ def _peak_memory_bytes() -> int:
 
 
 def _is_spoilt(outcome: list[Trial] | TaskRefusal | None) -> bool:
-    """Whether this process may be left with too little memory."""
+    """Whether this process holds too much memory for further trials."""
     if isinstance(outcome, list):
         return any(trial.status is TrialStatus.OUT_OF_MEMORY for trial in outcome)
     return outcome is None

@@ -1,4 +1,4 @@
-"""The settings of numpy and torch under which the package computes, whatever its caller has set."""
+"""The settings of numpy and torch for computations of the package, independent of those of the caller."""
 
 from __future__ import annotations
 

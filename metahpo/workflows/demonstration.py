@@ -1,4 +1,4 @@
-"""What experience is worth on a few tables: recommendation against default, warm-started against cold search."""
+"""A demonstration on a few tables: recommendation against default, and warm-started against cold search."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Comparison:
 
     @property
     def finding(self) -> str:
-        """One sentence: what was gained, and when the warm search was where the cold one ended."""
+        """One sentence on the gain and on when the warm search reached the final score of the cold one."""
         gain = round(self.gain, 4) + 0.0  # no -0.0000
         reached = np.flatnonzero(self.warm >= self.cold[-1])
         reaches = f"reaches in trial {reached[0] + 1}" if len(reached) else "does not reach"
@@ -77,7 +77,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What :func:`demonstrate` found; print it, or save it as a picture and a page."""
+    """Result of :func:`demonstrate`. Print it, or save it as a picture and a page."""
 
     parts: tuple[Comparison, ...]
 
@@ -176,7 +176,7 @@ class Demonstration:
         return [folder / "curves.png", folder / "index.html"]
 
     def findings(self) -> list[str]:
-        """One sentence a part: what was gained, and when the warm search was where the cold one ended."""
+        """One sentence for each table and learner: see :meth:`Comparison.finding`."""
         return [p.finding for p in self.parts]
 
 
@@ -195,7 +195,7 @@ def demonstrate(
     Parameters
     ----------
     cases : sequence of (Task, str)
-        A table and the name of a learner, each. Where cases take different times, name those that take long first.
+        A table and the name of a learner, each. If cases take different times, put the longest first.
     n_trials : int, default=15
         Trials of each search. The warm search begins with the first recommendation, and the cold one with the library
         default.

@@ -1,4 +1,4 @@
-"""Meta-features of a recorded meta-dataset computed anew, where their definitions have changed."""
+"""Recomputation of the meta-features of a meta-dataset after their definitions have changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS_OF_CLASS_OF_PROTOCOL_1 = 3
 
 
 def describe_again(md: MetaDataset, cache: Path | str, n_jobs: int = -1) -> MetaDataset:
-    """The meta-dataset with meta-features by the present definitions.
+    """Recompute the meta-features of a meta-dataset by the current definitions.
 
     Parameters
     ----------
