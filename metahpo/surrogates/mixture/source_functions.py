@@ -118,6 +118,10 @@ class SourceFunctions:
         """Pickle the constructor arguments. Everything else is computed from them."""
         return type(self), self._made_of
 
+    def weights_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights, shape (R,), of the smooth function nearest to values (R,) at the reference configurations."""
+        return np.asarray(torch.cholesky_solve(torch.from_numpy(values)[:, None], self._factor)[:, 0].numpy())
+
     def at(self, rows: Tensor) -> SourceValues:
         """Kernel inputs of rows (n, d), source functions there (n, T), and r (n, R)."""
         place = self._kernel.locate(rows)

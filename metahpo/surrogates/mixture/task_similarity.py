@@ -115,6 +115,24 @@ class TaskSimilarity:
         order = np.argsort(-shares, kind="stable")
         return {self.names[i]: float(shares[i] / shares.sum()) for i in order.tolist() if shares[i] > 0.0}
 
+    def of_tasks(self, kept: Sequence[int]) -> TaskSimilarity:
+        """The similarity to some of the source tasks; meta-features that do not vary over them are left out."""
+        values = self.values[list(kept)]
+        varied = [j for j, column in enumerate(values.T) if _varies(column.tolist())]
+        relevance = self.relevance[varied]
+        total = relevance.sum()
+        return TaskSimilarity(
+            tuple(self.names[j] for j in varied),
+            values[:, varied],
+            relevance / total if total > 0.0 else np.full(len(varied), 1.0 / max(1, len(varied))),
+            self.shrinkage if total > 0.0 else 0.0,
+        )
+
+    def with_task(self, meta_features: Mapping[str, float] | None) -> TaskSimilarity:
+        """The similarity to one source task more, of these meta-features."""
+        row = np.array([[_number((meta_features or {}).get(name)) for name in self.names]]).reshape(1, -1)
+        return replace(self, values=np.concatenate([self.values, row]))
+
     def _leaving_out(self, families: Sequence[str], relevance: Array) -> Array:
         """Weights for task i, from tasks of other families and without shrinkage, in row i; shape (T, T)."""
         names, between = np.asarray(families), self._distances(self._quantiles, relevance)
