@@ -47,7 +47,7 @@ ADDRESSES = {
     "arff": {"datasets/arff.py"},
     "llvmlite": {"networks/mlp/compiled/compiler.py"},
     "numba": {"networks/mlp/compiled/compiler.py"},
-    "matplotlib": {"evaluation/canvas.py"},
+    "matplotlib": {"evaluation/canvas.py", "recommendation/figure.py"},
     "jinja2": {"evaluation/report.py"},
     "orjson": {"trials/schema.py"},
     "pytest": {f"testing/{name}.py" for name in TESTING},

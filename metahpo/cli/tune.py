@@ -129,7 +129,7 @@ def _check_scored(metric: str, task: Task) -> None:
 
 def _tell(search: MetaSearchCV, history: TrialHistory, learner: str, metric: str, out: Path | None) -> None:
     """Print the latest trial and append it to a file."""
-    from metahpo.recommendation.recommendations import in_words
+    from metahpo.recommendation.printed import in_words
 
     if len(history) == 1:
         for note in search.notes_:

@@ -168,9 +168,9 @@ class MetaDataset(MetaTables):
         known = known_metric(self.metric(metric))
         return losses if known is None else known.capped(losses)
 
-    def seconds(self, space: str | None = None) -> dict[str, NDArray[np.float64]]:
-        """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`."""
-        return {name: rows["seconds"].to_numpy(np.float64) for name, rows, _ in self._by_task(space)}
+    def seconds(self, space: str | None = None, column: str = "seconds") -> dict[str, NDArray[np.float64]]:
+        """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`; or another recorded cost."""
+        return {name: rows[column].to_numpy(np.float64) for name, rows, _ in self._by_task(space)}
 
     def learning_curves(self, space: str | None = None) -> dict[str, list[NDArray[np.float64]]]:
         """Loss after each epoch of every trial that succeeded, task -> arrays of shape (n_epochs,).

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from metahpo.recommendation.candidates import Candidates
 from metahpo.recommendation.default_decision import AgainstDefault
 from metahpo.recommendation.experience import Experience
+from metahpo.recommendation.observations import Trials
 from metahpo.surrogates.posterior import Posterior
 
 #: Level of the intervals that recommendations come with.
@@ -44,11 +45,16 @@ class Prediction:
 
     @classmethod
     def of(
-        cls, experience: Experience, candidates: Candidates, metric: str, meta_features: Mapping[str, float] | None
+        cls,
+        experience: Experience,
+        candidates: Candidates,
+        metric: str,
+        meta_features: Mapping[str, float] | None,
+        observed: Trials | None = None,
     ) -> Prediction:
-        """Predict candidates on a task of these meta-features; None: nothing is known of it."""
+        """Predict candidates on a task of these meta-features (None: nothing is known of it), given trials on it."""
         surrogate = experience.surrogate(candidates.space, metric)
-        posterior = surrogate.posterior(candidates.configurations, meta_features=meta_features)
+        posterior = surrogate.posterior(candidates.configurations, observed, meta_features=meta_features)
         low, high = (100.0 * bound for bound in posterior.percentile_interval(LEVEL))
         model = experience.improvement(candidates.space, metric)
         return cls(
@@ -57,6 +63,15 @@ class Prediction:
             100.0 * posterior.expected_percentile(),
             low,
             high,
-            None if model is None else AgainstDefault.of(model, meta_features, candidates.configurations),
-            surrogate.task_weights(meta_features=meta_features),
+            None
+            if model is None
+            else AgainstDefault.of(
+                model,
+                surrogate,
+                meta_features,
+                candidates.configurations,
+                everywhere=candidates.values is not None,
+                observed=observed,
+            ),
+            surrogate.task_weights(observed, meta_features),
         )

@@ -22,11 +22,11 @@ from sklearn.model_selection import check_cv, cross_validate
 from sklearn.model_selection._search import BaseSearchCV
 
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
+from metahpo.learners.place import Place, learner_in, without
 from metahpo.learners.row_counts import RowCounts
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search.limits import StoppableWorkers
-from metahpo.search.place import Place, learner_in, without
 from metahpo.search.search_state import FoldResult, SearchState
 from metahpo.search.start import kind_of, sparse, start
 from metahpo.tasks.scorers import OWN_SCORE, name_of

@@ -24,8 +24,8 @@ task add, whatever rows they were trained on, is the subject of :mod:`metahpo.su
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +74,18 @@ class Trees:
     leaves: NDArray[np.int64]
     depth: int
 
-    def weights(self, ranks: Array) -> Array:
-        """Weights of the source tasks, shape (T,), for a task whose meta-features have these ranks, shape (p,)."""
+    def leaf(self, ranks: Array) -> NDArray[np.int64]:
+        """Leaf of each tree, shape (K,), for a task whose meta-features have these ranks, shape (p,)."""
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.int64)
         for _ in range(self.depth):
             left = ranks[self.feature[trees, node]] <= self.threshold[trees, node]
             node = np.where(left, self.left[trees, node], self.right[trees, node])
-        together = (self.leaves == node[:, None]).astype(np.float64)
+        return node
+
+    def weights(self, ranks: Array) -> Array:
+        """Weights of the source tasks, shape (T,), for a task whose meta-features have these ranks, shape (p,)."""
+        together = (self.leaves == self.leaf(ranks)[:, None]).astype(np.float64)
         size = together.sum(axis=1, keepdims=True)
         return np.asarray((together / np.maximum(size, 1.0)).sum(axis=0) / max(1, int((size > 0).sum())))
 
@@ -159,20 +163,60 @@ class Improvement:
         return low, high
 
     @own_arithmetic()
-    def picks(self, n: int) -> list[int]:
+    def picks(self, n: int, among: NDArray[np.bool_] | None = None) -> list[int]:
         """`n` configurations (fewer where there are fewer): the best by utility, then what complements those before.
 
         Each further one adds most to the expected best change of all that were picked, the default among them.
+
+        Parameters
+        ----------
+        n : int
+        among : ndarray of bool of shape (n,), default=None
+            Which configurations may be picked, at least one; None: all.
         """
-        picks = [int(np.argmax(self.utility()))]
+        closed = np.zeros(self.change.shape[1], dtype=bool) if among is None else ~among
+        picks = [int(np.argmax(np.where(closed, -np.inf, self.utility())))]
         best = np.maximum(self.change[:, picks[0]], 0.0)
-        while len(picks) < min(n, self.change.shape[1]):
+        while len(picks) < min(n, int((~closed).sum())):
             gain = self.weights @ np.maximum(self.change, best[:, None]) - self.weights @ best
             gain = gain + 1e-9 * self.utility()  # where nothing is added, the better one comes first
             gain[picks] = -np.inf
+            gain[closed] = -np.inf
             picks.append(int(np.argmax(gain)))
             best = np.maximum(best, self.change[:, picks[-1]])
         return picks
+
+    def of_columns(self, columns: Sequence[int]) -> Improvement:
+        """The distribution for some of the configurations, the reference among them."""
+        if list(columns) == list(range(self.change.shape[1])):
+            return self
+        kept = list(columns)
+        return replace(
+            self,
+            change=np.ascontiguousarray(self.change[:, kept]),
+            standard_error=np.ascontiguousarray(self.standard_error[:, kept]),
+            reference=kept.index(self.reference),
+        )
+
+    @own_arithmetic()
+    def extended(self, weights: Array, open_share: Array) -> Improvement:
+        """The distribution with m configurations more, whose changes are interpolated from those of the others.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (m, n)
+            Weights of the interpolation.
+        open_share : ndarray of shape (m,)
+            Share of the variance over configurations that the interpolation leaves open.
+        """
+        change = np.clip(self.change @ weights.T, -1.0, 1.0)
+        variance = np.square(self.standard_error) @ np.square(weights).T
+        variance += open_share * self.change.var(axis=1, keepdims=True)
+        return replace(
+            self,
+            change=np.concatenate([self.change, change], axis=1),
+            standard_error=np.concatenate([self.standard_error, np.sqrt(variance)], axis=1),
+        )
 
     def _quantile(self, q: float) -> Array:
         order = np.argsort(self.change, axis=0, kind="stable")
@@ -259,9 +303,46 @@ class ImprovementModel:
         """
         weights = self._equal
         if meta_features and self.meta_feature_names:
-            values = np.array([float(meta_features.get(name, np.nan)) for name in self.meta_feature_names])
-            weights = self.trees.weights(ranks_among(self.sorted_values, values[None])[0])
+            of_trees = self.trees.weights(self._ranks(meta_features))
+            weights = of_trees if of_trees.any() else weights  # tasks of all these leaves may have been left out
         return Improvement(weights, self.change, self.standard_error, self.reference, self.rule)
+
+    def with_task(
+        self, name: str, change: Array, standard_error: Array, meta_features: Mapping[str, float] | None
+    ) -> ImprovementModel:
+        """The model with one source task more, of changes and standard errors of shape (n,); nothing is trained."""
+        leaf = self.trees.leaf(self._ranks(meta_features or {}))
+        return replace(
+            self,
+            tasks=(*self.tasks, name),
+            change=np.concatenate([self.change, change[None]]),
+            standard_error=np.concatenate([self.standard_error, standard_error[None]]),
+            trees=replace(self.trees, leaves=np.concatenate([self.trees.leaves, leaf[:, None]], axis=1)),
+        )
+
+    def _ranks(self, meta_features: Mapping[str, float]) -> Array:
+        values = np.array([float(meta_features.get(name, np.nan)) for name in self.meta_feature_names])
+        return np.asarray(ranks_among(self.sorted_values, values[None])[0])
+
+    def weights_like(self, task: int) -> Array:
+        """Weights of the source tasks, shape (T,), for a task that lies where one of them does."""
+        together = (self.trees.leaves == self.trees.leaves[:, [task]]).astype(np.float64)
+        return np.asarray((together / together.sum(axis=1, keepdims=True)).mean(axis=0))
+
+    def without_tasks(self, names: Collection[str]) -> ImprovementModel | None:
+        """The model without some of its source tasks; None where none is left."""
+        kept = [i for i, task in enumerate(self.tasks) if task not in names]
+        if not kept:
+            return None
+        if len(kept) == len(self.tasks):
+            return self
+        return replace(
+            self,
+            tasks=tuple(self.tasks[i] for i in kept),
+            change=self.change[kept],
+            standard_error=self.standard_error[kept],
+            trees=replace(self.trees, leaves=self.trees.leaves[:, kept]),
+        )
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :meth:`load` reads it."""
