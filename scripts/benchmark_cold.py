@@ -52,7 +52,9 @@ def branin(x: np.ndarray) -> float:
 
 def hartmann6(x: np.ndarray) -> float:
     """Six local minima."""
-    A = np.array([[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]])
+    A = np.array(
+        [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
+    )
     P = 1e-4 * np.array(
         [
             [1312, 1696, 5569, 124, 8283, 5886],
@@ -66,9 +68,7 @@ def hartmann6(x: np.ndarray) -> float:
 
 def ackley(x: np.ndarray) -> float:
     """A funnel under waves."""
-    return float(
-        20 + np.e - 20 * np.exp(-0.2 * np.sqrt(np.mean(x**2))) - np.exp(np.mean(np.cos(2 * np.pi * x)))
-    )
+    return float(20 + np.e - 20 * np.exp(-0.2 * np.sqrt(np.mean(x**2))) - np.exp(np.mean(np.cos(2 * np.pi * x))))
 
 
 def rosenbrock(x: np.ndarray) -> float:
@@ -136,7 +136,9 @@ def optuna_losses(sampler: str, function: Function, n: int, seed: int) -> list[f
         configuration: dict[str, Any] = {}
         for name, h in function.space.items():
             if hasattr(h, "choices"):
-                configuration[name] = trial.suggest_categorical(name, [choice.item() if hasattr(choice, "item") else choice for choice in h.choices])
+                configuration[name] = trial.suggest_categorical(
+                    name, [choice.item() if hasattr(choice, "item") else choice for choice in h.choices]
+                )
             elif isinstance(h.default_value, int):
                 configuration[name] = trial.suggest_int(name, h.lower, h.upper)
             else:

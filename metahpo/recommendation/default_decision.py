@@ -40,6 +40,7 @@ class AgainstDefault:
         *,
         everywhere: bool = False,
         observed: tuple[Sequence[Configuration], NDArray[np.float64]] | None = None,
+        probed: Improvement | None = None,
     ) -> AgainstDefault:
         """Place the configurations of a model among the candidates.
 
@@ -54,6 +55,8 @@ class AgainstDefault:
             Whether candidates that the model does not know are interpolated; otherwise nothing is predicted for them.
         observed : pair (configurations, losses), default=None
             Trials on the task.
+        probed : Improvement, default=None
+            What probes have made of the distribution before trials; None: there were none.
         """
         column = {text: i for i, text in enumerate(model.configurations)}
         place: dict[str, int] = {}
@@ -63,7 +66,7 @@ class AgainstDefault:
         new = {text: candidates[i] for text, i in place.items() if text not in column} if everywhere else {}
         new |= {text: c for text, c in tried.items() if text not in column}
         texts = [t for t in model.configurations if t in place or t in tried or column[t] == model.reference]
-        improvement = model.on(meta_features)
+        improvement = model.on(meta_features) if probed is None else probed
         if new:
             known = [_read(text) for text in model.configurations]
             improvement = improvement.extended(*surrogate.interpolation(known, list(new.values())))

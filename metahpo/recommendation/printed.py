@@ -38,6 +38,11 @@ def in_lines(recommended: Recommendations) -> str:
     lines.append(f"nearest tasks: {near or 'none known'}; novelty {recommended.novelty:.2f}")
     if recommended.worth is not None:
         lines.append(f"worth: {recommended.worth}")
+    if recommended.probes:
+        sizes = sorted({one.rows for one in recommended.probes})
+        spent = sum(one.seconds for one in recommended.probes)
+        rows = f"{sizes[0]} rows" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} rows"
+        lines.append(f"probes: {len(recommended.probes)} on {rows}, {spent:.1f} seconds")
     lines += [f"note: {note}" for note in recommended.notes]
     return "\n".join(lines)
 

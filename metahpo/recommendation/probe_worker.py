@@ -1,13 +1,15 @@
-"""What a worker process does for a probe. It imports little, so that workers start quickly."""
+"""Worker processes of probes, and what they do. The file imports little, so that workers start quickly."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib.externals.loky import ProcessPoolExecutor
 
 from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import Protocol, Split
@@ -28,6 +30,41 @@ class FixedSplit(Protocol):
         """One split, the same for every size and repeat."""
         rows = np.arange(task.n_rows)
         return [(rows[: self.n_train], rows[self.n_train :])]
+
+
+class ProbeWorkers:
+    """Processes that start at once, and that can be stopped in the middle of a probe.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of processes.
+    learners : sequence of str
+        Learners whose libraries they import.
+    kind : {"classification", "regression"}
+    """
+
+    def __init__(self, n_jobs: int, learners: Sequence[str], kind: TaskKind) -> None:
+        self.n_jobs, self._learners, self._kind = n_jobs, list(learners), kind
+        self.restart()
+
+    def restart(self) -> None:
+        """Start new processes."""
+        self._pool = ProcessPoolExecutor(self.n_jobs, timeout=60, env={"OMP_NUM_THREADS": "1"})
+        self._imports = [self._pool.submit(import_learners, self._learners, self._kind) for _ in range(self.n_jobs)]
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait until they have imported what a probe needs, so that no probe is charged for it."""
+        wait(self._imports, max(0.0, seconds))
+
+    def submit(self, *arguments: Any) -> Future[Any]:
+        """Start :func:`measure_fits` with these arguments."""
+        future: Future[Any] = self._pool.submit(measure_fits, *arguments)
+        return future
+
+    def stop(self) -> None:
+        """Kill the processes, and what they run."""
+        self._pool.shutdown(wait=False, kill_workers=True)
 
 
 def import_learners(learners: Sequence[str], kind: TaskKind) -> None:

@@ -17,6 +17,7 @@ from metahpo.recommendation.basis import Basis
 from metahpo.recommendation.json_form import recommendations_from_json, recommendations_to_json
 from metahpo.recommendation.narrow_space import narrowed_space
 from metahpo.recommendation.printed import in_html, in_lines
+from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendation import Recommendation as Recommendation
 from metahpo.recommendation.worth import Worth
 from metahpo.space.configuration import Configuration
@@ -60,6 +61,8 @@ class Recommendations:
         That estimator.
     basis : Basis or None
         What the answer was made of; None like `task`.
+    probes : tuple of Probe
+        Fits on few rows that were made for the answer, in the order in which they ended.
     """
 
     items: tuple[Recommendation, ...]
@@ -76,6 +79,7 @@ class Recommendations:
     place: Place | None = field(default=None, repr=False)
     own_estimator: BaseEstimator | None = field(default=None, repr=False)
     basis: Basis | None = field(default=None, repr=False)
+    probes: tuple[Probe, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -39,12 +39,14 @@ from metahpo.recommendation.observations import (
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.prediction import Prediction
 from metahpo.recommendation.printed import task_in_words
+from metahpo.recommendation.probe_worker import ProbeWorkers
+from metahpo.recommendation.probes import probe
 from metahpo.recommendation.recommendation import Recommendation
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.request import Asked, Request
 from metahpo.recommendation.shipped import SHIPPED_APART, check_modality, shipped_name
 from metahpo.recommendation.warm_start import WarmStart
-from metahpo.recommendation.wording import items_of, notes_of
+from metahpo.recommendation.wording import items_of, notes_of, notes_on_probes
 from metahpo.recommendation.worth import Worth
 from metahpo.space.activity import canonical
 from metahpo.surrogates.explanation import Explanation
@@ -157,6 +159,18 @@ class Recommender:
         check_modality(self.meta_dataset, task)
         request, laps = request.for_kind(self.kind), Laps()
         space = self._space(request.learners)
+        if request.seconds is None:
+            return self._answer(task, request, space, laps, None)
+        # They import what they need while the answer begins.
+        workers = ProbeWorkers(request.n_jobs, request.learners or self.learners, self.kind)
+        try:
+            return self._answer(task, request, space, laps, workers)
+        finally:
+            workers.stop()
+
+    def _answer(
+        self, task: Task, request: Request, space: str | None, laps: Laps, workers: ProbeWorkers | None
+    ) -> Recommendations:
         metric = self._metric(request.metric, space)
         self.surrogate(space, metric)
         laps.end("load")
@@ -170,7 +184,12 @@ class Recommender:
         candidates = candidates.sensible(task).within(request.region, self.kind)
         if observed is not None:
             candidates = candidates.including(observed[0])
-        prediction = Prediction.of(experience, candidates, metric, description.usable, observed)
+        probed = None
+        if workers is not None and request.seconds is not None:
+            left = request.seconds - sum(laps.seconds.values())
+            probed = probe(task, experience, candidates, metric, description.usable, workers, left)
+            laps.end("probes")
+        prediction = Prediction.of(experience, candidates, metric, description.usable, observed, probed)
         worth = self._worth(experience, space, metric, description.distance)
         worth_little = worth is not None and worth.change < 0.0
         costs = {limit: expected_costs(experience, candidates, task, limit) for limit in request.limits.given}
@@ -179,12 +198,21 @@ class Recommender:
             request.n,
             limits=request.limits,
             costs={limit: cost for limit, cost in costs.items() if cost is not None},
-            default_first=observed is None and (description.usable is None or worth_little),
+            default_first=observed is None
+            and (probed is None or not len(probed.places))
+            and (description.usable is None or worth_little),
         )
         laps.end("surrogate")
         seconds = expected_costs(experience, candidates.only(decision.picks), task)
         spent = [math.nan] * len(decision.picks) if seconds is None else seconds.tolist()
-        items = items_of(prediction, decision, spent, held, familiar=description.usable is not None)
+        items = items_of(
+            prediction,
+            decision,
+            spent,
+            held,
+            familiar=description.usable is not None,
+            n_probes=0 if probed is None else sum(one.status == "success" for one in probed.probes),
+        )
         notes = notes_of(
             description,
             request,
@@ -195,6 +223,7 @@ class Recommender:
             worth_little=worth_little,
         )
         notes += notes_on_values(request, learners, candidates)
+        notes += notes_on_probes(request, probed)
         laps.end("cost")
         return Recommendations(
             items,
@@ -211,6 +240,7 @@ class Recommender:
             request.place,
             request.estimator,
             Basis(prediction, experience.surrogate(space, metric), description.usable, observed),
+            () if probed is None else probed.probes,
         )
 
     def observe(
@@ -394,7 +424,7 @@ def recommend(
     random_state: int = 0,
     **asked: Unpack[Asked],
 ) -> Recommendations:
-    """Recommend hyperparameters for a dataset never seen before; offline, and nothing is trained on it.
+    """Recommend hyperparameters for a dataset never seen before; offline and at once.
 
     Parameters
     ----------
@@ -434,6 +464,11 @@ def recommend(
         Recorded tasks, or families of them, that the answer is to do without.
     known : {"use", "exclude"}, default="use"
         Whether records of this very dataset are used. It is recognised by its rows, also shuffled or in part.
+    seconds : float, default=None
+        Budget of probes: fits on few rows of the table, which tell what the experience cannot know. The answer then
+        takes about so long, or less where no further probe would change it. None: nothing is trained.
+    n_jobs : int, default=1
+        Processes that probes run in; -1: one a core.
 
     Returns
     -------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Literal, TypedDict
 
 from ConfigSpace import ConfigurationSpace
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from metahpo.exceptions import DataError
@@ -31,6 +33,8 @@ class Asked(TypedDict, total=False):
     fixed: Mapping[str, Any] | None
     exclude: str | Sequence[str]
     known: Known
+    seconds: float | None
+    n_jobs: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ class Request:
         The user's own, which recommendations are for.
     place : Place or None
         Where the learner lies in it; None until the kind of task is known.
+    seconds : float or None
+        Budget of probes; None: none are made.
+    n_jobs : int
+        Processes that probes run in.
     unnamed_metric : bool
         Whether a metric was asked for that no name is known of.
     """
@@ -74,6 +82,8 @@ class Request:
     estimator: BaseEstimator | None = None
     place: Place | None = None
     unnamed_metric: bool = False
+    seconds: float | None = None
+    n_jobs: int = 1
 
     @classmethod
     def of(
@@ -91,6 +101,8 @@ class Request:
         fixed: Mapping[str, Any] | None = None,
         exclude: str | Sequence[str] = (),
         known: Known = "use",
+        seconds: float | None = None,
+        n_jobs: int = 1,
     ) -> Request:
         """Check what can be checked without data: see :func:`metahpo.recommend` for the parameters.
 
@@ -114,6 +126,8 @@ class Request:
             raise DataError(f"estimator must be an unfitted estimator or pipeline, but is {estimator!r}.")
         if known not in ("use", "exclude"):
             raise DataError(f"known must be 'use' or 'exclude', but is {known!r}.")
+        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, Real) or not seconds > 0):
+            raise DataError(f"seconds must be a positive number, or None for no probes, but is {seconds!r}.")
         named, unnamed = metric if isinstance(metric, str) else None, False
         if metric is not None and not isinstance(metric, str):
             if not callable(metric):
@@ -138,6 +152,8 @@ class Request:
             estimator,
             None,
             unnamed,
+            None if seconds is None else float(seconds),
+            effective_n_jobs(n_jobs),
         )
 
     @property

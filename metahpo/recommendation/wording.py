@@ -8,6 +8,7 @@ from typing import Any
 from metahpo.recommendation.decision import Decision
 from metahpo.recommendation.description import Description
 from metahpo.recommendation.prediction import Prediction
+from metahpo.recommendation.probes import Probed
 from metahpo.recommendation.recommendation import DEFAULT_REASON, Recommendation
 from metahpo.recommendation.request import Request
 
@@ -19,6 +20,7 @@ def items_of(
     held: Mapping[str, Mapping[str, Any]],
     *,
     familiar: bool,
+    n_probes: int = 0,
 ) -> tuple[Recommendation, ...]:
     """Recommendations of the candidates that were chosen.
 
@@ -32,13 +34,19 @@ def items_of(
         Learner -> parameters of its estimator that are fixed beside its hyperparameters.
     familiar : bool
         Whether experience comes from tasks like this one.
+    n_probes : int
+        Probes that gave a loss.
     """
     items = []
     for rank, (i, spent) in enumerate(zip(decision.picks, seconds, strict=True)):
         learner, configuration = prediction.candidates.learner_and_own(i)
         interval = (float(prediction.low[i]), float(prediction.high[i]))
         is_default = i in prediction.candidates.defaults
-        reason = DEFAULT_REASON if is_default else _reason(rank, prediction.weights, decision, familiar=familiar)
+        reason = (
+            DEFAULT_REASON
+            if is_default
+            else _reason(rank, prediction.weights, decision, familiar=familiar, n_probes=n_probes)
+        )
         fixed = dict(held.get(learner, {}))
         percentile = float(prediction.percentile[i])
         items.append(Recommendation(learner, configuration, percentile, interval, spent, reason, held=fixed))
@@ -101,6 +109,20 @@ def notes_of(
     return notes
 
 
+def notes_on_probes(request: Request, probed: Probed | None) -> list[str]:
+    """What the user should know of the probes that were asked for."""
+    if request.seconds is None:
+        return []
+    if probed is None:
+        return ["no probes were made, because the experience holds no default, or no seconds, to compare with"]
+    notes = list(probed.notes)
+    bad = [one for one in probed.probes if one.status != "success"]
+    if bad:
+        names = "; ".join(dict.fromkeys(f"{one.learner} on {one.rows} rows {one.status}: {one.message}" for one in bad))
+        notes.append(f"{len(bad)} of {len(probed.probes)} probes gave no loss ({names})")
+    return notes
+
+
 def _on_records(recorded: Mapping[str, float], request: Request) -> list[str]:
     """What is known of this very dataset."""
     notes = []
@@ -117,9 +139,11 @@ def _limits(request: Request) -> str:
     return ", ".join(f"{name}={limit:g}" for name, limit in request.limits.given.items())
 
 
-def _reason(rank: int, weights: Mapping[str, float], decision: Decision, *, familiar: bool) -> str:
+def _reason(rank: int, weights: Mapping[str, float], decision: Decision, *, familiar: bool, n_probes: int) -> str:
     if decision.excess > 1.0:
         return "exceeds the limits least"
+    if n_probes and rank == 0:
+        return f"best by the experience and {n_probes} probes"
     near = next(iter(weights), None)
     if not familiar:
         return "robust: good on most recorded tasks"

@@ -18,7 +18,7 @@ constant configuration. Alternatives are compared by their expected utility, whe
 
 The reference stays unless another alternative has a positive utility. Size of leaves and weight of losses are chosen
 by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`. What trials of the new
-task add, whatever rows they were trained on, is the subject of :mod:`metahpo.surrogates.improvement_trials`.
+task add, whatever rows they were trained on, is the subject of :mod:`metahpo.surrogates.improvement_given_probes`.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from metahpo.surrogates.improvement import (
     error_floor,
     ranks_among,
 )
-from metahpo.surrogates.improvement_trials import MeasuredChanges, condition, residual_covariance
+from metahpo.surrogates.improvement_given_probes import MeasuredChanges, condition, residual_covariance
 from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]

@@ -68,7 +68,7 @@ class MeasuredChanges:
         finite = np.isfinite(np.concatenate([self.rows, self.change, self.variance])).all()
         if shapes != {(len(self.places),)} or not finite or (self.rows <= 0).any() or (self.variance < 0).any():
             raise DataError(
-                "trials need places, rows, changes and variances of one shape (m,), all finite, rows above 0 and "
+                "probes need places, rows, changes and variances of one shape (m,), all finite, rows above 0 and "
                 f"variances of at least 0, but are {self}."
             )
 
