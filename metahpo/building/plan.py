@@ -129,7 +129,7 @@ class Plan:
         more = self.adaptive.get(task.key, {}).get(learner, ())
         if not more:
             return shared
-        # A larger shared design may have come upon the same configuration.
+        # A larger shared design may contain the same configuration.
         return tuple({to_json(configuration): configuration for configuration in (*shared, *more)}.values())
 
     def n_trials_of(self, learner: str, task: PlannedTask) -> int:

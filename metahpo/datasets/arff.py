@@ -87,7 +87,7 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
         except DataError:
             raise
         except _UNREADABLE as error:
-            # The parser's errors format themselves with what they quote from the file, and fall over a "%" in it.
+            # Errors of the parser format text of the file, which fails if the text contains "%".
             said = str(getattr(error, "message", error)).replace("%d", str(decoder._current_line))
             raise DataError(f"{Path(path).name} is no ARFF file that can be read: {said}") from error
     for name, pattern in header.dates.items():

@@ -69,9 +69,8 @@ def _describe(cache: Path, about: Mapping[Any, Any], protocol: str) -> dict[str,
 def _measured_rows(cache: Path, about: Mapping[Any, Any], protocol: str) -> Task:
     """The rows that the task trains on, by the protocol of its trials."""
     if protocol.startswith(f"v{PROTOCOL_VERSION}-"):
-        rules, size = Protocol(), about["size"]
-        task = rules.prepare(read_task(cache, str(about["dataset"])))
+        size = about["size"]
         rows = None if size is None or size != size else int(str(size).removesuffix(".0"))
-        return task.take(rules.splits(task, rows)[0][0])
+        return Protocol().described_rows(read_task(cache, str(about["dataset"])), rows)[0]
     task = read_task(cache, str(about["key"])).without_rare_classes(ROWS_OF_CLASS_OF_PROTOCOL_1)
     return task.subsample(int(str(about["n_rows"])))
