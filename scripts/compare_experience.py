@@ -1,8 +1,8 @@
 """What newer experience is worth: first picks of surrogates of two meta-datasets on tasks of the newer one.
 
 `python scripts/compare_experience.py OLD NEW`: families of the newer meta-dataset are left out of both, in groups. The
-surrogates of each learner that both have choose one recorded configuration of every task that is left out. Its regret is
-honest: the mean over the halves of the fits, none of which has chosen it, normalised by the best and the worst
+surrogates of each learner that both have choose one recorded configuration of every task that is left out. Its regret
+is honest: the mean over the halves of the fits, none of which has chosen it, normalised by the best and the worst
 configuration of the half. Where the search spaces differ, the older surrogate is mapped to the newer space.
 """
 
