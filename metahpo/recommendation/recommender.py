@@ -166,8 +166,9 @@ class Recommender:
         laps.end("meta_features")
         candidates = experience.candidates(space).of_learners(request.learners)
         learners = [learner_named(name, self.kind) for name in candidates.learners]
-        held = held_by(request, learners)
-        candidates = candidates.sensible(task).within(request.region, self.kind)
+        spaces = self.meta_dataset.spaces
+        held = held_by(request, learners, spaces)
+        candidates = candidates.sensible(task).within(request.region, spaces, self.kind)
         if observed is not None:
             candidates = candidates.including(observed[0])
         prediction = Prediction.of(experience, candidates, metric, description.usable, observed)
@@ -194,7 +195,7 @@ class Recommender:
             unrecorded=[limit for limit, cost in costs.items() if cost is None],
             worth_little=worth_little,
         )
-        notes += notes_on_values(request, learners, candidates)
+        notes += notes_on_values(request, spaces, candidates)
         laps.end("cost")
         return Recommendations(
             items,
@@ -210,7 +211,7 @@ class Recommender:
             worth,
             request.place,
             request.estimator,
-            Basis(prediction, experience.surrogate(space, metric), description.usable, observed),
+            Basis(prediction, spaces, experience.surrogate(space, metric), description.usable, observed),
         )
 
     def observe(
