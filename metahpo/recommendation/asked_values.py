@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import SpaceError
 from metahpo.learners.learner import Learner
 from metahpo.recommendation.candidates import Candidates
+from metahpo.recommendation.region import same_value
 from metahpo.recommendation.request import Request
-from metahpo.space.configuration import value_text
 
 
-def held_by(request: Request, learners: Sequence[Learner]) -> dict[str, dict[str, Any]]:
+def held_by(
+    request: Request, learners: Sequence[Learner], spaces: Mapping[str, ConfigurationSpace]
+) -> dict[str, dict[str, Any]]:
     """Fixed parameters of each learner's estimator that are no hyperparameters of its space, by the learner's name.
+
+    Parameters
+    ----------
+    request : Request
+    learners : sequence of Learner
+    spaces : mapping of str to ConfigurationSpace
+        The recorded space of each learner.
 
     Raises
     ------
@@ -24,13 +35,13 @@ def held_by(request: Request, learners: Sequence[Learner]) -> dict[str, dict[str
     for name, value in request.region.fixed.items():
         known = False
         for learner in learners:
-            if name in learner.space:
+            if name in spaces[learner.name]:
                 known = True
             elif name in _parameters(request, learner):
                 held[learner.name][name] = value
                 known = True
         if not known:
-            hyperparameters = sorted({own for learner in learners for own in learner.space})
+            hyperparameters = sorted({own for learner in learners for own in spaces[learner.name]})
             raise SpaceError(
                 f"{name!r} cannot be fixed: it is no parameter of {' or '.join(held)}, whose hyperparameters are "
                 f"{hyperparameters}."
@@ -38,9 +49,10 @@ def held_by(request: Request, learners: Sequence[Learner]) -> dict[str, dict[str
     return held
 
 
-def notes_on_values(request: Request, learners: Sequence[Learner], candidates: Candidates) -> list[str]:
+def notes_on_values(request: Request, spaces: Mapping[str, ConfigurationSpace], candidates: Candidates) -> list[str]:
     """What was asked of hyperparameters and could not be answered, in words."""
-    unknown = [name for name in request.region.allowed if all(name not in learner.space for learner in learners)]
+    known = [name for learner in candidates.learners for name in spaces[learner]]
+    unknown = [name for name in request.region.allowed if name not in known]
     notes = []
     left = [name for name in unknown if name not in request.region.fixed]
     if left:
@@ -53,7 +65,7 @@ def notes_on_values(request: Request, learners: Sequence[Learner], candidates: C
             name
             for i, values in enumerate(candidates.values)
             for name, value in values.items()
-            if value_text(candidates.known(i).get(name)) != value_text(value)
+            if not same_value(candidates.known(i).get(name), value)
         }
         if beyond:
             notes.append(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ConfigSpace import ConfigurationSpace
+
 from metahpo.recommendation.observations import Trials
 from metahpo.recommendation.prediction import Prediction
 from metahpo.surrogates.surrogate import TrainedSurrogate
@@ -17,6 +19,8 @@ class Basis:
     Attributes
     ----------
     prediction : Prediction
+    spaces : mapping of str to ConfigurationSpace
+        The recorded space of each learner.
     surrogate : TrainedSurrogate
     meta_features : mapping of str to float, or None
         Those that were used.
@@ -25,6 +29,7 @@ class Basis:
     """
 
     prediction: Prediction
+    spaces: Mapping[str, ConfigurationSpace]
     surrogate: TrainedSurrogate
     meta_features: Mapping[str, float] | None
     observed: Trials | None = None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ConfigSpace import ConfigurationSpace
+
+from metahpo.exceptions import SpaceError
 from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.region import Region
@@ -13,6 +16,7 @@ from metahpo.recommendation.validity import senseless
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import from_cash, to_cash
 from metahpo.space.configuration import Configuration, to_json
+from metahpo.space.domain import Domain
 from metahpo.tasks.task import Task, TaskKind
 
 
@@ -101,15 +105,36 @@ class Candidates:
             [i for i in range(len(self)) if i in self.defaults or not senseless(self.learner_and_own(i)[1], task)]
         )
 
-    def within(self, region: Region, kind: TaskKind) -> Candidates:
-        """The distinct configurations of a region that these are moved to; never empty."""
-        return self if not region else self._moved(region, kind, force=False) or self._moved(region, kind, force=True)
+    def within(self, region: Region, spaces: Mapping[str, ConfigurationSpace], kind: TaskKind) -> Candidates:
+        """The distinct configurations of a region that these are moved to.
 
-    def _moved(self, region: Region, kind: TaskKind, *, force: bool) -> Candidates:
+        Parameters
+        ----------
+        region : Region
+        spaces : mapping of str to ConfigurationSpace
+            The recorded space of each learner.
+        kind : {"classification", "regression"}
+
+        Raises
+        ------
+        SpaceError
+            There is none.
+        """
+        if not region:
+            return self
+        domains = {name: Domain(spaces[name]) for name in self.learners}
+        found = self._moved(region, domains, kind, force=False) or self._moved(region, domains, kind, force=True)
+        if not len(found):
+            raise SpaceError(
+                f"no configuration of {', '.join(self.learners)} fits what is asked for: {region.allowed}."
+            )
+        return found
+
+    def _moved(self, region: Region, domains: Mapping[str, Domain], kind: TaskKind, *, force: bool) -> Candidates:
         found: dict[str, tuple[Configuration, Configuration, bool]] = {}
         for i in range(len(self)):
             name, own = self.learner_and_own(i)
-            moved = region.moved(own, learner_named(name, kind), force=force)
+            moved = region.moved(own, domains[name], learner_named(name, kind).rules, force=force)
             if moved is not None:
                 known = moved.known if self.space is not None else to_cash(name, moved.known)
                 unmoved = i in self.defaults and to_json(moved.values) == to_json(own)

@@ -149,9 +149,11 @@ class Experience:
         key = (space, metric)
         if key not in self._worth:
             model, familiarity = self.improvement(space, metric), self.familiarity
-            known = model is not None and familiarity is not None
-            families = self.meta_dataset.tasks["family"].astype(str).to_dict()
-            self._worth[key] = WorthByNovelty.of(model, familiarity, families) if known else None
+            tasks = self.meta_dataset.tasks
+            families = dict(zip(map(str, tasks.index), tasks["family"].astype(str), strict=True))
+            self._worth[key] = (
+                None if model is None or familiarity is None else WorthByNovelty.of(model, familiarity, families)
+            )
         return self._worth[key]
 
     def copy_to(self, folder: Path) -> None:

@@ -57,10 +57,10 @@ def figure_of(items: Sequence[Recommendation], title: str) -> Figure:
     axes.set_ylim(len(items) - 0.4, -0.7)
     if against:
         axes.axvline(0.0, color=INK, linewidth=0.8, linestyle="--")
-        axes.set_xlabel("change of the error against the library's default, % (left is better; 80 % intervals)")
+        axes.set_xlabel("error against the default's, % (left is better)")
     else:
-        axes.set_xlabel("share of recorded configurations that it is better than, % (80 % intervals)")
-    axes.set_title(title.replace("\n", ": ", 1), fontsize=9, loc="right")
+        axes.set_xlabel("better than % of the recorded configurations")
+    figure.suptitle(title.replace("\n", ": ", 1), fontsize=9, x=0.01, ha="left")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     return figure

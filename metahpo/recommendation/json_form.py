@@ -74,6 +74,7 @@ def recommendations_from_json(cls: type[Recommendations], text: str | bytes) -> 
             content["kind"],
             content["about"],
             None if content["worth"] is None else Worth(**content["worth"]),
+            read_parameters=tuple(record["parameters"] for record in content["items"]),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, ArtefactError):

@@ -16,20 +16,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, OrdinalHyperparameter
+from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, Float, Integer, OrdinalHyperparameter
 from ConfigSpace.conditions import AndConjunction, Condition, EqualsCondition, InCondition, OrConjunction
 from ConfigSpace.hyperparameters import Hyperparameter, IntegerHyperparameter, NumericalHyperparameter
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError, SpaceError, UnknownNameError
-from metahpo.learners.registry import learner_named
 from metahpo.recommendation.basis import Basis
 from metahpo.recommendation.prediction import Prediction
 from metahpo.space.configuration import Configuration, builtin
 from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.values import choices_of
-from metahpo.tasks.task import TaskKind
 
 Array = NDArray[np.float64]
 
@@ -88,7 +86,7 @@ class _Side:
         return found
 
 
-def narrowed_space(basis: Basis, learner: str, kind: TaskKind, share: float) -> ConfigurationSpace:
+def narrowed_space(basis: Basis, learner: str, share: float) -> ConfigurationSpace:
     """The box of a learner: see :meth:`metahpo.recommendation.recommendations.Recommendations.space`."""
     if not 0.0 < share <= 1.0:
         raise DataError(f"share must lie in (0, 1], but is {share}.")
@@ -97,9 +95,8 @@ def narrowed_space(basis: Basis, learner: str, kind: TaskKind, share: float) -> 
     if learner not in names:
         raise UnknownNameError("learner", learner, sorted(set(names)), "These were asked for.")
     configurations, mass = good_configurations(prediction, learner)
-    space = learner_named(learner, kind).space
     best = next((configurations[i] for i in np.argsort(-mass, kind="stable")), None)
-    return box(space, configurations, mass, share, best)
+    return box(basis.spaces[learner], configurations, mass, share, best)
 
 
 def good_configurations(prediction: Prediction, learner: str) -> tuple[list[Configuration], Array]:
@@ -150,6 +147,26 @@ def box(
     return _as_space(space, sides, best)
 
 
+def holds(narrow: ConfigurationSpace, configurations: Sequence[Configuration]) -> NDArray[np.bool_]:
+    """Which configurations of a space, shape (n,), a narrowed one holds."""
+    return np.array(
+        [all(name in narrow and _legal(narrow[name], value) for name, value in c.items()) for c in configurations]
+    )
+
+
+def volume(narrow: ConfigurationSpace, space: ConfigurationSpace) -> float:
+    """Share of random configurations of a space that a narrowed one holds."""
+    encoder, rng = SpaceEncoder(space), np.random.default_rng(1)
+    drawn = encoder.decode(encoder.legal_rows(rng.random((DRAWN, encoder.n_columns)), rng))
+    return float(holds(narrow, drawn).mean())
+
+
+def _legal(hyperparameter: Hyperparameter[Any, Any], value: Any) -> bool:
+    if isinstance(hyperparameter, NumericalHyperparameter):
+        return bool(hyperparameter.lower <= value <= hyperparameter.upper)
+    return value in choices_of(hyperparameter)[0]
+
+
 def _peeled(
     space: ConfigurationSpace, configurations: Sequence[Configuration], mass: Array, share: float
 ) -> dict[str, _Side]:
@@ -167,8 +184,8 @@ def _peeled(
         sides[name] = _Side(known, random, choices)
     held = {name: (side.holds(side.known), side.holds(side.drawn)) for name, side in sides.items()}
     while True:
-        outside = sum((~own).astype(int) for own, _ in held.values()) if held else np.zeros(len(mass), dtype=int)
-        outside_drawn = sum((~own).astype(int) for _, own in held.values()) if held else np.zeros(len(drawn), dtype=int)
+        outside = _count([~own for own, _ in held.values()], len(mass))
+        outside_drawn = _count([~own for _, own in held.values()], len(drawn))
         inside, volume = outside == 0, max(1, int((outside_drawn == 0).sum()))
         have = float(mass[inside].sum())
         best: tuple[float, str, _Side] | None = None
@@ -190,6 +207,11 @@ def _peeled(
         _, name, cut = best
         sides[name] = cut
         held[name] = (cut.holds(cut.known), cut.holds(cut.drawn))
+
+
+def _count(masks: Sequence[NDArray[np.bool_]], n: int) -> NDArray[np.int64]:
+    """How many of the masks (n,) are true."""
+    return np.sum([np.zeros(n, dtype=np.int64), *masks], axis=0)
 
 
 def _size(hyperparameter: Hyperparameter[Any, Any]) -> int:
@@ -263,10 +285,9 @@ def _narrowed(hyperparameter: Hyperparameter[Any, Any], side: _Side | None, want
             low, high = (low - 1, high) if low > hyperparameter.lower else (low, high + 1)
     default = builtin(hyperparameter.default_value) if wanted is None else wanted
     log = bool(getattr(hyperparameter, "log", False))
-    made: Hyperparameter[Any, Any] = type(hyperparameter)(
-        name, low, high, default_value=min(max(default, low), high), log=log
-    )
-    return made
+    if isinstance(hyperparameter, IntegerHyperparameter):
+        return Integer(name, (low, high), default=min(max(default, low), high), log=log)
+    return Float(name, (low, high), default=min(max(default, low), high), log=log)
 
 
 def _condition(condition: Any, narrow: ConfigurationSpace, child: Hyperparameter[Any, Any]) -> Any:

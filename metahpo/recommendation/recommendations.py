@@ -63,6 +63,8 @@ class Recommendations:
         What the answer was made of; None like `task`.
     probes : tuple of Probe
         Fits on few rows that were made for the answer, in the order in which they ended.
+    read_parameters : tuple of dict
+        Parameters of each recommendation where they were read by :meth:`from_json`; else empty.
     """
 
     items: tuple[Recommendation, ...]
@@ -80,6 +82,7 @@ class Recommendations:
     own_estimator: BaseEstimator | None = field(default=None, repr=False)
     basis: Basis | None = field(default=None, repr=False)
     probes: tuple[Probe, ...] = field(default=(), repr=False)
+    read_parameters: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -109,6 +112,8 @@ class Recommendations:
         of its parameters, such as ``svc__C`` in a pipeline.
         """
         item = self.items[index]
+        if self.read_parameters:
+            return dict(self.read_parameters[index])
         if self.place is not None:
             held = {f"{self.place.prefix}{name}": value for name, value in item.held.items()}
             return {**self.place.parameters(item.configuration), **held}
@@ -172,7 +177,7 @@ class Recommendations:
         """
         if self.basis is None:
             raise DataError("recommendations that were read from JSON hold no experience to narrow a space by.")
-        return narrowed_space(self.basis, learner or self.best_learner, self.kind, share)
+        return narrowed_space(self.basis, learner or self.best_learner, share)
 
     def explain(self) -> Explanation:
         """What the expected scores depend on, and which recorded tasks say so.

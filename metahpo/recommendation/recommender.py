@@ -181,8 +181,9 @@ class Recommender:
         laps.end("meta_features")
         candidates = experience.candidates(space).of_learners(request.learners)
         learners = [learner_named(name, self.kind) for name in candidates.learners]
-        held = held_by(request, learners)
-        candidates = candidates.sensible(task).within(request.region, self.kind)
+        spaces = self.meta_dataset.spaces
+        held = held_by(request, learners, spaces)
+        candidates = candidates.sensible(task).within(request.region, spaces, self.kind)
         if observed is not None:
             candidates = candidates.including(observed[0])
         probed = None
@@ -223,7 +224,7 @@ class Recommender:
             unrecorded=[limit for limit, cost in costs.items() if cost is None],
             worth_little=worth_little,
         )
-        notes += notes_on_values(request, learners, candidates)
+        notes += notes_on_values(request, spaces, candidates)
         notes += notes_on_probes(request, probed)
         laps.end("cost")
         return Recommendations(
@@ -240,7 +241,7 @@ class Recommender:
             worth,
             request.place,
             request.estimator,
-            Basis(prediction, experience.surrogate(space, metric), description.usable, observed),
+            Basis(prediction, spaces, experience.surrogate(space, metric), description.usable, observed),
             () if probed is None else probed.probes,
         )
 

@@ -11,7 +11,7 @@ from ConfigSpace import ConfigurationSpace
 from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 
 from metahpo.exceptions import SpaceError
-from metahpo.learners.learner import BY_VALUE, Learner
+from metahpo.learners.learner import BY_VALUE
 from metahpo.space.configuration import Configuration, builtin, value_text
 from metahpo.space.domain import Domain
 from metahpo.space.values import choices_of
@@ -49,7 +49,7 @@ class Choices:
 
     def allows(self, value: Any) -> bool:
         """Whether a value is one of them."""
-        return any(_same(value, choice) for choice in self.values)
+        return any(same_value(value, choice) for choice in self.values)
 
     def nearest(self, value: Any) -> Any:
         """The value itself, or, for a number, the nearest number among them; None where there is none."""
@@ -148,25 +148,33 @@ class Region:
             return self
         return replace(self, allowed={**self.allowed, **{name: Choices((value,)) for name, value in held.items()}})
 
-    def unknown(self, learner: Learner) -> list[str]:
-        """Names that are no hyperparameters of a learner."""
-        return [name for name in self.allowed if name not in learner.space]
-
-    def moved(self, configuration: Configuration, learner: Learner, *, force: bool = False) -> Moved | None:
-        """The configuration of the region that is nearest to one of the learner's; None where none is near.
+    def moved(
+        self, configuration: Configuration, domain: Domain, rules: Mapping[str, str], *, force: bool = False
+    ) -> Moved | None:
+        """The configuration of the region that is nearest to a recorded one; None where none is near.
 
         Numbers move to the nearest number that is allowed. Another choice is not near, unless `force`.
+
+        Parameters
+        ----------
+        configuration : dict
+        domain : Domain
+            Of the space that was recorded.
+        rules : mapping of str to str
+            Rule hyperparameter -> number that it speaks for, of the learner.
+        force : bool, default=False
         """
-        space = learner.space
+        space = domain.space
+        rules = {rule: number for rule, number in rules.items() if rule in space and number in space}
         values = dict(configuration)
         if self.others_at_default:
-            named = {name for given in self.allowed for name in (given, *_rules_for(given, learner))}
+            named = {name for given in self.allowed for name in (given, *_rules_for(given, rules))}
             values = {name: value for name, value in values.items() if name in named}
         beyond: Configuration = {}
         for name, allowed in self.allowed.items():
             if name not in space:
                 continue
-            rule = next((r for r in _rules_for(name, learner) if r not in self.allowed), None)
+            rule = next((r for r in _rules_for(name, rules) if r not in self.allowed), None)
             for own in [rule, name] if rule else [name]:
                 if own not in values:
                     continue
@@ -175,28 +183,28 @@ class Region:
                     continue
                 found = None if own == rule else allowed.nearest(value)
                 if found is None and own == rule and force:
-                    found = self._word(rule, allowed, learner)
+                    found = self._word(space[rule], allowed)
                 elif found is None and force:
                     found = allowed.any_value()
                 if found is None:
                     return None
                 values[own] = found
-        values = _completed(values, learner, self.allowed if force else {})
+        values = _completed(values, space, self.allowed if force else {})
         known = {name: _within(space[name], value) for name, value in values.items()}
         for name, value in values.items():
-            if not _same(known[name], value):
+            if not same_value(known[name], value):
                 beyond[name] = value
-        known = _completed(known, learner, {})
+        known = _completed(known, space, {})
         try:
-            known = Domain(space).canonical(known)
+            known = domain.canonical(known)
         except SpaceError:
             return None
         return Moved(known, {**known, **{name: value for name, value in beyond.items() if name in known}})
 
     @staticmethod
-    def _word(rule: str, allowed: Allowed, learner: Learner) -> Any:
+    def _word(rule: Hyperparameter[Any, Any], allowed: Allowed) -> Any:
         """A value of a rule that the region allows."""
-        words = [word for word in choices_of(learner.space[rule])[0] if word != BY_VALUE and allowed.allows(word)]
+        words = [word for word in choices_of(rule)[0] if word != BY_VALUE and allowed.allows(word)]
         return words[0] if words else BY_VALUE
 
 
@@ -222,14 +230,13 @@ def _read(name: str, value: Any) -> Allowed:
     )
 
 
-def _rules_for(name: str, learner: Learner) -> Iterator[str]:
+def _rules_for(name: str, rules: Mapping[str, str]) -> Iterator[str]:
     """The rule that says whether a number is taken."""
-    return (rule for rule, number in learner.rules.items() if number == name)
+    return (rule for rule, number in rules.items() if number == name)
 
 
-def _completed(values: Configuration, learner: Learner, wanted: Mapping[str, Allowed]) -> Configuration:
+def _completed(values: Configuration, space: ConfigurationSpace, wanted: Mapping[str, Allowed]) -> Configuration:
     """Values with those of active hyperparameters that have none yet: one that is wanted, or else the default."""
-    space = learner.space
     complete: Configuration = {}
     for name, hyperparameter in space.items():
         if not all(_satisfied(condition, complete) for condition in space.parent_conditions_of[name]):
@@ -264,7 +271,8 @@ def _within(hyperparameter: Hyperparameter[Any, Any], value: Any) -> Any:
     return value if Choices(choices).allows(value) else builtin(hyperparameter.default_value)
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values are equal numbers, or otherwise have the same text."""
     if _is_number(one) and _is_number(other):
         return bool(one == other)
     return value_text(one) == value_text(other)

@@ -115,7 +115,7 @@ class Request:
         SpaceError
             A `space` or `fixed` that allows nothing.
         """
-        if isinstance(n, bool) or (not isinstance(n, int) and not hasattr(n, "__index__")):
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise DataError(f"n must be a whole number, but is {n!r}.")
         if n < 1:
             raise DataError(f"n must be at least 1, but is {n}.")

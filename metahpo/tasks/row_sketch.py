@@ -54,25 +54,21 @@ def rows_in_common(task: Task, sketches: dict[str, NDArray[np.int64]], random_st
         n_distinct = len(kept) if len(kept) < KEPT else (len(kept) - 1) / (float(kept[-1]) / 2.0**64)
         if bits < math.log2(max(2.0, len(own) * n_distinct)) + SPARE_BITS:
             continue
-        common = int(np.isin(kept, own, assume_unique=True).sum())
+        common = int((own[np.minimum(np.searchsorted(own, kept), len(own) - 1)] == kept).sum())
         if common >= MIN_COMMON:
             found[name] = common / len(kept)
     return found
 
 
 def _row_hashes(X: pd.DataFrame) -> NDArray[np.uint64]:
-    total = np.zeros(len(X), dtype=np.uint64)
-    for i in range(X.shape[1]):
-        total += _cell_hashes(X.iloc[:, i])
-    return _mixed(total)
-
-
-def _cell_hashes(column: pd.Series) -> NDArray[np.uint64]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
+    is_category = [isinstance(dtype, pd.CategoricalDtype) for dtype in X.dtypes]
+    numbers = X.loc[:, [not category for category in is_category]].to_numpy(np.float64)
+    total = np.where(np.isnan(numbers), np.uint64(0), _number_hashes(numbers)).sum(axis=1, dtype=np.uint64)
+    for i in np.flatnonzero(is_category):
+        column = X.iloc[:, i]
         of_categories = np.array([_text_hash(str(c)) for c in column.cat.categories] + [0], dtype=np.uint64)
-        return of_categories[column.cat.codes.to_numpy()]  # a missing cell has the code -1
-    values = column.to_numpy(np.float64)
-    return np.where(np.isnan(values), np.uint64(0), _number_hashes(values))
+        total += of_categories[column.cat.codes.to_numpy()]  # a missing cell has the code -1
+    return _mixed(total)
 
 
 def _number_hashes(values: NDArray[np.float64]) -> NDArray[np.uint64]:
