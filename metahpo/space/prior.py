@@ -1,6 +1,6 @@
-"""Priors of a search space: the distributions and weights that its hyperparameters come with.
+"""Priors of a search space: the distributions and weights of its hyperparameters.
 
-They say where a search looks first, and where its user believes the optimum to lie.
+A search samples from them first. They also express where the user expects the optimum.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class SpacePrior:
         return rows
 
     def possible(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows (n, d) without choices of probability zero: what is next to them is taken."""
+        """Rows (n, d) in which choices of probability zero are replaced by a neighbouring choice."""
         rows = rows.copy()
         for columns, p in self._probabilities:
             if len(p) == 2:

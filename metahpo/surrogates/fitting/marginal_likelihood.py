@@ -1,4 +1,4 @@
-"""Marginal likelihood of a Gaussian process with a length scale a column, and its gradient.
+"""Marginal likelihood of a Gaussian process with a length scale for each column, and its gradient.
 
 Symbols: n trials, d columns; theta = log (s, l_1 .. l_d, e), a = sqrt(5) |x / l - x' / l|.
 
@@ -7,8 +7,8 @@ Symbols: n trials, d columns; theta = log (s, l_1 .. l_d, e), a = sqrt(5) |x / l
     d(-log p) / d theta = sum(W * dK / d theta) / 2,        W = K^-1 - K^-1 y y' K^-1
     dC / d log l_j = (5 / 3) (1 + a) exp(-a) (x_j - x'_j)^2 / l_j^2
 
-The gradient of all length scales takes one product of matrices, where the array of shape (n, n, d) that scikit-learn
-makes of it took most of the time of a suggestion in a space of many hyperparameters.
+The gradient of all length scales is one matrix product. scikit-learn makes an array of shape (n, n, d) instead, which
+takes most of the time of a suggestion in spaces of many hyperparameters.
 """
 
 from __future__ import annotations

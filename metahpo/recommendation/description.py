@@ -1,0 +1,76 @@
+"""A task as a recommendation sees it: its meta-features, and how far it lies from the experience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from metahpo.metafeatures.extraction import extract
+from metahpo.recommendation.experience import Experience
+from metahpo.recommendation.novelty import UNFAMILIAR
+from metahpo.surrogates.cost import SIZE_COLUMNS
+from metahpo.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Description:
+    """A task and its meta-features.
+
+    Attributes
+    ----------
+    task : Task
+    meta_features : dict of str to float
+    novelty : float
+        In [0, 1]; NaN where it is not known.
+    lacking : tuple of str
+        Groups of meta-features that the experience has and that cannot be computed here.
+    notes : tuple of str
+        What the user should know about the data.
+    """
+
+    task: Task
+    meta_features: Mapping[str, float] = field(repr=False)
+    novelty: float
+    lacking: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, task: Task, experience: Experience, random_state: int) -> Description:
+        """Describe a task, with the meta-features that the experience has."""
+        others, lacking = experience.other_meta_features
+        features = extract(task, random_state, others).values
+        familiarity = experience.familiarity
+        novelty = float("nan") if familiarity is None else familiarity.novelty(features)
+        notes = (*task.treatments, *_known(task, experience), *_beyond(task, experience))
+        return cls(task, features, novelty, tuple(lacking), notes)
+
+    @property
+    def usable(self) -> Mapping[str, float] | None:
+        """The meta-features; None where the task is so unfamiliar that they would mislead."""
+        return usable(self.meta_features, self.novelty)
+
+
+def usable(meta_features: Mapping[str, float], novelty: float) -> Mapping[str, float] | None:
+    """Meta-features of a task of that novelty, or None where it is so unfamiliar that they would mislead."""
+    return None if novelty > UNFAMILIAR else meta_features
+
+
+def _beyond(task: Task, experience: Experience) -> list[str]:
+    """A note where the task is larger than all recorded ones, so that seconds are extrapolated."""
+    recorded = experience.meta_dataset.tasks
+    own = {"n_rows": task.n_rows, "n_features": task.X.shape[1], "n_classes": len(task.classes)}
+    largest = {column: recorded[column].max() for column in SIZE_COLUMNS if column in recorded}
+    beyond = [
+        f"{column} is {own[column]}, at most {most:.0f} was recorded"
+        for column, most in largest.items()
+        if own[column] > most
+    ]
+    return [f"expected_train_seconds is extrapolated, and may be far too low: {'; '.join(beyond)}"] if beyond else []
+
+
+def _known(task: Task, experience: Experience) -> list[str]:
+    tasks = experience.meta_dataset.tasks
+    if "fingerprint" not in tasks.columns:
+        return []
+    same = tasks.index[tasks["fingerprint"] == task.fingerprint]
+    return [f"this very dataset was tuned before, as {name!r}: the recommendation knows its results" for name in same]
