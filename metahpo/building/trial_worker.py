@@ -109,7 +109,7 @@ def _answered(keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds
 def _run(
     keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds: float, memory_bytes: int
 ) -> list[Trial] | TaskRefusal:
-    start = time.perf_counter()
+    start, preparation = time.perf_counter(), 0.0
     measured = [Measurement({}, [], [])]
     status, message = TrialStatus.SUCCESS, ""
     libraries: tuple[str, ...] = ()
@@ -120,6 +120,9 @@ def _run(
             measuring = _measuring(cache, keys[0].task, protocol)
         learner = learner_named(keys[0].learner, measuring.task.kind)
         libraries = learner.libraries
+        preparation = time.perf_counter()
+        learner.get_ready()
+        preparation = time.perf_counter() - preparation
         with _faults_of_the_task():
             measuring.prepared(learner.encoding, keys[0].seed)
         configurations = [learner.at_fidelity(key.configuration, key.fidelity) for key in keys]
@@ -140,9 +143,9 @@ def _run(
         peak_device_memory_bytes=peak_device_memory,
         versions=library_versions(libraries),
     )
-    # They share the seconds that belong to no single configuration, such as preprocessing.
+    # They share the seconds that belong to no single configuration, such as preprocessing, but not compilation.
     own = [sum(m.fit_seconds) + sum(m.predict_seconds) for m in measured]
-    shared = (time.perf_counter() - start - sum(own)) / len(keys)
+    shared = (time.perf_counter() - start - preparation - sum(own)) / len(keys)
     return [
         _filled(replace(trial, key=key, seconds=s + max(0.0, shared)), m, seconds if len(keys) > 1 else math.inf)
         for key, m, s in zip(keys, measured, own, strict=True)

@@ -61,6 +61,10 @@ def _all_can_be_fitted(parameters: Mapping[str, Any], counts: RowCounts) -> dict
     return {}
 
 
+def _ready_at_once() -> None:
+    pass
+
+
 def _holds_nothing(estimator: BaseEstimator) -> Mapping[str, Any] | None:
     return None
 
@@ -93,6 +97,8 @@ class Learner:
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
     fit_together : FitTogether or None
         Fits several unfitted estimators and tells how it went; None: ``fit`` of each does.
+    get_ready : callable
+        Loads and compiles what the first fit of a process would have to load and compile.
     batched : bool
         Whether it fits them as one batch, which is faster than one after the other.
     fidelity : str or None
@@ -119,6 +125,7 @@ class Learner:
     adapted: Callable[[Mapping[str, Any], RowCounts], dict[str, Any]] = _all_can_be_fitted
     scale_target: bool = False
     fit_together: FitTogether | None = None
+    get_ready: Callable[[], None] = _ready_at_once
     batched: bool = False
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()

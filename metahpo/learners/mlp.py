@@ -81,6 +81,16 @@ def _fixed(task: Task) -> dict[str, Any]:
     }
 
 
+def _get_ready() -> None:
+    import torch
+
+    from metahpo.networks.mlp.compiled.compiled_training import compile_ahead
+    from metahpo.numerics.device import device_named
+
+    if device_named("auto").type == "cpu":
+        compile_ahead(torch.float32)
+
+
 def _fit_together(
     estimators: Sequence[NetworkEstimator],
     X: Any,
@@ -112,6 +122,7 @@ def mlp_classifier() -> Learner:
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
+        get_ready=_get_ready,
         batched=True,
         fidelity="epochs",
         libraries=("torch",),
@@ -129,6 +140,7 @@ def mlp_regressor() -> Learner:
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
+        get_ready=_get_ready,
         batched=True,
         fidelity="epochs",
         libraries=("torch",),

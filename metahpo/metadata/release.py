@@ -68,6 +68,18 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def tables_checksum(folder: Path) -> str:
+    """One checksum of all tables of a meta-dataset, as its manifest has them.
+
+    Raises
+    ------
+    ArtefactError
+        See :func:`read_manifest`.
+    """
+    entries = read_manifest(folder)["files"]
+    return hashlib.sha256(json.dumps({k: v["sha256"] for k, v in entries.items()}, sort_keys=True).encode()).hexdigest()
+
+
 def write(folder: Path, header: Mapping[str, Any], tables: Iterable[tuple[str, Iterable[pd.DataFrame]]]) -> None:
     """Write a meta-dataset.
 

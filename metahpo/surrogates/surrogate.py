@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -85,6 +85,40 @@ class TaskSurrogate(Protocol):
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Posterior of the z-scores of rows of the unit cube: see :meth:`Surrogate.posterior`."""
+        ...
+
+
+@runtime_checkable
+class AdaptiveSurrogate(Protocol):
+    """Surrogate on one task that fits a process to the trials of the task itself.
+
+    It knows of configurations under way, its process can be differentiated, and the hyperparameters of its latest fit
+    are the state from which it goes on.
+
+    Attributes
+    ----------
+    hyperparameters : ndarray or None
+    """
+
+    hyperparameters: NDArray[np.float64] | None
+
+    def posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        noise: NDArray[np.float64] | None = None,
+        under_way: NDArray[np.float64] | None = None,
+    ) -> Posterior:
+        """Posterior of rows of the unit cube: see :meth:`Surrogate.posterior`; `under_way` are rows without a loss."""
+        ...
+
+    def process(
+        self,
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+        noise: NDArray[np.float64] | None = None,
+        under_way: NDArray[np.float64] | None = None,
+    ) -> Any:
+        """What the trials alone say (:class:`metahpo.surrogates.cold_surrogate.FittedProcess`); None: nothing yet."""
         ...
 
 

@@ -155,7 +155,7 @@ class Demonstration:
         MissingDependencyError
             jinja2 or matplotlib is not installed.
         """
-        from metahpo.evaluation.report import Section, render
+        from metahpo.reports.page import Section, render
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)

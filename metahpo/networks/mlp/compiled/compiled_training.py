@@ -20,7 +20,13 @@ from metahpo.networks.batched.batched_training import Pool, validation
 from metahpo.networks.batched.grouping import planned_bytes, too_large
 from metahpo.networks.batched.optimiser_step import Coefficients
 from metahpo.networks.batched.random_streams import Stream
-from metahpo.networks.batched.training_configuration import BatchedModel, Outcome, Progress, State
+from metahpo.networks.batched.training_configuration import (
+    BatchedModel,
+    Outcome,
+    Progress,
+    State,
+    TrainingConfiguration,
+)
 from metahpo.networks.batched.training_history import TrainingHistory
 from metahpo.networks.mlp.compiled.epoch import predict, train_epoch
 from metahpo.networks.mlp.compiled.layer import Array
@@ -74,6 +80,18 @@ def train_on_cpu(
         )
     outcomes = dict(zip(order, work, strict=True))
     return [outcomes[i] for i in range(len(models))]
+
+
+@cache
+def compile_ahead(dtype: torch.dtype) -> None:
+    """Compile what training calls, or read it from the disk: the seconds of a first training would hold seconds of it.
+
+    A network of one weight a layer is trained for one epoch on two rows.
+    """
+    shape = MLPShape(1, 0, 0, 2, 1, 1, 1, ACTIVATIONS[0], NORMALISATIONS[0], residual=False, dropout=0.0)
+    pool = Pool([torch.zeros((2, 1), dtype=dtype), torch.zeros((2, 0), dtype=torch.int64)], torch.tensor([0, 1]))
+    rows = np.arange(2)
+    train_on_cpu([BatchedModel(shape, TrainingConfiguration(epochs=1), rows, rows)], pool, dtype)
 
 
 @cache
