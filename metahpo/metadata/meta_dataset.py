@@ -51,8 +51,8 @@ class MetaDataset(MetaTables):
     Raises
     ------
     DataError
-        A missing column, a task listed twice, a task or space that trials name and nobody knows, or a configuration
-        that is no JSON object.
+        A missing column, a task listed twice, an unknown task or space in the trials, or a configuration that is no
+        JSON object.
     SpaceError
         A configuration that is not of its space.
     """
