@@ -307,6 +307,59 @@ class MetaDataset(MetaTables):
         features = pd.DataFrame.from_dict(known, orient="index").astype(float) if known else None
         return cls(tasks, trials, features, spaces, name="+".join(spaces), protocol="hpob", canonical=True)
 
+    def to_hpob(
+        self,
+        folder: Path | str,
+        metric: str | None = None,
+        *,
+        validation_share: float = 0.1,
+        test_share: float = 0.2,
+        random_state: int = 0,
+    ) -> None:
+        """Write a folder in the layout of HPO-B, which its handler reads, and :meth:`from_hpob` each file of it.
+
+        The files are ``meta-train-dataset.json``, ``meta-validation-dataset.json`` and ``meta-test-dataset.json``,
+        ``{space: {task: {"X": [[...]], "y": [[...]]}}}``; ``bo-initializations.json``, rows of five initial
+        configurations for each of five seeds; and ``metafeatures.json``, ``{task: {name: value or None}}``, for
+        :meth:`from_hpob`. X holds the columns of :meth:`encoder`, in the unit cube; y is the metric's loss times -1.
+        Failed trials are left out, because the layout has none. Families are never torn apart.
+
+        Parameters
+        ----------
+        folder : path
+        metric : str, default=None
+            None takes the default metric.
+        validation_share, test_share : float
+            Shares of the families.
+        random_state : int, default=0
+            Decides the split and the initial configurations.
+
+        Raises
+        ------
+        DataError
+            Shares outside (0, 1), or too few families for three parts.
+        UnknownNameError
+            The metric was not recorded.
+        StoreError
+            The folder cannot be written.
+        """
+        known, test = self.split(test_share, random_state)
+        train, validation = known.split(validation_share / (1.0 - test_share), random_state)
+        contents: dict[str, Any] = {}
+        for part, md in {"train": train, "validation": validation, "test": test}.items():
+            tables = (hpob.tables_of(space, md.tables(space, metric)) for space in self.spaces)
+            contents[hpob.SPLITS[part]] = {space: tasks for of in tables for space, tasks in of.items() if tasks}
+        contents[hpob.INITIALISATIONS] = {
+            space: {task: hpob.initial_rows(len(table["y"]), random_state, task) for task, table in tasks.items()}
+            for space, tasks in contents[hpob.SPLITS["test"]].items()
+        }
+        if self.meta_features is not None:
+            contents[hpob.META_FEATURES] = {
+                str(task): {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
+                for task, row in self.meta_features.iterrows()
+            }
+        hpob.write(Path(folder), contents)
+
     @classmethod
     def from_optuna(
         cls,
