@@ -61,7 +61,7 @@ def from_keras_tuner(hyperparameters: HyperParameters) -> Conversion[Configurati
     changed = dict(found.changed)
     for known in hyperparameters.space:
         parts = [
-            InCondition(found.space[known.name], found.space[condition.name], list(condition.values))
+            _active_under(found.space[known.name], found.space[condition.name], list(condition.values))
             for condition in known.conditions
             if known.name in found.space and condition.name in found.space
         ]
@@ -70,6 +70,10 @@ def from_keras_tuner(hyperparameters: HyperParameters) -> Conversion[Configurati
         elif parts:
             found.space.add(parts[0] if len(parts) == 1 else AndConjunction(*parts))
     return Conversion(found.space, changed, found.left_out)
+
+
+def _active_under(child: Any, parent: Any, values: list[Any]) -> EqualsCondition | InCondition:
+    return EqualsCondition(child, parent, values[0]) if len(values) == 1 else InCondition(child, parent, values)
 
 
 class MetaOracle(Oracle):

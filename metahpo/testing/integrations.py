@@ -18,7 +18,8 @@ from metahpo.testing.optimizers import loss_of, small_space
 #: Values that a tool gives for a trial -> loss.
 Objective = Callable[[Mapping[str, Any]], float]
 
-#: Configurations of :func:`metahpo.testing.optimizers.small_space` that no search comes to by itself; ConfigSpace keeps 13 places.
+#: Configurations of :func:`metahpo.testing.optimizers.small_space` that no search comes to by itself. They have 13
+#: places at most, as ConfigSpace keeps no more.
 FIRST: tuple[Configuration, ...] = (
     {"mode": "wild", "depth": 7, "rate": 0.1234567890123},
     {"mode": "tuned", "depth": 2, "rate": 3.3, "knob": 0.9876543210987},
