@@ -1,4 +1,4 @@
-"""Flow 1: from datasets to a meta-dataset."""
+"""Building of meta-datasets: plans, trials under limits, engines, and publication."""
 
 from __future__ import annotations
 

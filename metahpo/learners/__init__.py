@@ -1,4 +1,4 @@
-"""Who is tuned: learners with a search space for each kind of task."""
+"""Learners: estimators with a search space for each kind of task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset in numbers: documented, deterministic meta-features of a task."""
+"""Meta-features: documented, deterministic numbers that describe a task."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from metahpo.metafeatures.others import groups_among
 from metahpo.recommendation.candidates import Candidates
 from metahpo.recommendation.novelty import Familiarity
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
-from metahpo.surrogates.cost import CostModel
+from metahpo.surrogates.cost import CostModel, cost_path
 from metahpo.surrogates.improvement import ImprovementModel, improvement_path
 from metahpo.surrogates.surrogate import TrainedSurrogate
 
@@ -69,7 +69,9 @@ class Experience:
     def cost(self, space: str | None) -> CostModel | None:
         """Model of the seconds of a fit; None where no seconds were recorded."""
         if space not in self._costs:
-            self._costs[space] = CostModel.of(self.meta_dataset, space)
+            path = cost_path(self.folder, space)
+            stored = CostModel.load(path, release.tables_checksum(self.folder)) if path.is_file() else None
+            self._costs[space] = stored or CostModel.of(self.meta_dataset, space)
         return self._costs[space]
 
     def candidates(self, space: str | None) -> Candidates:

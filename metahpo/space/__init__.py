@@ -1,4 +1,7 @@
-"""What may be chosen: search spaces are ConfigSpace objects, configurations dictionaries of their active values."""
+"""Search spaces and configurations.
+
+A space is a ConfigSpace object, a configuration a dictionary of its active values.
+"""
 
 from __future__ import annotations
 

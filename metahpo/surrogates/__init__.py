@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from metahpo.surrogates.artefact import load_surrogate, surrogate_path
+    from metahpo.surrogates.artefact import (
+        load_surrogate,
+        register_surrogate_kind,
+        save_surrogate,
+        surrogate_path,
+        unregister_surrogate_kind,
+    )
     from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
-    from metahpo.surrogates.explanation import Explanation
+    from metahpo.surrogates.explanation import Effect, Explanation, explain
     from metahpo.surrogates.fitting.component_learning import PARTS
     from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
@@ -22,7 +28,15 @@ if TYPE_CHECKING:
     from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
     from metahpo.surrogates.mixture.source_task import SourceTask
     from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
-    from metahpo.surrogates.surrogate import Configurations, Surrogate, TaskSurrogate, TrainedSurrogate, on_task
+    from metahpo.surrogates.surrogate import (
+        Configurations,
+        Surrogate,
+        TaskSurrogate,
+        TrainedSurrogate,
+        encoded,
+        encoded_trials,
+        on_task,
+    )
     from metahpo.surrogates.task_cost import TaskCost
 
 __all__ = [
@@ -32,6 +46,7 @@ __all__ = [
     "SIZE_COLUMNS",
     "Configurations",
     "CostModel",
+    "Effect",
     "Explanation",
     "FinalLoss",
     "GaussianProcessSurrogate",
@@ -47,6 +62,9 @@ __all__ = [
     "TrainedSurrogate",
     "TrainingLoop",
     "TrainingSettings",
+    "encoded",
+    "encoded_trials",
+    "explain",
     "failed_as_worse",
     "improvement_path",
     "informative",
@@ -54,11 +72,14 @@ __all__ = [
     "load_surrogate",
     "on_task",
     "power_of_two",
+    "register_surrogate_kind",
     "sample_batch",
+    "save_surrogate",
     "standardised",
     "surrogate_path",
     "train_on_tables",
     "train_surrogate",
+    "unregister_surrogate_kind",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

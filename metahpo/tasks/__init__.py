@@ -1,4 +1,4 @@
-"""On what learners are measured: datasets with a target, a kind, splits and metrics."""
+"""Tasks: datasets with a target, a kind, splits and metrics."""
 
 from __future__ import annotations
 

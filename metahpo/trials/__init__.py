@@ -1,4 +1,4 @@
-"""What happened: trials, their history on a task, and the store that never loses one."""
+"""Trials, their history on a task, and the store, which loses no finished trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of one optimisation run: what was tried, in order, and the best of it so far."""
+"""The history of one optimisation run: its trials in order, and the best so far."""
 
 from __future__ import annotations
 

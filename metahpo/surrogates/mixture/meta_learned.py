@@ -51,7 +51,7 @@ from metahpo.surrogates.mixture.source_functions import (
     squared_distances,
 )
 from metahpo.surrogates.posterior import Posterior
-from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise
+from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise, encoded, encoded_trials
 
 #: Name of this kind of surrogate in the header of its artefact.
 KIND = "mixture of source tasks with learnt maps"
@@ -322,7 +322,7 @@ class MixtureOnTask:
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Posterior of the z-scores of `configurations`."""
-        rows, losses = self._rows(configurations), None
+        rows, losses = encoded(self.encoder, configurations), None
         n_trials = 0 if observed is None else len(observed[1])
         if observed is not None and n_trials:
             tried, losses = self._observed(observed)
@@ -355,26 +355,9 @@ class MixtureOnTask:
 
     def _observed(self, observed: Observed) -> tuple[NDArray[np.float64], Losses]:
         """Encoded configurations (n, d) of the trials, and their losses."""
-        rows, losses = self._rows(observed[0]), np.asarray(observed[1], dtype=np.float64)
-        if losses.shape != (len(rows),) or np.isinf(losses).any():
-            raise DataError(
-                f"observed losses must be finite (or NaN for a failed trial) and of shape {(len(rows),)}, one a "
-                f"configuration, but have shape {losses.shape} and values {losses[:10]}."
-            )
+        rows, losses = encoded_trials(self.encoder, observed)
         typical = float(self.mixture.components.log_spread[0].exp())
-        filled = torch.from_numpy(failed_as_worse(losses, typical))
-        return rows, Losses.standardise(filled)
-
-    def _rows(self, configurations: Configurations) -> NDArray[np.float64]:
-        if not isinstance(configurations, np.ndarray):
-            configurations = self.encoder.encode(configurations)
-        rows = np.ascontiguousarray(configurations, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != self.encoder.n_columns or not np.isfinite(rows).all():
-            raise DataError(
-                f"configurations must be finite rows of shape (m, {self.encoder.n_columns}) in the unit cube, or "
-                f"dictionaries, but came as an array of shape {rows.shape}."
-            )
-        return rows
+        return rows, Losses.standardise(torch.from_numpy(failed_as_worse(losses, typical)))
 
 
 def mixture_posterior(

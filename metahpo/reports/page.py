@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from metahpo.exceptions import MissingDependencyError
+from metahpo.reports.charts import Chart
 
-try:
-    from jinja2 import Environment, StrictUndefined
-except ImportError as error:  # pragma: no cover
-    raise MissingDependencyError("a report needs jinja2; install it with: pip install 'metahpo[report]'") from error
-
-TEMPLATE = Path(__file__).with_name("report.html.jinja")
+TEMPLATE = Path(__file__).with_name("template.html.jinja")
 
 
 @dataclass(frozen=True)
@@ -30,10 +27,16 @@ class Section:
     paragraphs : sequence of str
         Plain text.
     svg : str or None
-        A figure.
+        A figure of another library.
     table : DataFrame or None
     folded : bool
         Whether the table is hidden until asked for.
+    charts : mapping of str to Chart
+        By caption.
+    tables : mapping of str to DataFrame
+        Further tables, by caption.
+    explorer : str or None
+        JSON of what is known of each task, to be chosen from.
     """
 
     title: str
@@ -41,10 +44,36 @@ class Section:
     svg: str | None = None
     table: pd.DataFrame | None = None
     folded: bool = False
+    charts: Mapping[str, Chart] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    explorer: str | None = None
+
+
+def check_available() -> None:
+    """Raise before the work starts what :func:`render` would raise after it.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise MissingDependencyError("a report needs jinja2; install it with: pip install 'metahpo[report]'") from error
 
 
 def render(title: str, findings: Sequence[str], sections: Sequence[Section], footer: str) -> str:
-    """Return the page; text is escaped, figures are embedded."""
+    """Return the page; text is escaped, figures are embedded.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    """
+    check_available()
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
@@ -52,6 +81,11 @@ def render(title: str, findings: Sequence[str], sections: Sequence[Section], foo
     environment.filters["cell"] = cell
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(title=title, findings=findings, sections=sections, footer=footer)
+
+
+def embedded(value: Any) -> str:
+    """Return JSON that can stand inside a page."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 
 
 def data_uri(svg: str) -> str:
