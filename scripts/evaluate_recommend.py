@@ -4,12 +4,16 @@
 more; families are left out of the experience in groups; what is recommended for 70 % of a table (at most `--rows`) is
 trained on these rows and judged on the rest, on three splits. Started again with the same folder, it goes on.
 
-The picks: `metahpo`, the decision against the default; `no_meta_features`, the same without meta-features;
-`percentile`, the best expected percentile of the surrogate; `constant`, the one configuration of the largest mean
-reduction of error over the experience. With `--searches` also `five`, the best of five picks by cross-validation on the
-rows to train on, and `tpeN`, the best of N trials of TPE of Optuna by the same cross-validation, the default first. With
-`--probe-seconds S` also `probes`, the pick after as many seconds of probes on the rows to train on. A win is a change of
-more than one standard error of the paired difference.
+The picks:
+
+- `metahpo`: the decision against the default; `no_meta_features`: the same without meta-features;
+- `percentile`: the best expected percentile of the surrogate;
+- `constant`: the one configuration of the largest mean reduction of error over the experience;
+- with `--searches`, `five`: the best of five picks by cross-validation on the rows to train on, and `tpeN`: the best of
+  N trials of Optuna's TPE by the same cross-validation, the default first;
+- with `--probe-seconds S`, `probes`: the pick after S seconds of probes on the rows to train on.
+
+A win is a change of more than one standard error of the paired difference.
 """
 
 import argparse

@@ -43,8 +43,6 @@ ADDRESSES = {
     "botorch": {"evaluation/baselines/botorch.py", "integrations/botorch.py"},
     "gpytorch": {"evaluation/baselines/botorch.py", "integrations/botorch.py"},
     "distributed": {"building/engines/dask.py"},
-    "mlflow": {"metadata/own_trials.py"},
-    "optuna": {"metadata/own_trials.py"},
     "openml": {"datasets/openml.py"},
     "urllib3": {"datasets/openml.py", "datasets/throttle.py"},
     "requests": {"datasets/throttle.py"},
@@ -61,13 +59,15 @@ ADDRESSES = {
     "lightgbm": set(),  # learners/extras.py imports both by name, when an estimator is made
     "ray": {"building/engines/ray.py", "integrations/ray.py"},
     "optuna": {
+        "metadata/own_trials.py",  # reads studies
+        "search/optuna_engine.py",
         "integrations/optuna/distributions.py",
         "integrations/optuna/sampler.py",
         "integrations/optuna/study.py",
     },
     "hyperopt": {"integrations/hyperopt.py"},
     "keras_tuner": {"integrations/keras_tuner.py"},
-    "mlflow": {"integrations/mlflow.py"},
+    "mlflow": {"metadata/own_trials.py", "integrations/mlflow.py"},
     "smac": {"integrations/smac.py"},
     "tensorboardX": {"integrations/tensorboard.py"},
     "safetensors": {"surrogates/tensor_file.py"},

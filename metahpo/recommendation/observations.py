@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from metahpo.exceptions import ArtefactError, StoreError
 from metahpo.space.cash import to_cash
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.trials.log import LogReader, LogWriter
 
 #: Folder of the log, beside the meta-dataset.
 FOLDER = "observed"
@@ -90,6 +89,10 @@ def read_observations(folder: Path) -> tuple[Observation, ...]:
     StoreError
         A file cannot be read.
     """
+    if not (folder / FOLDER).is_dir():
+        return ()
+    from metahpo.trials.log import LogReader  # its locks need Unix
+
     found = []
     for line, path in LogReader(folder / FOLDER).new_lines():
         try:
@@ -113,6 +116,8 @@ def append_observations(folder: Path, observations: Iterable[Observation]) -> No
     lines = "".join(f"{observation.to_line()}\n" for observation in observations)
     if not lines:
         return
+    from metahpo.trials.log import LogWriter  # its locks need Unix
+
     try:
         (folder / FOLDER).mkdir(exist_ok=True)
     except OSError as error:

@@ -104,5 +104,3 @@ def test_an_unknown_engine_is_refused_with_those_there_are() -> None:
     search = MetaSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, engine="bayes")
     with pytest.raises(UnknownNameError, match="search engine 'bayes'; known are: metahpo, random, grid, tpe"):
         search.fit(X, y)
-
-
