@@ -303,7 +303,7 @@ def _plain_numbers(frame: pd.DataFrame) -> list[str]:
 
 
 def _finite_block(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """What :func:`as_finite` makes of columns of plain numbers, and the names of those with numbers beyond `LARGEST`."""
+    """What :func:`as_finite` makes of columns of plain numbers, and which of them hold numbers beyond `LARGEST`."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = frame[names].to_numpy(np.float64)
         flat = values.ravel(order="K")
