@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -190,6 +191,23 @@ class Recommendations:
         if self.basis is None:
             raise DataError("recommendations that were read from JSON hold no experience to explain them by.")
         return self.basis.surrogate.explain(self.basis.observed, self.basis.meta_features)
+
+    def report(self, path: str | Path) -> None:
+        """Write a page of the recommendations: what to expect of each, and which recorded tasks say so.
+
+        Parameters
+        ----------
+        path : path
+            Of one HTML file that needs no network.
+
+        Raises
+        ------
+        MissingDependencyError
+            jinja2 is not installed.
+        """
+        from metahpo.reports.recommendation_page import write_recommendation_page
+
+        write_recommendation_page(self, path)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a recommendation, with the columns of :class:`Recommendation`."""

@@ -17,7 +17,6 @@ from metahpo.numerics.copula import normal_scores
 from metahpo.reports.charts import Chart, Line, interval_chart, line_chart, parallel_chart
 from metahpo.reports.page import Section, in_words, render
 from metahpo.space.activity import default_configuration
-from metahpo.space.configuration import to_json
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.explanation import explain
 from metahpo.trials.history import TrialHistory
@@ -29,15 +28,14 @@ GOOD = 0.2
 
 
 class Searched(Protocol):
-    """An optimiser after its trials: :class:`metahpo.optimization.optimizer.BayesianOptimizer`."""
+    """An optimiser after its trials, such as :class:`metahpo.optimization.optimizer.BayesianOptimizer`.
 
-    @property
-    def space(self) -> ConfigurationSpace:
-        """Search space."""
+    Where its attribute ``space`` is a ConfigurationSpace, the page tells of hyperparameters as well.
+    """
 
     @property
     def history(self) -> TrialHistory:
-        """Its trials; losses are scores times -1 where it maximises scores."""
+        """Its trials; losses are scores times -1."""
 
 
 def write_search_page(search: Any, path: Path | str) -> None:
@@ -69,22 +67,25 @@ def write_search_page(search: Any, path: Path | str) -> None:
 
 def summary(search: Any, optimizer: Searched) -> list[str]:
     """Three sentences: what was found, when, and what it is against the default."""
-    scores = -optimizer.history.losses
-    finite = np.isfinite(scores)
-    if not finite.any():
-        return [f"All {len(scores)} trials failed.", "There is no best configuration.", "Nothing can be compared."]
+    scores = _scores(optimizer.history)
+    failed = int(np.isnan(optimizer.history.losses).sum())
+    if not np.isfinite(scores).any():
+        return [
+            f"None of {len(scores)} trials succeeded.",
+            "There is no best configuration.",
+            "Nothing can be compared.",
+        ]
     best = int(np.nanargmax(scores))
     told = [
         f"The best of {len(scores)} trials has a score of {scores[best]:.4f}"
-        + ("" if finite.all() else f"; {int((~finite).sum())} trials failed")
-        + ".",
+        + (f"; {failed} trials failed." if failed else "."),
         f"It was trial {best + 1}; the first trial had {_score(scores[0])}, "
         + ("which experience had proposed." if _warm(search) else "without experience."),
     ]
     default = _default_trial(optimizer)
     if default is None:
         told.append("The library's default was not among the trials, so that the gain on it is not known.")
-    elif not finite[default]:
+    elif not np.isfinite(scores[default]):
         told.append(f"The library's default, trial {default + 1}, failed.")
     else:
         gain = scores[best] - scores[default]
@@ -132,7 +133,7 @@ def _history(history: TrialHistory) -> Section:
 
 def _incumbents(optimizer: Searched) -> Section:
     """The trials that were the best of all before them."""
-    scores = -optimizer.history.losses
+    scores = _scores(optimizer.history)
     rows, best = [], -np.inf
     for i, score in enumerate(scores):
         if np.isfinite(score) and score > best:
@@ -144,12 +145,12 @@ def _incumbents(optimizer: Searched) -> Section:
 
 
 def _importance(optimizer: Searched) -> Section | None:
-    losses = optimizer.history.losses
-    if np.isfinite(losses).sum() < MIN_TRIALS or len(np.unique(losses[np.isfinite(losses)])) < 3:
+    losses, space = optimizer.history.losses, _space(optimizer)
+    if space is None or np.isfinite(losses).sum() < MIN_TRIALS or len(np.unique(losses[np.isfinite(losses)])) < 3:
         return None
-    rows = SpaceEncoder(optimizer.space).encode(optimizer.history.configurations)
+    rows = SpaceEncoder(space).encode(optimizer.history.configurations)
     forest = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0, n_jobs=1).fit(rows, normal_scores(losses))
-    told = explain(forest.predict, optimizer.space, {}, {})
+    told = explain(forest.predict, space, {}, {})
     effects = [effect for effect in told.effects if effect.share > 0][:EFFECTS]
     if not effects:
         return None
@@ -170,7 +171,7 @@ def _importance(optimizer: Searched) -> Section | None:
 
 def _all_trials(optimizer: Searched) -> Section:
     names, values = _places(optimizer)
-    losses = np.where(np.isfinite(optimizer.history.losses), optimizer.history.losses, np.inf)
+    losses = -np.nan_to_num(_scores(optimizer.history), nan=-np.inf)
     good = np.zeros(len(losses), dtype=bool)
     good[np.argsort(losses, kind="stable")[: max(1, round(GOOD * len(losses)))]] = True
     charts = {}
@@ -185,8 +186,10 @@ def _all_trials(optimizer: Searched) -> Section:
 
 def _places(optimizer: Searched) -> tuple[list[str], NDArray[np.float64]]:
     """Hyperparameters, and the trials as rows in the unit cube; NaN where one is not active."""
-    encoder, names = SpaceEncoder(optimizer.space), list(optimizer.space)
-    configurations = optimizer.history.configurations
+    space, configurations = _space(optimizer), optimizer.history.configurations
+    if space is None:
+        return [], np.zeros((len(configurations), 0))
+    encoder, names = SpaceEncoder(space), list(space)
     rows = encoder.encode(configurations)
     values = np.full((len(rows), len(names)), np.nan)
     for j, name in enumerate(names):
@@ -199,8 +202,7 @@ def _places(optimizer: Searched) -> tuple[list[str], NDArray[np.float64]]:
 
 
 def _contribution(optimizer: Searched) -> pd.DataFrame:
-    scores = -optimizer.history.losses
-    so_far = -optimizer.history.best_so_far()
+    scores, so_far = _scores(optimizer.history), -optimizer.history.best_so_far()
     default = _default_trial(optimizer)
     rows = [
         ("first trial", scores[0]),
@@ -215,9 +217,23 @@ def _contribution(optimizer: Searched) -> pd.DataFrame:
 
 
 def _default_trial(optimizer: Searched) -> int | None:
-    default = to_json(default_configuration(optimizer.space))
-    texts = [to_json(configuration) for configuration in optimizer.history.configurations]
-    return texts.index(default) if default in texts else None
+    space = _space(optimizer)
+    if space is None:
+        return None
+    default = default_configuration(space)
+    tried = [dict(configuration) for configuration in optimizer.history.configurations]
+    return tried.index(default) if default in tried else None
+
+
+def _space(optimizer: Searched) -> ConfigurationSpace | None:
+    """Search space; None where the optimiser has another sort."""
+    space = getattr(optimizer, "space", None)
+    return space if isinstance(space, ConfigurationSpace) and len(space) else None
+
+
+def _scores(history: TrialHistory) -> NDArray[np.float64]:
+    """Scores of the trials that can be the best one, shape (n,); NaN for failed and partial ones."""
+    return np.where(history.whole & history.feasible, -history.losses, np.nan)
 
 
 def _warm(search: Any) -> bool:
