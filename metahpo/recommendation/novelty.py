@@ -1,4 +1,4 @@
-"""How far a task lies from those that experience comes from.
+"""Novelty: the distance of a task to the recorded tasks.
 
 Symbols: t training tasks, p meta-features; values standardised over the training tasks (median, interquartile range),
 clipped, unknown ones 0.

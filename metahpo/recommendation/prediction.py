@@ -1,4 +1,4 @@
-"""What is expected of candidates on a task, before anything is measured on it."""
+"""Predictions of candidates on a task before any trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recommendation says: configurations, what to expect of them, and why."""
+"""Recommendations: configurations, expectations, and reasons."""
 
 from __future__ import annotations
 

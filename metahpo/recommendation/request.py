@@ -1,4 +1,4 @@
-"""What is asked of a recommender, checked before anything is read or computed."""
+"""The request to a recommender. It is checked before anything is read or computed."""
 
 from __future__ import annotations
 

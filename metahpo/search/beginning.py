@@ -23,7 +23,7 @@ from metahpo.tasks.scorers import OWN_SCORE, name_of
 
 @dataclass(frozen=True)
 class Beginning:
-    """How a search begins.
+    """The start of a search.
 
     Attributes
     ----------

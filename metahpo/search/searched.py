@@ -1,4 +1,4 @@
-"""What a search varies: the space, and how a configuration of it becomes parameters of the estimator."""
+"""The search space, and the conversion of its configurations to parameters of the estimator."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Head = dict[str, Any]
 
 
 def head_of(space: ConfigurationSpace, X: Any, y: Any, splits: Any, metric: str, fidelity: str | None) -> Head:
-    """What the trials of a search have in common."""
+    """Common data of the trials of a search."""
     return {
         "format": FORMAT,
         "space": description(space),
