@@ -21,6 +21,7 @@ SCRIPTS = Path(__file__).parent
 SMALL = {
     "benchmark_batched_training": ["--models", "4", "--epochs", "1", "--parts", "1"],
     "benchmark_builder": ["--trials", "20"],
+    "benchmark_cold": ["--seeds", "1", "--functions", "branin", "--methods", "metahpo", "--out", "CACHE/cold.jsonl"],
     "benchmark_images": ["--epochs", "1"],
     "benchmark_latency": ["--rows", "300", "--suggestions", "2"],
     "benchmark_metafeatures": ["--size", "200", "5"],
@@ -63,7 +64,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         write_cache(Path(folder))
         for name in parser.parse_args().names:
-            arguments = [folder if argument == "CACHE" else argument for argument in SMALL[name]]
+            arguments = [argument.replace("CACHE", folder) for argument in SMALL[name]]
             print(f"== {name} {' '.join(arguments)}", flush=True)
             if subprocess.run([sys.executable, str(SCRIPTS / f"{name}.py"), *arguments], check=False).returncode:
                 failed.append(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -202,6 +203,16 @@ def installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_each_is_at_most_30_lines() -> None:
     for text in (LEARNER, METRIC, META_FEATURE, BASELINE, ENGINE, SURROGATE):
         assert len(text.strip().splitlines()) <= 30
+
+
+def test_the_documentation_lists_every_registry() -> None:
+    package = Path(metahpo.__file__).parent
+    page = (package.parent / "docs" / "extend" / "registries.md").read_text(encoding="utf-8")
+    own = [path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path != package / "registry.py"]
+    groups = {group for text in own for group in re.findall(r'Registry\(\s+[^,]+,\s+"(metahpo\.\w+)"', text)}
+    assert len(groups) >= 6
+    for group in groups:
+        assert f"`{group}`" in page, f"name {group} in docs/extend/registries.md"
 
 
 @pytest.mark.usefixtures("installed")

@@ -27,6 +27,7 @@ from metahpo.metafeatures.extraction import extract
 from metahpo.metafeatures.others import MetaFeatureGroup, meta_features_named
 from metahpo.space.configuration import to_json
 from metahpo.tasks.metric import recorded_metric_names
+from metahpo.tasks.row_sketch import row_sketch
 from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
@@ -181,9 +182,7 @@ def _describe(
 ) -> tuple[dict[str, Any], Mapping[str, float]]:
     """Row of the tasks table for a task, and its meta-features, which are those of the measured rows."""
     task = read_task(plan.cache, planned.dataset)
-    prepared = plan.protocol.prepare(task)
-    train, test = plan.protocol.splits(prepared, planned.size)[0]
-    measured = prepared.take(train)
+    measured, n_test_rows = plan.protocol.described_rows(task, planned.size)
     sidecar = read_sidecar(plan.cache, planned.dataset)
     about = {
         "family": task.family,
@@ -194,11 +193,12 @@ def _describe(
         "size": planned.size,
         "data_id": task.data_id,
         "n_rows": measured.n_rows,
-        "n_test_rows": len(test),
+        "n_test_rows": n_test_rows,
         "n_features": measured.X.shape[1],
         "n_classes": len(measured.classes),
         "n_rows_of_dataset": task.n_rows,
         "fingerprint": task.fingerprint,
+        "row_sketch": row_sketch(task),
         "licence": sidecar.get("licence"),
         "source": sidecar.get("source"),
     }

@@ -32,11 +32,12 @@ class Claims:
 
     def __init__(self, folder: Path) -> None:
         try:
-            # One descriptor for the life of the process: closing any of a file's descriptors would end all its locks.
+            # One descriptor for the life of the process, because closing any descriptor of a file releases all its
+            # locks.
             self._file = os.open(folder / CLAIMS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise StoreError(f"the folder of the build {str(folder)!r} cannot be written: {error}.") from error
-        self._held: set[str] = set()  # a process is granted its own locks again: its threads are told apart here
+        self._held: set[str] = set()  # the kernel grants a process its own locks again, so threads need this set
         self._lock = threading.Lock()
         self._locking = True
 

@@ -82,7 +82,7 @@ class Plan:
     not_repeated : dict
         Task -> learner -> places in the shared design of configurations that failed in the first repeat.
     opened : int or None
-        The first so many tasks may be run by now; None: all.
+        Number of tasks, from the first on, that may be run so far. None: all.
     """
 
     cache: str
@@ -129,7 +129,7 @@ class Plan:
         more = self.adaptive.get(task.key, {}).get(learner, ())
         if not more:
             return shared
-        # A larger shared design may have come upon the same configuration.
+        # A larger shared design may contain the same configuration.
         return tuple({to_json(configuration): configuration for configuration in (*shared, *more)}.values())
 
     def n_trials_of(self, learner: str, task: PlannedTask) -> int:

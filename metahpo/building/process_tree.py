@@ -60,7 +60,7 @@ class ProcessTree:
             _kill_tagged(lambda tag: tag == self._tag)
 
     def _look(self) -> None:
-        # Those seen stay in the set: when the root is dead, nothing else leads to a daemon that it forked.
+        # Descendants stay in the set, because after the end of the root no other record leads to its daemons.
         with contextlib.suppress(psutil.Error):
             self._descendants.update(self._root.children(recursive=True))
         self._next_look = time.monotonic() + LOOK_SECONDS

@@ -48,7 +48,7 @@ def run_until_reliable(plan: Plan, folder: Path, run: Callable[[Plan], None], wa
     opened = 0
     while opened < n_tasks:
         recorded = set(TrialStore(folder).identities())
-        while opened < n_tasks:  # waves without work are passed over together
+        while opened < n_tasks:  # waves without work are skipped together
             opened = min(n_tasks, opened + wave)
             plan = replace(plan, opened=opened)
             if next(plan.pending(recorded), None) is not None:

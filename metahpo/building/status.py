@@ -19,7 +19,7 @@ from metahpo.space.configuration import Configuration, to_json
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
 
-#: The rate is that of the last trials within so many seconds.
+#: Seconds of recent trials for the rate.
 RATE_SECONDS = 900.0
 
 
@@ -115,7 +115,7 @@ def status(folder: Path | str, *, reliability: bool = False) -> BuildStatus:
         No build in that folder.
     """
     folder = Path(folder)
-    plan = Plan.load(folder / PLAN_FILE)  # first: it says where there is no build
+    plan = Plan.load(folder / PLAN_FILE)  # first, because it raises the error if there is no build
     state = status_of(plan, TrialStore(folder))
     return replace(state, reliability=reliability_of(plan, folder)) if reliability else state
 
@@ -125,7 +125,7 @@ def reliability_of(plan: Plan, folder: Path) -> pd.DataFrame:
     rows = []
     for (kind, learner), losses in shared_design_losses(replace(plan, opened=None), folder).items():
         found = np.array(list(reliabilities(losses).values()), dtype=np.float64)
-        found = np.where(np.isnan(found), 0.0, found)  # ranks that cannot be told are not reliable
+        found = np.where(np.isnan(found), 0.0, found)  # unknown reliability counts as none
         fits = [of_task.shape[1] for of_task in losses.values()]
         goal = plan.protocol.min_reliability
         rows.append((kind, learner, len(fits), np.median(fits), np.median(found), (found >= goal).mean()))

@@ -68,7 +68,7 @@ ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one trial may use; of trials that train at once, its share of the time, and the memory of all.
+    """Limits of one trial. For trials that train at once, the time is that of each, and the memory that of all.
 
     Attributes
     ----------
@@ -307,7 +307,7 @@ class _Child:
 
     def _payload(self, nonce: bytes, timeout: float) -> bytes | None:
         payload = self._reader.receive(nonce, timeout)
-        # What it forked may hold the connection open, so its end is no sure sign of a death.
+        # Processes that it forked may keep the connection open, so an open connection does not show that it runs.
         if payload is None and self._has_reported():
             payload = self._reader.receive(nonce, 0.0)  # it may have answered just before
             if payload is None:
@@ -356,7 +356,7 @@ class _Child:
             code = self.watcher.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             code = None
-        if code != 0:  # the watcher was killed or stopped itself: what it watched may live
+        if code != 0:  # the watcher was killed or stopped itself, so the trial process may still run
             self.tree.kill()
             self.watcher.wait()
         self.watcher.stdout.close()

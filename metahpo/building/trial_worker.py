@@ -49,8 +49,8 @@ def serve(descriptor: int) -> None:
     descriptor : int
         Of the connection to the worker. It is moved to a high number, where few learners write.
     """
-    warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business: it lets running trials finish
+    warnings.simplefilter("ignore")  # warnings of learners are not needed, because losses are recorded
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the driver reacts to Ctrl-C; running trials finish
     connection = _at_high_number(descriptor)
     identity = os.fstat(connection)
     reader = FrameReader(connection)
@@ -62,7 +62,7 @@ def serve(descriptor: int) -> None:
             nonce, keys, seconds, memory_bytes = _received(reader)
             answer = _answered(keys, cache, protocol, seconds, memory_bytes)
             if os.getpid() != pid:
-                os._exit(0)  # a fork that a learner left running comes by here; only the original may answer
+                os._exit(0)  # a fork of a learner can reach this line; only the original process may answer
             if not _is_same_file(connection, identity):
                 os._exit(CUT_OFF)
             send(connection, nonce, answer)
@@ -109,7 +109,7 @@ def _answered(keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds
 def _run(
     keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds: float, memory_bytes: int
 ) -> list[Trial] | TaskRefusal:
-    start = time.perf_counter()
+    start, preparation = time.perf_counter(), 0.0
     measured = [Measurement({}, [], [])]
     status, message = TrialStatus.SUCCESS, ""
     libraries: tuple[str, ...] = ()
@@ -120,6 +120,9 @@ def _run(
             measuring = _measuring(cache, keys[0].task, protocol)
         learner = learner_named(keys[0].learner, measuring.task.kind)
         libraries = learner.libraries
+        preparation = time.perf_counter()
+        learner.get_ready()
+        preparation = time.perf_counter() - preparation
         with _faults_of_the_task():
             measuring.prepared(learner.encoding, keys[0].seed)
         configurations = [learner.at_fidelity(key.configuration, key.fidelity) for key in keys]
@@ -140,9 +143,9 @@ def _run(
         peak_device_memory_bytes=peak_device_memory,
         versions=library_versions(libraries),
     )
-    # What is not of one configuration, such as preprocessing, they share.
+    # They share the seconds that belong to no single configuration, such as preprocessing, but not compilation.
     own = [sum(m.fit_seconds) + sum(m.predict_seconds) for m in measured]
-    shared = (time.perf_counter() - start - sum(own)) / len(keys)
+    shared = (time.perf_counter() - start - preparation - sum(own)) / len(keys)
     return [
         _filled(replace(trial, key=key, seconds=s + max(0.0, shared)), m, seconds if len(keys) > 1 else math.inf)
         for key, m, s in zip(keys, measured, own, strict=True)
@@ -236,7 +239,7 @@ def _is_spoilt(outcome: list[Trial] | TaskRefusal | None) -> bool:
 
 
 def _has_children() -> bool:
-    """Whether the trial left processes; those that have ended are reaped, which matters to nobody after a trial."""
+    """Whether the trial left processes. Ended processes are reaped."""
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, _ = os.waitpid(-1, os.WNOHANG)

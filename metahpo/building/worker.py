@@ -116,7 +116,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
                 try:
                     records = tools.process.run(pending)
                     store.append([records] if isinstance(records, TaskRefusal) else records)
-                finally:  # this worker lives
+                finally:  # this worker has survived the trials
                     attempts.end(pending)
                 if isinstance(records, TaskRefusal):
                     refused = frozenset([pending[0].task])

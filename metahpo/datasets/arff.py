@@ -27,7 +27,7 @@ CHUNK = 5000
 
 #: A value in quotes, in which a backslash keeps a quote from ending it; and one without, up to a comma or brace.
 _QUOTED = r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'"""
-#: ``@attribute NAME TYPE``, TYPE with whatever stands behind it.
+#: ``@attribute NAME TYPE``; TYPE includes everything after it.
 _ATTRIBUTE = re.compile(rf"@attribute\s+(?P<name>{_QUOTED}|[^\s{{]+)\s*(?P<type>.+)", re.IGNORECASE)
 #: A word for a type, a range that is not checked, and a comment.
 _TYPE = re.compile(r"(?P<word>[a-z]+)\s*(?:\[[^\]]*\]|\([^)]*\))?\s*(?:%.*)?", re.IGNORECASE)
@@ -87,7 +87,7 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
         except DataError:
             raise
         except _UNREADABLE as error:
-            # The parser's errors format themselves with what they quote from the file, and fall over a "%" in it.
+            # Errors of the parser format text of the file, which fails if the text contains "%".
             said = str(getattr(error, "message", error)).replace("%d", str(decoder._current_line))
             raise DataError(f"{Path(path).name} is no ARFF file that can be read: {said}") from error
     for name, pattern in header.dates.items():

@@ -49,7 +49,7 @@ def cached_keys(folder: Path | str) -> list[str]:
         raise StoreError(
             f"the dataset cache {str(folder)!r} is not a folder; expected KEY.parquet and KEY.json files in it."
         )
-    # A name that begins with a dot is what a killed writer left.
+    # A name that begins with a dot is a temporary file of a killed writer.
     found = (p for p in folder.glob("*.json") if not p.name.startswith(".") and p.with_suffix(".parquet").exists())
     return sorted(p.stem for p in found)
 
@@ -209,7 +209,7 @@ def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, s
         Columns that Parquet cannot hold.
     """
     data, about, following = (_path(folder, key, ending) for ending in (".parquet", ".json", FOLLOWING))
-    # The sidecar goes last: a dataset exists, or is another one, from the moment its sidecar does.
+    # The sidecar is written last, because a dataset exists, or is replaced, when its sidecar is.
     rows = following if about.exists() else data
     sha256 = write_table_file(rows, frame)
     write_json_file(about, {**sidecar, "target": target, "sha256": sha256})

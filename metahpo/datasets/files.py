@@ -25,7 +25,7 @@ def read_table_file(path: Path, sha256: str, hint: str = "", columns: list[str] 
     """
     check_file(path, sha256, hint)
     try:
-        # One thread: a trial process runs under a memory limit, where Arrow's threads cannot start and take it down.
+        # One thread, because threads of Arrow cannot start under the memory limit of a trial process and would end it.
         return pd.read_parquet(path, columns=columns, use_threads=False, pre_buffer=False)
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{str(path)!r} cannot be read as Parquet: {error}. {hint}".strip()) from error

@@ -111,7 +111,7 @@ class OpenMLClient:
             calls._download_minio_file = self._of_this_thread(download)
             self._folder = Path(folder.name)
             config.set_root_cache_directory(folder.name)
-            config.connection_n_retries = 1  # asking again is done here, in one place
+            config.connection_n_retries = 1  # this module repeats requests itself
             config.server = self._url or config.server
             try:
                 yield
@@ -178,7 +178,7 @@ class OpenMLClient:
                 failure: Exception = error
             except _PASSING as error:
                 failure = error
-            # What a failed try left must not be taken for an answer by the next.
+            # Remove files of a failed try, so that the next try does not read them.
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(exist_ok=True)
             if left:

@@ -68,6 +68,18 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def tables_checksum(folder: Path) -> str:
+    """One checksum of all tables of a meta-dataset, as its manifest has them.
+
+    Raises
+    ------
+    ArtefactError
+        See :func:`read_manifest`.
+    """
+    entries = read_manifest(folder)["files"]
+    return hashlib.sha256(json.dumps({k: v["sha256"] for k, v in entries.items()}, sort_keys=True).encode()).hexdigest()
+
+
 def write(folder: Path, header: Mapping[str, Any], tables: Iterable[tuple[str, Iterable[pd.DataFrame]]]) -> None:
     """Write a meta-dataset.
 
@@ -289,7 +301,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
         try:
             return manifest, {name: _read_table(folder, name, entry) for name, entry in manifest["files"].items()}
         except ArtefactError:
-            # A newer meta-dataset may have taken its place in the meantime.
+            # A newer meta-dataset may have replaced it in the meantime.
             if _stamp(folder) == seen:
                 raise
 

@@ -1,4 +1,4 @@
-"""What is to be gained by trying a configuration next: the value that a search maximises.
+"""The acquisition value of a configuration, which a search maximises.
 
 Symbols: x a configuration; n trials so far; a(x) the acquisition function, a logarithm of a gain.
 
@@ -20,6 +20,7 @@ from metahpo.acquisition.expected_improvement import ExpectedImprovement
 from metahpo.acquisition.function import AcquisitionFunction
 from metahpo.exceptions import DataError
 from metahpo.optimization.feasibility import log_feasible, log_feasible_with_slope
+from metahpo.surrogates.cold_surrogate import FittedProcess
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.process import Process
 
@@ -41,8 +42,8 @@ class Gain:
         Rows (m, d) -> logarithm of the seconds of trials (m,), where the budget is time.
     log_belief : callable, default=None
         Rows (m, d) -> ``(b / n) log p(x)`` of shape (m,).
-    process : pair of Process and float, default=None
-        What `posterior` predicts with, and the incumbent, where it can be differentiated.
+    fitted : FittedProcess, default=None
+        What the trials of the task alone say, which can be differentiated.
     """
 
     acquisition: AcquisitionFunction
@@ -50,7 +51,7 @@ class Gain:
     constraints: Sequence[Process] = ()
     log_seconds: Callable[[Array], Array] | None = None
     log_belief: Callable[[Array], Array] | None = None
-    process: tuple[Process, float] | None = None
+    fitted: FittedProcess | None = None
 
     def __call__(self, rows: Array) -> Array:
         """Gain of rows (m, d), shape (m,).
@@ -75,11 +76,12 @@ class Gain:
     def with_slope(self) -> Callable[[Array], tuple[Array, Array]] | None:
         """Rows (m, d) -> values (m,) to climb, and their gradients (m, d); None where they cannot be differentiated.
 
-        Improvement and feasibility are climbed; seconds and beliefs are not: the whole gain judges what is found.
+        The expected improvement by the trials of the task and the feasibility are climbed. Experience, seconds and
+        beliefs are not: the whole gain judges what is found.
         """
-        if self.process is None or type(self.acquisition) is not ExpectedImprovement:
+        if self.fitted is None or type(self.acquisition) is not ExpectedImprovement:
             return None
-        process, incumbent = self.process
+        process, incumbent = self.fitted.process, self.fitted.incumbent
 
         def climbed(rows: Array) -> tuple[Array, Array]:
             mean, std, mean_slope, std_slope = process.predict_with_slope(rows)

@@ -1,4 +1,4 @@
-"""Where a gain is highest in a whole search space: random candidates, steps around the best, then gradients.
+"""Maximisation of a gain over a search space: random candidates, steps around the best, then gradients.
 
 Candidates are rows of the unit cube until the best of them is known. Illegal ones are dropped by
 :meth:`metahpo.space.encoding.SpaceEncoder.legal_rows`.
@@ -35,7 +35,7 @@ JUMPS = 0.2
 #: Rows from which gradients are followed: of the best ones of all, and of the best ones of those over the whole space.
 N_BEST, N_BEST_GLOBAL = 3, 2
 #: Iterations of a climb: of all numbers, and of floats again when integers were rounded.
-CLIMB, CLIMB_AGAIN = 30, 10
+CLIMB, CLIMB_AGAIN = 20, 6
 
 
 def maximise(
@@ -77,7 +77,9 @@ def maximise(
     """
     encoder = prior.encoder
     known = set(row_keys(around)) - set(row_keys(again))
-    points = map(prior.rows, random_points(encoder.n_columns, rng))
+    # A prior may mislead, so that every other block follows none.
+    blocks = enumerate(random_points(encoder.n_columns, rng))
+    points = (prior.possible(block) if i % 2 else prior.rows(block) for i, block in blocks)
     default = [] if to_json(domain.default) in exclude else [domain.default]
     fresh = legal_rows(encoder, N_GLOBAL, points, rng, default)
     rows = _new(np.concatenate([fresh, again]), known)
@@ -86,7 +88,7 @@ def maximise(
     if len(rows) == 0:
         return _any_untried(domain, encoder, exclude, rng)
     values, n_global = acquisition(rows), len(rows)
-    for step in STEP_SIZES:
+    for step in STEP_SIZES if with_slope is None else STEP_SIZES[:1]:  # gradients find what small steps find
         best = np.argsort(-values, kind="stable")[:N_STARTS]
         steps = _steps_around(np.concatenate([rows[best], around]), prior, step, rng)
         near = _new(encoder.legal_rows(steps), known)

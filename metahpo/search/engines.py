@@ -36,11 +36,11 @@ MAX_REPEATED = 100
 
 
 class SearchEngine(Protocol):
-    """What asks for configurations and is told their losses."""
+    """The protocol of search engines: they propose configurations and receive losses."""
 
     @property
     def history(self) -> TrialHistory:
-        """What was told so far."""
+        """History of all reported trials."""
         ...
 
     def ask(self) -> Configuration:

@@ -276,6 +276,23 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self.estimator = given
         return self
 
+    def report(self, path: str | Path) -> None:
+        """Write a page of the search: history, incumbents, importance of hyperparameters, gain on the default.
+
+        Parameters
+        ----------
+        path : path
+            Of one HTML file that needs no network.
+
+        Raises
+        ------
+        MissingDependencyError
+            jinja2 is not installed.
+        """
+        from metahpo.reports.search_page import write_search_page
+
+        write_search_page(self, path)
+
     def _search(self, X: Any, y: Any, params: Mapping[str, Any], began: float, earlier: _Made | None) -> None:
         """Prepare, make the trials, keep what they gave, and refit."""
         check_arguments(self.get_params(deep=False))

@@ -33,7 +33,7 @@ class WorkerLostError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call has given.
+    """Result of a call.
 
     Attributes
     ----------

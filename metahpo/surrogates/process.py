@@ -75,6 +75,13 @@ class Process:
         return (1.0 + a + a * a / 3.0) * decay, (5.0 / 3.0) * (1.0 + a) * decay
 
 
+def matern(scaled: Array, others: Array) -> Array:
+    """Correlations (m, n) of rows that were divided by the length scales."""
+    a = SQRT_5 * cdist(scaled, others)
+    correlations: Array = (1.0 + a + a * a / 3.0) * np.exp(-a)
+    return correlations
+
+
 def process_of(theta: Array, X: Array, y: Array, added: Array, under_way: Array) -> Process:
     """Condition a process with the hyperparameters theta (d + 2,).
 
@@ -95,8 +102,7 @@ def process_of(theta: Array, X: Array, y: Array, added: Array, under_way: Array)
     variance, scales, noise = float(np.exp(theta[0])), np.exp(theta[1:-1]), float(np.exp(theta[-1]))
     Z = np.concatenate([X, under_way]) / scales
     n, total = len(X), len(X) + len(under_way)
-    a = SQRT_5 * cdist(Z, Z)
-    K = variance * (1.0 + a + a * a / 3.0) * np.exp(-a)
+    K = variance * matern(Z, Z)
     K[np.diag_indices(total)] += noise + np.concatenate([added, np.full(total - n, LEAST_VARIANCE * variance)])
     L = cholesky(K, lower=True)
     weights = np.zeros(total)

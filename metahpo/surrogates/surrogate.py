@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -88,6 +88,40 @@ class TaskSurrogate(Protocol):
         ...
 
 
+@runtime_checkable
+class AdaptiveSurrogate(Protocol):
+    """Surrogate on one task that fits a process to the trials of the task itself.
+
+    It knows of configurations under way, its process can be differentiated, and the hyperparameters of its latest fit
+    are the state from which it goes on.
+
+    Attributes
+    ----------
+    hyperparameters : ndarray or None
+    """
+
+    hyperparameters: NDArray[np.float64] | None
+
+    def posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        noise: NDArray[np.float64] | None = None,
+        under_way: NDArray[np.float64] | None = None,
+    ) -> Posterior:
+        """Posterior of rows of the unit cube: see :meth:`Surrogate.posterior`; `under_way` are rows without a loss."""
+        ...
+
+    def process(
+        self,
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+        noise: NDArray[np.float64] | None = None,
+        under_way: NDArray[np.float64] | None = None,
+    ) -> Any:
+        """What the trials alone say (:class:`metahpo.surrogates.cold_surrogate.FittedProcess`); None: nothing yet."""
+        ...
+
+
 class Surrogate(Protocol):
     """Model that predicts the z-scores of configurations on a task from its trials and meta-features.
 
@@ -162,13 +196,32 @@ class TrainedSurrogate(Surrogate, Protocol):
     ) -> Explanation:
         """Importance of hyperparameters on a task, and of source tasks and meta-features in the prediction."""
 
+    def without_tasks(self, names: Collection[str]) -> TrainedSurrogate:
+        """Return the surrogate without some of its source tasks, without training.
+
+        Raises
+        ------
+        DataError
+            No source task is left.
+        """
+
+    def with_task(
+        self, name: str, family: str, observed: Observed, meta_features: Mapping[str, float] | None = None
+    ) -> TrainedSurrogate:
+        """Return the surrogate with one source task more, without training."""
+
+    def interpolation(
+        self, known: Configurations, new: Configurations
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights (m, n) by which functions are interpolated from n configurations to m, and the open shares (m,)."""
+
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""
 
 
 @dataclass(frozen=True)
 class _Unprepared:
-    """A surrogate that has no `on`, on one task."""
+    """A surrogate without the method `on`, on one task."""
 
     surrogate: Surrogate
     meta_features: Mapping[str, float] | None
@@ -187,7 +240,7 @@ class _Unprepared:
 
 
 def on_task(surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
-    """The surrogate on one task, for one search: by its own method `on`, where it has one."""
+    """The surrogate on one task, for one search. Its method `on` is used if it has one."""
     on = getattr(surrogate, "on", None)
     prepared: TaskSurrogate = _Unprepared(surrogate, meta_features) if on is None else on(meta_features)
     return prepared

@@ -19,7 +19,8 @@ from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import ENOUGH_TEST_ROWS, Protocol
 from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.recommendation.recommendations import Recommendations, in_words
+from metahpo.recommendation.printed import in_words
+from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender
 from metahpo.tasks.metric import Metric, metric_named
 from metahpo.tasks.task import Task
@@ -155,7 +156,7 @@ class Demonstration:
         MissingDependencyError
             jinja2 or matplotlib is not installed.
         """
-        from metahpo.evaluation.report import Section, render
+        from metahpo.reports.page import Section, render
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -245,9 +246,9 @@ def _compared(
             optimizer.tell(configuration, float(np.mean(losses)))
         return judged_by.scores(first), judged_by.scores(list(optimizer.history.best_so_far()))
 
-    # On data this small, threads that wait for each other cost more than they give.
+    # On such small data, threads take more time than they save.
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial is enough
         recommendations = recommender.recommend(task, learner_name, metric=judged_by.name)
         warm_start = recommender.warm_start(task, learner_name, judged_by.name)
         recommended, warm = searched(warm_start.optimizer(random_state))

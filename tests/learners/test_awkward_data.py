@@ -109,7 +109,12 @@ def test_rows_are_counted(y: Any, kind: TaskKind, expected: RowCounts) -> None:
 )
 def test_a_search_on_few_rows_fits_every_trial(estimator: Callable[[], Any], y: NDArray[np.int64]) -> None:
     search = MetaSearchCV(
-        estimator(), n_trials=6, cv=KFold(2, shuffle=True, random_state=0), warm_start=False, random_state=0, refit=False
+        estimator(),
+        n_trials=6,
+        cv=KFold(2, shuffle=True, random_state=0),
+        warm_start=False,
+        random_state=0,
+        refit=False,
     )
     search.fit(rows(20), y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

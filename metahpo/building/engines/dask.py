@@ -115,7 +115,7 @@ class DaskEngine:
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
-            client.run(ignore_interrupts)  # a terminal's Ctrl-C is the driver's to answer
+            client.run(ignore_interrupts)  # only the driver reacts to Ctrl-C of a terminal
             yield client
 
 

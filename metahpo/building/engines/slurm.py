@@ -49,7 +49,7 @@ LOGS = "slurm"
 
 @dataclass(frozen=True)
 class ArrayElement:
-    """What an element of the array runs.
+    """The job of an element of the array.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class SlurmEngine:
         name, flag, store = job_name(place.folder), _flag(place.folder), TrialStore(place.folder)
         before = len(store.identities())
         n_done, pause, submitted = 0, FIRST_POLL_SECONDS, 0.0
-        if not _queued(name, patience=0.0):  # where there is no Slurm, that is said at once
+        if not _queued(name, patience=0.0):  # raises an error at once if there is no Slurm
             flag.unlink(missing_ok=True)
             self._submit(self.n_elements, name, place)
             submitted = time.monotonic()
