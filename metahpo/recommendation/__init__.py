@@ -8,7 +8,8 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.recommendation.novelty import Familiarity
-    from metahpo.recommendation.recommendations import Recommendation, Recommendations, in_words
+    from metahpo.recommendation.printed import in_words
+    from metahpo.recommendation.recommendations import Recommendation, Recommendations
     from metahpo.recommendation.recommender import Recommender, recommend
     from metahpo.recommendation.shipped import shipped_name
     from metahpo.recommendation.warm_start import WarmStart
