@@ -19,6 +19,8 @@ from metahpo.exceptions import DataError, SpaceError, StoreError, StoreWarning
 from metahpo.search import MetaSearchCV
 from metahpo.trials.history import TrialHistory
 
+pytestmark = pytest.mark.filterwarnings("ignore:One or more of the")
+
 X, y = load_iris(return_X_y=True)
 SPACE = {"max_depth": randint(1, 8), "min_samples_leaf": [1, 2, 5, 10], "criterion": ["gini", "entropy"]}
 TREE = DecisionTreeClassifier(random_state=0)
