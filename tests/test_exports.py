@@ -18,6 +18,8 @@ PACKAGE = Path(metahpo.__file__).parent
 #: Packages with other means: the face, the command line, and the tests that need pytest.
 OTHERS = {"metahpo", "metahpo.cli", "metahpo.testing", "metahpo.search"}
 OTHERS |= {f"metahpo.{room}" for room in ("evaluation", "evaluation.baselines", "optimization", "recommendation")}
+#: Its modules need libraries that only extras install.
+OTHERS |= {"metahpo.integrations", "metahpo.integrations.optuna"}
 
 
 def module_name(path: Path) -> str:

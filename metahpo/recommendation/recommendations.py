@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import pandas as pd
@@ -142,6 +143,20 @@ class Recommendations:
         """
         item = self.items[index]
         return learner_named(item.learner, self.task.kind).pipeline(item.configuration, self.task, random_state)
+
+    def enqueue(self, study: Any) -> None:
+        """Make the recommendations the next trials of a study of Optuna: exactly these, in this order, each once.
+
+        Parameters
+        ----------
+        study : optuna.Study
+
+        Raises
+        ------
+        MissingDependencyError
+            Optuna is not installed, or too old; the message names the extra that installs it.
+        """
+        import_module("metahpo.integrations.optuna").enqueue(study, self)  # which lies above this room
 
     def to_frame(self) -> pd.DataFrame:
         """One row a recommendation, with the columns of :class:`Recommendation`."""

@@ -13,7 +13,22 @@ if TYPE_CHECKING:
     from metahpo.space.activity import canonical, default_configuration
     from metahpo.space.cash import cash_space, from_cash, to_cash
     from metahpo.space.comparison import difference
-    from metahpo.space.configuration import Configuration, to_json
+    from metahpo.space.configuration import Configuration, to_json, value_text
+    from metahpo.space.conversion import (
+        STEP_TOLERANCE,
+        Choices,
+        Conversion,
+        NotExpressibleError,
+        Parameter,
+        Range,
+        common_names,
+        completed,
+        convert,
+        evenly_spaced,
+        nearest,
+        placed,
+        revert,
+    )
     from metahpo.space.design import legal_rows, random_points, sobol_design, untried_configuration
     from metahpo.space.domain import Domain
     from metahpo.space.encoding import SpaceEncoder, row_keys, unit_cube_space
@@ -22,25 +37,39 @@ if TYPE_CHECKING:
     from metahpo.space.stored import read_space
 
 __all__ = [
+    "STEP_TOLERANCE",
+    "Choices",
     "Configuration",
+    "Conversion",
     "Domain",
+    "NotExpressibleError",
+    "Parameter",
+    "Range",
     "SpaceEncoder",
     "SpacePrior",
     "canonical",
     "cash_space",
+    "common_names",
+    "completed",
+    "convert",
     "default_configuration",
     "difference",
+    "evenly_spaced",
     "from_cash",
     "in_order_of",
     "legal_rows",
+    "nearest",
+    "placed",
     "random_points",
     "read_space",
+    "revert",
     "row_keys",
     "sobol_design",
     "to_cash",
     "to_json",
     "unit_cube_space",
     "untried_configuration",
+    "value_text",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)
