@@ -12,8 +12,8 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.space.activity import canonical, default_configuration
     from metahpo.space.cash import cash_space, from_cash, to_cash
-    from metahpo.space.comparison import difference
-    from metahpo.space.configuration import Configuration, to_json, value_text
+    from metahpo.space.comparison import description, difference
+    from metahpo.space.configuration import Configuration, builtin, to_json, value_text
     from metahpo.space.conversion import (
         STEP_TOLERANCE,
         Choices,
@@ -47,12 +47,14 @@ __all__ = [
     "Range",
     "SpaceEncoder",
     "SpacePrior",
+    "builtin",
     "canonical",
     "cash_space",
     "common_names",
     "completed",
     "convert",
     "default_configuration",
+    "description",
     "difference",
     "evenly_spaced",
     "from_cash",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
     from metahpo.surrogates.surrogate import (
         Configurations,
+        Observed,
         Surrogate,
         TaskSurrogate,
         TrainedSurrogate,
@@ -54,6 +55,7 @@ __all__ = [
     "ImprovementModel",
     "LearningCurves",
     "MetaLearnedSurrogate",
+    "Observed",
     "Posterior",
     "SourceTask",
     "Surrogate",
