@@ -17,7 +17,8 @@ FLOORS = (
     {"numerics", "registry"},
     {"space", "tasks", "trials"},
     {"datasets", "metafeatures", "networks"},
-    {"learners", "metadata"},
+    {"learners"},
+    {"metadata"},
     {"building", "surrogates"},
     {"acquisition", "reports"},
     {"optimization"},
@@ -48,7 +49,7 @@ ADDRESSES = {
     "arff": {"datasets/arff.py"},
     "llvmlite": {"networks/mlp/compiled/compiler.py"},
     "numba": {"networks/mlp/compiled/compiler.py"},
-    "matplotlib": {"evaluation/canvas.py"},
+    "matplotlib": {"evaluation/canvas.py", "recommendation/figure.py"},
     "jinja2": {"reports/page.py"},
     "orjson": {"trials/schema.py"},
     "pytest": {f"testing/{name}.py" for name in TESTING},
@@ -58,6 +59,8 @@ ADDRESSES = {
     "lightgbm": set(),  # learners/extras.py imports both by name, when an estimator is made
     "ray": {"building/engines/ray.py", "integrations/ray.py"},
     "optuna": {
+        "metadata/own_trials.py",  # reads studies
+        "search/optuna_engine.py",
         "integrations/optuna/distributions.py",
         "integrations/optuna/sampler.py",
         "integrations/optuna/study.py",
@@ -65,7 +68,7 @@ ADDRESSES = {
     },
     "hyperopt": {"integrations/hyperopt.py"},
     "keras_tuner": {"integrations/keras_tuner.py"},
-    "mlflow": {"integrations/mlflow.py"},
+    "mlflow": {"metadata/own_trials.py", "integrations/mlflow.py"},
     "smac": {"integrations/smac.py"},
     "tensorboardX": {"integrations/tensorboard.py"},
     "safetensors": {"surrogates/tensor_file.py"},

@@ -55,7 +55,7 @@ def space_of(initial: Initial) -> ConfigurationSpace | None:
     if not isinstance(initial, Recommendations):
         return None
     learners = {item.learner for item in initial.items}
-    return learner_named(learners.pop(), initial.task.kind).space if len(learners) == 1 else None
+    return learner_named(learners.pop(), initial.kind).space if len(learners) == 1 else None
 
 
 def warm_start(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol, overload
@@ -180,7 +181,7 @@ class BayesianOptimizer:
         found = None if prior is None else difference(space, prior)
         if found is not None:
             raise SpaceError(f"prior must be of the same space: compared with it, {found}.")
-        if not 0.0 <= prior_strength < np.inf:
+        if not isinstance(prior_strength, Real) or not 0.0 <= prior_strength < np.inf:
             raise DataError(f"prior_strength must be a number of at least 0, but is {prior_strength!r}.")
         believed = space if prior is None else prior
         self._domain = Domain(space)

@@ -12,8 +12,8 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.space.activity import canonical, default_configuration
     from metahpo.space.cash import cash_space, from_cash, to_cash
-    from metahpo.space.comparison import description, difference
-    from metahpo.space.configuration import Configuration, builtin, to_json, value_text
+    from metahpo.space.comparison import description, difference, first_difference
+    from metahpo.space.configuration import Configuration, builtin, json_value, to_json, value_text
     from metahpo.space.conversion import (
         STEP_TOLERANCE,
         Choices,
@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     )
     from metahpo.space.design import legal_rows, random_points, sobol_design, untried_configuration
     from metahpo.space.domain import Domain
-    from metahpo.space.encoding import SpaceEncoder, row_keys, unit_cube_space
+    from metahpo.space.encoding import Block, SpaceEncoder, row_keys, unit_cube_space
     from metahpo.space.holding import in_order_of
+    from metahpo.space.mapping import SpaceMapping
     from metahpo.space.prior import SpacePrior
     from metahpo.space.stored import read_space
+    from metahpo.space.values import choices_of
 
 __all__ = [
     "STEP_TOLERANCE",
+    "Block",
     "Choices",
     "Configuration",
     "Conversion",
@@ -46,10 +49,12 @@ __all__ = [
     "Parameter",
     "Range",
     "SpaceEncoder",
+    "SpaceMapping",
     "SpacePrior",
     "builtin",
     "canonical",
     "cash_space",
+    "choices_of",
     "common_names",
     "completed",
     "convert",
@@ -57,8 +62,10 @@ __all__ = [
     "description",
     "difference",
     "evenly_spaced",
+    "first_difference",
     "from_cash",
     "in_order_of",
+    "json_value",
     "legal_rows",
     "nearest",
     "placed",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
-from ConfigSpace.hyperparameters import CategoricalHyperparameter, Hyperparameter, NumericalHyperparameter
+from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 
 from metahpo.exceptions import SpaceError
 from metahpo.space.configuration import Configuration, builtin
@@ -228,8 +228,7 @@ def _choice(name: str, choices: Choices) -> Hyperparameter[Any, Any]:
     default = choices.values[0] if choices.default is None else choices.default
     if choices.ordered:
         return OrdinalHyperparameter(name, list(choices.values), default_value=default)
-    made: CategoricalHyperparameter = Categorical(name, list(choices.values), default=default)
-    return made
+    return Categorical(name, list(choices.values), default=default)
 
 
 def nearest(values: Iterable[float], number: float) -> float:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         surrogate_path,
         unregister_surrogate_kind,
     )
+    from metahpo.surrogates.cold_surrogate import JITTER, ColdSurrogate, FittedProcess, fitted_theta
     from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
     from metahpo.surrogates.explanation import Effect, Explanation, explain
     from metahpo.surrogates.fitting.component_learning import PARTS
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
     from metahpo.surrogates.improvement import Improvement, ImprovementModel, improvement_path
     from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
-    from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two
+    from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two, spread_of
+    from metahpo.surrogates.mapped import MappedSurrogate
     from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
     from metahpo.surrogates.mixture.source_task import SourceTask
     from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
+    from metahpo.surrogates.process import Process, process_of
     from metahpo.surrogates.surrogate import (
+        AdaptiveSurrogate,
         Configurations,
         Observed,
         Surrogate,
@@ -42,21 +46,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERROR_FLOOR",
+    "JITTER",
     "LOG_SQRT_2PI",
     "PARTS",
     "SIZE_COLUMNS",
+    "AdaptiveSurrogate",
+    "ColdSurrogate",
     "Configurations",
     "CostModel",
     "Effect",
     "Explanation",
     "FinalLoss",
+    "FittedProcess",
     "GaussianProcessSurrogate",
     "Improvement",
     "ImprovementModel",
     "LearningCurves",
+    "MappedSurrogate",
     "MetaLearnedSurrogate",
     "Observed",
     "Posterior",
+    "Process",
     "SourceTask",
     "Surrogate",
     "TaskCost",
@@ -68,15 +78,18 @@ __all__ = [
     "encoded_trials",
     "explain",
     "failed_as_worse",
+    "fitted_theta",
     "improvement_path",
     "informative",
     "learn_improvement",
     "load_surrogate",
     "on_task",
     "power_of_two",
+    "process_of",
     "register_surrogate_kind",
     "sample_batch",
     "save_surrogate",
+    "spread_of",
     "standardised",
     "surrogate_path",
     "train_on_tables",

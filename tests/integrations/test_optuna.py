@@ -94,7 +94,7 @@ def test_experience_proposes_what_the_objective_suggests() -> None:
         if trial.suggest_categorical("mode", ["wild", "plain", "tuned"]) == "tuned":
             assert abs(trial.suggest_float("knob", 0.0, 1.0) - 0.75) < 0.2
         trial.suggest_float("momentum", 0.0, 1.0)  # which the experience does not know
-        return -abs(trial.suggest_int("depth", 1, 8) - 6) - trial.suggest_float("rate", 1e-3, 1e1, log=True)
+        return float(-abs(trial.suggest_int("depth", 1, 8) - 6) - trial.suggest_float("rate", 1e-3, 1e1, log=True))
 
     study.optimize(objective, n_trials=2)
     assert study.trials[0].params["mode"] == "tuned"
@@ -112,7 +112,7 @@ def test_values_are_those_of_the_objective_own_ranges() -> None:
     def objective(trial: Any) -> float:
         assert trial.suggest_int("depth", 10, 40, step=10) == (40 if trial.number == 0 else trial.params["depth"])
         assert trial.suggest_float("rate", 0.0, 1.0, step=0.25) == (1.0 if trial.number == 0 else trial.params["rate"])
-        return float(trial.suggest_categorical("mode", ["a", "c"]) == "a") + trial.suggest_float("other", 0, 1)
+        return float((trial.suggest_categorical("mode", ["a", "c"]) == "a") + trial.suggest_float("other", 0, 1))
 
     with pytest.warns(WarmStartWarning, match="outside the space"):  # of the trials with the choice "c"
         study.optimize(objective, n_trials=8)
@@ -158,7 +158,7 @@ def test_constraints_of_trials_count() -> None:
     tell_study(optimizer, study)
     assert optimizer.incumbent is not None
     assert optimizer.incumbent[1] >= 0.5
-    assert sum(trial.params["x"] >= 0.5 for trial in study.trials[6:]) >= 5
+    assert sum(trial.params["x"] > 0.4 for trial in study.trials[6:]) >= 6
 
 
 def test_trials_of_other_processes_are_not_repeated() -> None:

@@ -84,7 +84,7 @@ class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
         self._lock = RLock()
 
     def reseed_rng(self) -> None:
