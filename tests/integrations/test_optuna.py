@@ -38,9 +38,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class TestOptunasOwnCases(
-    BasicSamplerTestCase,
-    RelativeSamplerTestCase,
-    SingleOnlySamplerTestCase,  # type: ignore[misc]  # not followed
+    BasicSamplerTestCase,  # type: ignore[misc]  # not followed
+    RelativeSamplerTestCase,  # type: ignore[misc]
+    SingleOnlySamplerTestCase,  # type: ignore[misc]
 ):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
