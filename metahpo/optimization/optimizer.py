@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol, overload
@@ -180,7 +181,7 @@ class BayesianOptimizer:
         found = None if prior is None else difference(space, prior)
         if found is not None:
             raise SpaceError(f"prior must be of the same space: compared with it, {found}.")
-        if not 0.0 <= prior_strength < np.inf:
+        if not isinstance(prior_strength, Real) or not 0.0 <= prior_strength < np.inf:
             raise DataError(f"prior_strength must be a number of at least 0, but is {prior_strength!r}.")
         believed = space if prior is None else prior
         self._domain = Domain(space)
@@ -399,6 +400,17 @@ class BayesianOptimizer:
             self._partly.pop(key, None)
             if again:
                 self._queue.insert(0, known)
+
+    def reseed(self, random_state: int | None = None) -> None:
+        """Draw other numbers from now on, so that copies of a search in other processes do not suggest the same.
+
+        Parameters
+        ----------
+        random_state : int, default=None
+            Seed; None takes a fresh one.
+        """
+        with self._lock:
+            self._rng = np.random.default_rng(random_state)
 
     def save(self, path: Path | str) -> None:
         """Write the state of the search to a JSON file, from which :meth:`load` goes on with it.

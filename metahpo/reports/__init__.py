@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         share_chart,
     )
     from metahpo.reports.page import Section, check_available, embedded, render
+    from metahpo.reports.recommendation_page import write_recommendation_page
+    from metahpo.reports.search_page import write_search_page
 
 __all__ = [
     "Chart",
@@ -32,6 +34,8 @@ __all__ = [
     "rank_chart",
     "render",
     "share_chart",
+    "write_recommendation_page",
+    "write_search_page",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -6,7 +6,6 @@ trial, written when it has ended. The file is only ever appended to, by one sear
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import warnings
@@ -86,6 +85,8 @@ class TrialFile:
     """
 
     def __init__(self, path: Path, head: Head) -> None:
+        import fcntl  # Unix only; a search without a file needs none
+
         self._path = path
         try:
             self._file: BinaryIO = path.open("a+b")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         surrogate_path,
         unregister_surrogate_kind,
     )
-    from metahpo.surrogates.cold_surrogate import JITTER, ColdSurrogate, fitted_theta
+    from metahpo.surrogates.cold_surrogate import JITTER, ColdSurrogate, FittedProcess, fitted_theta
     from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
     from metahpo.surrogates.explanation import Effect, Explanation, explain
     from metahpo.surrogates.fitting.component_learning import PARTS
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from metahpo.surrogates.improvement import Improvement, ImprovementModel, improvement_path
     from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
     from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two, spread_of
+    from metahpo.surrogates.mapped import MappedSurrogate
     from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
     from metahpo.surrogates.mixture.source_task import SourceTask
     from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
     from metahpo.surrogates.process import Process, process_of
     from metahpo.surrogates.surrogate import (
+        AdaptiveSurrogate,
         Configurations,
         Surrogate,
         TaskSurrogate,
@@ -47,16 +49,19 @@ __all__ = [
     "LOG_SQRT_2PI",
     "PARTS",
     "SIZE_COLUMNS",
+    "AdaptiveSurrogate",
     "ColdSurrogate",
     "Configurations",
     "CostModel",
     "Effect",
     "Explanation",
     "FinalLoss",
+    "FittedProcess",
     "GaussianProcessSurrogate",
     "Improvement",
     "ImprovementModel",
     "LearningCurves",
+    "MappedSurrogate",
     "MetaLearnedSurrogate",
     "Posterior",
     "Process",

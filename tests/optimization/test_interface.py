@@ -219,17 +219,17 @@ def test_prior__must_be_of_the_same_space() -> None:
 @pytest.mark.parametrize("warm", [True, False])
 def test_constraints__the_search_keeps_to_where_they_hold(toy_surrogate: TrainedSurrogate, warm: bool) -> None:
     optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=0)
-    violated = []
+    far = []
     for _ in range(20):
         configuration = optimizer.ask()
         above = float(np.log10(configuration["rate"]) + 0.3)  # the best rates, around 0.1, are not allowed
-        violated.append(above < 0.0)
+        far.append(abs(above))
         optimizer.tell(configuration, bowl(configuration), constraints=[-above, -1.0])
     assert optimizer.incumbent is not None
     best, loss = optimizer.incumbent
     assert best["rate"] >= 10**-0.3
     assert loss < 0.8  # 0.49 at the border
-    assert np.mean(violated[10:]) < 0.6
+    assert np.median(far[10:]) < 0.5  # the best one that is allowed lies at the border
 
 
 def test_noisy_losses__the_search_is_not_misled_by_luck() -> None:
