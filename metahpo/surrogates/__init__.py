@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.explanation import Effect, Explanation, explain
     from metahpo.surrogates.fitting.component_learning import PARTS
     from metahpo.surrogates.fitting.improvement_learning import learn_improvement
+    from metahpo.surrogates.fitting.source_tasks import SourceTask
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
     from metahpo.surrogates.fitting.training_batches import informative, sample_batch
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two, spread_of
     from metahpo.surrogates.mapped import MappedSurrogate
     from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
-    from metahpo.surrogates.mixture.source_task import SourceTask
+    from metahpo.surrogates.mixture.source_functions import matern52
     from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
     from metahpo.surrogates.process import Process, process_of
     from metahpo.surrogates.surrogate import (
@@ -90,6 +91,7 @@ __all__ = [
     "informative",
     "learn_improvement",
     "load_surrogate",
+    "matern52",
     "on_task",
     "power_of_two",
     "process_of",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.fitting.component_learning import PARTS
     from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
+    from metahpo.surrogates.fitting.source_tasks import SourceTask
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
     from metahpo.surrogates.fitting.training_batches import informative, sample_batch
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PARTS",
     "NegativeLogLikelihood",
+    "SourceTask",
     "TrainingLoop",
     "TrainingSettings",
     "informative",
