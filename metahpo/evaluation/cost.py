@@ -1,7 +1,7 @@
-"""What an evaluation will cost, before it starts.
+"""An estimate of the duration of an evaluation.
 
-The rates were measured once, on one core, on tasks of 64 recorded configurations. They tell minutes from hours, no
-more.
+The rates were measured once, on one core, on tasks of 64 recorded configurations. They distinguish minutes from hours
+only.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers of a report come from.
+    """Provenance of the numbers of a report.
 
     Attributes
     ----------
@@ -254,7 +254,9 @@ def make_plan(
                 f"space {label!r} needs tasks of two families at least whose losses differ; append some, or leave it "
                 "out."
             )
-        planned.append(PlannedSpace(label, tuple(tables), halves, md.seconds(space), digest_of_tables(tables)))
+        shown = f"folds.{metric}" in md.trials and any(isinstance(method, LearnsFromMetaDataset) for method in chosen)
+        fits = md.fold_losses(space, metric).values() if shown else ()
+        planned.append(PlannedSpace(label, tuple(tables), halves, md.seconds(space), digest_of_tables(tables, fits)))
     kept_in = None if folder is None else HistoryFolder(folder)
     return Plan(
         md, metric, tuple(chosen), tuple(planned), tuple(units), n_trials, n_seeds, random_state, n_folds,

@@ -401,6 +401,17 @@ class BayesianOptimizer:
             if again:
                 self._queue.insert(0, known)
 
+    def reseed(self, random_state: int | None = None) -> None:
+        """Draw other numbers from now on, so that copies of a search in other processes do not suggest the same.
+
+        Parameters
+        ----------
+        random_state : int, default=None
+            Seed; None takes a fresh one.
+        """
+        with self._lock:
+            self._rng = np.random.default_rng(random_state)
+
     def save(self, path: Path | str) -> None:
         """Write the state of the search to a JSON file, from which :meth:`load` goes on with it.
 

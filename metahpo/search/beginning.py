@@ -8,11 +8,11 @@ from typing import Any
 
 from ConfigSpace import ConfigurationSpace
 
+from metahpo.learners.place import Place, without
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.search.engines import SearchEngine, search_engine
-from metahpo.search.place import Place, without
 from metahpo.search.searched import Searched
 from metahpo.search.several_learners import SeveralLearners
 from metahpo.search.stages import StagedEngine
@@ -23,7 +23,7 @@ from metahpo.tasks.scorers import OWN_SCORE, name_of
 
 @dataclass(frozen=True)
 class Beginning:
-    """How a search begins.
+    """The start of a search.
 
     Attributes
     ----------

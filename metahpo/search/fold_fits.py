@@ -116,7 +116,7 @@ class FoldFits:
 
 @dataclass(frozen=True)
 class Raised:
-    """What a fit has raised, brought home from the worker."""
+    """Exception of a fit, returned by its worker."""
 
     error: Exception
 

@@ -15,7 +15,7 @@ from ConfigSpace import ConfigurationSpace
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection import check_cv, cross_validate
+from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import Tags, indexable
 from sklearn.utils.validation import _check_method_params, _num_samples
@@ -26,7 +26,7 @@ from metahpo.recommendation.recommender import Recommender
 from metahpo.search.arguments import callbacks_of, check_arguments
 from metahpo.search.beginning import Beginner, Beginning, scorer_name
 from metahpo.search.candidates import Candidates, first_configurations
-from metahpo.search.fold_fits import FoldFits
+from metahpo.search.fold_fits import FoldFits, measure
 from metahpo.search.preparation import Fidelity, HeldOut, fidelity_of, held_out, in_order_of_use, splits_of
 from metahpo.search.progress import Progress
 from metahpo.search.results import cv_results
@@ -276,6 +276,23 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self.estimator = given
         return self
 
+    def report(self, path: str | Path) -> None:
+        """Write a page of the search: history, incumbents, importance of hyperparameters, gain on the default.
+
+        Parameters
+        ----------
+        path : path
+            Of one HTML file that needs no network.
+
+        Raises
+        ------
+        MissingDependencyError
+            jinja2 is not installed.
+        """
+        from metahpo.reports.search_page import write_search_page
+
+        write_search_page(self, path)
+
     def _search(self, X: Any, y: Any, params: Mapping[str, Any], began: float, earlier: _Made | None) -> None:
         """Prepare, make the trials, keep what they gave, and refit."""
         check_arguments(self.get_params(deep=False))
@@ -456,7 +473,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 known,
             )
             stoppable = self.trial_timeout is not None
-            with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, cross_validate)) as pool:
+            with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, measure)) as pool:
                 loop.run(pool)
 
     def _schedule(self, candidates: Candidates, fidelity: Fidelity | None) -> Schedule:

@@ -26,7 +26,7 @@ MAX_LEVELS = 4
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What a trial may be given less of.
+    """The fidelity of a search.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ def fidelity_of(
     bounds: tuple[int | None, int | None],
     factor: float,
 ) -> Fidelity:
-    """What is meant by the fidelity of a search.
+    """Interpret the fidelity of a search.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a search varies: the space, and how a configuration of it becomes parameters of the estimator."""
+"""The search space, and the conversion of its configurations to parameters of the estimator."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ConfigSpace import ConfigurationSpace
 from sklearn.base import BaseEstimator, clone
 
 from metahpo.exceptions import DataError
+from metahpo.learners.place import Place, learner_in
 from metahpo.learners.row_counts import RowCounts
 from metahpo.search.distributions import space_of
-from metahpo.search.place import Place, learner_in
 from metahpo.search.several_learners import SeveralLearners, several_learners
 from metahpo.search.start import kind_of, sparse
 from metahpo.space.domain import Domain

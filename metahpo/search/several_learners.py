@@ -116,7 +116,8 @@ class SeveralLearners:
             [c for c in configurations if c["learner"] in self.learners]
             for configurations in (warm.initial, warm.candidates)
         )
-        return replace(warm, space=space, initial=[*initial, *self.defaults], candidates=candidates)
+        first = initial or [default_configuration(space)]
+        return replace(warm, space=space, initial=first, candidates=candidates)
 
 
 def several_learners(

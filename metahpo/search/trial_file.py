@@ -6,7 +6,6 @@ trial, written when it has ended. The file is only ever appended to, by one sear
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import warnings
@@ -33,7 +32,7 @@ Head = dict[str, Any]
 
 
 def head_of(space: ConfigurationSpace, X: Any, y: Any, splits: Any, metric: str, fidelity: str | None) -> Head:
-    """What the trials of a search have in common."""
+    """Common data of the trials of a search."""
     return {
         "format": FORMAT,
         "space": description(space),
@@ -86,6 +85,8 @@ class TrialFile:
     """
 
     def __init__(self, path: Path, head: Head) -> None:
+        import fcntl  # Unix only; a search without a file needs none
+
         self._path = path
         try:
             self._file: BinaryIO = path.open("a+b")

@@ -33,7 +33,7 @@ class WorkerLostError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call has given.
+    """Result of a call.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Workers:
                 raise
             return
         self.prepare()
-        calls = BatchedCalls([(function, arguments, {})], self._backend.get_nested_backend())
+        calls = BatchedCalls([(function, arguments, {})], self._backend.get_nested_backend(), self._use_own_folder)
         self._running[number] = (key, None)  # an answer may come before `submit` has returned
         future = self._backend.submit(calls, callback=lambda out: self._answers.put((number, out)))
         if number in self._running:
@@ -144,6 +144,12 @@ class Workers:
         """End the workers without waiting for their calls."""
         if self._running and hasattr(self._backend, "abort_everything"):
             self._backend.abort_everything(ensure_ready=False)
+
+    def _use_own_folder(self) -> None:
+        """Put large arrays, which worker processes map into memory, into the folder that is removed at the end."""
+        processes = getattr(self._backend, "_workers", None)
+        if hasattr(processes, "_temp_folder_manager"):
+            processes._temp_folder_manager.set_current_context(self._parallel._id)  # type: ignore[attr-defined]
 
     def _value(self, out: Any) -> Any:
         try:

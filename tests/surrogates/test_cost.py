@@ -79,9 +79,7 @@ def test_cost_model__a_damaged_file_is_named(numbers: list[float], tmp_path: Pat
         CostModel.load(path, "these")
 
 
-def test_cost_model__a_recommender_reads_what_training_stored(
-    toy: MetaDataset, tmp_path: Path
-) -> None:
+def test_cost_model__a_recommender_reads_what_training_stored(toy: MetaDataset, tmp_path: Path) -> None:
     with_seconds(toy).save(tmp_path)
     fitted = Experience(tmp_path).cost("toy")
     assert fitted is not None
