@@ -65,7 +65,7 @@ def points_to_evaluate(initial: Initial, space: ConfigurationSpace | None = None
     return [unflatten_dict(configuration) for configuration in first_configurations(initial, space)]
 
 
-class MetaSearcher(Searcher):
+class MetaSearcher(Searcher):  # type: ignore[misc]  # no types
     """Searcher of Ray Tune around :class:`metahpo.BayesianOptimizer`.
 
     Parameters

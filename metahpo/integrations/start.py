@@ -127,9 +127,10 @@ def optimizer_from(
         if meta_features is not None:
             raise DataError("meta_features are of use to a surrogate only, but start is a search space.")
         return BayesianOptimizer(start, initial=initial, random_state=random_state)
-    if hasattr(start, "posterior") and hasattr(start, "space"):
-        return BayesianOptimizer(start.space, start, meta_features, initial, random_state=random_state)
+    surrogate: Any = start
+    if hasattr(surrogate, "posterior") and hasattr(surrogate, "space"):
+        return BayesianOptimizer(surrogate.space, surrogate, meta_features, initial, random_state=random_state)
     raise DataError(
         "start must be a BayesianOptimizer, a WarmStart (metahpo.integrations.start.warm_start(X, y, learner) makes "
-        f"one), a surrogate or a ConfigurationSpace, but is {type(start).__name__}."
+        f"one), a surrogate or a ConfigurationSpace, but is {type(surrogate).__name__}."
     )

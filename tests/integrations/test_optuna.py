@@ -28,6 +28,7 @@ from metahpo import BayesianOptimizer  # noqa: E402
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning  # noqa: E402
 from metahpo.integrations.optuna import MetaSampler, enqueue, from_optuna, tell_study, to_optuna  # noqa: E402
 from metahpo.space.configuration import to_json  # noqa: E402
+from metahpo.space.conversion import Conversion  # noqa: E402
 from metahpo.testing import IntegrationContract  # noqa: E402
 from metahpo.testing.integrations import FIRST, Objective  # noqa: E402
 from metahpo.testing.optimizers import small_space  # noqa: E402
@@ -36,7 +37,11 @@ from tests.integrations.peaked import Peaked  # noqa: E402
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class TestOptunasOwnCases(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class TestOptunasOwnCases(
+    BasicSamplerTestCase,
+    RelativeSamplerTestCase,
+    SingleOnlySamplerTestCase,  # type: ignore[misc]  # not followed
+):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: MetaSampler(seed=0)
@@ -67,8 +72,11 @@ class OptunaTool:
             enqueue(study, initial, space)
         study.optimize(lambda trial: objective(suggested(trial, space)), n_trials=n_trials)
 
-    convert = staticmethod(to_optuna)
-    revert = staticmethod(from_optuna)
+    def convert(self, space: ConfigurationSpace) -> Conversion[Any]:
+        return to_optuna(space)
+
+    def revert(self, space: Any) -> Conversion[ConfigurationSpace]:
+        return from_optuna(space)
 
 
 class TestContract(IntegrationContract):
@@ -150,6 +158,7 @@ def test_constraints_of_trials_count() -> None:
     tell_study(optimizer, study)
     assert optimizer.incumbent is not None
     assert optimizer.incumbent[1] >= 0.5
+    assert sum(trial.params["x"] >= 0.5 for trial in study.trials[6:]) >= 5
 
 
 def test_trials_of_other_processes_are_not_repeated() -> None:

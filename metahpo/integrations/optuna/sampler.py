@@ -19,7 +19,7 @@ from metahpo.integrations.start import Initial, Start, optimizer_from
 from metahpo.optimization.optimizer import BayesianOptimizer
 
 
-class MetaSampler(BaseSampler):
+class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
     """Optuna sampler around :class:`metahpo.BayesianOptimizer`.
 
     Parameters
