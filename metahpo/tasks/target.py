@@ -43,6 +43,9 @@ def as_target(y: Any) -> pd.Series:
         if y.shape[1] != 1:
             raise DataError(f"y must be one column, but has {y.shape[1]}; multi-output targets are not supported.")
         y = y.iloc[:, 0]
+    dtype = getattr(y, "dtype", None)
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype) and pd.api.types.is_integer_dtype(dtype):
+        y = pd.Series(y).astype(object)  # an array of numbers would hold fractions beside its gaps
     if isinstance(y, pd.Series) and not isinstance(y.dtype, pd.CategoricalDtype):
         array = y.to_numpy()
     elif isinstance(y, (list, pd.Index)) and len(y) and all(isinstance(label, tuple) for label in y):
