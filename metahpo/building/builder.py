@@ -45,7 +45,7 @@ def run_plan(
     shard: Shard = WHOLE,
     workers_per_gpu: int = 1,
 ) -> None:
-    """Run every trial of `plan` that is not in the store of `folder` yet, and of an adaptive design that was begun.
+    """Run every trial of `plan`, and of its adaptive design, that is not in the store of `folder` yet.
 
     It can be killed at any time. When it is started again, it runs only the pending trials. Several drivers may share a
     folder: none runs what another has finished or is running.
@@ -107,9 +107,9 @@ def run_pending(
     Parameters
     ----------
     drain : path, default=None
-        Flag file by which others drain this driver; None where only its own Ctrl-C does.
+        Flag file by which other processes drain this driver. None: only its own Ctrl-C drains it.
     wait : bool, default=True
-        Stay until the trials that other drivers are running are in the store, and run them where those drivers die.
+        Wait for the trials that other drivers are running, and run them if those drivers die.
     """
     plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
     _check_learners_of_pending(plan, store, shard)

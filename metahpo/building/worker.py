@@ -26,7 +26,7 @@ from metahpo.trials.trial import TrialKey
 
 @dataclass(frozen=True)
 class Workplace:
-    """What a worker must know besides its trials.
+    """Settings of a build that a worker needs besides its trials.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Workplace:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch.
+    """Outcome of a batch.
 
     Attributes
     ----------
@@ -82,11 +82,11 @@ class Outcome:
 
 
 def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
-    """Run a batch and append every trial as soon as it is finished; those that train at once are finished at once.
+    """Run a batch and append every trial to the store when it is finished. Trials that train at once finish at once.
 
-    A trial that another driver's worker runs or has recorded is left alone. The store is looked into only once the
-    trials are claimed: what another worker held until then, it has recorded by now. A task that cannot be measured is
-    recorded with its reason, and left.
+    Trials that another worker runs or has recorded are skipped. The store is read after the trials are claimed, because
+    a worker records a trial before it releases its claim. A task that cannot be measured is recorded with its reason,
+    and the rest of the batch is skipped.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
                 try:
                     records = tools.process.run(pending)
                     store.append([records] if isinstance(records, TaskRefusal) else records)
-                finally:  # this worker lives
+                finally:  # this worker has survived the trials
                     attempts.end(pending)
                 if isinstance(records, TaskRefusal):
                     refused = frozenset([pending[0].task])
@@ -133,7 +133,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
 
 
 def close_tools() -> None:
-    """End the trial process of this thread, if it has been a worker itself."""
+    """End the trial process of this thread, if it has one."""
     while _local.tools:
         _, tools = _local.tools.popitem()
         tools.process.close()
@@ -141,14 +141,14 @@ def close_tools() -> None:
 
 
 def ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to the driver's children as well, to the driver."""
+    """Ignore Ctrl-C. A terminal sends it to the children of the driver too, but only the driver reacts to it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @cache
 def end_with(driver: int) -> None:
-    """End this process when its parent is gone: a worker of loky would wait for work, and hold memory, for minutes."""
+    """End this process when its parent has ended. A worker of loky would otherwise wait and hold memory for minutes."""
 
     def watch() -> None:
         while os.getppid() == driver:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from metahpo import __version__
 from metahpo.cli import build
+from metahpo.cli import evaluate as evaluation
+from metahpo.cli import recommend as recommending
 from metahpo.cli import tune as tuning
 from metahpo.exceptions import MetaHPOError
 
@@ -94,11 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
-    _add_data(recommend)
-    recommend.add_argument("-n", "--n", type=int, default=5, help="number of configurations (default: 5)")
-    recommend.add_argument(
-        "--explain", action="store_true", help="say which hyperparameters matter for the table, and which tasks tell"
-    )
+    _add_data(recommend, several_learners=True)
+    recommending.add_options(recommend)
     recommend.set_defaults(run=_recommend)
 
     tune = commands.add_parser("tune", help="search hyperparameters for a table, starting from experience")
@@ -107,25 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.set_defaults(run=_tune)
 
     evaluate = commands.add_parser("evaluate", help="measure methods on task families held out of training")
-    evaluate.add_argument("folder", help="folder or name of a meta-dataset, or an HPO-B file (.json, .json.gz)")
-    evaluate.add_argument(
-        "--methods",
-        nargs="+",
-        help="separated by spaces or commas: metahpo, portfolio, gaussian_process, default, random_search (these by "
-        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch; "
-        "or one of another package, by its name or as module:attribute",
-    )
-    evaluate.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
-    evaluate.add_argument("--metric", help="default: the meta-dataset's first")
-    evaluate.add_argument("--trials", type=int, default=25, help="default: 25")
-    evaluate.add_argument("--folds", type=int, default=5, help="default: 5")
-    evaluate.add_argument(
-        "--honest", action="store_true", help="choose by one half of a task's fits and judge by the other half"
-    )
-    evaluate.add_argument("--jobs", type=int, default=-1)
-    evaluate.add_argument("--random-state", type=int, default=0)
-    evaluate.add_argument("--report", type=Path, help="write an HTML report here")
-    evaluate.set_defaults(run=_evaluate)
+    evaluation.add_options(evaluate)
 
     info = commands.add_parser("info", help="what a meta-dataset holds, and what ships with the package")
     info.add_argument("folder", nargs="?", help="folder or name (default: list those that ship)")
@@ -134,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
+def _add_data(parser: argparse.ArgumentParser, *, several_learners: bool = False) -> None:
     parser.add_argument(
         "table",
         help=".csv, .tsv or .txt file (also in .gz, .bz2, .xz), .parquet file, or iris, wine, breast_cancer, digits, "
@@ -145,7 +126,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sep", help="what separates columns, \\t for tabulators (default: found in the file)")
     parser.add_argument("--encoding", help="of a file of text (default: UTF-8, else Windows-1252)")
     parser.add_argument(
-        "--learner", help="one that experience was recorded of, such as svm (default: all together), or mlp"
+        "--learner",
+        action="append" if several_learners else "store",
+        help="one that experience was recorded of, such as svm (default: all together), or mlp"
+        + ("; several by repeating it" if several_learners else ""),
     )
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
@@ -222,17 +206,16 @@ def _recommender(options: argparse.Namespace, task: Task) -> Recommender:
 
     if options.experience:
         return Recommender(options.experience)
-    return Recommender.shipped(task.kind, task.modality, options.learner)
+    learner = options.learner
+    if isinstance(learner, list):
+        learner = learner[0] if len(learner) == 1 else None
+    return Recommender.shipped(task.kind, task.modality, learner)
 
 
 def _recommend(options: argparse.Namespace) -> None:
+    recommending.asked(options)  # a mistake in the options is told before the table is read
     task = _task(options)
-    recommender = _recommender(options, task)
-    recommended = recommender.recommend(task, options.learner, options.n, options.metric)
-    print(recommended)
-    print(f"parameters of the first, for set_params: {recommended.best}")
-    if options.explain:
-        print(recommender.explain(recommended, options.learner))
+    recommending.run(options, task, _recommender(options, task))
 
 
 def _tune(options: argparse.Namespace) -> None:
@@ -240,31 +223,6 @@ def _tune(options: argparse.Namespace) -> None:
     task = _task(options)
     tuning.check(options, task.kind)
     tuning.run(options, task, _recommender(options, task))
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from metahpo.evaluation.cross_validation import evaluate
-    from metahpo.evaluation.result import check_report
-    from metahpo.metadata.meta_dataset import MetaDataset
-
-    if options.report:
-        check_report(options.report)
-    md = MetaDataset.load(options.folder)
-    report = evaluate(
-        md,
-        methods=options.methods and [name for part in options.methods for name in part.split(",") if name],
-        n_trials=options.trials,
-        spaces=options.spaces and [None if space == "all" else space for space in options.spaces],
-        metric=options.metric,
-        n_folds=options.folds,
-        random_state=options.random_state,
-        n_jobs=options.jobs,
-        honest=options.honest,
-    )
-    print(report)
-    if options.report:
-        report.save(options.report)
-        print(f"report: {options.report}")
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -282,4 +240,6 @@ def _info(options: argparse.Namespace) -> None:
     print(f"\n{provenance(md).to_string()}")
     if options.tasks:
         hidden = [c for c in map(str, md.tasks.columns) if c.startswith(("fits.", "reliability."))]
-        print(f"\n{md.tasks.drop(columns=[*hidden, 'fingerprint', 'source'], errors='ignore').to_string()}")
+        print(
+            f"\n{md.tasks.drop(columns=[*hidden, 'fingerprint', 'row_sketch', 'source'], errors='ignore').to_string()}"
+        )

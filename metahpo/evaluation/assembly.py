@@ -14,6 +14,7 @@ from metahpo.evaluation.plan import Plan, Provenance
 from metahpo.evaluation.regret import normalised_regret, regret_over_seconds, regret_so_far
 from metahpo.evaluation.report_text import Settings
 from metahpo.evaluation.result import EvaluationReport
+from metahpo.evaluation.understanding import understood
 from metahpo.evaluation.unit import History, Told, Unit, UnitResult, coverage_frame
 from metahpo.exceptions import DataError
 from metahpo.metadata.task_table import TaskTable
@@ -29,7 +30,7 @@ TASK_COLUMNS = ("family", "kind", "n_rows", "n_features", "n_classes")
 
 @dataclass(frozen=True)
 class _Judging:
-    """How the searches of one task that were told the same losses are judged."""
+    """Judgement of the searches of one task that received the same losses."""
 
     told: Array
     regret: Array
@@ -69,6 +70,7 @@ def assemble(plan: Plan, results: Sequence[UnitResult], seconds: float) -> Evalu
         failures=failures,
         tasks=_tasks(plan),
         provenance=Provenance.of(plan, seconds),
+        understanding=understood(plan.md, [s.name for s in plan.spaces], plan.metric) if plan.understand else {},
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""What an evaluation will cost, before it starts.
+"""An estimate of the duration of an evaluation.
 
-The rates were measured once, on one core, on tasks of 64 recorded configurations. They tell minutes from hours, no
-more.
+The rates were measured once, on one core, on tasks of 64 recorded configurations. They distinguish minutes from hours
+only.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from metahpo.evaluation.unit import Unit
 RATES = {
     "metahpo": (0.35, 12.0),
     "metahpo_blind": (0.35, 12.0),
-    "random_meta_features": (0.35, 12.0),
     "recommended": (0.45, 12.0),
+    "recommended_without_meta_features": (0.45, 12.0),
+    "recommended_random_meta_features": (0.45, 12.0),
+    "recommended_without_risk": (0.35, 12.0),
     "portfolio": (0.001, 12.0),
     "constant": (0.001, 12.0),
     "gaussian_process": (0.0, 12.0),

@@ -28,6 +28,7 @@ def evaluate(
     default_first: bool = True,
     n_seeds: int = 1,
     folder: Path | str | None = None,
+    understand: bool = False,
 ) -> EvaluationReport:
     """Measure methods on tasks held out of training.
 
@@ -63,6 +64,8 @@ def evaluate(
         How often each method learns and searches, with the seeds `random_state`, `random_state` + 1, ...
     folder : path, default=None
         Where histories are kept. An evaluation that was ended and is started again with the same folder goes on.
+    understand : bool, default=False
+        Tell what the recorded trials tell of hyperparameters: their importance, good ranges, better defaults.
 
     Returns
     -------
@@ -83,7 +86,8 @@ def evaluate(
     """
     started = time.perf_counter()
     plan = make_plan(
-        md, methods, n_trials, spaces, metric, n_folds, random_state, n_jobs, honest, default_first, n_seeds, folder
-    )
+        md, methods, n_trials, spaces, metric, n_folds, random_state, n_jobs, honest, default_first, n_seeds, folder,
+        understand,
+    )  # fmt: skip
     results = plan.run()
     return assemble(plan, results, time.perf_counter() - started)

@@ -1,8 +1,9 @@
 """Histories on disk: one file of JSON a unit, so that an evaluation that was ended goes on where it was.
 
-The name of a file is a digest of all that its content depends on: data, method, seed, protocol and the version of the
-package. What another protocol, another meta-dataset or another version left in the folder is never read. A file is
-written under a temporary name and renamed, so that it is whole or not there; one that was damaged later is replaced.
+The name of a file is a digest of all that its content depends on: data, method, seed, protocol, and the version and the
+code of the package. What another protocol, another meta-dataset or another version left in the folder is never read. A
+file is written under a temporary name and renamed, so that it is whole or not there; one that was damaged later is
+replaced.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metahpo import __version__
 from metahpo.evaluation.baselines.baseline import Method
@@ -26,13 +29,28 @@ from metahpo.metadata.task_table import TaskTable
 
 #: Version of the files' layout.
 FORMAT = 1
+#: Folders and files of the package that methods and searches are made of.
+CODE = ("acquisition", "evaluation/baselines", "evaluation/pool.py", "evaluation/replay.py", "evaluation/unit.py",
+        "numerics", "space", "surrogates")  # fmt: skip
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_]+")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
-def digest_of_tables(tables: Sequence[TaskTable]) -> str:
-    """Digest of recorded trials, meta-features and families."""
+@cache
+def digest_of_code() -> str:
+    """Digest of the files that a history depends on, so that a change of a method is noticed before its version is."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for name in CODE:
+        for file in sorted((package / name).rglob("*.py")) if (package / name).is_dir() else [package / name]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def digest_of_tables(tables: Sequence[TaskTable], fits: Iterable[NDArray[np.float64]] = ()) -> str:
+    """Digest of recorded trials, meta-features and families, and of the losses of fits where methods see them."""
     digest = hashlib.sha256()
+    for losses in fits:
+        digest.update(np.ascontiguousarray(losses).tobytes())
     for table in tables:
         digest.update(repr((table.task, table.family, table.X.shape, table.meta_features)).encode())
         digest.update(np.ascontiguousarray(table.X).tobytes() + np.ascontiguousarray(table.loss).tobytes())
@@ -55,6 +73,7 @@ def identity(unit: Unit, data: str) -> str:
     told = (
         FORMAT,
         __version__,
+        digest_of_code(),
         data,
         [table.task for table in unit.training],
         [table.task for table in unit.held_out],
@@ -102,9 +121,7 @@ class HistoryFolder:
         """What was kept of a unit; None where nothing was, or where the file is damaged."""
         try:
             return _from_json(json.loads(self.path(unit, data).read_bytes()))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return None
 
     def carry_out(self, unit: Unit, data: str) -> UnitResult:

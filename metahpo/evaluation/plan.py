@@ -22,6 +22,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from scipy.stats import rankdata
 from tqdm import tqdm
@@ -87,6 +88,8 @@ class Plan:
         Processes.
     notes : tuple of str
     folder : HistoryFolder or None
+    understand : bool
+        Whether the report tells what the recorded trials tell of hyperparameters.
     """
 
     md: MetaDataset
@@ -103,6 +106,7 @@ class Plan:
     n_jobs: int
     notes: tuple[str, ...] = ()
     folder: HistoryFolder | None = None
+    understand: bool = False
 
     def cost(self) -> Cost:
         """What is left to be done."""
@@ -130,7 +134,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers of a report come from.
+    """Provenance of the numbers of a report.
 
     Attributes
     ----------
@@ -165,6 +169,20 @@ class Provenance:
         date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         return cls(f"{plan.md.name} {plan.md.version}", checksum, command, versions, date, machine, seconds)
 
+    def to_frame(self) -> pd.DataFrame:
+        """Two columns: what, and its value."""
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        rows = [
+            ("meta-dataset", self.meta_dataset),
+            ("checksum of the replayed trials", self.checksum),
+            ("command", self.command),
+            ("versions", versions),
+            ("date", self.date),
+            ("machine", self.machine),
+            ("time", f"{self.seconds:.0f} seconds"),
+        ]
+        return pd.DataFrame(rows, columns=["what", "value"])
+
 
 def make_plan(
     md: MetaDataset,
@@ -179,6 +197,7 @@ def make_plan(
     default_first: bool = True,
     n_seeds: int = 1,
     folder: Any = None,
+    understand: bool = False,
 ) -> Plan:
     """Check what is asked for, and plan it: see :func:`metahpo.evaluate` for the parameters and what is raised."""
     for name, number in (("n_trials", n_trials), ("n_seeds", n_seeds)):
@@ -219,27 +238,30 @@ def make_plan(
             rows = _best_default(defaults[space], training)
             own = {table.task: rows[table.task] for table in held_out if table.task in rows}
             own_halves = None if halves is None else {table.task: halves[table.task] for table in held_out}
-            for method in chosen:
-                source = None
-                if isinstance(method, LearnsFromMetaDataset):
-                    source = (md.drop(tasks=[t for t in map(str, md.tasks.index) if t in names]), metric)
-                units += [
-                    Unit(
-                        label, fold, random_state + k, method, training, held_out, n_trials, own, default_first,
-                        own_halves, source,
-                    )
-                    for k in range(n_seeds)
-                ]  # fmt: skip
+            source = None
+            if any(isinstance(method, LearnsFromMetaDataset) for method in chosen):
+                source = (md.drop(tasks=[task for task in map(str, md.tasks.index) if task in names]), metric)
+            units += [
+                Unit(
+                    label, fold, random_state + k, method, training, held_out, n_trials, own, default_first, own_halves,
+                    source if isinstance(method, LearnsFromMetaDataset) else None,
+                )
+                for method in chosen
+                for k in range(n_seeds)
+            ]  # fmt: skip
         if len(units) == before:
             raise DataError(
                 f"space {label!r} needs tasks of two families at least whose losses differ; append some, or leave it "
                 "out."
             )
-        planned.append(PlannedSpace(label, tuple(tables), halves, md.seconds(space), digest_of_tables(tables)))
+        shown = f"folds.{metric}" in md.trials and any(isinstance(method, LearnsFromMetaDataset) for method in chosen)
+        fits = md.fold_losses(space, metric).values() if shown else ()
+        planned.append(PlannedSpace(label, tuple(tables), halves, md.seconds(space), digest_of_tables(tables, fits)))
     kept_in = None if folder is None else HistoryFolder(folder)
     return Plan(
         md, metric, tuple(chosen), tuple(planned), tuple(units), n_trials, n_seeds, random_state, n_folds,
         default_first, honest, effective_n_jobs(n_jobs), tuple(notes), kept_in,
+        understand,
     )  # fmt: skip
 
 

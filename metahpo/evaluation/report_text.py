@@ -19,10 +19,6 @@ PROTOCOL = (
     "several times and averaged. Standard errors and tests are over families, because tasks of one family are not "
     "independent."
 )
-COMPARISON = (
-    "Tasks on which {} has the lower, an equal, or the higher regret; mean difference (negative: it is better); "
-    "two-sided Wilcoxon signed-rank test over families, and the same after Holm's correction."
-)
 AGAINST_DEFAULT = (
     "Tasks on which the first configuration tried is better than, equal to, or worse than the library's default; "
     "equal means within one standard error of the default's cross-validated loss."
@@ -39,7 +35,7 @@ COST = "Seconds to learn from the training tasks of one fold, and milliseconds t
 
 @dataclass(frozen=True)
 class Settings:
-    """How an evaluation was made.
+    """Settings of an evaluation.
 
     Attributes
     ----------
@@ -110,3 +106,10 @@ def findings(summary: pd.DataFrame, methods: Sequence[str]) -> list[str]:
                 f"{label_of(methods[0])} needs {trials} to be as good as {label_of(baseline)} after {last}."
             )
     return sentences
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Names as a reader sees them; without the column of spaces where there is one space."""
+    names = {column: table[column].map(label_of) for column in ("space", "method", "against") if column in table}
+    table = table.assign(**names).rename(columns=label_of)
+    return table.drop(columns="space") if "space" in table and table["space"].nunique() == 1 else table

@@ -1,4 +1,4 @@
-"""Who is tuned: learners with a search space for each kind of task."""
+"""Learners: estimators with a search space for each kind of task."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.learners.extras import check_installed, missing_libraries
     from metahpo.learners.learner import Learner
-    from metahpo.learners.registry import default_learners, learner_named, learner_names
+    from metahpo.learners.registry import (
+        default_learners,
+        learner_named,
+        learner_names,
+        register_learner,
+        unregister_learner,
+    )
+    from metahpo.learners.row_counts import RowCounts
 
 __all__ = [
     "Learner",
+    "RowCounts",
     "check_installed",
     "default_learners",
     "learner_named",
     "learner_names",
     "missing_libraries",
+    "register_learner",
+    "unregister_learner",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -1,8 +1,8 @@
 """Histogram gradient boosting.
 
 Ranges: leaves, leaf sizes, share of the columns and penalty as TabArena, pytabkit and FLAML tune boosted trees, in
-scikit-learn's names. Trees and learning rates go together: the smallest rate is one that the largest number of trees
-is enough for. Early stopping is the library's own: "auto" stops on tables of more than 10,000 rows, True on all.
+scikit-learn's names. Ranges of trees and learning rates match: the largest number of trees is enough for the smallest
+rate. Early stopping is the library's own: "auto" stops on tables of more than 10,000 rows, True on all.
 """
 
 from __future__ import annotations

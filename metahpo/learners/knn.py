@@ -1,7 +1,6 @@
 """Nearest neighbours.
 
-Ranges: the neighbours of TabArena (3 to 50) from one on, both weightings, and the two metrics that are in common use,
-on standardised columns.
+Ranges: 1 to 50 neighbours (TabArena has 3 to 50), both weightings, and the two common metrics, on standardised columns.
 """
 
 from __future__ import annotations

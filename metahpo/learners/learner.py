@@ -1,4 +1,4 @@
-"""A learner: a scikit-learn estimator, what may be chosen of it, and how a task's columns reach it."""
+"""A learner: a scikit-learn estimator, its search space, and the preprocessing of columns for it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ BY_VALUE = "value"
 class FitTogether(Protocol):
     """Fits several unfitted estimators, at once or one after the other.
 
-    ``watched`` are rows and targets whose loss is written down after each epoch, and which nothing is learnt from;
-    ``memory_bytes`` is the memory that may be planned with, None for half of what is free.
+    ``watched`` are rows and targets whose loss is recorded after each epoch; nothing is learnt from them.
+    ``memory_bytes`` is the memory for training, None for half of the free memory.
     """
 
     def __call__(
@@ -84,12 +84,12 @@ class Learner:
     encoding : {"scaled", "ordinal", "text"}
         How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
     rules : dict of str to str
-        Rule hyperparameter -> the parameter it speaks for. A parameter that is either a word or a number
-        (``gamma="scale"`` or ``gamma=0.1``) is two hyperparameters: the rule, and, where it is "value", the number.
+        Rule hyperparameter -> the parameter it speaks for. A parameter that is a word or a number (``gamma="scale"`` or
+        ``gamma=0.1``) has two hyperparameters: the rule, and the number, which is active if the rule is "value".
     translate : callable
         Configuration -> the same in the names of the estimator's parameters, before the rules.
     fixed : callable
-        Task -> parameters that are not tuned (those that follow from the data, and limits).
+        Task -> parameters that are not tuned: limits, and parameters that follow from the data.
     adapted : callable
         (Parameters, numbers of rows) -> the parameters that must change, and their values, because so few rows cannot
         be fitted otherwise. Half of the rows must do, so that a cross-validation of the estimator works too.

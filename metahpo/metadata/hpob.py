@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pandas as pd
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, StoreError
+from metahpo.metadata.task_table import TaskTable
 from metahpo.space.configuration import to_json
 from metahpo.space.encoding import unit_cube_space
 
@@ -23,6 +24,15 @@ MAX_EXPANSION = 50
 SMALL = 4 << 20
 #: How far a coordinate may lie outside the unit cube by rounding.
 TOLERANCE = 1e-6
+
+#: Files of a folder in HPO-B's layout; seeds of its initial configurations, and how many each has.
+SPLITS = {
+    "train": "meta-train-dataset.json",
+    "validation": "meta-validation-dataset.json",
+    "test": "meta-test-dataset.json",
+}
+INITIALISATIONS, META_FEATURES = "bo-initializations.json", "metafeatures.json"
+SEEDS, N_INITIAL = 5, 5
 
 Tables = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -76,7 +86,7 @@ def _parse(path: Path) -> Tables:
 
 
 def _unpacked(path: Path) -> bytes:
-    """Content of a gzipped file, unless it is far larger than numbers are when they are unpacked."""
+    """Content of a gzipped file. A file that grows by a far larger factor than numbers do is refused."""
     limit = max(SMALL, MAX_EXPANSION * path.stat().st_size)
     with gzip.open(path, "rb") as file:
         content = file.read(limit + 1)
@@ -99,3 +109,40 @@ def _arrays(space: str, task: str, table: Mapping[str, Any]) -> tuple[NDArray[np
     if not (X >= -TOLERANCE).all() or not (X <= 1 + TOLERANCE).all():
         raise DataError(f"{where}: X must lie in the unit cube, but spans {X.min()}..{X.max()}.")
     return X.clip(0.0, 1.0), np.where(np.isfinite(y), y, np.nan)
+
+
+def tables_of(space: str, tables: Iterable[TaskTable]) -> dict[str, dict[str, dict[str, list[list[float]]]]]:
+    """Tasks of one space in HPO-B's layout: see :meth:`metahpo.metadata.meta_dataset.MetaDataset.to_hpob`."""
+    found = {}
+    for table in tables:
+        known = np.isfinite(table.loss)
+        if known.any():
+            found[table.task] = {"X": table.X[known].tolist(), "y": (-table.loss[known])[:, None].tolist()}
+    return {space: found}
+
+
+def initial_rows(n: int, random_state: int, task: str) -> dict[str, list[int]]:
+    """Rows of the initial configurations of each seed: ``test0`` to ``test4``."""
+    found = {}
+    for k in range(SEEDS):
+        rng = np.random.default_rng([random_state, k, zlib.crc32(task.encode())])
+        found[f"test{k}"] = np.sort(rng.permutation(n)[:N_INITIAL]).tolist()
+    return found
+
+
+def write(folder: Path, contents: Mapping[str, Any]) -> None:
+    """Write files of JSON by name, each under a temporary name that is replaced when it is whole.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            part = folder / f".{name}.part"
+            part.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+            part.replace(folder / name)
+    except OSError as error:
+        raise StoreError(f"{str(folder)!r} cannot be written: {error}. Give another folder.") from error

@@ -1,4 +1,4 @@
-"""A dataset in numbers: documented, deterministic meta-features of a task."""
+"""Meta-features: documented, deterministic numbers that describe a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.metafeatures.definition import MetaFeature
     from metahpo.metafeatures.extraction import META_FEATURES, extract
-    from metahpo.metafeatures.others import MetaFeatureGroup, groups_among, meta_features_named
+    from metahpo.metafeatures.others import (
+        MetaFeatureGroup,
+        groups_among,
+        meta_features_named,
+        register_meta_features,
+        unregister_meta_features,
+    )
 
 __all__ = [
     "META_FEATURES",
@@ -18,6 +24,8 @@ __all__ = [
     "extract",
     "groups_among",
     "meta_features_named",
+    "register_meta_features",
+    "unregister_meta_features",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -1,4 +1,4 @@
-"""Columns in ascending order: what follows of one sort alone, which is quantiles, ranks, and how often values occur.
+"""Columns in ascending order. One sort gives quantiles, ranks and counts of values.
 
 Legend: n rows, p columns, q known cells of a column; a run is a longest series of equal known cells in ascending order.
 """
@@ -62,14 +62,14 @@ class Ordered:
 
     @cached_property
     def _starts(self) -> NDArray[np.bool_]:
-        """Where runs start, (p, n)."""
+        """Mask of the starts of runs, (p, n)."""
         starts = ~np.isnan(self.values)
         starts[:, 1:] &= self.values[:, 1:] != self.values[:, :-1]
         return starts
 
     @cached_property
     def _runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the run of each known cell starts, and where the next one does; each (p, n)."""
+        """Start of the run of each known cell, and start of the next run; each (p, n)."""
         places = np.arange(self.values.shape[1])
         first = np.maximum.accumulate(np.where(self._starts, places, 0), axis=1)
         after = np.broadcast_to(self.n_known[:, None], first.shape).copy()

@@ -1,4 +1,4 @@
-"""Numerical helpers: number formats, devices and the copula transform."""
+"""Numerical foundations: the copula transform, devices, random numbers, and settings of numpy and torch."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ Where trials differ in what they cost, the expected improvement per second of a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from numbers import Real
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol, overload
@@ -19,6 +21,8 @@ from metahpo.acquisition.expected_improvement import ExpectedImprovement
 from metahpo.acquisition.function import AcquisitionFunction
 from metahpo.exceptions import ArtefactError, DataError, SpaceError
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.optimization.feasibility import constraint_processes
+from metahpo.optimization.gain import Gain
 from metahpo.optimization.maximiser import maximise
 from metahpo.optimization.smaller_trials import on_the_scale_of_the_whole
 from metahpo.optimization.state_file import KnownFiles, read_state, write_state
@@ -30,10 +34,10 @@ from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.holding import in_order_of
 from metahpo.space.prior import SpacePrior
-from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.cold_surrogate import ColdSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
-from metahpo.surrogates.loss_spread import power_of_two
-from metahpo.surrogates.surrogate import Surrogate, TaskSurrogate, on_task
+from metahpo.surrogates.loss_spread import power_of_two, spread_of
+from metahpo.surrogates.surrogate import AdaptiveSurrogate, Surrogate, TaskSurrogate, on_task
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.trials.history import TrialHistory
 
@@ -41,6 +45,10 @@ from metahpo.trials.history import TrialHistory
 OUTLIER = 5.0
 #: A gap this many times as wide as the range of the losses below it, of which there are `FEWEST`, parts two worlds.
 GAP, FEWEST = 100.0, 3
+
+
+#: Noise of a measured loss that must not be the incumbent, relative to the spread of losses.
+ALMOST_MEASURED = 1e-6
 
 
 class HasConfigurations(Protocol):
@@ -116,11 +124,20 @@ class BayesianOptimizer:
     n_rows : int, default=None
         Rows that a whole trial is trained on. A trial of fewer, by the `rows` that are told, is an uncertain
         observation and never the incumbent. None: the most rows of any trial; a trial without rows is a whole one.
+    prior : ConfigurationSpace, default=None
+        The same space, with distributions and weights that say where the optimum is believed to lie. The design and
+        half of the candidates follow them, and the density counts in the choice, the less the more was measured. None:
+        the distributions and weights that `space` comes with.
+    prior_strength : float, default=10
+        Number of trials after which the density counts once: after n trials its power is ``prior_strength / n``.
 
     Raises
     ------
     SpaceError
-        `initial` or `candidates` holds a configuration that is not of the space, or `surrogate` is of another space.
+        `initial` or `candidates` holds a configuration that is not of the space, or `surrogate` or `prior` is of
+        another space.
+    DataError
+        An argument is of another kind, or out of its range.
 
     Examples
     --------
@@ -149,6 +166,8 @@ class BayesianOptimizer:
         learning_curves: LearningCurves | None = None,
         acquisition: AcquisitionFunction | None = None,
         n_rows: int | None = None,
+        prior: ConfigurationSpace | None = None,
+        prior_strength: float = 10.0,
     ) -> None:
         self.space = space
         found = None if surrogate is None else difference(surrogate.space, space, second_may_forbid=True)
@@ -157,6 +176,14 @@ class BayesianOptimizer:
                 "the surrogate was trained on another search space, so its beliefs do not apply here: compared with "
                 f"the one given, {found}."
             )
+        if prior is not None and not isinstance(prior, ConfigurationSpace):
+            raise DataError(f"prior must be a ConfigurationSpace with distributions, or None, but is {prior!r}.")
+        found = None if prior is None else difference(space, prior)
+        if found is not None:
+            raise SpaceError(f"prior must be of the same space: compared with it, {found}.")
+        if not isinstance(prior_strength, Real) or not 0.0 <= prior_strength < np.inf:
+            raise DataError(f"prior_strength must be a number of at least 0, but is {prior_strength!r}.")
+        believed = space if prior is None else prior
         self._domain = Domain(space)
         encoded = space
         if surrogate is not None:
@@ -164,22 +191,22 @@ class BayesianOptimizer:
             same = difference(surrogate.space, space) is None
             encoded = surrogate.space if same else in_order_of(space, surrogate.space)
         self._encoder = SpaceEncoder(encoded)
-        self._prior = SpacePrior(self._encoder)
-        self._surrogate: TaskSurrogate = (
-            GaussianProcessSurrogate() if surrogate is None else on_task(surrogate, meta_features)
-        )
+        self._prior, self._prior_strength = SpacePrior(self._encoder, believed), prior_strength
+        self._surrogate: TaskSurrogate = ColdSurrogate() if surrogate is None else on_task(surrogate, meta_features)
         self._rng = np.random.default_rng(random_state)
         self._made_with = {
             "surrogate": _name_of(surrogate),
             "cost": _name_of(cost),
             "learning_curves": _name_of(learning_curves),
             "acquisition": _name_of(acquisition),
+            "prior": _name_of(prior),
         }
         self._settings = {
             "candidates": [dict(candidate) for candidate in candidates or ()],
             "n_initial": n_initial,
             "per_second": per_second,
             "n_rows": n_rows,
+            "prior_strength": prior_strength,
         }
         # NaN is unknown, and so is what is missing.
         known = {name: float(value) for name, value in (meta_features or {}).items() if np.isfinite(value)}
@@ -190,7 +217,7 @@ class BayesianOptimizer:
         self._queue = [self._domain.canonical(configuration) for configuration in given]
         self._design: list[Configuration] = []
         if surrogate is None and n_initial > 0:
-            self._design = sobol_design(space, n_initial, random_state=int(self._rng.integers(2**31)))
+            self._design = sobol_design(believed, n_initial, random_state=int(self._rng.integers(2**31)))
         self._candidates = {to_json(c): c for c in map(self._domain.canonical, candidates or ())}
         self._n_initial = n_initial
         self._cost = (cost or TaskCost()) if per_second else None
@@ -374,6 +401,17 @@ class BayesianOptimizer:
             if again:
                 self._queue.insert(0, known)
 
+    def reseed(self, random_state: int | None = None) -> None:
+        """Draw other numbers from now on, so that copies of a search in other processes do not suggest the same.
+
+        Parameters
+        ----------
+        random_state : int, default=None
+            Seed; None takes a fresh one.
+        """
+        with self._lock:
+            self._rng = np.random.default_rng(random_state)
+
     def save(self, path: Path | str) -> None:
         """Write the state of the search to a JSON file, from which :meth:`load` goes on with it.
 
@@ -401,13 +439,14 @@ class BayesianOptimizer:
         cost: TaskCost | None = None,
         learning_curves: LearningCurves | None = None,
         acquisition: AcquisitionFunction | None = None,
+        prior: ConfigurationSpace | None = None,
     ) -> BayesianOptimizer:
         """Go on with a search that :meth:`save` has written: its next suggestion is the same.
 
         Parameters
         ----------
         path : path
-        surrogate, cost, learning_curves, acquisition : default=None
+        surrogate, cost, learning_curves, acquisition, prior : default=None
             The objects that the optimiser was made with, which the file does not hold.
         space : ConfigurationSpace, default=None
             The space that the search must be of. None: the one in the file.
@@ -420,7 +459,12 @@ class BayesianOptimizer:
         """
         path = Path(path)
         space, state, files = read_state(path, space)
-        given: dict[str, Any] = {"cost": cost, "learning_curves": learning_curves, "acquisition": acquisition}
+        given: dict[str, Any] = {
+            "cost": cost,
+            "learning_curves": learning_curves,
+            "acquisition": acquisition,
+            "prior": prior,
+        }
         try:
             made_with = state["made_with"]
             found = {"surrogate": _name_of(surrogate), **{name: _name_of(part) for name, part in given.items()}}
@@ -495,36 +539,61 @@ class BayesianOptimizer:
 
     def _most_promising(self, known: set[str]) -> Configuration:
         under_way = [partly.configuration for partly in self._partly.values()]
-        tried = [*self.history.configurations, *under_way, *self._pending.values()]
+        tried = [*self.history.configurations, *under_way]
         losses, noise = on_the_scale_of_the_whole(self.history)
         finals = [self._final(key, partly) for key, partly in self._partly.items()]
         losses = without_outliers(np.append(losses, [final.mean for final in finals]))
-        noise = np.concatenate([noise, [final.std for final in finals], np.zeros(len(self._pending))])
-        if self._pending:
+        noise = np.concatenate([noise, [final.std for final in finals]])
+        # Only a measured loss can be the incumbent, and one that violates a constraint must not be it.
+        infeasible = np.flatnonzero(~self.history.feasible & (noise[: len(self.history)] == 0.0))
+        noise[infeasible] = ALMOST_MEASURED * (spread_of(losses) or 1.0)
+        rows, pending = self._encoded(tried), self._encoded(list(self._pending.values()))
+        gain = self._gain(rows, losses, noise, pending)
+        seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
+        if self._n_trials() < self._n_initial and seen_elsewhere:
+            return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
+        best = np.argsort(losses[: len(self.history)], kind="stable")[:3]
+        return maximise(
+            gain,
+            self._domain,
+            self._prior,
+            around=rows[best[np.isfinite(losses[best])]],
+            again=rows[: len(self.history)][~self.history.whole],
+            exclude=known,
+            rng=self._rng,
+            with_slope=gain.with_slope,
+        )
+
+    def _gain(
+        self,
+        rows: NDArray[np.float64],
+        losses: NDArray[np.float64],
+        noise: NDArray[np.float64],
+        pending: NDArray[np.float64],
+    ) -> Gain:
+        """What is to be gained, given trials (n, d) with losses and noise (n,), and rows (p, d) under way."""
+        uncertain = noise if noise.any() else None
+        shared: dict[str, Any] = {
+            "acquisition": self._acquisition,
+            "constraints": constraint_processes(rows[: len(self.history)], self.history.constraints),
+            "log_seconds": None if self._cost is None else partial(self._log_seconds, self._cost),
+            "log_belief": None if self._prior.uniform else self._log_belief,
+        }
+        surrogate = self._surrogate
+        if isinstance(surrogate, AdaptiveSurrogate):
+            return Gain(
+                posterior=lambda at: surrogate.posterior(at, (rows, losses), uncertain, pending),
+                fitted=surrogate.process((rows, losses), uncertain, pending),
+                **shared,
+            )
+        if len(pending):
             # A trial still running counts as an average one, so that the next suggestion goes elsewhere.
             middle = float(np.nanmedian(losses)) if np.isfinite(losses).any() else 0.0
-            losses = np.concatenate([losses, np.full(len(self._pending), middle)])
-        rows = self._encoded(tried)
-        observed = (rows, losses) if tried else None
-        best = np.argsort(losses[: len(self.history)], kind="stable")[:3]
-        best = best[np.isfinite(losses[best])]
-
-        def gain(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            posterior = self._surrogate.posterior(rows, observed, noise if noise.any() else None)
-            log_seconds = None if self._cost is None else self._log_seconds(self._cost, rows)
-            value = np.asarray(self._acquisition.values(posterior, log_seconds), dtype=np.float64)
-            if value.shape != (len(rows),) or np.isnan(value).any():
-                raise DataError(
-                    f"{type(self._acquisition).__name__}.values must return {len(rows)} numbers, one a configuration, "
-                    f"none of them NaN, but returned an array of shape {value.shape} with {np.isnan(value).sum()} NaN."
-                )
-            return value
-
-        again = rows[: len(self.history)][~self.history.whole]
-        seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
-        if len(tried) < self._n_initial and seen_elsewhere:
-            return seen_elsewhere[int(np.argmax(gain(self._encoder.encode(seen_elsewhere))))]
-        return maximise(gain, self._domain, self._prior, around=rows[best], again=again, exclude=known, rng=self._rng)
+            rows = np.concatenate([rows, pending])
+            losses = np.concatenate([losses, np.full(len(pending), middle)])
+            uncertain = None if uncertain is None else np.concatenate([uncertain, np.zeros(len(pending))])
+        observed = (rows, losses) if len(rows) else None
+        return Gain(posterior=lambda at: surrogate.posterior(at, observed, uncertain), **shared)
 
     def _final(self, key: str, partly: _PartlyTrained) -> FinalLoss:
         """What is known of the end of a trial that is under way: the more, the more trials were told."""
@@ -537,6 +606,9 @@ class BayesianOptimizer:
         new = {text: c for text, c in zip(texts, configurations, strict=True) if text not in self._rows}
         self._rows.update(zip(new, self._encoder.encode(list(new.values())), strict=True))
         return np.array([self._rows[text] for text in texts]).reshape(len(texts), self._encoder.n_columns)
+
+    def _log_belief(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._prior_strength / max(1, len(self.history)) * self._prior.log_density(rows)
 
     def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         tried = self._encoded(self.history.configurations)
@@ -557,8 +629,8 @@ class BayesianOptimizer:
                 strict=True,
             )
         ]
-        cold = self._surrogate if isinstance(self._surrogate, GaussianProcessSurrogate) else None
-        hyperparameters = None if cold is None else cold.hyperparameters
+        adaptive = self._surrogate if isinstance(self._surrogate, AdaptiveSurrogate) else None
+        hyperparameters = None if adaptive is None else adaptive.hyperparameters
         state = {
             "settings": self._settings,
             "made_with": self._made_with,
@@ -601,7 +673,7 @@ class BayesianOptimizer:
             found = _PartlyTrained(configuration, tuple(partly["curve"]), int(partly["n_epochs"]))
             self._partly[to_json(configuration)] = found
         self._rng.bit_generator.state = state["random"]
-        if isinstance(self._surrogate, GaussianProcessSurrogate) and state["hyperparameters"] is not None:
+        if isinstance(self._surrogate, AdaptiveSurrogate) and state["hyperparameters"] is not None:
             self._surrogate.hyperparameters = np.array(state["hyperparameters"], dtype=np.float64)
 
 
@@ -614,6 +686,8 @@ def _name_of(part: Any) -> str | None:
     """What tells an object that an optimiser was made with from others, as far as a file can say."""
     if part is None:
         return None
+    if isinstance(part, ConfigurationSpace):
+        return ", ".join(map(str, part.values()))
     facts = [f"{name}={getattr(part, name)!r}" for name in ("space_name", "metric") if hasattr(part, name)]
     return f"{type(part).__name__}({', '.join(facts)})"
 

@@ -1,4 +1,4 @@
-"""What may be told of a trial: the checks of its loss, seconds, rows, status and constraints."""
+"""Checks of the report of a trial: its loss, seconds, rows, status and constraints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUSES = (FAILED, *(status.value for status in TrialStatus))
 
 @dataclass(frozen=True)
 class Told:
-    """What was told of a trial, checked.
+    """The checked report of a trial.
 
     Attributes
     ----------

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from metahpo.surrogates.artefact import load_surrogate, surrogate_path
+    from metahpo.surrogates.artefact import (
+        load_surrogate,
+        register_surrogate_kind,
+        save_surrogate,
+        surrogate_path,
+        unregister_surrogate_kind,
+    )
+    from metahpo.surrogates.cold_surrogate import JITTER, ColdSurrogate, FittedProcess, fitted_theta
     from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
-    from metahpo.surrogates.explanation import Explanation
+    from metahpo.surrogates.explanation import Effect, Explanation, explain
     from metahpo.surrogates.fitting.component_learning import PARTS
     from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
@@ -18,28 +25,46 @@ if TYPE_CHECKING:
     from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
     from metahpo.surrogates.improvement import Improvement, ImprovementModel, improvement_path
     from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
-    from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two
+    from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two, spread_of
+    from metahpo.surrogates.mapped import MappedSurrogate
     from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
     from metahpo.surrogates.mixture.source_task import SourceTask
     from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
-    from metahpo.surrogates.surrogate import Configurations, Surrogate, TaskSurrogate, TrainedSurrogate, on_task
+    from metahpo.surrogates.process import Process, process_of
+    from metahpo.surrogates.surrogate import (
+        AdaptiveSurrogate,
+        Configurations,
+        Surrogate,
+        TaskSurrogate,
+        TrainedSurrogate,
+        encoded,
+        encoded_trials,
+        on_task,
+    )
     from metahpo.surrogates.task_cost import TaskCost
 
 __all__ = [
     "ERROR_FLOOR",
+    "JITTER",
     "LOG_SQRT_2PI",
     "PARTS",
     "SIZE_COLUMNS",
+    "AdaptiveSurrogate",
+    "ColdSurrogate",
     "Configurations",
     "CostModel",
+    "Effect",
     "Explanation",
     "FinalLoss",
+    "FittedProcess",
     "GaussianProcessSurrogate",
     "Improvement",
     "ImprovementModel",
     "LearningCurves",
+    "MappedSurrogate",
     "MetaLearnedSurrogate",
     "Posterior",
+    "Process",
     "SourceTask",
     "Surrogate",
     "TaskCost",
@@ -47,18 +72,27 @@ __all__ = [
     "TrainedSurrogate",
     "TrainingLoop",
     "TrainingSettings",
+    "encoded",
+    "encoded_trials",
+    "explain",
     "failed_as_worse",
+    "fitted_theta",
     "improvement_path",
     "informative",
     "learn_improvement",
     "load_surrogate",
     "on_task",
     "power_of_two",
+    "process_of",
+    "register_surrogate_kind",
     "sample_batch",
+    "save_surrogate",
+    "spread_of",
     "standardised",
     "surrogate_path",
     "train_on_tables",
     "train_surrogate",
+    "unregister_surrogate_kind",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -33,7 +33,7 @@ class CostModel:
     coefficients : ndarray of shape (3 + d + 3 d,)
     intercept : float
     deviation : float
-        Standard deviation, within a task, of what it leaves unexplained of log seconds.
+        Standard deviation of the residuals of log seconds within a task.
     """
 
     coefficients: NDArray[np.float64]
@@ -41,15 +41,23 @@ class CostModel:
     deviation: float
 
     @classmethod
-    def of(cls, md: MetaDataset, space: str | None) -> CostModel | None:
-        """Fit on the recorded trials of a space; None where no seconds or sizes were recorded."""
+    def of(cls, md: MetaDataset, space: str | None, column: str = "seconds") -> CostModel | None:
+        """Fit on the recorded trials of a space; None where no costs or sizes were recorded.
+
+        Parameters
+        ----------
+        md : MetaDataset
+        space : str or None
+        column : str, default="seconds"
+            Of the trials table; any cost that is positive.
+        """
         from sklearn.linear_model import Ridge  # a model that was stored needs none
 
-        if not set(SIZE_COLUMNS) <= set(md.tasks.columns):
+        if not set(SIZE_COLUMNS) <= set(md.tasks.columns) or column not in md.trials.columns:
             return None
         sizes = md.tasks[list(SIZE_COLUMNS)].astype(np.float64)
         X, log_seconds = [], []
-        for table, spent in zip(md.tables(space), md.seconds(space).values(), strict=True):
+        for table, spent in zip(md.tables(space), md.seconds(space, column).values(), strict=True):
             known = np.isfinite(spent) & (spent > 0)
             X.append(_design(table.X[known], _size(sizes.loc[table.task].to_numpy())))
             log_seconds.append(np.log(spent[known]))
@@ -108,17 +116,17 @@ class CostModel:
         return np.exp(self.on(task).expected(rows))
 
     def on(self, task: Task) -> TaskCost:
-        """What is expected of a task, to be corrected by the seconds of its own trials."""
+        """Expected seconds on a task, which the seconds of its trials can correct."""
         return self.of_size(task.n_rows, task.X.shape[1], len(task.classes))
 
     def of_size(self, n_rows: int, n_columns: int, n_classes: int) -> TaskCost:
-        """What is expected of a task of that size; a regression task has no classes."""
+        """Expected seconds on a task of that size. A regression task has no classes."""
         return TaskCost(_LogSeconds(self, _size((n_rows, n_columns, n_classes))), self.deviation)
 
 
 @dataclass(frozen=True)
 class _LogSeconds:
-    """What the regression expects of a task of one size; it does not hold the task's rows."""
+    """Expected seconds on a task of one size. It does not hold the rows of the task."""
 
     model: CostModel
     size: NDArray[np.float64]

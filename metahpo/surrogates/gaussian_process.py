@@ -78,7 +78,7 @@ class GaussianProcessSurrogate:
         process = self.fit(np.asarray(observed[0], dtype=np.float64), y, extra)
         mean, std = process.predict(configurations, return_std=True)
         lowest = y[extra == 0.0].min() if (extra == 0.0).any() else y.min()
-        # Predictions contain the noise; what is to be improved is the function.
+        # Predictions contain the noise. Improvement is that of the function.
         variance = np.maximum(std**2 - np.exp(process.kernel_.theta[-1]), 1e-12)
         return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([lowest]))
 
@@ -144,7 +144,7 @@ class MaximumAPosteriori:
 
 
 def standardised(loss: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Losses to mean 0 and variance 1, a failed trial worse than all others; None where they tell nothing apart."""
+    """Losses with mean 0 and variance 1. A failed trial is worse than all others. None if all losses are equal."""
     filled = failed_as_worse(loss, typical_spread=1.0)
     spread = spread_of(filled)
     unit = power_of_two(filled)

@@ -1,4 +1,4 @@
-"""On what learners are measured: datasets with a target, a kind, splits and metrics."""
+"""Tasks: datasets with a target, a kind, splits and metrics."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         metric_named,
         metric_names,
         recorded_metric_names,
+        register_metric,
         regression_losses,
         scorer_of,
+        unregister_metric,
     )
     from metahpo.tasks.modality import as_task, modality_of
     from metahpo.tasks.pipeline import ReadColumns, TaskPipeline
@@ -64,8 +66,10 @@ __all__ = [
     "needs_comma",
     "number_writing",
     "recorded_metric_names",
+    "register_metric",
     "regression_losses",
     "scorer_of",
+    "unregister_metric",
     "words_of",
 ]
 

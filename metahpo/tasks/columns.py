@@ -1,4 +1,4 @@
-"""Columns of a table: how each is read, as numbers, as categories, or not at all; learnt once, applied to any rows."""
+"""The reading of the columns of a table, as numbers or categories. It is learnt once and applied to any rows."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ _TREATMENTS = {
 
 @dataclass(frozen=True)
 class ColumnReading:
-    """How one column is read.
+    """The reading of one column.
 
     Attributes
     ----------
     name : str
     sort : {"number", "category", "date", "duration"}
     writing : NumberWriting, DateWriting or None
-        How numbers or dates are written where they are text.
+        Format of numbers or dates that are text.
     no_category : tuple of str
         Texts that stand for a missing category.
     """
@@ -75,7 +75,9 @@ class ColumnReading:
     no_category: tuple[str, ...] = ()
 
     def read(self, series: pd.Series) -> pd.Series:
-        """Float64 numbers (dates and durations as days), or categories of strings; what was read already stays.
+        """Read a column as float64 numbers (dates and durations in days) or categories of strings.
+
+        Read columns are unchanged.
 
         Raises
         ------
@@ -124,14 +126,14 @@ class ColumnReading:
 
 @dataclass(frozen=True)
 class TableReading:
-    """How the columns of a table are read: what :func:`learn_reading` found, for rows of the same table.
+    """The reading of all columns of a table, as learnt by :func:`learn_reading`.
 
     Attributes
     ----------
     columns : tuple of ColumnReading
         The columns that are used, in their order.
     names : tuple of str
-        Names of all columns, those that are dropped among them: rows without names are told by their place.
+        Names of all columns, including dropped ones. They are needed for rows without names.
     """
 
     columns: tuple[ColumnReading, ...]
@@ -139,7 +141,7 @@ class TableReading:
 
     @classmethod
     def of_prepared(cls, X: pd.DataFrame) -> TableReading:
-        """Of columns that are ready: numbers stay numbers, categories categories."""
+        """Reading of prepared columns, which leaves them unchanged."""
         columns = [
             ColumnReading(str(name), "category" if isinstance(dtype, pd.CategoricalDtype) else "number")
             for name, dtype in X.dtypes.items()
@@ -197,7 +199,7 @@ class TableReading:
 
 
 def learn_reading(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[TableReading, list[str]]:
-    """How the columns of a table are to be read, and in words what becomes of those that are not taken as they are.
+    """Learn the reading of the columns of a table. The second result describes in words how columns are changed.
 
     Parameters
     ----------
@@ -294,7 +296,7 @@ def _in_words(names: Sequence[str], treatment: tuple[str, str]) -> str:
 
 
 def _plain_numbers(frame: pd.DataFrame) -> list[str]:
-    """Columns of plain numbers: of a wide table they are read together, which is much quicker than one by one."""
+    """Columns of plain numbers. They are read together, which is much faster for wide tables."""
     return [
         str(name)
         for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
@@ -303,11 +305,11 @@ def _plain_numbers(frame: pd.DataFrame) -> list[str]:
 
 
 def _finite_block(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """What :func:`as_finite` makes of columns of plain numbers, and which of them hold numbers beyond `LARGEST`."""
+    """Result of :func:`as_finite` for columns of plain numbers, and names of those with numbers beyond `LARGEST`."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = frame[names].to_numpy(np.float64)
         flat = values.ravel(order="K")
-        # One pass without a copy; NaN is answered by the look at each column.
+        # One pass without a copy. If the sum is NaN, each column is checked.
         is_plain = bool(flat @ flat < LARGEST**2)
         large = [] if is_plain else [name for name, found in zip(names, values.T, strict=True) if _has_large(found)]
     if not large:
@@ -326,7 +328,10 @@ def _large_in_words(names: list[str]) -> list[str]:
 
 
 def as_finite(series: pd.Series, what: str) -> pd.Series:
-    """Numbers as float64 (missing = NaN; integers beyond 2**53 are rounded); what is not finite is refused."""
+    """Numbers as float64.
+
+    Missing values are NaN, integers beyond 2**53 are rounded, and infinite values are an error.
+    """
     if pd.api.types.is_complex_dtype(series):
         raise DataError(f"{what} holds complex numbers; give their parts as two columns.")
     try:
@@ -340,12 +345,12 @@ def as_finite(series: pd.Series, what: str) -> pd.Series:
 
 
 def holds_numbers(series: pd.Series) -> bool:
-    """Whether an object column holds numbers and missing values alone: huge integers, decimals, NA beside floats."""
+    """Whether an object column holds only numbers and missing values: huge integers, decimals, floats with NA."""
     return bool(series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) in _NUMBERS)
 
 
 def is_texts(series: pd.Series) -> bool:
-    """Whether a column holds texts, alone or beside numbers, and nothing else that is not missing."""
+    """Whether the known values of a column are texts, or texts and numbers."""
     if isinstance(series.dtype, pd.StringDtype):
         return True
     if series.dtype != object or pd.api.types.infer_dtype(series, skipna=True) not in (
@@ -359,7 +364,7 @@ def is_texts(series: pd.Series) -> bool:
 
 
 def category_text(value: Any) -> str:
-    """Text of a category: that of whole numbers is the same, whatever type holds them."""
+    """Text of a category. Whole numbers of any type have the same text."""
     if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return str(value)
@@ -375,7 +380,7 @@ def _texts(series: pd.Series) -> list[str]:
 
 
 def _plain(series: pd.Series) -> pd.Series:
-    """Columns of Arrow values, Python objects and periods in the plain type of what they hold."""
+    """Convert columns of Arrow values, Python objects and periods to plain types."""
     if isinstance(series.dtype, pd.ArrowDtype):
         series = series.astype(object).infer_objects()
     if isinstance(series.dtype, pd.PeriodDtype):

@@ -1,8 +1,7 @@
-"""Metrics by their scikit-learn scorer names, as losses: the only place where a sign is flipped.
+"""Metrics by their scikit-learn scorer names, and their losses. Only this module converts scores to losses.
 
 A score in [0, 1] or below 1 where 1 is best (accuracy, R2, ...) becomes ``1 - score``; a ``neg_*`` score becomes
-``-score``.
-Past this module every number is a loss to be minimised.
+``-score``. All other modules use losses, which are minimised.
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ def register_metric(metric: Metric) -> None:
 
 
 def unregister_metric(name: str) -> None:
-    """Take away a metric that :func:`register_metric` added.
+    """Remove a metric that :func:`register_metric` added.
 
     Raises
     ------
@@ -147,7 +146,7 @@ def asked_metric(name: str) -> Metric | None:
 
 
 def scorer_of(name: str) -> Callable[[Any, Any, Any], float] | str:
-    """What scikit-learn takes as ``scoring`` for a metric: the scorer of another package's, else the name itself."""
+    """Value of ``scoring`` for a metric: its scorer if it is of another package, else its name."""
     metric = asked_metric(name)
     return name if metric is None or metric.scorer is None else metric.scorer
 
@@ -249,8 +248,8 @@ def classification_losses(y: NDArray[np.int64], probability: NDArray[np.float64]
     n_classes = probability.shape[1]
     predicted = probability.argmax(axis=1)
     score = probability[:, 1] if n_classes == 2 else probability
-    # A trial is scored on every fold, and the library's checks of what is checked already would be half of what the
-    # builder adds to a trial: all but ROC AUC are written out, which is left to the library.
+    # A trial is scored on every fold. Repeated checks by scikit-learn would be half of the overhead of a trial, so all
+    # metrics but ROC AUC are computed here.
     confusion = np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
     of_true_class = probability[np.arange(len(y)), y]
     hits, support, claimed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)

@@ -1,4 +1,4 @@
-"""What happened: trials, their history on a task, and the store that never loses one."""
+"""Trials, their history on a task, and the store, which loses no finished trial."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.trials.compaction import compact
     from metahpo.trials.exchange import export_part, import_parts
-    from metahpo.trials.history import TrialHistory
+    from metahpo.trials.history import FAILED, SUCCESS, TrialHistory
     from metahpo.trials.log import sync_folder
     from metahpo.trials.plain_names import is_plain
     from metahpo.trials.records import TaskRefusal, record_from_json
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 __all__ = [
+    "FAILED",
+    "SUCCESS",
     "TaskRefusal",
     "Trial",
     "TrialHistory",

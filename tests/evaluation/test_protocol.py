@@ -13,16 +13,19 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from metahpo.cli import main
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
 from metahpo.evaluation.baselines.random_search import RandomSearch
 from metahpo.evaluation.cross_validation import evaluate
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.plan import make_plan
+from metahpo.evaluation.quick import quick_look
 from metahpo.evaluation.regret import regret_over_seconds
 from metahpo.evaluation.replay import search
 from metahpo.exceptions import DataError, PluginError, StoreError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
+from tests.conftest import toy_meta_dataset
 from tests.evaluation.bowls import bowl
 
 Array = NDArray[np.float64]
@@ -226,3 +229,24 @@ def test_a_report_names_what_it_was_made_of(toy: MetaDataset) -> None:
     assert "UTC" in report.provenance.date
     assert report.tasks is not None
     assert report.tasks["novelty"].between(0, 1).all()
+
+
+def test_the_command_says_the_cost_first_and_can_stop_there(
+    toy: MetaDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy.save(tmp_path / "toy")
+    asked = ["evaluate", str(tmp_path / "toy"), "--methods", "random_search", "--folds", "family", "--jobs", "1"]
+    assert main([*asked, "--seeds", "2", "--trials", "3", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "12 units of work: 360 suggestions, about 1 seconds on 1 process\n"
+
+
+def test_a_quick_look_takes_whole_families_and_one_space(toy: MetaDataset) -> None:
+    some, given = quick_look(toy, None, None)
+    assert len(some.tasks) == 12
+    assert given["spaces"] == ["toy"]
+    assert [method if isinstance(method, str) else method.name for method in given["methods"]] == [
+        "metahpo", "portfolio", "random_search",
+    ]  # fmt: skip
+    few, _ = quick_look(toy_meta_dataset(n_tasks=60, n_configurations=4), ["random_search"], ["toy"])
+    assert len(few.tasks) == 30
+    assert (few.tasks.groupby("family").size() == 2).all()

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, StoreError
+from metahpo.metadata.hpob import SPLITS
 from metahpo.metadata.meta_dataset import MetaDataset
 
 RNG = np.random.default_rng(0)
@@ -134,3 +135,38 @@ def test_a_file_of_nonsense_is_a_data_error(tmp_path: Path, content: bytes) -> N
     (tmp_path / "odd.json").write_bytes(content)
     with pytest.raises(DataError):
         MetaDataset.load(tmp_path / "odd.json")
+
+
+def test_a_folder_in_the_layout_of_hpob_is_read_back(toy: MetaDataset, tmp_path: Path) -> None:
+    toy.to_hpob(tmp_path)
+    parts = {part: json.loads((tmp_path / f"meta-{part}-dataset.json").read_text()) for part in SPLITS}
+    tasks = [set(content["toy"]) for content in parts.values()]
+    assert set().union(*tasks) == set(toy.tasks.index)
+    assert sum(map(len, tasks)) == 12
+    families = [set(toy.tasks.loc[sorted(names), "family"]) for names in tasks]
+    assert sum(map(len, families)) == 6
+    features = json.loads((tmp_path / "metafeatures.json").read_text())
+    recorded = {table.task: table for table in toy.tables("toy")}
+    for part in SPLITS:
+        md = MetaDataset.from_hpob(tmp_path / f"meta-{part}-dataset.json", features)
+        for table in md.tables("toy"):
+            own = recorded[table.task]
+            known = np.isfinite(own.loss)
+            np.testing.assert_allclose(table.X, own.X[known])
+            np.testing.assert_allclose(table.loss, own.loss[known])
+            assert table.meta_features is not None
+            assert own.meta_features is not None
+            assert table.meta_features["shift"] == own.meta_features["shift"]
+    initial = json.loads((tmp_path / "bo-initializations.json").read_text())["toy"]
+    assert set(initial) == set(parts["test"]["toy"])
+    for task, seeds in initial.items():
+        assert list(seeds) == [f"test{k}" for k in range(5)]
+        for rows in seeds.values():
+            assert len(set(rows)) == 5
+            assert max(rows) < len(parts["test"]["toy"][task]["y"])
+
+
+def test_a_folder_that_cannot_be_written_is_named(toy: MetaDataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        toy.to_hpob(tmp_path / "file")

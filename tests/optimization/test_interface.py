@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ConfigSpace import ConfigurationSpace, Float
+from ConfigSpace import (
+    CategoricalHyperparameter,
+    ConfigurationSpace,
+    EqualsCondition,
+    Float,
+    NormalFloatHyperparameter,
+)
 
 from metahpo.exceptions import DataError, SpaceError, UnknownNameError
 from metahpo.optimization.optimizer import BayesianOptimizer
@@ -75,7 +81,7 @@ def test_withdraw__forgotten_is_as_if_it_had_never_been_asked_for() -> None:
 def test_smaller_trials__are_observations_and_never_the_incumbent() -> None:
     optimizer = BayesianOptimizer(line(), n_rows=1000, random_state=0)
     optimizer.tell({"x": 0.5}, 0.1, rows=100)
-    assert not optimizer.incumbent
+    assert optimizer.history.incumbent is None
     optimizer.tell({"x": 0.5}, 0.4, rows=1000)
     optimizer.tell({"x": 0.2}, 0.3)
     optimizer.tell({"x": 0.9}, 0.0, rows=999)
@@ -156,7 +162,7 @@ def test_tell__refuses_and_records_nothing(told: dict[str, object], message: str
 def test_constraints__a_trial_that_violates_one_is_no_incumbent() -> None:
     optimizer = BayesianOptimizer(line(), random_state=0)
     optimizer.tell({"x": 0.1}, 0.1, constraints=[-1.0, 0.5])
-    assert not optimizer.incumbent
+    assert optimizer.history.incumbent is None
     optimizer.tell({"x": 0.2}, 0.7, constraints=[-1.0, 0.0])
     optimizer.tell({"x": 0.3}, 0.5, constraints=[np.inf, -1.0])
     optimizer.tell({"x": 0.4}, status="crashed")
@@ -172,3 +178,65 @@ def test_huge_losses_and_repeated_trials__do_not_stop_the_search() -> None:
     for loss in (1e300, -1e300, 0.0, np.inf, -np.inf, 1.0, 1.0):
         optimizer.tell({"x": 0.25}, loss)
     assert 0.0 <= optimizer.ask()["x"] <= 1.0
+
+
+def believing(mu: float) -> ConfigurationSpace:
+    space = ConfigurationSpace()
+    mode = CategoricalHyperparameter("mode", ["wild", "plain", "tuned"], weights=[1.0, 6.0, 1.0], default_value="plain")
+    rate = NormalFloatHyperparameter("rate", mu=mu, sigma=mu / 4.0, lower=1e-3, upper=1e1, log=True, default_value=1.0)
+    knob = Float("knob", (0.0, 1.0), default=0.5)
+    space.add(mode, rate, knob, EqualsCondition(knob, mode, "tuned"))
+    return space
+
+
+def rates(optimizer: BayesianOptimizer, n: int) -> np.ndarray:
+    return np.array([configuration["rate"] for configuration in run(optimizer, n).history.configurations[1:]])
+
+
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("own", [True, False])
+def test_prior__leads_the_first_trials_and_loses_against_what_was_measured(
+    toy_surrogate: TrainedSurrogate, warm: bool, own: bool
+) -> None:
+    wrong = believing(3.0)
+    given = {"space": wrong} if own else {"space": toy_space(), "prior": wrong}
+    optimizer = BayesianOptimizer(**given, surrogate=toy_surrogate if warm else None, random_state=0)  # type: ignore[arg-type]
+    asked = rates(optimizer, 25)
+    assert np.median(asked[:4]) > 1.5
+    assert optimizer.incumbent is not None
+    assert optimizer.incumbent[1] < 0.2
+
+
+def test_prior__must_be_of_the_same_space() -> None:
+    with pytest.raises(SpaceError, match="prior must be of the same space"):
+        BayesianOptimizer(toy_space(), prior=line())
+    with pytest.raises(DataError, match="prior must be a ConfigurationSpace"):
+        BayesianOptimizer(toy_space(), prior={"rate": 0.1})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="prior_strength must be"):
+        BayesianOptimizer(toy_space(), prior=believing(0.1), prior_strength=-1.0)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_constraints__the_search_keeps_to_where_they_hold(toy_surrogate: TrainedSurrogate, warm: bool) -> None:
+    optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=0)
+    far = []
+    for _ in range(20):
+        configuration = optimizer.ask()
+        above = float(np.log10(configuration["rate"]) + 0.3)  # the best rates, around 0.1, are not allowed
+        far.append(abs(above))
+        optimizer.tell(configuration, bowl(configuration), constraints=[-above, -1.0])
+    assert optimizer.incumbent is not None
+    best, loss = optimizer.incumbent
+    assert best["rate"] >= 10**-0.3
+    assert loss < 0.8  # 0.49 at the border
+    assert np.median(far[10:]) < 0.5  # the best one that is allowed lies at the border
+
+
+def test_noisy_losses__the_search_is_not_misled_by_luck() -> None:
+    rng = np.random.default_rng(0)
+    optimizer = BayesianOptimizer(line(), random_state=0)
+    for _ in range(30):
+        x = optimizer.ask()["x"]
+        optimizer.tell({"x": x}, (x - 0.3) ** 2 + 0.1 * rng.standard_normal())
+    asked = [configuration["x"] for configuration in optimizer.history.configurations[-8:]]
+    assert np.median(np.abs(np.array(asked) - 0.3)) < 0.2

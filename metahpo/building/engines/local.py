@@ -1,6 +1,6 @@
-"""Workers on this machine, by joblib's loky; or wherever ``joblib.parallel_config`` says.
+"""The local engine: workers of joblib on this machine, or on the backend that ``joblib.parallel_config`` selects.
 
-One worker a core is right, since a trial runs on one thread::
+A trial runs on one thread, so use one worker for each core::
 
     metahpo build runs/mine --cache DATASETS --jobs 16
 """
@@ -23,7 +23,7 @@ from metahpo.trials.trial import TrialKey
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """joblib workers; with one, this process is the worker, unless it is to be apart.
+    """Workers of joblib. With one worker, this process is the worker, unless it is to be apart.
 
     Attributes
     ----------

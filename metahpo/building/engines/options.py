@@ -1,4 +1,4 @@
-"""The engines on the command line. Nothing is imported here that an engine needs, so that ``--help`` is quick."""
+"""The options of engines on the command line. Libraries of engines are imported later, so ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def register_engine(name: str, make: Callable[[argparse.Namespace], Engine]) -> 
 
 
 def unregister_engine(name: str) -> None:
-    """Take away an engine that :func:`register_engine` added.
+    """Remove an engine that :func:`register_engine` added.
 
     Raises
     ------

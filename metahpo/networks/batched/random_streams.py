@@ -1,8 +1,8 @@
 """Random streams of models, for the order of rows and the noise of dropout.
 
-What a model draws depends on its own seed, rows and place in the network only, never on the models beside it nor on how
-far it is padded: that makes a model equal to the same configuration alone. Models of equal seed and rows share a
-stream, and with it their batches.
+The numbers of a model depend only on its seed, its rows and the place in the network. They depend neither on other
+models of the stack nor on padding. A model in a stack is therefore equal to the same configuration trained alone.
+Models of equal seed and rows share a stream, and with it their batches.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Stream:
         return np.asarray(shuffled[: n_steps * batch].reshape(n_steps, batch))
 
     def offsets(self, epoch: int) -> NDArray[np.int64]:
-        """Where in the noise each layer's begins at every step of an epoch, of shape (S, LAYERS)."""
+        """Start of the noise of each layer at every step of an epoch, of shape (S, LAYERS)."""
         n_steps, _ = self._model.steps_and_batch
         return self._rng(epoch, 3).integers(0, BLOCK, (n_steps, LAYERS))
 

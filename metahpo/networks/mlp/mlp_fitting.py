@@ -42,7 +42,7 @@ class Table:
     n_codes: int
 
     def followed_by(self, other: Table) -> Table:
-        """The rows of both; those of `other` weigh one each where these have weights."""
+        """The rows of both tables. If this table has weights, the rows of `other` have weight one."""
         weight = None if self.weight is None else np.concatenate([self.weight, np.ones(len(other.target))])
         numbers, codes, target = (
             np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("numbers", "codes", "target")
@@ -63,7 +63,7 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Job:
-    """An estimator to be trained, and on what; `stops`: by the held-out rows, or they are only watched.
+    """An estimator and its training data. `stops` tells whether the held-out rows stop training, or are only recorded.
 
     `splits` are the rows to learn from and those held out, of each member, or one for all of them.
     """
@@ -111,7 +111,7 @@ def training_configuration_of(estimator: NetworkEstimator) -> TrainingConfigurat
 
 
 def share_tables(jobs: Sequence[Job]) -> list[Job]:
-    """The same jobs, where equal tables are one object, so that their rows are in memory once."""
+    """The same jobs. Equal tables become one object, so their rows are in memory once."""
     known: dict[bytes, Table] = {}
     return [replace(job, table=known.setdefault(job.table.fingerprint(), job.table)) for job in jobs]
 
@@ -194,7 +194,7 @@ def _pool(tables: Sequence[Table], device: torch.device, dtype: torch.dtype) -> 
 def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
     """Outputs (members, n, n_outputs) of a trained estimator.
 
-    In float64, so that a row's do not depend on the rows beside it.
+    They are computed in float64, so that the output of a row does not depend on other rows.
     """
     device = device_named(estimator.device)
     members = len(estimator.outcomes_)

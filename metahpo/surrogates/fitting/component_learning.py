@@ -93,7 +93,7 @@ def learn_components(
 
 
 def leave_out(components: MixtureComponents, parts: Collection[str]) -> None:
-    """Leave some of `PARTS` out of the model, before and after learning.
+    """Leave some of `PARTS` out of the model, and do not learn them.
 
     Raises
     ------

@@ -106,7 +106,7 @@ def train_surrogate(
 
 @contextmanager
 def _numbers_that_serve() -> Iterator[None]:
-    """Turn a failed Cholesky factorisation into a DataError that says what to do."""
+    """Turn a failed Cholesky factorisation into a DataError with a remedy."""
     try:
         yield
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # torch documents it

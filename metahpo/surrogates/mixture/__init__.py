@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         squared_distances,
         stack,
         task_kernel,
+        varies,
     )
     from metahpo.surrogates.mixture.source_task import MAX_TRIALS, SourceTask
 
@@ -54,6 +55,7 @@ __all__ = [
     "squared_distances",
     "stack",
     "task_kernel",
+    "varies",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

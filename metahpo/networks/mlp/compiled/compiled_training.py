@@ -1,7 +1,7 @@
 """Training of models on a CPU, each at its own size and in its own thread.
 
-Stacks are for a GPU, which one network leaves idle. A core is kept busy by one: what a stack saves there, the cost of
-telling it what to do, compiled code has not, and it pads nothing.
+Stacks are for GPUs, which one small network does not use fully. One network uses a CPU core fully. On a CPU, a stack
+would save only the overhead of calls, which compiled code does not have, and it would add padding.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def train_on_cpu(
     kind = np.float64 if dtype == torch.float64 else np.float32
     rows = _rows(pool, kind)
     order = sorted(range(len(models)), key=lambda i: -_seconds(models[i]))
-    # A product is too small to be shared, and models share the cores.
+    # One product is too small for several threads. The cores are used by different models.
     with _libraries().limit(limits=1, user_api="blas"):
         work = Parallel(n_jobs=min(n_jobs, len(models)), prefer="threads")(
             delayed(_train)(models[i], pool, rows, kind) for i in order
@@ -182,7 +182,7 @@ def _net(shape: MLPShape, classifies: bool) -> Net:
 
 
 def _flat(state: State, shapes: dict[str, tuple[int, ...]], kind: type[np.floating]) -> Array:
-    """All arrays of a state one behind the other."""
+    """All arrays of a state, concatenated."""
     return np.concatenate([np.empty(0), *(state[name].ravel() for name in shapes)]).astype(kind)
 
 

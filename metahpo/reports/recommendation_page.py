@@ -1,0 +1,100 @@
+"""The page of a recommendation: its configurations, what to expect of them, and which recorded tasks say so."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metahpo.reports.charts import interval_chart
+from metahpo.reports.page import Section, in_words, render
+
+#: Tasks listed, at most.
+NEAREST = 15
+
+
+def write_recommendation_page(recommended: Any, path: Path | str) -> None:
+    """Write the page of recommendations as one HTML file that needs no network.
+
+    Parameters
+    ----------
+    recommended : Recommendations
+        See :class:`metahpo.recommendation.recommendations.Recommendations`.
+    path : path
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    """
+    title = f"Hyperparameters for {recommended.task.name}"
+    page = render(title, summary(recommended), sections(recommended), f"metahpo {version('metahpo')}")
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def summary(recommended: Any) -> list[str]:
+    """Three sentences: what is recommended, what to expect of it, and how familiar the dataset is."""
+    first = recommended.items[0]
+    told = [
+        f"{first.learner} with {in_words(first.configuration)} is recommended first, for {recommended.metric}; "
+        f"the reason: {first.reason}."
+    ]
+    if np.isfinite(first.expected_change):
+        low, high = first.change_interval
+        told.append(
+            f"It is better than the library's default with a probability of {first.p_better_than_default:.2f}; its "
+            f"error is expected to change by {-100 * first.expected_change:+.1f} % "
+            f"({-100 * high:+.1f} to {-100 * low:+.1f})."
+        )
+    else:
+        told.append(
+            f"It is expected to be better than {first.expected_percentile:.0f} % of the recorded configurations; what "
+            "it is against the default is not known."
+        )
+    novelty = recommended.novelty
+    if np.isfinite(novelty):
+        near = next(iter(recommended.nearest_tasks), None)
+        told.append(
+            f"{100 * novelty:.0f} % of the recorded tasks are more familiar than this dataset"
+            + (f"; it is most like {near}." if near else ".")
+        )
+    else:
+        told.append("How familiar the dataset is, is not known.")
+    return told
+
+
+def sections(recommended: Any) -> list[Section]:
+    """Sections of the page."""
+    frame: pd.DataFrame = recommended.to_frame()
+    labels = [f"{i}. {row.learner}: {in_words(row.configuration)}" for i, row in enumerate(frame.itertuples(), 1)]
+    charts = {
+        "Expected percentile among recorded configurations (80 % interval)": interval_chart(
+            labels, frame["expected_percentile"].to_numpy(np.float64), frame["lower"].to_numpy(np.float64),
+            frame["upper"].to_numpy(np.float64), "Expected percentile", "better than so many percent", zero=None,
+        )
+    }  # fmt: skip
+    changes = np.array([item.expected_change for item in recommended.items], dtype=np.float64)
+    if np.isfinite(changes).any():
+        low, high = np.array([item.change_interval for item in recommended.items], dtype=np.float64).T
+        charts["Change of the error against the default (80 % interval)"] = interval_chart(
+            labels, -100 * changes, -100 * high, -100 * low, "Change of the error", "percent; below 0 is better"
+        )
+    table = frame.assign(configuration=[in_words(c) for c in frame["configuration"]])
+    made = [Section("Recommended configurations", charts=charts, table=table)]
+    nearest = list(recommended.nearest_tasks.items())[:NEAREST]
+    if nearest:
+        near = pd.DataFrame(nearest, columns=["task", "share"])
+        nothing = np.full(len(near), np.nan)
+        chart = interval_chart(
+            near["task"].tolist(), near["share"].to_numpy(np.float64), nothing, nothing, "Nearest tasks", "share"
+        )
+        text = "Recorded tasks on which the recommendation leans, and their shares in the prediction."
+        made.append(Section("Which recorded tasks say so", [text], charts={"Shares": chart}, table=near, folded=True))
+    features = pd.DataFrame(recommended.meta_features.items(), columns=["meta-feature", "value"])
+    made.append(Section("The dataset in numbers", table=features, folded=True))
+    seconds = pd.DataFrame(recommended.timings.items(), columns=["step", "seconds"])
+    made.append(Section("What to know", [*map(str, recommended.notes)] or ["There are no notes."], table=seconds))
+    return made

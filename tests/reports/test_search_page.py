@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metahpo.exceptions import DataError
+from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.reports.recommendation_page import summary as recommendation_summary
+from metahpo.reports.recommendation_page import write_recommendation_page
+from metahpo.reports.search_page import summary, write_search_page
+from metahpo.space.activity import default_configuration
+from metahpo.space.design import sobol_design
+from tests.conftest import toy_space
+
+
+def searched(n: int = 14, failed: tuple[int, ...] = (2,)) -> SimpleNamespace:
+    """A search whose first trial is the default, and whose scores follow from the rate."""
+    space = toy_space()
+    optimizer = BayesianOptimizer(space, random_state=0)
+    for i, configuration in enumerate([default_configuration(space), *sobol_design(space, n - 1, random_state=0)]):
+        score = -abs(np.log10(configuration["rate"]) + 1)
+        optimizer.tell(configuration, np.nan if i in failed else -score, seconds=1.0 + i)
+    return SimpleNamespace(optimizer_=optimizer, notes_=("note <one>",), warm_start=True, space="toy")
+
+
+def check_page(page: str) -> None:
+    """Nothing comes from elsewhere, and every figure has its table."""
+    assert all(address.startswith("#") for address in re.findall(r'(?:src|href)="([^"]*)"', page))
+    for part in page.split("<section ")[1:]:
+        assert "<figure>" not in part or "<table>" in part
+
+
+def test_page_of_a_search_tells_history_incumbents_importance_and_gain(tmp_path: Path) -> None:
+    search = searched()
+    write_search_page(search, tmp_path / "search.html")
+    page = (tmp_path / "search.html").read_text(encoding="utf-8")
+    check_page(page)
+    for title in ("History", "Incumbents", "Which hyperparameters matter", "All trials", "What experience contributed"):
+        assert f"<h2>{title}</h2>" in page
+    assert "note &lt;one&gt;" in page
+    told = summary(search, search.optimizer_)
+    assert len(told) == 3
+    scores = -search.optimizer_.history.losses
+    assert f"{np.nanmax(scores):.4f}; 1 trials failed" in told[0]
+    assert f"That is {np.nanmax(scores) - scores[0]:.4f} more than the library's default, trial 1" in told[2]
+
+
+@pytest.mark.parametrize(("n", "failed"), [(1, ()), (3, (0, 1, 2)), (5, (0,))])
+def test_short_and_failed_searches_have_a_page_too(n: int, failed: tuple[int, ...], tmp_path: Path) -> None:
+    write_search_page(searched(n, failed), tmp_path / "search.html")
+    check_page((tmp_path / "search.html").read_text(encoding="utf-8"))
+
+
+def test_a_search_without_trials_has_no_page(tmp_path: Path) -> None:
+    for search in (SimpleNamespace(), SimpleNamespace(optimizer_=BayesianOptimizer(toy_space()))):
+        with pytest.raises(DataError, match="call fit first"):
+            write_search_page(search, tmp_path / "search.html")
+
+
+def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -> None:
+    item = SimpleNamespace(
+        learner="svm", configuration={"C": 0.123456, "kernel": "rbf"}, expected_change=0.1,
+        change_interval=(-0.02, 0.3), p_better_than_default=0.8, expected_percentile=91.0, reason="best guess",
+    )  # fmt: skip
+    frame = pd.DataFrame(
+        {"learner": ["svm"], "configuration": [item.configuration], "expected_percentile": [91.0], "lower": [60.0],
+         "upper": [99.0], "expected_train_seconds": [0.1], "reason": ["best guess"]}
+    )  # fmt: skip
+    rec = SimpleNamespace(
+        items=(item,), metric="accuracy", nearest_tasks={"wine": 0.4, "iris": 0.1}, novelty=0.3, timings={"load": 0.1},
+        notes=("a note",), task=SimpleNamespace(name="<mine>"), meta_features={"n_rows": 100.0}, to_frame=lambda: frame,
+    )  # fmt: skip
+    write_recommendation_page(rec, tmp_path / "rec.html")
+    page = (tmp_path / "rec.html").read_text(encoding="utf-8")
+    check_page(page)
+    assert "Hyperparameters for &lt;mine&gt;" in page
+    told = recommendation_summary(rec)
+    assert told[1].endswith("is expected to change by -10.0 % (-30.0 to +2.0).")
+    assert told[2] == "30 % of the recorded tasks are more familiar than this dataset; it is most like wine."
