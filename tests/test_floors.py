@@ -64,7 +64,6 @@ ADDRESSES = {
         "integrations/optuna/distributions.py",
         "integrations/optuna/sampler.py",
         "integrations/optuna/study.py",
-        "search/optuna_engine.py",
     },
     "hyperopt": {"integrations/hyperopt.py"},
     "keras_tuner": {"integrations/keras_tuner.py"},
