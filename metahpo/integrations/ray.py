@@ -74,9 +74,9 @@ class MetaSearcher(Searcher):  # type: ignore[misc]  # no types
         Experience, or a space; what is suggested has a value for each of its hyperparameters, the inactive ones at
         their defaults. None: a cold start in the ``param_space`` of the tuner.
     metric : str, default=None
-        Key of the results; None takes that of the tuner.
+        Key of the results. None takes that of the tuner, which passes it on only together with a ``param_space``.
     mode : {"min", "max"}, default=None
-        None takes that of the tuner.
+        None as for `metric`.
     meta_features : mapping of str to float, default=None
         Of the task, where `start` is a surrogate.
     initial : sequence of configurations, or recommendations, default=None
@@ -180,7 +180,7 @@ class MetaSearcher(Searcher):  # type: ignore[misc]  # no types
         if self._optimizer is None:
             raise SpaceError("there is no space yet: give MetaSearcher a start, or Tuner a param_space.")
         if not self._metric or not self._mode:
-            raise DataError("MetaSearcher needs metric and mode, its own or those of TuneConfig.")
+            raise DataError("MetaSearcher needs metric and mode; those of TuneConfig reach it only with a param_space.")
         return self._optimizer
 
 
