@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow coverage lint types docs picture clean
+.PHONY: demo test test-slow test-lowest test-all coverage lint types docs picture clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python scripts/demo.py
@@ -19,6 +19,17 @@ test: $(VENV)/.test
 # The long versions of some tests, which kill processes for many minutes.
 test-slow: $(VENV)/.test
 	$(PYTEST) -m slow
+
+# The suite with the lowest versions that pyproject.toml admits, in an environment of its own, without mypy and its stubs.
+test-lowest: $(VENV)-lowest/.test
+	$(VENV)-lowest/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# All that `.ci/run` leaves out because it takes long: every extra, slow tests, lowest versions, small benchmarks.
+test-all: $(VENV)/.all
+	$(PYTEST)
+	$(PYTEST) -m slow
+	$(BIN)/python scripts/smoke_benchmarks.py
+	$(MAKE) test-lowest
 
 # The same tests; counting lines makes them a quarter slower.
 coverage: $(VENV)/.test
@@ -52,9 +63,20 @@ $(VENV)/.test: $(VENV)/.demo
 	$(PIP) -c constraints.txt -e ".[report,dev]"
 	touch $@
 
+$(VENV)/.all: $(VENV)/.test
+	$(PIP) -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+$(VENV)-lowest/.test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
+		-e ".[report]" "pytest>=8.3" "pytest-xdist>=3.6" "hypothesis>=6.100"
+	touch $@
+
 $(VENV)/.docs: $(VENV)/.demo
 	$(PIP) -c constraints.txt -e ".[report,docs]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist docs/_build docs/gallery docs/reference/generated
+	rm -rf $(VENV) $(VENV)-lowest demo build dist docs/_build docs/gallery docs/reference/generated

@@ -1,4 +1,4 @@
-"""Names of what other packages may add: learners, metrics, meta-features, baselines and engines.
+"""Registries of objects that other packages can add: learners, metrics, meta-features, baselines, engines, surrogates.
 
 A name is looked up in this order:
 
@@ -7,8 +7,8 @@ A name is looked up in this order:
 3. what installed packages offer, as an entry point of the registry's group;
 4. ``module:attribute``, which is imported.
 
-Entry points are read when a name is looked up that is neither of the package nor registered, and only the one that is
-asked for is loaded: ``import metahpo`` loads none, and a plug-in that is broken hinders nobody who does not use it.
+Entry points are read when a name is looked up that is neither of the package nor registered. Only the one with that
+name is loaded. ``import metahpo`` therefore loads no plug-in, and a broken plug-in is an error only for its users.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 class Registry(Generic[T]):
-    """What is known by name, of one sort. Threads may share it.
+    """Objects of one sort by name. Threads may share it.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Registry(Generic[T]):
     group : str
         Group of the entry points: "metahpo.learners".
     own : mapping of str to T
-        What the package itself offers.
+        Entries of the package itself.
     expected : str
         What an entry must be, for messages.
     accepts : callable
@@ -102,18 +102,18 @@ class Registry(Generic[T]):
             del self._registered[name]
 
     def names(self) -> list[str]:
-        """The names of the package, those registered and those of installed packages; nothing is loaded."""
+        """Names of the package, registered names and names of installed packages. Nothing is loaded."""
         with self._lock:
             names = [*self._own, *self._registered]
         return list(dict.fromkeys([*names, *sorted(point.name for point in _entry_points(self.group))]))
 
     def in_memory(self) -> list[T]:
-        """Entries of the package, those registered, and those that were looked up before."""
+        """Entries of the package, registered entries, and entries of other packages that were looked up before."""
         with self._lock:
             return [*self._own.values(), *self._registered.values(), *self._loaded.values()]
 
     def __contains__(self, name: object) -> bool:
-        """Whether :meth:`get` finds the name without importing ``module:attribute``; nothing is loaded."""
+        """Whether :meth:`get` finds the name without importing ``module:attribute``. Nothing is loaded."""
         return name in self._own or name in self._registered or bool(self._installed(name))
 
     def get(self, name: str, *, what: str = "", known: Sequence[str] = ()) -> T:
@@ -124,7 +124,7 @@ class Registry(Generic[T]):
         name : str
             One of :meth:`names`, or ``module:attribute``.
         what : str, default=""
-            What is looked up, for messages; "" takes the registry's own word.
+            Name of the sort of object in messages; "" takes that of the registry.
         known : sequence of str, default=()
             More names that exist, for messages.
 
@@ -133,7 +133,7 @@ class Registry(Generic[T]):
         UnknownNameError
             No such name, or no such module or attribute; the message lists the names that exist.
         PluginError
-            The entry cannot be imported, is not of the sort that is expected, or two packages offer the name.
+            The entry cannot be imported or is of another sort, or two packages offer the name.
         """
         with self._lock:
             if name in self._own:
@@ -200,7 +200,7 @@ def _entry_points(group: str) -> tuple[EntryPoint, ...]:
 
 @lru_cache(maxsize=64)
 def _read_entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Entry points of the packages on `path`, which is ``sys.path``: to read them takes tens of milliseconds."""
+    """Entry points of the packages on `path`, which is ``sys.path``. Reading them takes tens of milliseconds."""
     from importlib.metadata import entry_points  # slow to import, and `metahpo --help` needs none
 
     return tuple(entry_points(group=group))

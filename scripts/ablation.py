@@ -14,8 +14,8 @@ import pandas as pd
 from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.cross_validation import evaluate
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.surrogates.fitting.component_learning import PARTS
 from metahpo.surrogates.fitting.training import TrainingSettings
-from metahpo.surrogates.mixture.components import PARTS
 
 WHOLE = "everything"
 #: Regrets below it are as good as none.

@@ -4,6 +4,7 @@ Each number is the least of several runs: what the code needs, whatever else the
 the next of a pool of 500 after 50 trials, is the median of many, on one core.
 """
 
+import argparse
 import subprocess
 import sys
 import time
@@ -62,6 +63,10 @@ def median_suggestion(learner: str, n_pool: int = 500, n_trials: int = 50, repea
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000, help="of the table that is recommended for")
+    parser.add_argument("--suggestions", type=int, default=50, help="that are timed for each learner")
+    given = parser.parse_args()
     for name, arguments in (
         ("python itself", ["-c", "pass"]),
         ("import metahpo", ["-c", "import metahpo"]),
@@ -71,7 +76,7 @@ if __name__ == "__main__":
 
     import metahpo
 
-    X, y = mixed_dataset()
+    X, y = mixed_dataset(given.rows)
     start = time.perf_counter()
     metahpo.recommend(X.head(200), y[:200], "svm")
     print(
@@ -84,6 +89,6 @@ if __name__ == "__main__":
             recommended = metahpo.recommend(X, y, learner)
             seconds.append(time.perf_counter() - start)
         name = learner or "all learners"
-        print(f"recommend, 10,000 x 50, {name:14s} {min(seconds):6.3f} s  {dict(recommended.timings)}")
+        print(f"recommend, {len(X):6,} x 50, {name:14s} {min(seconds):6.3f} s  {dict(recommended.timings)}")
     for learner in ("svm", "boosting"):
-        print(f"a suggestion, {learner:24s} {1e3 * median_suggestion(learner):6.1f} ms")
+        print(f"a suggestion, {learner:24s} {1e3 * median_suggestion(learner, repeats=given.suggestions):6.1f} ms")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -14,17 +16,22 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
 from threadpoolctl import threadpool_limits
 
+from metahpo.building import worker
 from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
+from metahpo.building.trial_process import Limits, TrialProcess
 from metahpo.datasets.cache import write_task
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.surrogates.artefact import surrogate_path
+from metahpo.surrogates.fitting import training
 from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
 from metahpo.surrogates.surrogate import TrainedSurrogate
+from metahpo.trials.records import TaskRefusal
+from metahpo.trials.trial import Trial, TrialKey
 
 # Every run draws the same examples. A slow machine fails no test, and a failure prints how to repeat it.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)
@@ -133,6 +140,54 @@ def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     write_small_cache(folder)
     return folder
+
+
+class SharedProcess:
+    """A trial process that several builds use in turn; :meth:`close` leaves it running."""
+
+    def __init__(self, process: TrialProcess, limits: Limits) -> None:
+        self._process, self._limits = process, limits
+
+    def start(self) -> None:
+        self._process.limits = self._limits
+        self._process.start()
+
+    def run(self, keys: Sequence[TrialKey]) -> list[Trial] | TaskRefusal:
+        self._process.limits = self._limits
+        return self._process.run(keys)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_trial_processes() -> Iterator[None]:
+    """Builds by the process of the tests share trial processes, which take seconds of work to start.
+
+    Builds with the same cache, protocol and environment share one, and the last two are kept. Builds by other
+    processes start trial processes as usual.
+    """
+    started: dict[object, TrialProcess] = {}
+
+    def shared(cache: Path, protocol: Protocol, limits: Limits, environment: Mapping[str, str]) -> SharedProcess:
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        key = (str(cache), protocol, *sorted((inherited | dict(environment)).items()))
+        while key not in started and len(started) > 1:
+            started.pop(next(iter(started))).close()
+        started[key] = started.pop(key, None) or TrialProcess(cache, protocol, limits, environment)
+        return SharedProcess(started[key], limits)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "TrialProcess", shared)
+        yield
+    for process in started.values():
+        process.close()
+
+
+@pytest.fixture
+def quick_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training without settings takes the few steps of `QUICK`, also from the command line."""
+    quick = partial(TrainingSettings, n_reference=60, kernel_steps=60, component_steps=40, batch_trials=16)
+    monkeypatch.setattr(training, "TrainingSettings", quick)
 
 
 @pytest.fixture(scope="session")

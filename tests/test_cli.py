@@ -26,6 +26,7 @@ def table(tmp_path: Path) -> str:
     return str(tmp_path / "flowers.csv")
 
 
+@pytest.mark.usefixtures("quick_training")
 def test_flow__build_status_release_train_recommend_tune_evaluate(
     small_cache: Path, tmp_path: Path, table: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +140,14 @@ def test_scripts__answer_help(script: str, monkeypatch: pytest.MonkeyPatch, caps
         runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
     assert ended.value.code == 0
     assert "usage:" in capsys.readouterr().out
+
+
+def test_scripts__every_benchmark_has_a_small_run() -> None:
+    small = runpy.run_path(str(SCRIPTS / "smoke_benchmarks.py"))["SMALL"]
+    assert set(small) == {path.stem for path in SCRIPTS.glob("benchmark_*.py")}
+    for name, arguments in small.items():
+        text = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
+        assert all(f'"{option}"' in text for option in arguments if option.startswith("--")), name
 
 
 def test_output_that_nobody_reads_is_no_error() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from metahpo.building.protocol import Protocol
 from metahpo.cli import main
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.catalogue import method_named, register_baseline, unregister_baseline
-from metahpo.exceptions import DataError, PluginError, UnknownNameError
+from metahpo.exceptions import ArtefactError, DataError, PluginError, UnknownNameError
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named, register_learner, unregister_learner
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -32,10 +34,19 @@ from metahpo.metafeatures.others import MetaFeatureGroup, register_meta_features
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.registry import Registry
+from metahpo.surrogates import tensor_file
+from metahpo.surrogates.artefact import (
+    load_surrogate,
+    register_surrogate_kind,
+    save_surrogate,
+    surrogate_path,
+    unregister_surrogate_kind,
+)
 from metahpo.surrogates.posterior import Posterior
+from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.metric import Metric, metric_named, register_metric, unregister_metric
 from metahpo.tasks.scorers import check_scorer, nearest_metric
-from metahpo.testing import BaselineContract, EngineContract, LearnerContract, small_task
+from metahpo.testing import BaselineContract, EngineContract, LearnerContract, TrainedSurrogateContract, small_task
 
 LEARNER = """
 from ConfigSpace import ConfigurationSpace, Float
@@ -101,6 +112,37 @@ def make(options):
     return OneByOne(**options.engine_options)
 """
 
+SURROGATE = """
+from metahpo.space import SpaceEncoder, read_space
+from metahpo.surrogates import GaussianProcessSurrogate, encoded, encoded_trials, explain, save_surrogate
+
+class OneProcess:
+    task_names = ("none",)
+
+    def __init__(self, space, space_name, metric):
+        self.space, self.space_name, self.metric = space, space_name, metric
+        self.encoder = SpaceEncoder(space)
+
+    def posterior(self, configurations, observed=None, meta_features=None, noise=None):
+        rows = encoded(self.encoder, configurations)
+        trials = encoded_trials(self.encoder, observed) if observed and len(observed[1]) else None
+        return GaussianProcessSurrogate().posterior(rows, trials, noise)
+
+    def task_weights(self, observed=None, meta_features=None):
+        return {"none": 1.0}
+
+    def explain(self, observed=None, meta_features=None):
+        mean = lambda rows: self.posterior(rows, observed).mixture_mean()
+        return explain(mean, self.space, self.task_weights(), {})
+
+    def save(self, path):
+        header = {"space": self.space.to_serialized_dict(), "about": [self.space_name, self.metric]}
+        save_surrogate(path, "one_process", {}, header)
+
+def read(tensors, header):
+    return OneProcess(read_space(header["space"]), *header["about"])
+"""
+
 #: A package that offers all of it, and one thing of each sort that is broken.
 ENTRY_POINTS = """
 [metahpo.learners]
@@ -117,6 +159,9 @@ last = own_plugin.baseline:Last
 broken = own_plugin.broken:Thing
 [metahpo.engines]
 one_by_one = own_plugin.engine:make
+broken = own_plugin.missing:thing
+[metahpo.surrogates]
+one_process = own_plugin.surrogate:read
 broken = own_plugin.missing:thing
 """
 
@@ -137,6 +182,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "meta_feature": META_FEATURE,
         "baseline": BASELINE,
         "engine": ENGINE,
+        "surrogate": SURROGATE,
         "broken": "raise RuntimeError('no licence found')",
     }
     for name, text in parts.items():
@@ -155,8 +201,18 @@ def installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_each_is_at_most_30_lines() -> None:
-    for text in (LEARNER, METRIC, META_FEATURE, BASELINE, ENGINE):
+    for text in (LEARNER, METRIC, META_FEATURE, BASELINE, ENGINE, SURROGATE):
         assert len(text.strip().splitlines()) <= 30
+
+
+def test_the_documentation_lists_every_registry() -> None:
+    package = Path(metahpo.__file__).parent
+    page = (package.parent / "docs" / "extend" / "registries.md").read_text(encoding="utf-8")
+    own = [path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path != package / "registry.py"]
+    groups = {group for text in own for group in re.findall(r'Registry\(\s+[^,]+,\s+"(metahpo\.\w+)"', text)}
+    assert len(groups) >= 6
+    for group in groups:
+        assert f"`{group}`" in page, f"name {group} in docs/extend/registries.md"
 
 
 @pytest.mark.usefixtures("installed")
@@ -188,6 +244,61 @@ class TestEngine(EngineContract):
         options = argparse.ArgumentParser()
         add_engine_arguments(options)
         return engine_from(options.parse_args(["--engine", "one_by_one", "--engine-options", "queue=long"]))
+
+
+@pytest.mark.usefixtures("installed")
+class TestSurrogate(TrainedSurrogateContract):
+    @pytest.fixture
+    def surrogate(self) -> TrainedSurrogate:
+        space = ConfigurationSpace({"x": (0.0, 1.0), "rate": (1.0, 9.0)})
+        made: TrainedSurrogate = import_module("own_plugin.surrogate").OneProcess(space, "toy", "r2")
+        return made
+
+    @pytest.fixture
+    def trials(self) -> tuple[Any, Any]:
+        rows = np.random.default_rng(0).random((8, 2))
+        losses = np.square(rows - 0.4).sum(axis=1)
+        order = losses.argsort()
+        return rows[order], losses[order]
+
+    def test_a_recommender_reads_it_from_the_folder_of_a_meta_dataset(
+        self, toy: MetaDataset, surrogate: TrainedSurrogate, tmp_path: Path
+    ) -> None:
+        toy.save(tmp_path / "toy")
+        surrogate.save(surrogate_path(tmp_path / "toy", "toy", "r2"))
+        read = Recommender(tmp_path / "toy").surrogate("toy", "r2")
+        assert (read.space, read.task_names) == (surrogate.space, ("none",))
+
+
+def stored_of_kind(kind: str, path: Path) -> Path:
+    tensor_file.write(path, kind, {}, {})
+    return path
+
+
+def test_a_kind_of_surrogate_is_registered_until_it_is_taken_away(tmp_path: Path) -> None:
+    def read(tensors: Any, header: Any) -> Any:
+        raise ValueError(f"{header['space']} is missing")
+
+    with pytest.raises(DataError, match="'own' is not a registered kind of surrogate; known are"):
+        save_surrogate(tmp_path / "own", "own", {}, {})
+    register_surrogate_kind("own", read)
+    try:
+        save_surrogate(tmp_path / "own", "own", {}, {"space": "a thing"})
+        with pytest.raises(ArtefactError, match=r"incomplete or inconsistent: ValueError\('a thing is missing'\)"):
+            load_surrogate(tmp_path / "own")
+    finally:
+        unregister_surrogate_kind("own")
+    with pytest.raises(ArtefactError, match=r"of the kind 'own', but known are .*mixture.* Install the package"):
+        load_surrogate(tmp_path / "own")
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_file_does_not_choose_what_is_imported(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"of the kind 'own_plugin\.surrogate:read', but known are"):
+        load_surrogate(stored_of_kind("own_plugin.surrogate:read", tmp_path / "file"))
+    assert "own_plugin.surrogate" not in sys.modules
+    with pytest.raises(PluginError, match="kind of surrogate 'broken' cannot be loaded"):
+        load_surrogate(stored_of_kind("broken", tmp_path / "file"))
 
 
 @pytest.mark.usefixtures("installed")

@@ -13,14 +13,14 @@ import metahpo
 PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
-    {"exceptions"},
+    {"exceptions", "lazy_exports"},
     {"numerics", "registry"},
     {"space", "tasks", "trials"},
     {"datasets", "metafeatures", "networks"},
     {"learners"},
     {"metadata"},
     {"building", "surrogates"},
-    {"acquisition"},
+    {"acquisition", "reports"},
     {"optimization"},
     {"recommendation"},
     {"search", "integrations", "evaluation"},
@@ -51,7 +51,7 @@ ADDRESSES = {
     "llvmlite": {"networks/mlp/compiled/compiler.py"},
     "numba": {"networks/mlp/compiled/compiler.py"},
     "matplotlib": {"evaluation/canvas.py", "recommendation/figure.py"},
-    "jinja2": {"evaluation/report.py"},
+    "jinja2": {"reports/page.py"},
     "orjson": {"trials/schema.py"},
     "pytest": {f"testing/{name}.py" for name in TESTING},
     "psutil": {"building/process_tree.py"},

@@ -15,7 +15,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import erfcx, ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
@@ -40,6 +40,18 @@ class ExpectedImprovement:
         """See :meth:`metahpo.acquisition.function.AcquisitionFunction.values`."""
         value = log_expected_improvement(posterior)
         return value if log_seconds is None else value - log_seconds
+
+    def with_slope(self, posterior: Posterior) -> tuple[Array, Array, Array]:
+        """Values of shape (m,), with their derivatives by the mean and by the standard deviation of each component.
+
+        The derivatives are of shape (k, m). ``d EI / d mean = -w Phi(u)`` and ``d EI / d s = w phi(u)``.
+        """
+        value = log_expected_improvement(posterior)
+        std = posterior.std if posterior.improvement_std is None else posterior.improvement_std
+        u = (posterior.incumbent[:, None] - posterior.mean) / std
+        with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
+            log_share = np.log(posterior.weights)[:, None] - value
+        return value, -np.exp(log_share + log_ndtr(u)), np.exp(log_share - 0.5 * u * u - LOG_SQRT_2PI)
 
 
 @own_arithmetic()

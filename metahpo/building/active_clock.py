@@ -9,14 +9,16 @@ STOOD_STILL_SECONDS = 2.0
 
 
 class ActiveClock:
-    """A clock that must be looked at often; a long time between two looks is one in which this process was stopped.
+    """A clock that must be read often.
+
+    A long time between two readings counts as one in which this process was stopped.
 
     Attributes
     ----------
     seconds : float
         Active seconds up to the last :meth:`tick`.
     stood_still : float
-        Other seconds up to then.
+        Seconds up to then in which the process was stopped.
     """
 
     def __init__(self) -> None:
@@ -24,7 +26,7 @@ class ActiveClock:
         self._last = time.monotonic()
 
     def tick(self) -> None:
-        """Look at the clock."""
+        """Read the clock."""
         now = time.monotonic()
         passed, self._last = now - self._last, now
         if passed > STOOD_STILL_SECONDS:

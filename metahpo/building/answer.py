@@ -1,4 +1,7 @@
-"""The answers of a trial process, as lines of JSON. Unpickling objects of a learner would run its code."""
+"""The answers of a trial process, as lines of JSON.
+
+They are not pickled, because unpickling runs code of the learner.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def assemble(
     n_jobs: int = -1,
     meta_features: Sequence[str] = (),
 ) -> MetaDataset:
-    """Meta-dataset of the tasks of one kind on which every planned trial has been made, in memory.
+    """Build the meta-dataset of all tasks of one kind that have no pending trials.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def assemble(
         Folder of a build.
     kind : {"classification", "regression"}
     name, version : str
-        What the meta-dataset is to be called.
+        Name and version of the meta-dataset.
     n_jobs : int, default=-1
         joblib workers for the meta-features.
     meta_features : sequence of str, default=()
@@ -163,7 +163,7 @@ class Assembly:
 
 
 def _batches(plan: Plan, tasks: Sequence[PlannedTask]) -> Iterator[list[PlannedTask]]:
-    """Tasks in their order, as many together as make up `TRIALS_AT_A_TIME`."""
+    """Groups of consecutive tasks with about `TRIALS_AT_A_TIME` trials each."""
     batch: list[PlannedTask] = []
     size = 0
     for task in tasks:
@@ -180,11 +180,9 @@ def _batches(plan: Plan, tasks: Sequence[PlannedTask]) -> Iterator[list[PlannedT
 def _describe(
     plan: Plan, planned: PlannedTask, others: Mapping[str, MetaFeatureGroup]
 ) -> tuple[dict[str, Any], Mapping[str, float]]:
-    """What the tasks table says of a task, and its meta-features: those of the rows that were measured."""
+    """Row of the tasks table for a task, and its meta-features, which are those of the measured rows."""
     task = read_task(plan.cache, planned.dataset)
-    prepared = plan.protocol.prepare(task)
-    train, test = plan.protocol.splits(prepared, planned.size)[0]
-    measured = prepared.take(train)
+    measured, n_test_rows = plan.protocol.described_rows(task, planned.size)
     sidecar = read_sidecar(plan.cache, planned.dataset)
     about = {
         "family": task.family,
@@ -195,7 +193,7 @@ def _describe(
         "size": planned.size,
         "data_id": task.data_id,
         "n_rows": measured.n_rows,
-        "n_test_rows": len(test),
+        "n_test_rows": n_test_rows,
         "n_features": measured.X.shape[1],
         "n_classes": len(measured.classes),
         "n_rows_of_dataset": task.n_rows,
@@ -219,7 +217,7 @@ def _reliability(plan: Plan, folder: Path, kind: TaskKind) -> dict[str, dict[str
 
 
 def _names(plan: Plan, tasks: list[PlannedTask]) -> dict[str, str]:
-    """Task names: those of datasets, with the key where two share one, and with the size where there is one."""
+    """Task names: names of datasets, with the key if two share a name, and with the size if there is one."""
     names = {t.dataset: str(read_sidecar(plan.cache, t.dataset)["name"]) for t in tasks}
     shared = {name for name in names.values() if list(names.values()).count(name) > 1}
     unique = {key: f"{name}_{key}" if name in shared else name for key, name in names.items()}
@@ -227,7 +225,7 @@ def _names(plan: Plan, tasks: list[PlannedTask]) -> dict[str, str]:
 
 
 def _row(repeats: Sequence[Trial], task: str, metrics: Sequence[str]) -> dict[str, Any]:
-    """A configuration on a task: it failed where any of its repeats did."""
+    """A configuration on a task. It failed if any of its repeats failed."""
     trial = next((t for t in repeats if t.status is not TrialStatus.SUCCESS), repeats[0])
     row: dict[str, Any] = {
         "task": task,
@@ -254,12 +252,12 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _in_single_precision(trials: pd.DataFrame) -> pd.DataFrame:
-    """Losses, standard errors and seconds as float32: far more digits than their standard errors leave."""
+    """Losses, standard errors and seconds as float32, which is more precise than the measurements."""
     return trials.astype(dict.fromkeys(trials.select_dtypes("float64").columns, np.float32))
 
 
 def _learning_curve(trial: Trial, metric: str) -> NDArray[np.float32] | None:
-    """Loss after each epoch: of the metric, or, where it was not followed, that which the learner minimised."""
+    """Loss after each epoch, in the metric if the learner recorded it, else in the loss that the learner minimised."""
     curves = trial.learning_curve
     curve = curves.get(metric, curves.get("validation_loss", ()))
     return np.array(curve, dtype=np.float32) if len(curve) else None

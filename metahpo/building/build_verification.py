@@ -11,7 +11,7 @@ from metahpo.trials.store_verification import verify_store
 
 
 def verify(folder: Path | str) -> list[str]:
-    """What is wrong with a build, each with what to do about it; empty where nothing is.
+    """Faults of a build, each with a remedy; empty if there are none.
 
     Reads every record (see :func:`metahpo.trials.store_verification.verify_store`), and every file of the plan's
     datasets.

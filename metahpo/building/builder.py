@@ -11,6 +11,8 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from metahpo.building.attempts import MAX_STARTS, STARTS_TOGETHER, Attempts
+from metahpo.building.claims import claims_of
 from metahpo.building.draining import Draining
 from metahpo.building.engines.engine import Engine, WorkersLostError
 from metahpo.building.engines.local import LocalEngine
@@ -25,7 +27,7 @@ from metahpo.exceptions import MetaHPOError, StoreError
 from metahpo.learners.extras import check_installed, missing_libraries
 from metahpo.learners.registry import learner_named
 from metahpo.trials.store import TrialStore
-from metahpo.trials.trial import TrialKey
+from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 #: How often in a row workers may be lost without a single trial finished before the build gives up.
 MAX_FRUITLESS = 5
@@ -43,7 +45,7 @@ def run_plan(
     shard: Shard = WHOLE,
     workers_per_gpu: int = 1,
 ) -> None:
-    """Run every trial of `plan` that is not in the store of `folder` yet, and of an adaptive design that was begun.
+    """Run every trial of `plan`, and of its adaptive design, that is not in the store of `folder` yet.
 
     It can be killed at any time. When it is started again, it runs only the pending trials. Several drivers may share a
     folder: none runs what another has finished or is running.
@@ -105,9 +107,9 @@ def run_pending(
     Parameters
     ----------
     drain : path, default=None
-        Flag file by which others drain this driver; None where only its own Ctrl-C does.
+        Flag file by which other processes drain this driver. None: only its own Ctrl-C drains it.
     wait : bool, default=True
-        Stay until the trials that other drivers are running are in the store, and run them where those drivers die.
+        Wait for the trials that other drivers are running, and run them if those drivers die.
     """
     plan, store = Plan.load(folder / PLAN_FILE), TrialStore(folder)
     _check_learners_of_pending(plan, store, shard)
@@ -123,9 +125,16 @@ def run_pending(
             first = next(pending, None)
             if first is None:
                 break
+            suspects = _suspects(plan, recorded, shard, folder)
+            if n_convicted := _record_those_at_fault(suspects, store):
+                n_failed, n_fruitless = n_failed + n_convicted, 0
+                progress.update(n_convicted)
+                continue
+            suspect = next((key for key, n_starts in suspects if n_starts >= STARTS_TOGETHER), None)
+            batches = in_batches(chain([first], pending), pace) if suspect is None else iter([[suspect]])
             n_elsewhere, lost = 0, None
             try:
-                for outcome in engine.run(_until(draining, in_batches(chain([first], pending), pace)), place):
+                for outcome in engine.run(_until(draining, batches), place):
                     pace.observe(outcome.learner, outcome.n_done, outcome.seconds)
                     refused |= outcome.refused
                     n_elsewhere += outcome.n_elsewhere
@@ -144,6 +153,29 @@ def run_pending(
                 time.sleep(WAIT_SECONDS)
             elif not (lost or (grown and not n_elsewhere)):
                 break
+
+
+def _suspects(plan: Plan, recorded: set[str], shard: Shard, folder: Path) -> list[tuple[TrialKey, int]]:
+    """Pending trials that started and do not run any more, and their number of starts. Their workers were lost."""
+    starts, claims = Attempts(folder).starts(), claims_of(folder)
+    if not starts:
+        return []
+    found = []
+    for key in plan.pending(recorded, shard):
+        if key.identity in starts and claims.take(key.identity):
+            claims.release(key.identity)
+            found.append((key, starts[key.identity]))
+    return found
+
+
+def _record_those_at_fault(suspects: list[tuple[TrialKey, int]], store: TrialStore) -> int:
+    """Record trials that end their worker every time as crashed; how many there are."""
+    at_fault = [(key, n_starts) for key, n_starts in suspects if n_starts >= MAX_STARTS]
+    message = "the worker that ran it was killed, each of the {} times"
+    now = time.time()
+    store.append([Trial(key, TrialStatus.CRASHED, message=message.format(n), finished=now) for key, n in at_fault])
+    Attempts(store.folder).end(key for key, _ in at_fault)
+    return len(at_fault)
 
 
 def _check_learners_of_pending(plan: Plan, store: TrialStore, shard: Shard) -> None:

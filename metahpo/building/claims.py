@@ -1,9 +1,9 @@
 """Claims of running trials, which keep two workers from running the same trial.
 
 A claim is a lock on one byte of a file in the build's folder; the byte's place follows from the trial's identity. The
-kernel (on NFS, the server) gives up the locks of a process that ends in whatever way, so that a killed worker leaves no
-claim behind. Where the file system knows no locks, every claim is granted: two drivers on one folder may then run a
-trial at the same time, and the store's readers take one of the two records.
+kernel (on NFS, the server) releases the locks of a process when it ends in any way, so a killed worker leaves no claim.
+On a file system without locks, every claim is granted. Two drivers on one folder may then run a trial at the same time,
+and readers of the store take one of the two records.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ class Claims:
 
     def __init__(self, folder: Path) -> None:
         try:
-            # One descriptor for the life of the process: closing any of a file's descriptors would end all its locks.
+            # One descriptor for the life of the process, because closing any descriptor of a file releases all its
+            # locks.
             self._file = os.open(folder / CLAIMS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise StoreError(f"the folder of the build {str(folder)!r} cannot be written: {error}.") from error
-        self._held: set[str] = set()  # a process is granted its own locks again: its threads are told apart here
+        self._held: set[str] = set()  # the kernel grants a process its own locks again, so threads need this set
         self._lock = threading.Lock()
         self._locking = True
 
     def take(self, identity: str) -> bool:
-        """Claim a trial; False where somebody has claimed it and lives."""
+        """Claim a trial. False if another running process has claimed it."""
         with self._lock:
             if identity in self._held or not self._locked(identity):
                 return False
@@ -49,7 +50,7 @@ class Claims:
             return True
 
     def release(self, identity: str) -> None:
-        """Give a claim back, once the trial is in the store or was left alone."""
+        """Release a claim after the trial was stored or skipped."""
         with self._lock:
             self._held.remove(identity)
             if self._locking:
@@ -79,5 +80,8 @@ def claims_of(folder: Path) -> Claims:
 
 
 def _place(identity: str) -> int:
-    """Byte of a trial: 60 bits of its identity, so that a million trials share none but by a chance of 1 in 10^6."""
+    """Byte of a trial: 60 bits of its identity.
+
+    Among a million trials, the chance that two share a byte is 1 in 10^6.
+    """
     return int(identity[:15], 16)

@@ -1,8 +1,8 @@
-"""GPUs for workers: one slot a device, or several, each held by one worker of all that run on this machine.
+"""Slots of GPUs for workers. A device has one slot or several, and one worker on this machine holds each slot.
 
-A worker takes a slot before its trial process starts, and that process sees the slot's device only
-(``CUDA_VISIBLE_DEVICES``); a worker that finds no slot free, or no device, runs its trials on the CPU. A slot is a lock
-on a file of this machine, which the kernel gives up when its holder dies, so that no kill can leak one.
+A worker takes a slot before its trial process starts. That process sees only the device of the slot
+(``CUDA_VISIBLE_DEVICES``). A worker that finds no free slot runs its trials on the CPU. A slot is a lock on a local
+file. The kernel releases it when its holder dies, so a kill cannot leak a slot.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class DeviceSlot:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment of a trial process that is to see this device only."""
+        """Environment of a trial process that sees only this device."""
         return {VISIBLE: self.device}
 
     def release(self) -> None:
-        """Let another worker have it."""
+        """Release the slot."""
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
 
 
 def take_slot(devices: Sequence[str], per_device: int, folder: Path | None = None) -> DeviceSlot:
-    """Take a free slot; the CPU where none is.
+    """Take a free slot, or the CPU if there is none.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def take_slot(devices: Sequence[str], per_device: int, folder: Path | None = Non
 
 
 def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Devices that this process may use: those that it was given (by Slurm, for example), else all of the machine.
+    """Devices that this process may use: those assigned to it (by Slurm, for example), else all of the machine.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def _devices_of_the_machine() -> list[str]:
-    """Unique names of all GPUs: numbers would mean one thing to the driver and may mean another to CUDA."""
+    """Unique names of all GPUs. Numbers may differ between the driver and CUDA."""
     try:
         import pynvml
     except ImportError as error:

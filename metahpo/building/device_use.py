@@ -6,16 +6,16 @@ import sys
 
 
 def forget_device_use() -> None:
-    """Let torch's record of the largest device memory begin anew."""
+    """Reset torch's record of the largest device memory."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
 
 
 def device_use() -> tuple[str, int]:
-    """Name of the device that trained since :func:`forget_device_use`, and the most memory held on it, in bytes.
+    """Name of the device that was used since :func:`forget_device_use`, and the most memory held on it, in bytes.
 
-    The name is the GPU's own, ``"cpu"`` where nothing was held on any.
+    The name is that of the GPU, or ``"cpu"`` if no GPU held memory.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

@@ -13,15 +13,15 @@ from types import FrameType
 
 
 class Draining:
-    """Whether a build is to come to its end: a flag file, which workers on any machine see.
+    """A flag file that asks all workers of a build, on any machine, to stop after their running trials.
 
     Parameters
     ----------
     folder : path
         Folder of the build.
     flag : path, default=None
-        A flag that others may set; None makes one of this driver's own, so that of several on a folder only the
-        interrupted one drains.
+        A flag that other processes may set. None makes a flag of this driver only, so an interrupt drains no other
+        driver of the folder.
     """
 
     def __init__(self, folder: Path, flag: Path | None = None) -> None:
@@ -31,15 +31,15 @@ class Draining:
 
     @property
     def asked(self) -> bool:
-        """No further trial is to begin."""
+        """Whether draining was requested."""
         return self._interrupted or self.flag.exists()
 
     @contextlib.contextmanager
     def on_interrupt(self) -> Iterator[None]:
-        """Within it, the first SIGINT asks workers to stop at the next trial's end; the second is a KeyboardInterrupt.
+        """Handle SIGINT: the first asks workers to stop after their running trials, the second is a KeyboardInterrupt.
 
-        On leaving, a drained build raises KeyboardInterrupt as well: it has not come to its own end. Outside the main
-        thread, where Python delivers no signal, nothing changes.
+        At its end, the context raises KeyboardInterrupt if the build was drained, because the build is not finished.
+        Outside the main thread, Python delivers no signals, and the context does nothing.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -59,5 +59,5 @@ class Draining:
             raise KeyboardInterrupt
         self._interrupted = True
         sys.stderr.write("finishing the running trials; Ctrl-C again stops at once, and loses only those\n")
-        with contextlib.suppress(OSError):  # a folder that is gone or full: the driver itself drains all the same
+        with contextlib.suppress(OSError):  # the folder is gone or full; the driver itself drains anyway
             self.flag.touch()

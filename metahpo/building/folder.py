@@ -1,4 +1,4 @@
-"""The folder of a build, told apart from a folder of a user's files."""
+"""A check that a folder can hold a build."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metahpo.trials import log, parts
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that a build may live in a folder: it holds one, or nothing, or does not exist.
+    """Check that a folder holds a build, is empty, or does not exist.
 
     Hidden files do not count.
 

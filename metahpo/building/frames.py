@@ -1,4 +1,4 @@
-"""Messages between a worker and its trial process, told apart from whatever else is written on their descriptor.
+"""Messages between a worker and its trial process, distinguished from other bytes on their descriptor.
 
 A message is a frame: the nonce that both sides know (16 bytes), the length of the payload (8 bytes, big-endian), its
 CRC-32 (4 bytes), and the payload. A learner runs in the trial process and may write on any descriptor or close it. What
@@ -22,7 +22,7 @@ MAX_BYTES = 1 << 28
 
 
 class ForeignBytesError(Exception):
-    """What arrived is no frame with the expected nonce: somebody else wrote on the descriptor."""
+    """The received bytes are no frame with the expected nonce, so other code wrote on the descriptor."""
 
 
 def new_nonce() -> bytes:
@@ -44,7 +44,7 @@ def send(descriptor: int, nonce: bytes, payload: bytes) -> None:
 
 
 class FrameReader:
-    """Reads frames from a descriptor, whatever portions they arrive in.
+    """Reads frames from a descriptor, in portions of any size.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class FrameReader:
         self._buffer = bytearray()
 
     def is_silent(self) -> bool:
-        """Whether nothing has arrived that was not asked for."""
+        """Whether no unrequested bytes have arrived."""
         return not self._buffer and not self._poll.poll(0)
 
     def receive(self, nonce: bytes, timeout: float | None = None) -> bytes | None:

@@ -24,8 +24,8 @@ from metahpo.tasks.task import Task
 class Measurement:
     """Losses and seconds of every fold, and the mean learning curve: see :class:`metahpo.trials.trial.Trial`.
 
-    Where training or a prediction `diverged`, that is told in words, there are no losses, and the other folds are left
-    out.
+    If training or a prediction diverged, `diverged` says so in words, there are no losses, and the other folds are
+    skipped.
     """
 
     fold_losses: Mapping[str, list[float]]
@@ -36,7 +36,7 @@ class Measurement:
 
 
 class _Record:
-    """What the folds have shown of one configuration so far."""
+    """Results of one configuration in the folds so far."""
 
     def __init__(self) -> None:
         self.losses: list[dict[str, float]] = []
@@ -98,9 +98,11 @@ class Measuring:
         repeat: int = 0,
         memory_bytes: int | None = None,
     ) -> list[Measurement]:
-        """As :meth:`measure`, of configurations that a learner may train at once; those that diverge hinder no other.
+        """Measure configurations that a learner may train at once.
 
-        The rows a fold holds out are watched while it trains: nothing is learnt from them, nor stopped by them.
+        Configurations that diverge do not affect the others.
+
+        The loss on the held-out rows of a fold is recorded during training, but it does not influence training.
 
         Parameters
         ----------
@@ -167,8 +169,9 @@ class Measuring:
 def class_probabilities(estimator: BaseEstimator, X: Any) -> NDArray[np.float64]:
     """Probabilities of shape (n, n_classes).
 
-    An estimator without ``predict_proba`` (SVC) has the logistic, for several classes the softmax, of its decision
-    function for probability: it keeps the ranking, and so ROC AUC; its log loss is that of an uncalibrated model.
+    For an estimator without ``predict_proba`` (SVC), the probability is the logistic or, for several classes, the
+    softmax of its decision function. This keeps the ranking and therefore ROC AUC. The log loss is that of an
+    uncalibrated model.
     """
     if hasattr(estimator, "predict_proba"):
         return _finite(estimator.predict_proba(X))

@@ -56,7 +56,7 @@ class PlannedTask:
 
 
 class OtherProtocolError(StoreError):
-    """A build that was started by other rules of measurement; its trials are not comparable with new ones."""
+    """The build has another measurement protocol, so its trials cannot be compared with new ones."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Plan:
         return sum(self.n_trials_of(learner, task) for task in self.tasks for learner in self.learners)
 
     def trials(self, tasks: Sequence[PlannedTask] | None = None) -> Iterator[TrialKey]:
-        """Trials of the design, of all tasks or of some: task by task, learner by learner, repeat by repeat."""
+        """Trials of the design, for all tasks or some. They are ordered by task, then learner, then repeat."""
         for task in self.tasks if tasks is None else tasks:
             for learner in self.learners:
                 design = self.design(learner, task)
@@ -124,12 +124,12 @@ class Plan:
                 yield key
 
     def design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
-        """Configurations of a learner on a task; one object for all tasks that share them."""
+        """Configurations of a learner on a task. Tasks with the same configurations share one object."""
         shared = self.designs[task.kind][learner]
         more = self.adaptive.get(task.key, {}).get(learner, ())
         if not more:
             return shared
-        # A larger shared design may have come upon the same configuration.
+        # A larger shared design may contain the same configuration.
         return tuple({to_json(configuration): configuration for configuration in (*shared, *more)}.values())
 
     def n_trials_of(self, learner: str, task: PlannedTask) -> int:
@@ -178,7 +178,7 @@ class Plan:
         )
 
     def with_adaptive(self, adaptive: Mapping[str, Mapping[str, Sequence[Configuration]]]) -> Plan:
-        """The plan with these configurations too; a task that has some keeps them."""
+        """The plan with these configurations added. A task that already has adaptive configurations keeps its own."""
         return replace(self, adaptive={**adaptive, **self.adaptive})
 
     def save(self, path: Path) -> None:
@@ -227,9 +227,9 @@ class Plan:
 
 
 class _EarlierVersionError(Exception):
-    """A plan of the time when plans had no version."""
+    """A plan of a version of metahpo whose plans had no version number."""
 
 
 def _merged(old: Mapping[str, Mapping[str, T]], new: Mapping[str, Mapping[str, T]]) -> dict[str, dict[str, T]]:
-    """Both, task by task; where both have a learner, the new value."""
+    """Union of both, task by task. If both have a learner, the new value is kept."""
     return {task: {**old.get(task, {}), **new.get(task, {})} for task in {**old, **new}}

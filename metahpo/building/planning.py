@@ -1,4 +1,4 @@
-"""Plans over a dataset cache: which tasks are taken, and which configurations are tried on all of them."""
+"""Plans over a dataset cache: the selection of tasks, and the configurations for all of them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _SIGNALS = (signal.SIGALRM, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signa
 
 
 def process_state() -> dict[str, Any]:
-    """Settings of this process that make a difference to what it runs; equal where nothing has changed."""
+    """Settings of this process that can change the result of a trial. They are compared before and after a trial."""
     return {
         "folder": _or_none(os.getcwd),
         "limits": [resource.getrlimit(limit) for limit in _LIMITS],

@@ -1,7 +1,7 @@
-"""A child process and everything it forked: the memory they hold together, and their end.
+"""A child process and its descendants: their total memory, and killing all of them.
 
-The environment of the child holds a tag, which what it forks inherits. So a daemon is found although its parents are
-gone, and so is what is left of workers that were killed together with the watchers of their trials.
+The environment of the child holds a tag that its descendants inherit. The tag identifies daemons whose parents have
+ended, and processes of killed workers whose watchers were killed too.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class ProcessTree:
         self._next_look = time.monotonic() + LOOK_SECONDS
 
     def resident_bytes(self) -> int:
-        """Resident set of all of them; a page that several share counts in each. 0 when they are gone."""
+        """Sum of the resident sets. A shared page counts once for each process. 0 after all have ended."""
         if time.monotonic() >= self._next_look:
             self._look()
         return sum(_resident_bytes(p) for p in [self._root, *self._descendants])
 
     def kill(self) -> None:
-        """SIGKILL to the group, to all descendants that were ever seen, and to what has the tag."""
+        """Send SIGKILL to the group, to all descendants seen so far, and to all processes with the tag."""
         self._look()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._root.pid, signal.SIGKILL)
@@ -60,14 +60,14 @@ class ProcessTree:
             _kill_tagged(lambda tag: tag == self._tag)
 
     def _look(self) -> None:
-        # Those seen stay in the set: when the root is dead, nothing else leads to a daemon that it forked.
+        # Descendants stay in the set, because after the end of the root no other record leads to its daemons.
         with contextlib.suppress(psutil.Error):
             self._descendants.update(self._root.children(recursive=True))
         self._next_look = time.monotonic() + LOOK_SECONDS
 
 
 def kill_with_descendants(pid: int) -> None:
-    """SIGKILL to a process and all that it started and that is known as its own still; harmless where it is gone."""
+    """Send SIGKILL to a process and its known descendants. Nothing happens if it has ended."""
     with contextlib.suppress(psutil.Error):
         root = psutil.Process(pid)
         for process in [*root.children(recursive=True), root]:
@@ -81,7 +81,7 @@ def new_tag() -> str:
 
 
 def kill_orphans() -> None:
-    """SIGKILL to whatever is left of the trials of workers that are no more."""
+    """Send SIGKILL to processes of trials whose workers have ended."""
 
     def is_orphan(tag: str) -> bool:
         namespace, pid, start, _ = tag.split("/")
@@ -92,7 +92,7 @@ def kill_orphans() -> None:
 
 
 def _start(pid: int) -> str:
-    """When a process started, in ticks of the kernel; empty where there is no such process, or no such record."""
+    """Start time of a process in ticks of the kernel; empty if it does not exist or has no record."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
     except OSError:

@@ -73,7 +73,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """Text that is part of every trial's identity: trials of one name are comparable."""
+        """Name of the protocol. It is part of the identity of a trial. Trials with the same name can be compared."""
         name = f"v{PROTOCOL_VERSION}-cv{self.n_folds}-holdout{self.n_holdouts}x{self.max_test_rows}"
         return "+".join([name, *sorted(self.metrics)])
 
@@ -99,6 +99,20 @@ class Protocol:
     def fits_of_repeat(self, n_rows: int, size: int | None) -> int:
         """Fits that one repeat makes on a task of this size of a dataset of `n_rows`."""
         return self.n_holdouts if self._by_holdout(n_rows, size) else self.n_folds
+
+    def described_rows(self, task: Task, size: int | None) -> tuple[Task, int]:
+        """Rows of a task that its meta-features describe, and the number of its test rows, both of its first fit.
+
+        Parameters
+        ----------
+        task : Task
+            A dataset, not prepared yet.
+        size : int or None
+            See :meth:`splits`.
+        """
+        prepared = self.prepare(task)
+        train, test = self.splits(prepared, size)[0]
+        return prepared.take(train), len(test)
 
     def splits(self, task: Task, size: int | None, repeat: int = 0) -> list[Split]:
         """Rows of each fit of one repeat: equal arguments give equal rows.
@@ -162,7 +176,7 @@ class Protocol:
 
 
 def stratified_order(task: Task, random_state: int) -> NDArray[np.intp]:
-    """A random order of the rows of which every beginning, and every end, is stratified.
+    """A random order of the rows such that every first part and every last part of it is stratified.
 
     The first rows are two of each class and the last row of each class is at the end, so that no training set and no
     test set lacks a class.

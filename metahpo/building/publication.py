@@ -53,9 +53,9 @@ def publish(
     n_jobs: int = -1,
     meta_features: Sequence[str] = (),
 ) -> Publication:
-    """Write the meta-dataset of the complete tasks of one kind, without those that no learner can learn.
+    """Write the meta-dataset of the complete tasks of one kind, without tasks that no learner can learn.
 
-    It is called like its folder. The trials are read and written task by task: see
+    Its name is that of its folder. The trials are read and written task by task: see
     :class:`metahpo.building.assembly.Assembly`.
 
     Parameters

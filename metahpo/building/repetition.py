@@ -1,9 +1,11 @@
-"""Repeats until ranks are reliable: tasks are opened in waves, and each wave is measured until it is reliable.
+"""Repeated measurement until ranks are reliable.
+
+Tasks are opened in waves, and each wave is measured until it is reliable.
 
 A wave is some tasks of the plan. Its trials run once. Then the reliability of each task and learner is estimated, and
 those that need more fits get more repeats, as many as the Spearman-Brown formula expects, until they are reliable or
-have the most fits that the protocol allows. What was added is part of the plan, so that a build that is started again
-goes on with it.
+have the most fits that the protocol allows. The added repeats become part of the plan, so a resumed build continues
+with them.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def run_until_reliable(plan: Plan, folder: Path, run: Callable[[Plan], None], wa
     opened = 0
     while opened < n_tasks:
         recorded = set(TrialStore(folder).identities())
-        while opened < n_tasks:  # waves without work are passed over together
+        while opened < n_tasks:  # waves without work are skipped together
             opened = min(n_tasks, opened + wave)
             plan = replace(plan, opened=opened)
             if next(plan.pending(recorded), None) is not None:

@@ -1,4 +1,4 @@
-"""A share of a plan: one of n drivers takes the trials whose identity falls to it, wherever it runs."""
+"""A share of a plan, for one of n drivers. The identity of a trial decides to which share it belongs."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class BuildStatus:
     left_out : dict of str to str
         Requested datasets that are missing or damaged in the cache -> reason.
     trials_per_hour : float
-        Of all workers, lately; NaN where no trial was finished within the last quarter of an hour.
+        Recent rate of all workers; NaN if no trial was finished within the last quarter of an hour.
     reliability : DataFrame or None
         One row a kind of task and learner whose shared design is measured on a task: ``tasks`` of which that holds,
         ``fits`` (median), ``reliability`` (median), and ``reliable``, the share of tasks that reach the protocol's
@@ -115,7 +115,7 @@ def status(folder: Path | str, *, reliability: bool = False) -> BuildStatus:
         No build in that folder.
     """
     folder = Path(folder)
-    plan = Plan.load(folder / PLAN_FILE)  # first: it says where there is no build
+    plan = Plan.load(folder / PLAN_FILE)  # first, because it raises the error if there is no build
     state = status_of(plan, TrialStore(folder))
     return replace(state, reliability=reliability_of(plan, folder)) if reliability else state
 
@@ -125,7 +125,7 @@ def reliability_of(plan: Plan, folder: Path) -> pd.DataFrame:
     rows = []
     for (kind, learner), losses in shared_design_losses(replace(plan, opened=None), folder).items():
         found = np.array(list(reliabilities(losses).values()), dtype=np.float64)
-        found = np.where(np.isnan(found), 0.0, found)  # ranks that cannot be told are not reliable
+        found = np.where(np.isnan(found), 0.0, found)  # unknown reliability counts as none
         fits = [of_task.shape[1] for of_task in losses.values()]
         goal = plan.protocol.min_reliability
         rows.append((kind, learner, len(fits), np.median(fits), np.median(found), (found >= goal).mean()))
@@ -134,7 +134,7 @@ def reliability_of(plan: Plan, folder: Path) -> pd.DataFrame:
 
 
 def status_of(plan: Plan, store: TrialStore) -> BuildStatus:
-    """State of a plan with what a store holds of it; records of other plans do not count.
+    """State of a plan, from the records of a store. Records of other plans do not count.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def _left_out(plan: Plan) -> dict[str, str]:
 
 
 def _cell_numbers(recorded: pd.DataFrame, cells: Sequence[tuple[str, str]]) -> NDArray[np.intp]:
-    """Number of each record's cell (task and learner), -1 where the plan has it not."""
+    """Number of the cell (task and learner) of each record; -1 if the cell is not in the plan."""
     number = {cell: i for i, cell in enumerate(cells)}
     tasks, learners = recorded["task"].cat, recorded["learner"].cat
     of_words = np.array(
@@ -190,7 +190,7 @@ def _cell_numbers(recorded: pd.DataFrame, cells: Sequence[tuple[str, str]]) -> N
 def _is_planned(
     designs: Sequence[Sequence[Configuration]], cell: NDArray[np.intp], configuration: pd.Series
 ) -> NDArray[np.bool_]:
-    """Whether the design of each record's cell has its configuration."""
+    """Whether the configuration of each record is in the design of its cell."""
     texts = configuration.cat.categories
     code = {text: i for i, text in enumerate(texts)}
     codes_of: dict[int, NDArray[np.int64]] = {}

@@ -1,6 +1,7 @@
-"""Batches of trials for workers. A batch takes a second or two, so that no driver is a bottleneck.
+"""Batches of trials for workers.
 
-Of learners that train configurations at once, as many as a batch may have: the more there are, the less each costs.
+A batch takes a second or two, so that the driver is no bottleneck. Learners that train configurations at once get
+batches of the largest size, because larger batches cost less for each trial.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ class Pace:
         self._seconds: dict[str, float] = {}
 
     def observe(self, learner: str, n_trials: int, seconds: float) -> None:
-        """A batch of `n_trials` took so long."""
+        """Record the duration of a batch of `n_trials`."""
         if n_trials:
             new = seconds / n_trials
             self._seconds[learner] = (self._seconds.get(learner, new) + new) / 2.0
 
     def batch_size(self, learner: str) -> int:
-        """Trials of a learner that make a batch; one while nothing is known of it."""
+        """Number of trials of a learner in a batch; one while its duration is unknown."""
         if learner in self._together:
             return MAX_BATCH
         seconds = self._seconds.get(learner, TARGET_SECONDS)
@@ -45,7 +46,7 @@ class Pace:
 def in_batches(keys: Iterable[TrialKey], pace: Pace) -> Iterator[list[TrialKey]]:
     """Batches of one learner, task and repeat each, so that a worker prepares the rows once for all of them.
 
-    They are made one at a time, as an engine asks for them, each of the size that `pace` knows by then.
+    A batch is made when the engine draws it. Its size follows from the current values of `pace`.
     """
     batch: list[TrialKey] = []
     for key in keys:

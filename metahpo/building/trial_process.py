@@ -1,8 +1,9 @@
-"""A process that runs trials under limits, and is replaced when one of them brings it down.
+"""A process that runs trials under limits, and is replaced after a trial that ends it.
 
-Between it and this process stands its watcher (:mod:`metahpo.building.trial_watcher`), which ends what learners fork.
+A watcher (:mod:`metahpo.building.trial_watcher`) runs between it and this process. It ends processes that learners
+fork.
 
-How a trial ends, and who finds out:
+A trial can end in these ways:
 
 - the trial process answers with a trial of any status; it goes on to the next, unless the trial left processes,
   changed settings or much memory behind: then it is retired;
@@ -15,9 +16,9 @@ How a trial ends, and who finds out:
 - this process stood still meanwhile, because the machine was suspended or all processes were stopped. That time does
   not count towards the limit, and the trial runs again once, because its own seconds are wrong.
 
-Trials of a learner that trains configurations at once come several together, with the time of all and the memory of
-one. When that does not end well, whatever the cause, it is two halves that run next, and so on until the trial at fault
-is alone and ends as above.
+A learner that trains configurations at once gets several trials together, with the time limit of all and the memory
+limit of one. If they fail together, each half runs again, and so on until the trial at fault is alone and ends as
+above.
 """
 
 from __future__ import annotations
@@ -122,10 +123,21 @@ class TrialProcess:
         self.environment = dict(environment or {})
         self._child: _Child | None = None
 
+    def start(self) -> None:
+        """Start the child process, unless there is one that is ready; :meth:`run` does so as well.
+
+        Raises
+        ------
+        MetaHPOError
+            It cannot be started, or holds more than the memory limit before any trial.
+        """
+        self._started()
+
     def run(self, keys: Sequence[TrialKey]) -> list[Trial] | TaskRefusal:
         """Run trials of one learner on one task at once; for a learner that trains one by one, a single one.
 
-        Whatever the learner does, a trial comes back for every key, or why nothing can be measured on their task.
+        The result is a trial for every key, whatever the learner does, or the reason why nothing can be measured on the
+        task.
 
         Raises
         ------
@@ -255,7 +267,7 @@ class _Child:
 
     @classmethod
     def started(cls, cache: Path, protocol: Protocol, environment: Mapping[str, str]) -> _Child | None:
-        """A trial process that is ready; None where it did not come to life, killed while starting, for example."""
+        """Start a trial process. None if it did not start, for example because it was killed."""
         child, clock, nonce = cls(environment), ActiveClock(), new_nonce()
         try:
             child.send((nonce, cache, protocol))
@@ -270,7 +282,7 @@ class _Child:
         return child
 
     def is_ready(self) -> bool:
-        """Whether it lives and has said nothing that it was not asked for."""
+        """Whether it runs and has sent no unrequested bytes."""
         return self.watcher.poll() is None and not self._has_reported() and self._reader.is_silent()
 
     def send(self, request: object) -> None:
@@ -295,7 +307,7 @@ class _Child:
 
     def _payload(self, nonce: bytes, timeout: float) -> bytes | None:
         payload = self._reader.receive(nonce, timeout)
-        # What it forked may hold the connection open, so its end is no sure sign of a death.
+        # Processes that it forked may keep the connection open, so an open connection does not show that it runs.
         if payload is None and self._has_reported():
             payload = self._reader.receive(nonce, 0.0)  # it may have answered just before
             if payload is None:
@@ -309,7 +321,7 @@ class _Child:
         return bool(poll.poll(0))
 
     def how_it_ended(self) -> str:
-        """Why there is no answer, in words.
+        """The reason why there is no answer, in words.
 
         Raises
         ------
@@ -344,7 +356,7 @@ class _Child:
             code = self.watcher.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             code = None
-        if code != 0:  # the watcher was killed or stopped itself: what it watched may live
+        if code != 0:  # the watcher was killed or stopped itself, so the trial process may still run
             self.tree.kill()
             self.watcher.wait()
         self.watcher.stdout.close()

@@ -1,4 +1,4 @@
-"""The process between a worker and its trial process: whatever a learner forks ends with the trial process.
+"""The watcher: a process between a worker and its trial process, which ends all processes that a learner forks.
 
 :class:`metahpo.building.trial_process.TrialProcess` starts this file as a script,
 ``python -P trial_watcher.py DESCRIPTOR WORKER_PID``. It forks the trial process before anything is loaded, and stays
@@ -50,7 +50,7 @@ def watch(descriptor: int, worker: int) -> int:
         0 where nothing is left of the trial process and what it forked, else 1.
     """
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the driver reacts to Ctrl-C
     woken, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
@@ -88,7 +88,7 @@ class _Family:
         self.code: int | None = None  # exit code of the trial process
 
     def reap(self) -> bool:
-        """Reap every child that has ended; whether none is left."""
+        """Reap every child that has ended. Returns whether no child is left."""
         try:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if found[0] == self.trial_process:
@@ -98,7 +98,10 @@ class _Family:
         return False
 
     def end(self) -> bool:
-        """Kill until no child is left, since the children of a killed child become ours; whether that succeeded."""
+        """Kill children until none is left.
+
+        The children of a killed child become children of this process. Returns whether it succeeded.
+        """
         end = time.monotonic() + END_SECONDS
         while not self.reap():
             if time.monotonic() > end:
@@ -140,7 +143,7 @@ def _become_trial_process(descriptor: int, watcher: int) -> NoReturn:
 
 
 def _load_package() -> None:
-    """Load the package that this file lies in, wherever that is; it may not be installed."""
+    """Load the package that this file belongs to. The package may not be installed."""
     package = Path(__file__).parents[1]
     spec = importlib.util.spec_from_file_location(
         package.name, package / "__init__.py", submodule_search_locations=[str(package)]

@@ -1,4 +1,4 @@
-"""Life of a trial process: keys in, finished trials out, until its worker is gone.
+"""The main loop of a trial process: it receives keys and returns trials until its worker has ended.
 
 :mod:`metahpo.building.trial_watcher` forks it, and ends it and what it forked. Requests come pickled, in frames of
 :mod:`metahpo.building.frames`. Answers go back as JSON: nothing that a learner has made is unpickled elsewhere.
@@ -49,8 +49,8 @@ def serve(descriptor: int) -> None:
     descriptor : int
         Of the connection to the worker. It is moved to a high number, where few learners write.
     """
-    warnings.simplefilter("ignore")  # what a learner warns of is not news here: its losses tell
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business: it lets running trials finish
+    warnings.simplefilter("ignore")  # warnings of learners are not needed, because losses are recorded
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the driver reacts to Ctrl-C; running trials finish
     connection = _at_high_number(descriptor)
     identity = os.fstat(connection)
     reader = FrameReader(connection)
@@ -62,7 +62,7 @@ def serve(descriptor: int) -> None:
             nonce, keys, seconds, memory_bytes = _received(reader)
             answer = _answered(keys, cache, protocol, seconds, memory_bytes)
             if os.getpid() != pid:
-                os._exit(0)  # a fork that a learner left running comes by here; only the original may answer
+                os._exit(0)  # a fork of a learner can reach this line; only the original process may answer
             if not _is_same_file(connection, identity):
                 os._exit(CUT_OFF)
             send(connection, nonce, answer)
@@ -109,7 +109,7 @@ def _answered(keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds
 def _run(
     keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds: float, memory_bytes: int
 ) -> list[Trial] | TaskRefusal:
-    start = time.perf_counter()
+    start, preparation = time.perf_counter(), 0.0
     measured = [Measurement({}, [], [])]
     status, message = TrialStatus.SUCCESS, ""
     libraries: tuple[str, ...] = ()
@@ -120,6 +120,9 @@ def _run(
             measuring = _measuring(cache, keys[0].task, protocol)
         learner = learner_named(keys[0].learner, measuring.task.kind)
         libraries = learner.libraries
+        preparation = time.perf_counter()
+        learner.get_ready()
+        preparation = time.perf_counter() - preparation
         with _faults_of_the_task():
             measuring.prepared(learner.encoding, keys[0].seed)
         configurations = [learner.at_fidelity(key.configuration, key.fidelity) for key in keys]
@@ -140,9 +143,9 @@ def _run(
         peak_device_memory_bytes=peak_device_memory,
         versions=library_versions(libraries),
     )
-    # What is not of one configuration, such as preprocessing, they share.
+    # They share the seconds that belong to no single configuration, such as preprocessing, but not compilation.
     own = [sum(m.fit_seconds) + sum(m.predict_seconds) for m in measured]
-    shared = (time.perf_counter() - start - sum(own)) / len(keys)
+    shared = (time.perf_counter() - start - preparation - sum(own)) / len(keys)
     return [
         _filled(replace(trial, key=key, seconds=s + max(0.0, shared)), m, seconds if len(keys) > 1 else math.inf)
         for key, m, s in zip(keys, measured, own, strict=True)
@@ -169,7 +172,7 @@ def _filled(trial: Trial, measured: Measurement, limit: float) -> Trial:
 
 
 def _status_of(error: BaseException) -> tuple[TrialStatus, str]:
-    """What an exception says of the trial that it ended."""
+    """Status of a trial that ended with an exception."""
     try:
         text = str(error)
     except BaseException as fault:  # noqa: BLE001 -- the code is a learner's
@@ -191,7 +194,7 @@ class _UnmeasurableError(Exception):
 
 @contextlib.contextmanager
 def _faults_of_the_task() -> Iterator[None]:
-    """What goes wrong before any learner has a part in it (a damaged file, a constant target) is the task's fault."""
+    """Errors before a learner starts (a damaged file, a constant target) are faults of the task."""
     try:
         yield
     except MemoryError:
@@ -215,13 +218,13 @@ def library_versions(more: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def _forget_peak_memory() -> None:
-    """Let the kernel's record of the largest resident set begin anew; see proc(5), ``clear_refs``."""
+    """Reset the kernel's record of the largest resident set; see proc(5), ``clear_refs``."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_memory_bytes() -> int:
-    """Largest resident set since it was forgotten; 0 where the kernel does not say: the parent watches as well."""
+    """Largest resident set since the last reset; 0 if the kernel has no record. The parent measures it too."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
@@ -229,7 +232,7 @@ def _peak_memory_bytes() -> int:
 
 
 def _is_spoilt(outcome: list[Trial] | TaskRefusal | None) -> bool:
-    """Whether this process may be left with too little memory."""
+    """Whether this process holds too much memory for further trials."""
     if isinstance(outcome, list):
         return any(trial.status is TrialStatus.OUT_OF_MEMORY for trial in outcome)
     return outcome is None

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from metahpo.building.attempts import Attempts
 from metahpo.building.claims import claims_of
 from metahpo.building.device_slots import DeviceSlot, take_slot, visible_devices
 from metahpo.building.protocol import Protocol
@@ -25,7 +26,7 @@ from metahpo.trials.trial import TrialKey
 
 @dataclass(frozen=True)
 class Workplace:
-    """What a worker must know besides its trials.
+    """Settings of a build that a worker needs besides its trials.
 
     Attributes
     ----------
@@ -57,7 +58,7 @@ class Workplace:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch.
+    """Outcome of a batch.
 
     Attributes
     ----------
@@ -81,11 +82,11 @@ class Outcome:
 
 
 def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
-    """Run a batch and append every trial as soon as it is finished; those that train at once are finished at once.
+    """Run a batch and append every trial to the store when it is finished. Trials that train at once finish at once.
 
-    A trial that another driver's worker runs or has recorded is left alone. The store is looked into only once the
-    trials are claimed: what another worker held until then, it has recorded by now. A task that cannot be measured is
-    recorded with its reason, and left.
+    Trials that another worker runs or has recorded are skipped. The store is read after the trials are claimed, because
+    a worker records a trial before it releases its claim. A task that cannot be measured is recorded with its reason,
+    and the rest of the batch is skipped.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
         end_with(os.getppid())
     tools = _tools_of_this_worker(place)
     store = tools.store
-    claims = claims_of(place.folder)
+    claims, attempts = claims_of(place.folder), Attempts(place.folder)
     n_done, n_failed, refused = 0, 0, frozenset[str]()
     claimed = {key.identity: key for key in batch if claims.take(key.identity)}
     n_elsewhere = len(batch) - len(claimed)
@@ -110,12 +111,16 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
             identities = list(islice(claimed, at_once))
             pending = [claimed[identity] for identity in identities if identity not in recorded]
             if pending and not place.drain.exists():
-                records = tools.process.run(pending)
+                tools.process.start()
+                attempts.begin(pending)
+                try:
+                    records = tools.process.run(pending)
+                    store.append([records] if isinstance(records, TaskRefusal) else records)
+                finally:  # this worker has survived the trials
+                    attempts.end(pending)
                 if isinstance(records, TaskRefusal):
-                    store.append([records])
                     refused = frozenset([pending[0].task])
                     break
-                store.append(records)
                 n_done += len(records)
                 n_failed += sum(not record.fold_losses for record in records)
             for identity in identities:
@@ -128,7 +133,7 @@ def run_batch(batch: Sequence[TrialKey], place: Workplace) -> Outcome:
 
 
 def close_tools() -> None:
-    """End the trial process of this thread, if it has been a worker itself."""
+    """End the trial process of this thread, if it has one."""
     while _local.tools:
         _, tools = _local.tools.popitem()
         tools.process.close()
@@ -136,14 +141,14 @@ def close_tools() -> None:
 
 
 def ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to the driver's children as well, to the driver."""
+    """Ignore Ctrl-C. A terminal sends it to the children of the driver too, but only the driver reacts to it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @cache
 def end_with(driver: int) -> None:
-    """End this process when its parent is gone: a worker of loky would wait for work, and hold memory, for minutes."""
+    """End this process when its parent has ended. A worker of loky would otherwise wait and hold memory for minutes."""
 
     def watch() -> None:
         while os.getppid() == driver:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from metahpo import __version__
 from metahpo.cli import build
+from metahpo.cli import evaluate as evaluation
 from metahpo.cli import recommend as recommending
 from metahpo.cli import tune as tuning
 from metahpo.exceptions import MetaHPOError
@@ -105,25 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.set_defaults(run=_tune)
 
     evaluate = commands.add_parser("evaluate", help="measure methods on task families held out of training")
-    evaluate.add_argument("folder", help="folder or name of a meta-dataset, or an HPO-B file (.json, .json.gz)")
-    evaluate.add_argument(
-        "--methods",
-        nargs="+",
-        help="separated by spaces or commas: metahpo, portfolio, gaussian_process, default, random_search (these by "
-        "default), nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, random_forest, botorch; "
-        "or one of another package, by its name or as module:attribute",
-    )
-    evaluate.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
-    evaluate.add_argument("--metric", help="default: the meta-dataset's first")
-    evaluate.add_argument("--trials", type=int, default=25, help="default: 25")
-    evaluate.add_argument("--folds", type=int, default=5, help="default: 5")
-    evaluate.add_argument(
-        "--honest", action="store_true", help="choose by one half of a task's fits and judge by the other half"
-    )
-    evaluate.add_argument("--jobs", type=int, default=-1)
-    evaluate.add_argument("--random-state", type=int, default=0)
-    evaluate.add_argument("--report", type=Path, help="write an HTML report here")
-    evaluate.set_defaults(run=_evaluate)
+    evaluation.add_options(evaluate)
 
     info = commands.add_parser("info", help="what a meta-dataset holds, and what ships with the package")
     info.add_argument("folder", nargs="?", help="folder or name (default: list those that ship)")
@@ -172,6 +155,7 @@ def _train(options: argparse.Namespace) -> None:
     from metahpo.metadata import release
     from metahpo.metadata.meta_dataset import MetaDataset
     from metahpo.surrogates.artefact import surrogate_path
+    from metahpo.surrogates.cost import CostModel, cost_path
     from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
@@ -183,6 +167,11 @@ def _train(options: argparse.Namespace) -> None:
     settings = TrainingSettings(
         validation_share=options.validation_share, patience=options.patience, device=options.device
     )
+    for name in spaces:
+        space = None if name == "all" else name
+        cost = CostModel.of(md, space)
+        if cost is not None:
+            cost.save(cost_path(folder, space), release.tables_checksum(folder))
     checkpoints = []
     for metric in options.metrics or md.metrics[:1]:
         for name in spaces:
@@ -234,31 +223,6 @@ def _tune(options: argparse.Namespace) -> None:
     task = _task(options)
     tuning.check(options, task.kind)
     tuning.run(options, task, _recommender(options, task))
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from metahpo.evaluation.cross_validation import evaluate
-    from metahpo.evaluation.result import check_report
-    from metahpo.metadata.meta_dataset import MetaDataset
-
-    if options.report:
-        check_report(options.report)
-    md = MetaDataset.load(options.folder)
-    report = evaluate(
-        md,
-        methods=options.methods and [name for part in options.methods for name in part.split(",") if name],
-        n_trials=options.trials,
-        spaces=options.spaces and [None if space == "all" else space for space in options.spaces],
-        metric=options.metric,
-        n_folds=options.folds,
-        random_state=options.random_state,
-        n_jobs=options.jobs,
-        honest=options.honest,
-    )
-    print(report)
-    if options.report:
-        report.save(options.report)
-        print(f"report: {options.report}")
 
 
 def _info(options: argparse.Namespace) -> None:

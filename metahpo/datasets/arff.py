@@ -1,7 +1,8 @@
 """ARFF files as tables: dense and sparse, with numeric, nominal, string and date attributes.
 
-The client's own reader knows no dates, keeps sparse values as float32 and loses the last rows and columns of a sparse
-file where nothing is stored in them; so OpenML's ARFF files are read here, through the same parser (liac-arff).
+The reader of the OpenML client knows no dates and keeps sparse values as float32. It also loses the last rows and
+columns of a sparse file if they are empty. This module therefore reads OpenML's ARFF files itself, with the same parser
+(liac-arff).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
     path : path
         Text in UTF-8, or as its byte-order mark says, else Windows-1252 (latin-1).
     max_cells : int, default=None
-        Rows times columns beyond which reading stops; None: no limit.
+        Most rows times columns. Reading stops with an error at more. None means no limit.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
         except DataError:
             raise
         except _UNREADABLE as error:
-            # The parser's errors format themselves with what they quote from the file, and fall over a "%" in it.
+            # Errors of the parser format text of the file, which fails if the text contains "%".
             said = str(getattr(error, "message", error)).replace("%d", str(decoder._current_line))
             raise DataError(f"{Path(path).name} is no ARFF file that can be read: {said}") from error
     for name, pattern in header.dates.items():
@@ -95,7 +96,7 @@ def read_arff(path: Path | str, max_cells: int | None = None) -> pd.DataFrame:
 
 
 class _Header:
-    """The attributes of a file, put to the parser in words that it knows; names and dates are kept here.
+    """The attributes of a file. The parser gets them in the types that it knows; this object keeps names and dates.
 
     Attributes
     ----------
@@ -172,7 +173,7 @@ class _Header:
 
 
 def _values(listed: str) -> Iterator[str]:
-    """Values of a list, as they stand there."""
+    """Values of a list, as they are written."""
     for match in _VALUE.finditer(listed):
         yield match["value"]
         if not match["end"]:

@@ -35,8 +35,8 @@ _REGRESSION = {"diabetes", "friedman1"}
 def bundled_task(name: str, kind: TaskKind | None = None) -> Task:
     """A task made of one of scikit-learn's bundled datasets (iris, wine, breast_cancer, digits, diabetes) or friedman1.
 
-    friedman1 is generated, the same each time: 8,000 rows of Friedman's function of five columns, beside five that
-    tell nothing (https://doi.org/10.1214/aos/1176347963), with standard normal noise.
+    friedman1 is generated and is always the same: 8,000 rows of Friedman's function of five columns, with five more
+    columns that are noise (https://doi.org/10.1214/aos/1176347963), with standard normal noise.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Our dataset cache: one Parquet file and one JSON sidecar a dataset, verified by SHA-256, written then renamed.
+"""The dataset cache: one Parquet file and one JSON sidecar for each dataset, verified by SHA-256.
 
 Layout of a folder::
 
@@ -49,20 +49,20 @@ def cached_keys(folder: Path | str) -> list[str]:
         raise StoreError(
             f"the dataset cache {str(folder)!r} is not a folder; expected KEY.parquet and KEY.json files in it."
         )
-    # A name that begins with a dot is what a killed writer left.
+    # A name that begins with a dot is a temporary file of a killed writer.
     found = (p for p in folder.glob("*.json") if not p.name.startswith(".") and p.with_suffix(".parquet").exists())
     return sorted(p.stem for p in found)
 
 
 def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
-    """Sidecar of one dataset: what is known of it without reading the data.
+    """Sidecar of one dataset, which describes it without reading the data.
 
     Raises
     ------
     StoreError
         Missing or unreadable sidecar.
     DataError
-        The dataset was asked for, and cannot be used.
+        The dataset was requested and cannot be used.
     """
     path = _path(folder, key, ".json")
     hint = how_to_fetch(folder, key)
@@ -87,7 +87,7 @@ def read_sidecar(folder: Path | str, key: str) -> dict[str, Any]:
 
 
 def _path(folder: Path | str, key: str, ending: str) -> Path:
-    """File of a dataset; a key that would lead out of the cache is refused."""
+    """File of a dataset. A key that would lead out of the cache is refused."""
     if not is_plain(key):
         raise StoreError(
             f"{key!r} cannot be the key of a dataset: it names files of the cache; expected a plain name, without "
@@ -106,7 +106,7 @@ def _are_splits(tasks: Any) -> bool:
 
 
 def read_sidecars(folder: Path | str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Sidecars of a cache by key; and of those that cannot be read, the reason.
+    """Sidecars of a cache by key, and for those that cannot be read, the reason.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def verify(folder: Path | str, key: str) -> dict[str, Any]:
 
 
 def how_to_fetch(folder: Path | str, key: str) -> str:
-    """The command that brings a dataset, where its key tells its OpenML id; else nothing."""
+    """The command that fetches a dataset if its key is an OpenML id; otherwise an empty text."""
     number, dash, rest = key.partition("-")
     wanted = f"--task-ids {rest}" if number == "task" else f"--data-ids {number}"
     known = rest.isdecimal() if number == "task" else number.isdecimal() and not dash
@@ -187,9 +187,10 @@ def how_to_fetch(folder: Path | str, key: str) -> str:
 
 
 def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, sidecar: Mapping[str, Any]) -> None:
-    """Write one dataset; a reader sees the whole of it or nothing, or what was there before until the new one is whole.
+    """Write one dataset.
 
-    A refusal of the same key is forgotten.
+    A reader sees the old dataset (or none) until the new one is complete. A recorded refusal of the same key is
+    removed.
 
     Parameters
     ----------
@@ -208,7 +209,7 @@ def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, s
         Columns that Parquet cannot hold.
     """
     data, about, following = (_path(folder, key, ending) for ending in (".parquet", ".json", FOLLOWING))
-    # The sidecar goes last: a dataset exists, or is another one, from the moment its sidecar does.
+    # The sidecar is written last, because a dataset exists, or is replaced, when its sidecar is.
     rows = following if about.exists() else data
     sha256 = write_table_file(rows, frame)
     write_json_file(about, {**sidecar, "target": target, "sha256": sha256})
@@ -218,7 +219,10 @@ def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, s
 
 
 def data_file(folder: Path | str, key: str, sha256: str) -> Path:
-    """The Parquet file of a dataset: of one whose writer was killed at the last step, that of the next version."""
+    """The Parquet file of a dataset.
+
+    If its writer was killed at the last step, this is the file of the next version.
+    """
     following = _path(folder, key, FOLLOWING)
     with suppress(StoreError):
         if following.exists():
@@ -228,7 +232,7 @@ def data_file(folder: Path | str, key: str, sha256: str) -> Path:
 
 
 def read_refusals(folder: Path | str) -> dict[str, dict[str, Any]]:
-    """Why datasets that were asked for cannot be used: key -> ``{"reason": ..., ...}``; damaged records are skipped."""
+    """Reasons why requested datasets cannot be used: key -> ``{"reason": ..., ...}``. Damaged records are skipped."""
     refusals = {}
     for path in sorted((Path(folder) / "refusals").glob("[!.]*.json")):
         record = read_json_file(path)
@@ -238,17 +242,17 @@ def read_refusals(folder: Path | str) -> dict[str, dict[str, Any]]:
 
 
 def write_refusal(folder: Path | str, key: str, reason: str, **about: Any) -> None:
-    """Record why a dataset cannot be used, so that nobody asks for it in vain."""
+    """Record why a dataset cannot be used, so that it is not fetched again."""
     write_json_file(_path(Path(folder) / "refusals", key, ".json"), {"reason": reason, **about})
 
 
 def forget_refusal(folder: Path | str, key: str) -> None:
-    """Take a recorded refusal back, if there is one."""
+    """Remove a recorded refusal, if there is one."""
     _path(Path(folder) / "refusals", key, ".json").unlink(missing_ok=True)
 
 
 def read_tasks(folder: Path | str, keys: list[str] | None = None) -> Iterator[Task]:
-    """Tasks of a cache folder, one at a time; image and text datasets are passed over when `keys` is None."""
+    """Tasks of a cache folder, one at a time. If `keys` is None, image and text datasets are left out."""
     for key in keys if keys is not None else cached_keys(folder):
         if keys is None and read_sidecar(folder, key)["kind"] not in KINDS:
             continue

@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
 
     @property
     def refusal_key(self) -> str:
-        """Key of the record that it cannot be used."""
+        """Key of the record of its refusal."""
         return str(self.number) if self.sort == "dataset" else f"task-{self.number}"
 
 
@@ -80,7 +80,7 @@ class Inventory:
     cache : path
         Folder of the cache; it need not exist.
     max_cells, max_bytes : int
-        Size limits in force: a dataset that was refused under others is asked for again.
+        Size limits. A dataset that was refused under other limits is requested again.
     """
 
     def __init__(self, cache: Path, max_cells: int, max_bytes: int) -> None:
@@ -116,5 +116,5 @@ class Inventory:
         forget_refusal(self._cache, wanted.refusal_key)
 
     def refuse(self, wanted: Wanted, reason: str, *, final: bool) -> None:
-        """Record that `wanted` cannot be used; if it is not `final`, it will be asked for again."""
+        """Record that `wanted` cannot be used. If the refusal is not `final`, it will be requested again."""
         write_refusal(self._cache, wanted.refusal_key, reason, **(self._limits if final else {}))

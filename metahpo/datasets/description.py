@@ -1,4 +1,4 @@
-"""What OpenML says of a dataset, and what becomes of its table on the way into our cache."""
+"""The description of a dataset by OpenML, and the conversion of its table for the cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Description:
     data_id, name, version, licence, source
         Id, name, version of that name, licence, and page on openml.org.
     default_target : str or None
-        Target where no task names another.
+        Target, unless a task names another.
     not_features : tuple of str
         Row ids and attributes to be ignored.
     sorts : mapping of str to str
@@ -77,7 +77,7 @@ class Description:
         Parameters
         ----------
         frame : DataFrame
-            As it was downloaded; all its rows are kept, those without a target too, for official splits count them.
+            As it was downloaded. Rows without a target are kept too, because official splits count them.
         target : str
             Column to be predicted.
         kind : {"classification", "regression"}, default=None

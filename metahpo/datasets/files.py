@@ -1,4 +1,4 @@
-"""Files written under a temporary name, then renamed; tables are read only if their SHA-256 is right."""
+"""Files that are written under a temporary name and then renamed. Tables are read only if their SHA-256 is right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metahpo.exceptions import DataError, StoreError
 
 
 def read_table_file(path: Path, sha256: str, hint: str = "", columns: list[str] | None = None) -> pd.DataFrame:
-    """Table of one Parquet file, or some of its columns; its checksum is looked at first.
+    """Table of one Parquet file, or some of its columns, after a check of its checksum.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def read_table_file(path: Path, sha256: str, hint: str = "", columns: list[str] 
     """
     check_file(path, sha256, hint)
     try:
-        # One thread: a trial process runs under a memory limit, where Arrow's threads cannot start and take it down.
+        # One thread, because threads of Arrow cannot start under the memory limit of a trial process and would end it.
         return pd.read_parquet(path, columns=columns, use_threads=False, pre_buffer=False)
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{str(path)!r} cannot be read as Parquet: {error}. {hint}".strip()) from error
@@ -53,7 +53,7 @@ def check_file(path: Path, sha256: str, hint: str = "") -> None:
 
 
 def write_table_file(path: Path, frame: pd.DataFrame) -> str:
-    """Write a table as Parquet; its SHA-256.
+    """Write a table as Parquet and return its SHA-256.
 
     Raises
     ------
@@ -99,13 +99,13 @@ def write_json_file(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def _discard(temporary: Path) -> None:
-    """Remove a file that was not written to its end, so that a full disk is not filled further."""
+    """Remove an incomplete file, so that a full disk has room again."""
     with suppress(OSError):
         temporary.unlink(missing_ok=True)
 
 
 def read_json_file(path: Path) -> Any:
-    """Content of a JSON file; None where there is none, or a damaged one."""
+    """Content of a JSON file; None if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

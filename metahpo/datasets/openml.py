@@ -1,4 +1,4 @@
-"""OpenML through its own client, patiently: the only address of `openml`, and the only code that needs the network."""
+"""Access to OpenML through its own client, with retries. No other module imports `openml` or needs the network."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _KINDS: dict[TaskType, TaskKind] = {
 
 
 class UnknownIdError(DataError):
-    """The server answers, and does not give what was asked for."""
+    """The server answers, but does not have what was requested."""
 
 
 class NoAnswerError(StoreError):
@@ -66,19 +66,19 @@ class NoAnswerError(StoreError):
 
     @property
     def incomplete(self) -> bool:
-        """Whether it answered, but with a file that is not what was announced."""
+        """Whether the server answered with a file that is not the announced one."""
         return isinstance(self.__cause__, OpenMLHashException)
 
 
 class OpenMLClient:
-    """The OpenML client, pointed at a server and an empty folder while it is at work.
+    """The OpenML client, configured for a server and an empty folder while it works.
 
-    Every method may raise UnknownIdError or NoAnswerError, and DataError for what makes no task of ours.
+    Every method may raise UnknownIdError or NoAnswerError, and DataError for data that make no task.
 
     Parameters
     ----------
     cache : path
-        Folder of our dataset cache; the client's own files go to a hidden folder in it, for as long as it works.
+        Folder of the dataset cache. The client's own files are in a hidden folder in it while it works.
     url : str or None
         URL of the XML API; None takes what the client is configured for.
     first_wait_seconds : float
@@ -96,9 +96,9 @@ class OpenMLClient:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Set the client up; afterwards it is as it was, and what it stored is gone: our cache holds what is kept.
+        """Configure the client, and restore its configuration and remove its files at the end.
 
-        One thread at a time: another waits.
+        One thread at a time does so; others wait.
         """
         config, calls = openml.config, openml._api_calls
         try:
@@ -111,7 +111,7 @@ class OpenMLClient:
             calls._download_minio_file = self._of_this_thread(download)
             self._folder = Path(folder.name)
             config.set_root_cache_directory(folder.name)
-            config.connection_n_retries = 1  # asking again is done here, in one place
+            config.connection_n_retries = 1  # this module repeats requests itself
             config.server = self._url or config.server
             try:
                 yield
@@ -122,9 +122,9 @@ class OpenMLClient:
                 config.server = before["server"]
 
     def _of_this_thread(self, others: Callable[..., None]) -> Callable[..., None]:
-        """The client's download from the bucket, by our rules; other threads download as before.
+        """The client's download from the public bucket, with retries and time limits in this thread only.
 
-        Everybody may read what is in the bucket. The client takes the ARFF file where FileNotFoundError is raised.
+        If it raises FileNotFoundError, the client takes the ARFF file.
         """
         thread = threading.get_ident()
 
@@ -152,11 +152,11 @@ class OpenMLClient:
         return int(task.dataset_id), str(task.target_name), kind
 
     def description(self, data_id: int) -> Description:
-        """What OpenML says of a dataset."""
+        """Description of a dataset by OpenML."""
         return self._ask(f"dataset {data_id}", partial(_description, data_id))
 
     def table(self, about: Description, max_cells: int) -> pd.DataFrame:
-        """Table of a dataset, with all its rows and columns; one beyond `max_cells` is not read."""
+        """Table of a dataset, with all its rows and columns. A table of more than `max_cells` cells is not read."""
         return self._ask(f"dataset {about.data_id}", partial(_table, about, max_cells))
 
     def splits(self, task_id: int, n_rows: int) -> pd.DataFrame:
@@ -164,7 +164,7 @@ class OpenMLClient:
         return self._ask(f"the official splits of task {task_id}", partial(_splits, task_id, n_rows, self._folder))
 
     def _ask(self, what: str, call: Callable[[], T]) -> T:
-        """What `call` returns, called again with growing pauses where its failure may pass."""
+        """Result of `call`. It is called again after growing pauses if the failure can be temporary."""
         for left in reversed(range(TRIES)):
             try:
                 return call()
@@ -178,7 +178,7 @@ class OpenMLClient:
                 failure: Exception = error
             except _PASSING as error:
                 failure = error
-            # What a failed try left must not be taken for an answer by the next.
+            # Remove files of a failed try, so that the next try does not read them.
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(exist_ok=True)
             if left:
@@ -231,7 +231,7 @@ def _description(data_id: int) -> Description:
 
 
 def _listed(names: str | Sequence[str] | None) -> list[str]:
-    """Attribute names as a list: they come as one name, as names with commas between, or as a list of either."""
+    """Attribute names as a list. OpenML gives one name, names separated by commas, or a list of either."""
     several = [names] if isinstance(names, str) else names or []
     return [name for one in several for name in (one, *one.split(","))]
 

@@ -1,4 +1,4 @@
-"""Datasets of OpenML brought into our dataset cache, one process, one at a time; started again, it goes on."""
+"""Download of OpenML datasets into the dataset cache, one at a time. If it is started again, it resumes."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def prefetch(
     pause_seconds: float = PAUSE_SECONDS,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Iterator[Fetched]:
-    """Fetch datasets one at a time; whole ones in the cache are passed over, so that it goes on where it stopped.
+    """Fetch datasets one at a time. Datasets that are complete in the cache are skipped.
 
-    With everything in the cache the network is not touched. What cannot be used is recorded there with its reason
+    If all are in the cache, the network is not used. What cannot be used is recorded there with its reason
     (:func:`metahpo.datasets.cache.read_refusals`), and the others are fetched all the same.
 
     Parameters
@@ -129,7 +129,7 @@ def prefetch(
 
 
 def _fetch(client: OpenMLClient, cache: Path, wanted: Wanted, max_cells: int) -> tuple[str, int, str]:
-    """Bring one dataset, and the official splits of the task where one is wanted.
+    """Fetch one dataset and, if a task is wanted, its official splits.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def _holds(cache: Path, key: str, target: str) -> bool:
 
 
 def _keep_splits(client: OpenMLClient, cache: Path, key: str, task_id: int) -> str:
-    """Keep the official splits of a task beside its dataset; why there are none, or nothing."""
+    """Store the official splits of a task beside its dataset. Returns why there are none, or an empty text."""
     sidecar = read_sidecar(cache, key)
     note, record = "", None
     try:
@@ -175,7 +175,7 @@ def _keep_splits(client: OpenMLClient, cache: Path, key: str, task_id: int) -> s
 
 
 def _tasks_of(client: OpenMLClient, cache: Path, suite: str | int) -> list[int]:
-    """Tasks of a suite, from the list that was kept when it was first asked for."""
+    """Tasks of a suite, from the list that was stored at the first request."""
     path = cache / "suites" / f"{quote(str(suite), safe='')}.json"
     kept = read_json_file(path)
     if isinstance(kept, dict) and isinstance(kept.get("tasks"), list):

@@ -1,4 +1,4 @@
-"""The official splits of OpenML's tasks: kept beside the dataset in the cache, read as rows of our Task."""
+"""The official splits of OpenML's tasks. They are stored beside the dataset in the cache and read as rows of a Task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metahpo.exceptions import DataError
 
 
 def write_splits(folder: Path | str, key: str, task_id: int, splits: pd.DataFrame) -> dict[str, Any]:
-    """Write the splits of one task; what the sidecar is to say of them under ``tasks``.
+    """Write the splits of one task and return their entry in the sidecar under ``tasks``.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def read_splits(
 
 
 def check_splits(splits: pd.DataFrame, n_rows: int, n_repeats: int, n_folds: int) -> None:
-    """Refuse splits that are not of a dataset of `n_rows` rows, or of which a part is missing.
+    """Raise an error for splits that do not fit a dataset of `n_rows` rows or are incomplete.
 
     Raises
     ------

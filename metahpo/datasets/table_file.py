@@ -41,7 +41,7 @@ class Layout:
     trailing : bool
         Whether lines end in a separator, behind which there is no column.
     notes : tuple of str
-        What was found that is not the rule, in words.
+        Unusual findings, in words.
     """
 
     encoding: str
@@ -77,7 +77,7 @@ def read_table(
     Returns
     -------
     Task
-        What was guessed and what was done to columns stands among its treatments.
+        Its treatments list what was guessed and how columns were changed.
 
     Raises
     ------

@@ -81,6 +81,19 @@ def critical_difference(n_methods: int, n_families: int, level: float = 0.05) ->
     return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_families)))
 
 
+def nemenyi_p_values(ranks: pd.Series, n_families: int) -> pd.DataFrame:
+    """P-values of Nemenyi's test of each pair of average ranks over N families; 1 on the diagonal.
+
+    A pair differs at the level 5 % where its ranks are further apart than :func:`critical_difference`.
+    """
+    k = len(ranks)
+    values = ranks.to_numpy(np.float64)
+    apart = np.abs(values[:, None] - values[None, :]) / np.sqrt(k * (k + 1) / (6 * n_families))
+    p = np.asarray(studentized_range.sf(apart * np.sqrt(2), k, np.inf))
+    np.fill_diagonal(p, 1.0)
+    return pd.DataFrame(np.clip(p, 0.0, 1.0), index=ranks.index, columns=ranks.index)
+
+
 def compare_to(regrets: pd.DataFrame, reference: str, trials: Sequence[int]) -> pd.DataFrame:
     """Hold a reference method against every other one.
 
@@ -120,7 +133,7 @@ def _compare_at(table: pd.DataFrame, reference: str) -> list[dict[str, object]]:
     p_values = np.ones(len(others))
     for i, method in enumerate(others):
         difference = table[reference] - table[method]
-        p_values[i] = _signed_rank_p(difference.groupby("family").mean().to_numpy())
+        p_values[i] = signed_rank_p(difference.groupby("family").mean().to_numpy())
         wins, losses = int((difference < -TIE).sum()), int((difference > TIE).sum())
         rows.append(
             {
@@ -137,7 +150,7 @@ def _compare_at(table: pd.DataFrame, reference: str) -> list[dict[str, object]]:
     return rows
 
 
-def _signed_rank_p(difference: NDArray[np.float64]) -> float:
+def signed_rank_p(difference: NDArray[np.float64]) -> float:
     """Two-sided p-value, zeros split between the signs (Demšar 2006, section 3.1.3); 1 where nothing differs."""
     if len(difference) == 0 or np.abs(difference).max() <= TIE:
         return 1.0

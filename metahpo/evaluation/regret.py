@@ -66,6 +66,27 @@ def regret_so_far(regret: NDArray[np.float64], loss: NDArray[np.float64], n_tria
     return np.pad(curve, (0, n_trials - len(curve)), mode="edge")
 
 
+def regret_over_seconds(
+    regret: NDArray[np.float64], seconds: NDArray[np.float64], budgets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Regret of the incumbent when a budget of recorded seconds is used up; 1 where no trial was finished by then.
+
+    A trial that is not finished when the budget ends does not count. Where the search had ended before, its last
+    incumbent stands.
+
+    Parameters
+    ----------
+    regret : ndarray of shape (n_trials,)
+        What :func:`regret_so_far` returns.
+    seconds : ndarray of shape (n,)
+        Of each trial made, in their order; n is at most n_trials.
+    budgets : ndarray of shape (b,)
+        Seconds.
+    """
+    finished = np.searchsorted(np.cumsum(seconds), budgets * (1 + 1e-12), side="right")
+    return np.where(finished > 0, regret[np.maximum(finished - 1, 0)], 1.0)
+
+
 def mean_regret(regrets: pd.DataFrame) -> pd.DataFrame:
     """Mean over tasks for each space, method and trial, and over all spaces.
 

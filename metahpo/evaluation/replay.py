@@ -1,5 +1,7 @@
 """Replay: a method searches a task's recorded configurations as if it ran them.
 
+What a search leaves is the list of rows that it picked. Regrets, seconds and everything else are computed from it.
+
 Symbols: n recorded configurations, T trials.
 """
 
@@ -7,14 +9,16 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import index
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.evaluation.baselines.baseline import Policy
+from metahpo.evaluation.baselines.baseline import Policy, Run
 from metahpo.evaluation.regret import normalised_regret, regret_so_far
+from metahpo.exceptions import PluginError
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.arithmetic import own_arithmetic
 
@@ -45,7 +49,6 @@ def replay(
     n_trials: int,
     n_replays: int = 1,
     random_state: int = 0,
-    judged: NDArray[np.float64] | None = None,
 ) -> Replay:
     """Let a policy pick `n_trials` of a task's recorded configurations, each once.
 
@@ -56,40 +59,76 @@ def replay(
     ----------
     policy : Policy
     table : TaskTable
-        The losses that the policy is told, and by which the incumbent is chosen.
     n_trials, n_replays, random_state : int
-    judged : ndarray of shape (n,), default=None
-        Losses by which the incumbent is judged, of other fits than those of `table` (honest regret); None: those of
-        `table`.
+
+    Raises
+    ------
+    PluginError
+        The policy picks what is no row of the pool.
     """
-    regret = normalised_regret(table.loss if judged is None else judged)
+    regret = normalised_regret(table.loss)
     curves, first_picks = [], []
     started, n_suggestions = time.perf_counter(), 0
     for k in range(n_replays):
-        picked = _picked(policy, table, min(n_trials, len(regret)), task_seed(random_state, table.task, k))
+        picked: list[int] = []
+        search(policy, table, n_trials, task_seed(random_state, table.task, k), picked)
         n_suggestions += len(picked)
         first_picks.append(picked[0])
         curves.append(regret_so_far(regret[picked], table.loss[picked], n_trials))
     return Replay(np.mean(curves, axis=0), tuple(first_picks), (time.perf_counter() - started) / n_suggestions)
 
 
-def mean_replay(replays: Iterable[Replay]) -> Replay:
-    """Mean of several replays of one method on one task."""
-    all_of_them = list(replays)
-    return Replay(
-        np.mean([r.regret for r in all_of_them], axis=0),
-        tuple(pick for r in all_of_them for pick in r.first_picks),
-        float(np.mean([r.suggest_seconds for r in all_of_them])),
-    )
+def search(
+    policy: Policy, table: TaskTable, n_trials: int, seed: int, tried: list[int], default: int | None = None
+) -> None:
+    """Let a policy pick up to `n_trials` of a task's recorded configurations, each once, and append them to `tried`.
 
+    What was picked before an error is in `tried`.
 
-def _picked(policy: Policy, table: TaskTable, n_trials: int, seed: int) -> list[int]:
+    Parameters
+    ----------
+    policy : Policy
+    table : TaskTable
+    n_trials : int
+    seed : int
+        Given to the policy.
+    tried : list of int
+        Empty.
+    default : int, default=None
+        Row that every method tries first; None: the method chooses.
+
+    Raises
+    ------
+    PluginError
+        The policy picks what is no row of the pool.
+    """
     run = policy.start(table.meta_features, seed)
-    tried: list[int] = []
-    left = list(range(len(table.loss)))
-    while len(tried) < n_trials:
-        tried.append(left.pop(run.suggest(table.X[tried], table.loss[tried], table.X[left])))
-    return tried
+    if default is not None:
+        tried.append(default)
+    left = [row for row in range(len(table.loss)) if row != default]
+    while len(tried) < n_trials and left:
+        tried.append(left.pop(suggestion(run, table, tried, left)))
+
+
+def suggestion(run: Run, table: TaskTable, tried: list[int], left: list[int]) -> int:
+    """Place in `left` of the configuration that a run picks.
+
+    Raises
+    ------
+    PluginError
+        It picks what is no row of the pool.
+    """
+    picked: Any = run.suggest(table.X[tried], table.loss[tried], table.X[left])
+    try:
+        row = index(picked)
+    except TypeError:
+        row = -1
+    if isinstance(picked, bool) or not 0 <= row < len(left):
+        raise PluginError(
+            f"a method must pick a row of the pool, a whole number from 0 to {len(left) - 1}, but gave {picked!r}; "
+            "see Run.suggest."
+        )
+    return row
 
 
 def task_seed(random_state: int, task: str, k: int) -> int:

@@ -19,10 +19,6 @@ PROTOCOL = (
     "several times and averaged. Standard errors and tests are over families, because tasks of one family are not "
     "independent."
 )
-COMPARISON = (
-    "Tasks on which {} has the lower, an equal, or the higher regret; mean difference (negative: it is better); "
-    "two-sided Wilcoxon signed-rank test over families, and the same after Holm's correction."
-)
 AGAINST_DEFAULT = (
     "Tasks on which the first configuration tried is better than, equal to, or worse than the library's default; "
     "equal means within one standard error of the default's cross-validated loss."
@@ -49,14 +45,20 @@ class Settings:
         Replays of each task, by method, in the order of the methods.
     honest : bool, default=False
         Whether configurations were chosen by one half of the fits and judged by the other.
+    default_first : bool, default=False
+        Whether every search began with the library's default.
+    n_seeds : int, default=1
+        Seeds with which each method learnt and searched.
     """
 
     n_trials: int
-    n_folds: int
+    n_folds: int | str
     random_state: int
     metric: str
     n_replays: Mapping[str, int]
     honest: bool = False
+    default_first: bool = False
+    n_seeds: int = 1
 
     def in_words(self, regrets: pd.DataFrame) -> str:
         """Return a sentence for each setting, and the number of tasks in each space."""
@@ -70,9 +72,13 @@ class Settings:
             " Honest regret: configurations are chosen by one half of a task's fits and judged by the other half, and "
             "the other way round."
         )
+        folds = "One fold a family" if self.n_folds == "family" else f"{self.n_folds} folds"
+        seeds = "" if self.n_seeds == 1 else f"{self.n_seeds} seeds, "
+        first = " Every search begins with the library's default, where it was recorded; it counts as a trial."
         return (
-            f"{self.n_folds} folds, {self.n_trials} trials, random state {self.random_state}, metric {self.metric}. "
-            f"Replays of each task: {replays}. {spaces}.{honest if self.honest else ''}"
+            f"{folds}, {seeds}{self.n_trials} trials, random state {self.random_state}, metric {self.metric}. "
+            f"Replays of each task: {replays}. {spaces}.{first if self.default_first else ''}"
+            f"{honest if self.honest else ''}"
         )
 
 
@@ -100,3 +106,10 @@ def findings(summary: pd.DataFrame, methods: Sequence[str]) -> list[str]:
                 f"{label_of(methods[0])} needs {trials} to be as good as {label_of(baseline)} after {last}."
             )
     return sentences
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Names as a reader sees them; without the column of spaces where there is one space."""
+    names = {column: table[column].map(label_of) for column in ("space", "method", "against") if column in table}
+    table = table.assign(**names).rename(columns=label_of)
+    return table.drop(columns="space") if "space" in table and table["space"].nunique() == 1 else table

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from metahpo.evaluation.baselines.baseline import label_of
+from metahpo.evaluation.parts import worth_of_parts
 from metahpo.evaluation.predictive_calibration import calibration_table
 from metahpo.evaluation.ranking import Ranking, compare_to, rank_methods
-from metahpo.evaluation.regret import ALL_SPACES, mean_regret, trials_to_match
-from metahpo.evaluation.report_text import AGAINST_DEFAULT, CALIBRATION, COMPARISON, COST, PROTOCOL, Settings, findings
+from metahpo.evaluation.regret import mean_regret, trials_to_match
+from metahpo.evaluation.report_text import Settings, findings, readable
+from metahpo.evaluation.statistics.bootstrap import mean_intervals
+from metahpo.evaluation.statistics.groups import NOVELTIES, SIZES, bins, regret_by, where_it_hurts
+from metahpo.evaluation.statistics.pairs import paired_comparison
+from metahpo.evaluation.statistics.targets import area_under_curve, speed_up, time_to_targets
 from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.reports.page import check_available, render
 
 if TYPE_CHECKING:
     from metahpo.evaluation.canvas import ReportFigure
+    from metahpo.evaluation.plan import Provenance
 
+#: Heading of the page.
+TITLE = "Hyperparameter optimisation on held-out tasks"
 #: Numbers of trials at which tables are read.
 MILESTONES = (1, 2, 3, 5, 10, 15, 25, 50, 100, 200)
 
@@ -47,6 +56,19 @@ class EvaluationReport:
         Log density of configurations' scores, and the share of them that intervals cover, one row a task, number of
         observations and level: columns space, task, family, method, observations, log_density, level, coverage. None
         where no method predicts scores.
+    usual : DataFrame or None
+        Where `regrets` are honest, the usual ones: chosen and judged by all fits. The same columns.
+    over_seconds : DataFrame or None
+        Regret after budgets of recorded seconds: columns space, task, family, method, seconds, regret. None where
+        seconds were not recorded.
+    failures : DataFrame or None
+        Searches that an error of the method ended: columns space, method, seed, task, after (trials), error.
+    tasks : DataFrame or None
+        The tasks replayed: columns task, family, and what is known of kind, n_rows, n_features, n_classes, novelty.
+    provenance : Provenance or None
+        Where the numbers come from.
+    understanding : dict of str to DataFrame
+        What the recorded trials tell of hyperparameters and tasks: see :mod:`metahpo.evaluation.understanding`.
     """
 
     regrets: pd.DataFrame
@@ -55,6 +77,12 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     against_default: pd.DataFrame | None = None
     coverage: pd.DataFrame | None = None
+    usual: pd.DataFrame | None = None
+    over_seconds: pd.DataFrame | None = None
+    failures: pd.DataFrame | None = None
+    tasks: pd.DataFrame | None = None
+    provenance: Provenance | None = None
+    understanding: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -66,6 +94,12 @@ class EvaluationReport:
         """Numbers of trials at which tables are read; the last is the last trial."""
         last = self.settings.n_trials
         return [*(trial for trial in MILESTONES if trial < last), last]
+
+    @property
+    def moments(self) -> list[int]:
+        """Numbers of trials at which methods are tested against each other, everywhere the same: early, five, all."""
+        last = self.settings.n_trials
+        return sorted({min(2 if self.settings.default_first else 1, last), min(5, last), last})
 
     def to_frame(self) -> pd.DataFrame:
         """Regret of the incumbent, one row for each space, task, method and trial.
@@ -191,43 +225,190 @@ class EvaluationReport:
             drawn["ranking"] = ranking_figure([self.ranking(t) for t in sorted({at[0], at[len(at) // 2], at[-1]})])
         return drawn
 
-    def save(self, path: str | Path) -> None:
+    def usual_summary(self) -> pd.DataFrame | None:
+        """What :meth:`summary` returns, of the usual regret; None unless `regrets` are honest."""
+        return None if self.usual is None else mean_regret(self.usual)
+
+    def intervals(self, trials: Sequence[float] | None = None, column: str = "trial") -> pd.DataFrame:
+        """Mean regret of each method over all spaces, with 95 % bootstrap intervals over families.
+
+        Parameters
+        ----------
+        trials : sequence, default=None
+            Numbers of trials, or of seconds; None: all there are.
+        column : {"trial", "seconds"}, default="trial"
+            What is spent.
+
+        Returns
+        -------
+        DataFrame
+            Columns method, trial (or seconds), regret, low, high.
+
+        Raises
+        ------
+        DataError
+            Seconds were not recorded.
+        """
+        spent = self._spent(column)
+        at = spent if trials is None else spent[spent[column].isin(trials)]
+        table = at.pivot_table("regret", ["space", "family", "task"], ["method", column], sort=False)
+        found = mean_intervals(table).reset_index().rename(columns={"mean": "regret"})
+        order = {method: i for i, method in enumerate(self.methods)}
+        key = found["method"].map(order)
+        return found.assign(key=key).sort_values(["key", column], ignore_index=True).drop(columns="key")
+
+    def paired(self, trials: Sequence[int] | None = None, reference: str | None = None) -> pd.DataFrame:
+        """One method against each other one: see :func:`~metahpo.evaluation.statistics.pairs.paired_comparison`.
+
+        Parameters
+        ----------
+        trials : sequence of int, default=None
+            None: :attr:`moments`.
+        reference : str, default=None
+            None: the first method.
+        """
+        return paired_comparison(self.regrets, self._known(reference), self.moments if trials is None else trials)
+
+    def speed(self, reference: str | None = None) -> pd.DataFrame:
+        """How many times sooner a method is as good as each other one: see :mod:`.statistics.targets`."""
+        return speed_up(self.regrets, self._known(reference))
+
+    def area(self) -> pd.DataFrame:
+        """Mean regret over all trials, by method, with intervals."""
+        return area_under_curve(self.regrets)
+
+    def targets(self, column: str = "trial") -> pd.DataFrame:
+        """Share of tasks on which regrets are reached, and after how many trials or seconds.
+
+        Raises
+        ------
+        DataError
+            Seconds were not recorded.
+        """
+        return time_to_targets(self._spent(column), column)
+
+    def parts(self) -> pd.DataFrame | None:
+        """What each part is worth: see :func:`~metahpo.evaluation.parts.worth_of_parts`."""
+        return worth_of_parts(self.regrets, self.moments)
+
+    def where_it_hurts(self, trial: int | None = None, n: int = 10, reference: str | None = None) -> pd.DataFrame:
+        """Tasks on which a method loses most against the best of the others, by name.
+
+        Parameters
+        ----------
+        trial : int, default=None
+            None: five, or the last.
+        n : int, default=10
+        reference : str, default=None
+            None: the first method.
+        """
+        at = min(5, self.settings.n_trials) if trial is None else trial
+        return where_it_hurts(self.regrets, self._known(reference), at, n)
+
+    def by_groups(self, trial: int | None = None) -> dict[str, pd.DataFrame]:
+        """Regret by novelty, size, kind and family of tasks, where these are known and there is more than one group.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            See :func:`~metahpo.evaluation.statistics.groups.regret_by`.
+        """
+        if self.tasks is None:
+            return {}
+        at = min(5, self.settings.n_trials) if trial is None else trial
+        known = self.tasks.set_index("task")
+        labels = {}
+        if "novelty" in known and known["novelty"].notna().any():
+            labels["novelty"] = bins(known["novelty"], NOVELTIES)
+        if "n_rows" in known:
+            labels["size"] = bins(known["n_rows"].astype(float), SIZES, "rows")
+        if "n_classes" in known and "kind" in known:
+            classes = np.where(known["n_classes"].fillna(0) > 2, "of several classes", "")
+            labels["kind"] = known["kind"].astype(str) + np.where(classes == "", "", " ") + classes
+        elif "kind" in known:
+            labels["kind"] = known["kind"].astype(str)
+        labels["family"] = known["family"].astype(str)
+        found = {name: regret_by(self.regrets, label, at) for name, label in labels.items()}
+        return {name: table for name, table in found.items() if table["group"].nunique() > 1}
+
+    def in_brief(self, curves: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Mean regrets at the milestones as text, with standard errors: a row a space and method."""
+        shown = self._summary if curves is None else curves
+        return _curves_in_brief(shown.drop(columns="n_tasks"), self.milestones)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every table of the report, by name."""
+        made: dict[str, pd.DataFrame | None] = {
+            "regret": self.regrets,
+            "usual_regret": self.usual,
+            "regret_over_seconds": self.over_seconds,
+            "mean_regret": self._summary,
+            "intervals": self.intervals(),
+            "first_picks": self.against_default,
+            "first_picks_counted": self.default_verdicts(),
+            "coverage": self.coverage,
+            "calibration": self.calibration(),
+            "area": self.area(),
+            "targets": self.targets(),
+            "where_it_hurts": self.where_it_hurts(),
+            "parts": self.parts(),
+            "costs": self.costs,
+            "failures": self.failures,
+            "tasks": self.tasks,
+        }
+        if len(self.methods) > 1:
+            made |= {"paired": self.paired(), "comparison": self.comparison(), "speed_up": self.speed()}
+        made |= {f"by_{name}": table for name, table in self.by_groups().items()}
+        made |= self.understanding
+        return {name: table for name, table in made.items() if table is not None and len(table)}
+
+    def summary_sentences(self) -> list[str]:
+        """Three sentences: how good the first method is, how soon, and where it fails."""
+        from metahpo.evaluation.report_page import summary_sentences
+
+        return summary_sentences(self)
+
+    def save(self, path: str | Path, *, beside: bool = True) -> None:
         """Write the report as one HTML file that needs no network.
+
+        Parameters
+        ----------
+        path : path
+        beside : bool, default=True
+            Write the numbers beside it: ``NAME.json``, ``NAME.md``, ``NAME_tables/*.csv`` and ``NAME_figures/*.svg``.
 
         Raises
         ------
         MissingDependencyError
             jinja2 or matplotlib is not installed.
         """
-        from metahpo.evaluation.report import Section, render
+        from metahpo.evaluation.report_files import write_beside
+        from metahpo.evaluation.report_page import sections
 
-        sections = []
-        for name, drawn in self.figures().items():
-            table = drawn.table if name == "ranking" else _curves_in_brief(drawn.table, self.milestones)
-            sections.append(
-                Section(drawn.title, [drawn.caption], drawn.svg(), _readable(table), folded=name != "regret")
-            )
-        if len(self.methods) > 1:
-            text = COMPARISON.format(label_of(self.methods[0]))
-            sections.append(Section("Wins, ties, losses", [text], table=_readable(self._comparison_table())))
-        verdicts = self.default_verdicts()
-        if verdicts is not None:
-            title = "The first configuration against the library's default"
-            sections.append(Section(title, [AGAINST_DEFAULT], table=_readable(verdicts)))
-        calibrated = self.calibration()
-        if calibrated is not None:
-            sections.append(Section("Quality of predictions", [CALIBRATION], table=_readable(calibrated)))
-        sections += [
-            Section("Cost", [COST], table=_readable(self.costs.round(3))),  # microseconds are nothing
-            Section("How it was measured", [PROTOCOL, self.settings.in_words(self.regrets), *self.notes]),
-        ]
-        title = "Hyperparameter optimisation on held-out tasks"
-        page = render(title, self.findings(), sections, f"metahpo {version('metahpo')}")
-        Path(path).write_text(page, encoding="utf-8")
+        path = Path(path)
+        footer = f"metahpo {version('metahpo')}"
+        if self.provenance is not None:
+            footer += f"; {self.provenance.meta_dataset} ({self.provenance.checksum}); {self.provenance.date}"
+        path.write_text(render(TITLE, self.summary_sentences(), sections(self), footer), encoding="utf-8")
+        if beside:
+            write_beside(self, path)
+
+    def _known(self, method: str | None) -> str:
+        if method is not None and method not in self.methods:
+            raise UnknownNameError("method", method, self.methods)
+        return method or self.methods[0]
+
+    def _spent(self, column: str) -> pd.DataFrame:
+        if column not in ("trial", "seconds"):
+            raise UnknownNameError("budget", column, ["trial", "seconds"])
+        if column == "trial":
+            return self.regrets
+        if self.over_seconds is None:
+            raise DataError("the meta-dataset records no seconds, so that regret over seconds is not known.")
+        return self.over_seconds
 
     def __str__(self) -> str:
-        curves = self._summary.drop(columns="n_tasks")
-        tables = [("Mean normalised regret after n trials", _curves_in_brief(curves, self.milestones))]
+        tables = [("Mean normalised regret after n trials", self.in_brief())]
         verdicts = self.default_verdicts()
         if verdicts is not None:
             tables.append(("First configuration against the library default (tasks)", verdicts))
@@ -235,17 +416,12 @@ class EvaluationReport:
         if calibrated is not None:
             shown = calibrated.drop(columns="n_tasks").round(3)
             tables.append(("Coverage of intervals and log density, of configurations not observed", shown))
-        printed = [f"{title}:\n{_readable(table).to_string(index=False)}" for title, table in tables]
+        printed = [f"{title}:\n{readable(table).to_string(index=False)}" for title, table in tables]
         return "\n\n".join([*printed, "\n".join([*self.findings(), *self.notes])])
 
     def findings(self) -> list[str]:
         """Say in sentences what was found: regrets early and late, and trials saved."""
         return findings(self._summary, self.methods)
-
-    def _comparison_table(self) -> pd.DataFrame:
-        last = self.settings.n_trials
-        table = self.comparison(trials=sorted({1, min(5, last), last}))
-        return table[table["space"] == ALL_SPACES] if ALL_SPACES in set(table["space"]) else table
 
 
 def check_report(path: str | Path) -> None:
@@ -258,8 +434,22 @@ def check_report(path: str | Path) -> None:
     DataError
         The path is a folder, or lies in none that can be written.
     """
-    for module in ("figures", "ranking_figure", "report"):
+    for module in ("figures", "ranking_figure"):
         import_module(f"metahpo.evaluation.{module}")
+    check_page(path)
+
+
+def check_page(path: str | Path) -> None:
+    """Raise before the work starts what would be raised when a page is written after it.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    DataError
+        The path is a folder, or lies in none that can be written.
+    """
+    check_available()
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise DataError(f"the report {str(path)!r} must be a file in a folder that exists and can be written.")
@@ -272,10 +462,3 @@ def _curves_in_brief(curves: pd.DataFrame, milestones: Sequence[int]) -> pd.Data
     at = at.assign(value=at["regret"].map("{:.3f}".format) + error)
     wide = at.set_index(["space", "method", "trial"])["value"].unstack(sort=False)
     return wide.rename(columns=lambda trial: f"@{trial}").rename_axis(columns=None).reset_index()
-
-
-def _readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Names as a reader sees them; without the column of spaces where there is one space."""
-    names = {column: table[column].map(label_of) for column in ("space", "method") if column in table}
-    table = table.assign(**names).rename(columns=label_of)
-    return table.drop(columns="space") if "space" in table and table["space"].nunique() == 1 else table

@@ -1,1 +1,30 @@
-"""Who is tuned: learners with a search space for each kind of task."""
+"""Learners: estimators with a search space for each kind of task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.learners.extras import check_installed, missing_libraries
+    from metahpo.learners.learner import BY_VALUE, Learner
+    from metahpo.learners.own_parameters import configuration_of
+    from metahpo.learners.place import Place, learner_in, without
+    from metahpo.learners.registry import default_learners, learner_named, learner_names
+
+__all__ = [
+    "BY_VALUE",
+    "Learner",
+    "Place",
+    "check_installed",
+    "configuration_of",
+    "default_learners",
+    "learner_in",
+    "learner_named",
+    "learner_names",
+    "missing_libraries",
+    "without",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -1,12 +1,14 @@
 """Histogram gradient boosting.
 
 Ranges: leaves, leaf sizes, share of the columns and penalty as TabArena, pytabkit and FLAML tune boosted trees, in
-scikit-learn's names. Trees and learning rates go together: the smallest rate is one that the largest number of trees
-is enough for. Early stopping is the library's own: "auto" stops on tables of more than 10,000 rows, True on all.
+scikit-learn's names. Ranges of trees and learning rates match: the largest number of trees is enough for the smallest
+rate. Early stopping is the library's own: "auto" stops on tables of more than 10,000 rows, True on all.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from ConfigSpace import Categorical, ConfigurationSpace, Float, Integer
@@ -14,7 +16,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from metahpo.learners.learner import Learner
 from metahpo.learners.mixed_hyperparameters import add_word_or_number, rules_of
+from metahpo.learners.row_counts import RowCounts
 from metahpo.tasks.task import Task
+
+#: Rows from which the library's "auto" stops early, and the share of the rows that it stops by.
+AUTO_ROWS, VALIDATION_SHARE = 10_000, 0.1
+#: Rows that the rarest class needs, so that each part of half of the rows can have one of them.
+FEWEST_OF_CLASS = 4
 
 
 def _boosting_space() -> ConfigurationSpace:
@@ -36,6 +44,15 @@ def _categorical_columns(task: Task) -> dict[str, Any]:
     return {"categorical_features": list(range(len(task.categorical))) or None}
 
 
+def _without_stopping(parameters: Mapping[str, Any], counts: RowCounts) -> dict[str, Any]:
+    """The rows that decide when to stop must hold each class, and so must the others."""
+    stops = parameters["early_stopping"]
+    if stops == "auto":
+        stops = counts.rows > AUTO_ROWS
+    few = counts.rarest < FEWEST_OF_CLASS or math.ceil(VALIDATION_SHARE * counts.rows / 2) < counts.classes
+    return {"early_stopping": False} if stops and few else {}
+
+
 def boosting_classifier() -> Learner:
     """Histogram gradient boosting with class weighting."""
     space = _boosting_space()
@@ -48,6 +65,7 @@ def boosting_classifier() -> Learner:
         "ordinal",
         rules=rules_of(space),
         fixed=_categorical_columns,
+        adapted=_without_stopping,
     )
 
 

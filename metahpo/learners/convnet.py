@@ -1,4 +1,4 @@
-"""Convolutional networks as a learner: of image tasks, whose columns are pixels."""
+"""Convolutional networks, learners of image tasks. The columns of such a task are pixels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def _fixed(task: Task) -> dict[str, Any]:
 
 
 def convnet_classifier() -> Learner:
-    """Small residual network, kept small enough to record many of them.
+    """Small residual network, small enough to record many of them.
 
-    Of a task of a table, the columns are taken for square images of one or three channels.
+    On a task of a table, rows are read as square images of one or three channels.
     """
     default = ConvNetClassifier().get_params()
     space = ConfigurationSpace()

@@ -1,4 +1,4 @@
-"""Libraries of learners that come with an extra of this package: the extra has the name of the library."""
+"""Libraries of learners that are extras of this package. An extra has the name of its library."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def imported(library: str) -> Any:
 
 
 def missing_libraries(learner: Learner) -> list[str]:
-    """Libraries of a learner that are not installed; none is imported."""
+    """Libraries of a learner that are not installed. No library is imported."""
     return [library for library in learner.libraries if importlib.util.find_spec(library) is None]
 
 
 def check_installed(learners: Iterable[Learner]) -> None:
-    """Refuse learners whose estimators cannot be made here.
+    """Raise an error for learners whose estimators cannot be made here.
 
     Raises
     ------

@@ -1,15 +1,18 @@
 """Nearest neighbours.
 
-Ranges: the neighbours of TabArena (3 to 50) from one on, both weightings, and the two metrics that are in common use,
-on standardised columns.
+Ranges: 1 to 50 neighbours (TabArena has 3 to 50), both weightings, and the two common metrics, on standardised columns.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from ConfigSpace import Categorical, ConfigurationSpace, Integer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from metahpo.learners.learner import Learner
+from metahpo.learners.row_counts import RowCounts
 
 
 def _neighbour_space() -> ConfigurationSpace:
@@ -22,11 +25,17 @@ def _neighbour_space() -> ConfigurationSpace:
     return space
 
 
+def _few_neighbours(parameters: Mapping[str, Any], counts: RowCounts) -> dict[str, Any]:
+    """There cannot be more neighbours than rows."""
+    most = max(1, counts.rows // 2)
+    return {"n_neighbors": most} if parameters["n_neighbors"] > most else {}
+
+
 def knn_classifier() -> Learner:
     """Vote of the nearest rows."""
-    return Learner("knn", "classification", _neighbour_space(), KNeighborsClassifier, "scaled")
+    return Learner("knn", "classification", _neighbour_space(), KNeighborsClassifier, "scaled", adapted=_few_neighbours)
 
 
 def knn_regressor() -> Learner:
     """Mean of the nearest rows."""
-    return Learner("knn", "regression", _neighbour_space(), KNeighborsRegressor, "scaled")
+    return Learner("knn", "regression", _neighbour_space(), KNeighborsRegressor, "scaled", adapted=_few_neighbours)

@@ -1,4 +1,4 @@
-"""A learner: a scikit-learn estimator, what may be chosen of it, and how a task's columns reach it."""
+"""A learner: a scikit-learn estimator, its search space, and the preprocessing of columns for it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from metahpo.exceptions import DataError
+from metahpo.learners.row_counts import RowCounts
 from metahpo.networks.training_record import Training
 from metahpo.tasks.columns import TableReading
 from metahpo.tasks.pipeline import ReadColumns, TaskPipeline
@@ -28,8 +29,8 @@ BY_VALUE = "value"
 class FitTogether(Protocol):
     """Fits several unfitted estimators, at once or one after the other.
 
-    ``watched`` are rows and targets whose loss is written down after each epoch, and which nothing is learnt from;
-    ``memory_bytes`` is the memory that may be planned with, None for half of what is free.
+    ``watched`` are rows and targets whose loss is recorded after each epoch; nothing is learnt from them.
+    ``memory_bytes`` is the memory for training, None for half of the free memory.
     """
 
     def __call__(
@@ -56,6 +57,14 @@ def _nothing_fixed(task: Task) -> dict[str, Any]:
     return {}
 
 
+def _all_can_be_fitted(parameters: Mapping[str, Any], counts: RowCounts) -> dict[str, Any]:
+    return {}
+
+
+def _ready_at_once() -> None:
+    pass
+
+
 def _holds_nothing(estimator: BaseEstimator) -> Mapping[str, Any] | None:
     return None
 
@@ -75,16 +84,21 @@ class Learner:
     encoding : {"scaled", "ordinal", "text"}
         How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
     rules : dict of str to str
-        Rule hyperparameter -> the parameter it speaks for. A parameter that is either a word or a number
-        (``gamma="scale"`` or ``gamma=0.1``) is two hyperparameters: the rule, and, where it is "value", the number.
+        Rule hyperparameter -> the parameter it speaks for. A parameter that is a word or a number (``gamma="scale"`` or
+        ``gamma=0.1``) has two hyperparameters: the rule, and the number, which is active if the rule is "value".
     translate : callable
         Configuration -> the same in the names of the estimator's parameters, before the rules.
     fixed : callable
-        Task -> parameters that are not tuned (those that follow from the data, and limits).
+        Task -> parameters that are not tuned: limits, and parameters that follow from the data.
+    adapted : callable
+        (Parameters, numbers of rows) -> the parameters that must change, and their values, because so few rows cannot
+        be fitted otherwise. Half of the rows must do, so that a cross-validation of the estimator works too.
     scale_target : bool
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
     fit_together : FitTogether or None
         Fits several unfitted estimators and tells how it went; None: ``fit`` of each does.
+    get_ready : callable
+        Loads and compiles what the first fit of a process would have to load and compile.
     batched : bool
         Whether it fits them as one batch, which is faster than one after the other.
     fidelity : str or None
@@ -108,8 +122,10 @@ class Learner:
     rules: Mapping[str, str] = field(default_factory=dict)
     translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_they_are
     fixed: Callable[[Task], dict[str, Any]] = _nothing_fixed
+    adapted: Callable[[Mapping[str, Any], RowCounts], dict[str, Any]] = _all_can_be_fitted
     scale_target: bool = False
     fit_together: FitTogether | None = None
+    get_ready: Callable[[], None] = _ready_at_once
     batched: bool = False
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
@@ -133,10 +149,19 @@ class Learner:
         return estimator
 
     def on_prepared_columns(
-        self, configuration: Mapping[str, Any], task: Task, random_state: int | None = None
+        self,
+        configuration: Mapping[str, Any],
+        task: Task,
+        random_state: int | None = None,
+        y: NDArray[Any] | None = None,
     ) -> BaseEstimator:
-        """Unfitted estimator that takes what ``preprocessing(task, encoding)`` gives; see :meth:`pipeline`."""
+        """Unfitted estimator that takes what ``preprocessing(task, encoding)`` gives; see :meth:`pipeline`.
+
+        `y` are the targets of the rows that it will be fitted on; None: those of the task.
+        """
         estimator = self.estimator(configuration, random_state).set_params(**self.fixed(task))
+        counts = RowCounts.of(task.y if y is None else y, self.kind)
+        estimator.set_params(**self.adapted(estimator.get_params(deep=False), counts))
         if self.scale_target:
             return TransformedTargetRegressor(estimator, transformer=StandardScaler())
         return estimator
@@ -183,7 +208,7 @@ class Learner:
         watched, memory_bytes
             See :class:`FitTogether`; learners that fit one by one have no use for them.
         """
-        estimators = [self.on_prepared_columns(c, task, random_state) for c in configurations]
+        estimators = [self.on_prepared_columns(c, task, random_state, y) for c in configurations]
         if self.fit_together is not None:
             return estimators, self.fit_together(estimators, X, y, watched=watched, memory_bytes=memory_bytes)
         trainings = []

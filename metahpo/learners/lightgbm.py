@@ -1,8 +1,8 @@
-"""LightGBM: its own estimators; the package is imported when one is made, and not to recommend for it.
+"""LightGBM, by its own estimators. The package is imported only when an estimator is made.
 
-Ranges: as TabArena, pytabkit and FLAML tune it, in the names of its scikit-learn estimators. Trees and learning rates
-go together: the smallest rate is one that the largest number of trees is enough for. There is no early stopping,
-because ``fit(X, y)`` of these estimators has none: a recommendation holds for the plain estimator.
+Ranges: as TabArena, pytabkit and FLAML tune it, in the names of its scikit-learn estimators. Ranges of trees and
+learning rates match: the largest number of trees is enough for the smallest rate. There is no early stopping, because
+``fit(X, y)`` of these estimators has none.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def linear_regressor() -> Learner:
 
 
 def _solver_of_penalty(estimator: BaseEstimator) -> dict[str, Any] | None:
-    """Only saga can do an L1 penalty that is asked for by name, as older code does."""
+    """Solver for a penalty given by name, as in older code. Only saga supports every L1 penalty."""
     parameters = estimator.get_params(deep=False)
     by_name = isinstance(estimator, LogisticRegression) and parameters.get("penalty") in ("l1", "elasticnet")
     return {"solver": "saga"} if by_name and "C" in parameters else None

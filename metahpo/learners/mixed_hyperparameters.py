@@ -1,7 +1,7 @@
 """Hyperparameters that are a word or a number: ``gamma="scale"`` or ``gamma=0.1``, no penalty or a penalty of 0.1.
 
 Each is two hyperparameters of a space: the rule, whose values are the words and "value", and the number, which is
-active where the rule is "value". So the library's default is a word of its own, and no end of a range.
+active where the rule is "value". The default of a library can therefore be a word instead of the end of a range.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SUFFIX = "_rule"
 def add_word_or_number(
     space: ConfigurationSpace, words: Sequence[Any], number: FloatHyperparameter | IntegerHyperparameter
 ) -> CategoricalHyperparameter:
-    """Add a number, and the rule that says whether it is taken; the first of the words is the rule's default.
+    """Add a number, and the rule that says whether it is used. The first word is the default of the rule.
 
     Returns
     -------

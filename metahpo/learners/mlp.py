@@ -1,8 +1,8 @@
 """Multi-layer perceptrons as learners.
 
 Ranges: depth, width, dropout, weight decay and learning rate as in the tuning of tabular networks by Gorishniy et al.
-(NeurIPS 2021) and Holzmüller et al. (NeurIPS 2024), where networks are kept small enough to record thousands of them;
-a wide range of the learning rate, because plain SGD needs a hundred times that of Adam.
+(NeurIPS 2021) and Holzmüller et al. (NeurIPS 2024), with networks that are small enough to record thousands of them.
+The range of the learning rate is wide, because plain SGD needs a hundred times the rate of Adam.
 """
 
 from __future__ import annotations
@@ -71,14 +71,24 @@ def _network_space(estimator_class: Callable[[], NetworkEstimator]) -> Configura
 
 
 def _fixed(task: Task) -> dict[str, Any]:
-    # The ordinal preprocessing puts the categorical columns first. A trial is of one network: members would average out
-    # much of what tells configurations apart, at several times the cost.
+    # The ordinal preprocessing puts the categorical columns first. A trial trains one network. An ensemble would reduce
+    # the differences between configurations, at several times the cost.
     return {
         "categorical_features": list(range(len(task.categorical))),
         "members": 1,
         "early_stopping": False,
         "device": "auto",
     }
+
+
+def _get_ready() -> None:
+    import torch
+
+    from metahpo.networks.mlp.compiled.compiled_training import compile_ahead
+    from metahpo.numerics.device import device_named
+
+    if device_named("auto").type == "cpu":
+        compile_ahead(torch.float32)
 
 
 def _fit_together(
@@ -112,6 +122,7 @@ def mlp_classifier() -> Learner:
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
+        get_ready=_get_ready,
         batched=True,
         fidelity="epochs",
         libraries=("torch",),
@@ -129,6 +140,7 @@ def mlp_regressor() -> Learner:
         rules=_RULES,
         fixed=_fixed,
         fit_together=_fit_together,
+        get_ready=_get_ready,
         batched=True,
         fidelity="epochs",
         libraries=("torch",),

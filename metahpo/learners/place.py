@@ -15,6 +15,7 @@ from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.learners.extras import missing_libraries
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named, learner_names
+from metahpo.learners.row_counts import RowCounts
 from metahpo.space.holding import holding
 from metahpo.tasks.task import KINDS, TaskKind
 
@@ -42,13 +43,16 @@ class Place:
     held: Mapping[str, Any] = field(default_factory=dict)
     empty: bool = False
 
-    def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    def parameters(self, configuration: Mapping[str, Any], counts: RowCounts | None = None) -> dict[str, Any]:
         """A configuration of the learner as parameters of the whole estimator, for ``set_params``.
 
-        An estimator of another class than the learner's takes those that it has.
+        An estimator of another class than the learner's takes those that it has. With the `counts` of the rows, what
+        so few rows cannot be fitted with is changed as the learner says.
         """
         own = self.estimator.get_params(deep=False)
         parameters = self.learner.parameters(configuration)
+        if counts is not None:
+            parameters |= self.learner.adapted({**own, **parameters}, counts)
         return {f"{self.prefix}{name}": value for name, value in parameters.items() if name in own}
 
     @property

@@ -1,4 +1,4 @@
-"""The learners by name; one of your own is named by the function that makes it, ``module:function``."""
+"""The registry of learners. An unregistered learner is named by the function that makes it, ``module:function``."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def learner_names(kind: TaskKind) -> list[str]:
 
 
 def register_learner(name: str, make: Callable[[TaskKind], Learner]) -> None:
-    """Add a learner, for this process; :func:`unregister_learner` takes it away.
+    """Add a learner, for this process. :func:`unregister_learner` removes it.
 
     A package offers a learner to every process by an entry point of the group ``metahpo.learners``. A build needs that,
     or ``module:function``, because its workers are processes of their own.
@@ -95,7 +95,7 @@ def register_learner(name: str, make: Callable[[TaskKind], Learner]) -> None:
 
 
 def unregister_learner(name: str) -> None:
-    """Take away a learner that :func:`register_learner` added.
+    """Remove a learner that :func:`register_learner` added.
 
     Raises
     ------
@@ -148,9 +148,9 @@ def _made(make: Callable[[TaskKind], Learner], name: str, kind: TaskKind) -> Lea
 
 
 def default_learners(modality: Modality) -> tuple[str, ...]:
-    """Learners of a modality that a build takes unless it is told others.
+    """Default learners of builds for a modality.
 
-    Of :data:`CLASSICAL` those whose libraries are installed; the log says which are left out.
+    Learners of :data:`CLASSICAL` whose libraries are not installed are left out, with a log message.
     """
     if modality != "table":
         return UNSTRUCTURED[modality]

@@ -1,8 +1,8 @@
 """Support vector machines.
 
 Ranges: C and gamma over the decades of the guide of Hsu, Chang and Lin (2003) that practitioners search, on
-standardised columns; the polynomial kernel with or without lower terms. The sigmoid kernel is left out: it is no valid
-kernel for most of its parameters, and nobody runs it.
+standardised columns; the polynomial kernel with or without lower terms. The sigmoid kernel is left out, because it is
+no valid kernel for most of its parameters and is hardly used.
 """
 
 from __future__ import annotations

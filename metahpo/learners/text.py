@@ -1,4 +1,4 @@
-"""Networks for texts as a learner: of tasks whose categorical columns are text."""
+"""Networks for texts, learners of tasks whose categorical columns are text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _fixed(task: Task) -> dict[str, Any]:
 
 
 def text_classifier() -> Learner:
-    """Mean of word vectors or a small Transformer; sizes are such that every number of heads divides them."""
+    """Mean of word vectors or a small Transformer. Every number of heads divides every size."""
     default = TextClassifier().get_params()
     space = ConfigurationSpace()
     encoder = Categorical("encoder", ENCODERS, default=default["encoder"])

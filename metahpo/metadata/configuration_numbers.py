@@ -1,4 +1,4 @@
-"""Configurations stored once a space: trials hold the number of a row in the table of configurations."""
+"""Configurations of a space, stored once. Trials hold the number of a row in the table of configurations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = ("space", "configuration")
 
 
 class ConfigurationNumbers:
-    """Gives each pair of search space and configuration a number, in the order in which they come."""
+    """Numbers the pairs of search space and configuration in the order of their first appearance."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, str], int] = {}

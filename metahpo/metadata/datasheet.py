@@ -1,4 +1,4 @@
-"""The numbers of a datasheet: what a meta-dataset holds, how reliable it is, and where it comes from.
+"""The numbers of a datasheet: content, reliability and provenance of a meta-dataset.
 
 The questions follow "Datasheets for datasets" (Gebru et al., Communications of the ACM 2021).
 """
@@ -58,7 +58,7 @@ def reliability(md: MetaDataset) -> pd.DataFrame:
 
 
 def provenance(md: MetaDataset) -> pd.DataFrame:
-    """Number of datasets by licence, most first; empty where licences were not recorded."""
+    """Number of datasets by licence, largest first; empty if licences were not recorded."""
     if "licence" not in md.tasks:
         return pd.DataFrame({"datasets": []})
     datasets = md.tasks.drop_duplicates("dataset") if "dataset" in md.tasks else md.tasks

@@ -1,4 +1,4 @@
-"""Splits by task family: related datasets are never on both sides."""
+"""Splits by task family, so that related datasets are never on both sides."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def family_split(families: pd.Series, test_share: float, random_state: int) -> S
 
 
 def family_groups(families: Sequence[str], n_groups: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Group of each task, shape (T,): whole families, dealt at random into `n_groups` groups or fewer."""
+    """Group of each task, shape (T,). Whole families are assigned at random to at most `n_groups` groups."""
     distinct, family = np.unique(np.asarray(families), return_inverse=True)
     return np.asarray(rng.permutation(len(distinct))[family] % n_groups)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def as_rows(lists: Iterable[object]) -> NDArray[np.float64]:
-    """Lists of losses, a configuration each, as rows of shape (n, F); NaN where a list is shorter, or is no list."""
+    """Lists of losses, one for each configuration, as rows of shape (n, F). Missing entries are NaN."""
     values = [list(losses) if isinstance(losses, Iterable) else [] for losses in lists]
     width = max(map(len, values), default=0)
     padded = [losses + [np.nan] * (width - len(losses)) for losses in values]

@@ -76,7 +76,7 @@ def _parse(path: Path) -> Tables:
 
 
 def _unpacked(path: Path) -> bytes:
-    """Content of a gzipped file, unless it is far larger than numbers are when they are unpacked."""
+    """Content of a gzipped file. A file that grows by a far larger factor than numbers do is refused."""
     limit = max(SMALL, MAX_EXPANSION * path.stat().st_size)
     with gzip.open(path, "rb") as file:
         content = file.read(limit + 1)

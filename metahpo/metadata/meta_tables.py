@@ -1,4 +1,4 @@
-"""Tables of tasks, trials and meta-features that fit together, and others that are made of them."""
+"""Consistent tables of tasks, trials and meta-features, and operations that return new ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TASK_COLUMNS = ("family", "kind")
 
 
 class MetaTables:
-    """The checked tables of a meta-dataset, and other meta-datasets that are made of them.
+    """The checked tables of a meta-dataset, with operations that return new meta-datasets.
 
     See :class:`metahpo.metadata.meta_dataset.MetaDataset` for the parameters and what is raised.
     """
@@ -58,9 +58,9 @@ class MetaTables:
         trials: pd.DataFrame | None = None,
         meta_features: pd.DataFrame | None = None,
     ) -> Self:
-        """Add tasks and trials of your own: another meta-dataset, or tables like those of the constructor.
+        """Add tasks and trials: another meta-dataset, or tables like those of the constructor.
 
-        A task that is there already keeps its row; new trials of it are added, repeated ones are not.
+        A task that exists keeps its row. Its new trials are added; repeated trials are not.
 
         Raises
         ------
@@ -74,13 +74,12 @@ class MetaTables:
         return self.merge(MetaTables(tasks, trials, meta_features, self.spaces, name=self.name, version=self.version))
 
     def merge(self, other: MetaTables) -> Self:
-        """Everything of both; where both have a task or trial, this one's is kept.
+        """Tasks and trials of both meta-datasets. If both have a task or trial, that of this one is kept.
 
         Raises
         ------
         DataError
-            A space of the same name differs, so that its trials cannot stand side by side. The order of its choices may
-            differ.
+            A space of the same name differs, so its trials cannot be combined. The order of its choices may differ.
         """
         for name in self.spaces.keys() & other.spaces.keys():
             found = difference(self.spaces[name], other.spaces[name])
@@ -96,12 +95,12 @@ class MetaTables:
         return self._with(tasks, trials, joined, {**other.spaces, **self.spaces})
 
     def drop(self, *, tasks: Sequence[str] = (), families: Sequence[str] = (), data_ids: Sequence[int] = ()) -> Self:
-        """Everything but the named tasks, families, or OpenML data ids.
+        """The meta-dataset without the named tasks, families or OpenML data ids.
 
         Raises
         ------
         UnknownNameError
-            A name that is not there, so that a typing error cannot pass for a removal.
+            A name that does not exist, because it may be a typing error.
         """
         ids = (
             self.tasks["data_id"] if "data_id" in self.tasks.columns else pd.Series(index=self.tasks.index, dtype=float)
@@ -118,7 +117,7 @@ class MetaTables:
         return self._only(self.tasks.index[~np.asarray(gone, dtype=bool)])
 
     def folds(self, n_folds: int = 5, random_state: int = 0) -> Iterator[tuple[Self, Self]]:
-        """Pairs (training, held-out) such that every task is held out once and families are never torn apart.
+        """Pairs (training, held-out) such that every task is held out once and no family is split.
 
         Raises
         ------
@@ -185,7 +184,7 @@ class MetaTables:
 
 
 def _canonical(trials: pd.DataFrame, spaces: Mapping[str, ConfigurationSpace]) -> pd.DataFrame:
-    """Trials whose configurations are texts of the one form that their space gives them.
+    """Trials with the text of each configuration in the canonical form of its space.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """A released meta-dataset on disk: Parquet tables and a manifest with their checksums.
 
-The manifest names the file of each table. Where a meta-dataset replaces an older one, its tables are written to files
-of other names beside the old ones, then the manifest is replaced, and then the old files are removed. So a reader at
-any moment, and whoever comes after a kill, sees the older meta-dataset or the newer one.
+The manifest names the file of each table. If a meta-dataset replaces an older one, its tables are written to files with
+other names first. Then the manifest is replaced, and then the old files are removed. A reader therefore sees the older
+or the newer meta-dataset at any moment, also after a kill.
 """
 
 from __future__ import annotations
@@ -68,17 +68,30 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write(folder: Path, header: Mapping[str, Any], tables: Iterable[tuple[str, Iterable[pd.DataFrame]]]) -> None:
-    """Write a meta-dataset; one that is there stays until the new one is whole and on disk.
+def tables_checksum(folder: Path) -> str:
+    """One checksum of all tables of a meta-dataset, as its manifest has them.
 
-    Two that write to one folder do so one after the other, where the file system knows locks.
+    Raises
+    ------
+    ArtefactError
+        See :func:`read_manifest`.
+    """
+    entries = read_manifest(folder)["files"]
+    return hashlib.sha256(json.dumps({k: v["sha256"] for k, v in entries.items()}, sort_keys=True).encode()).hexdigest()
+
+
+def write(folder: Path, header: Mapping[str, Any], tables: Iterable[tuple[str, Iterable[pd.DataFrame]]]) -> None:
+    """Write a meta-dataset.
+
+    An existing one is replaced when the new one is complete and on disk. On file systems with locks, two writers of one
+    folder wait for each other.
 
     Parameters
     ----------
     header : mapping
-        What the manifest says besides the files.
+        Entries of the manifest besides the files.
     tables : iterable of (str, iterable of DataFrame)
-        Name of each table, and its rows in blocks, of which one is in memory at a time. Where it raises, nothing
+        Name of each table, and its rows in blocks. One block is in memory at a time. If the iterable raises, nothing
         changes.
 
     Raises
@@ -115,7 +128,7 @@ def write(folder: Path, header: Mapping[str, Any], tables: Iterable[tuple[str, I
 
 
 def _write_table(folder: Path, name: str, blocks: Iterable[pd.DataFrame]) -> dict[str, Any]:
-    """Write one table; its entry in the manifest."""
+    """Write one table and return its entry in the manifest."""
     n_rows, writer = 0, None
     with _temporary(folder, name) as (temporary, file):
         try:
@@ -143,7 +156,7 @@ def _to_arrow(name: str, block: pd.DataFrame, schema: pa.Schema | None) -> pa.Ta
 
 
 def _joined(blocks: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """The same rows in blocks of `BLOCK` rows or a little more; a block that stays alone keeps its index."""
+    """The same rows in blocks of `BLOCK` rows or a few more. A single block keeps its index."""
     waiting: list[pd.DataFrame] = []
     for block in blocks:
         waiting.append(block)
@@ -164,7 +177,7 @@ def _with_lists(schema: pa.Schema) -> pa.Schema:
 
 
 def _place(temporary: Path, folder: Path, name: str, sha256: str) -> str:
-    """Give a table its file: ``NAME.parquet``, or a name of its own where that one is taken by other content."""
+    """File name of a table: ``NAME.parquet``, or another name if that file has other content."""
     usual = folder / f"{name}.parquet"
     taken = usual.exists() and checksum(usual) != sha256
     path = folder / f"{name}-{sha256[:16]}.parquet" if taken else usual
@@ -173,7 +186,7 @@ def _place(temporary: Path, folder: Path, name: str, sha256: str) -> str:
 
 
 def _files_in_use(folder: Path) -> set[str]:
-    """Files of the meta-dataset that is there; empty where there is none that can be read."""
+    """Files of the existing meta-dataset; empty if there is none that can be read."""
     try:
         return {_file_of(name, entry) for name, entry in read_manifest(folder)["files"].items()}
     except ArtefactError:
@@ -187,7 +200,7 @@ def _remove(folder: Path, names: set[str]) -> None:
 
 @contextlib.contextmanager
 def _temporary(folder: Path, name: str) -> Iterator[tuple[Path, BinaryIO]]:
-    """A file under a hidden name, which goes if it was not renamed."""
+    """A file with a hidden name, which is removed at the end if it was not renamed."""
     path = folder / f".{name}.{os.getpid()}.part"
     try:
         with open(path, "wb") as file:
@@ -198,7 +211,7 @@ def _temporary(folder: Path, name: str) -> Iterator[tuple[Path, BinaryIO]]:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the right to write to a folder; wait for it."""
+    """Wait for the lock on a folder, and hold it."""
     import fcntl  # Unix only: what is saved can be loaded on any system
 
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -265,7 +278,7 @@ def _file_of(name: str, entry: Mapping[str, Any]) -> Any:
 
 
 def _check_spaces(spaces: Mapping[str, Any], folder: Path) -> None:
-    """Refuse names of search spaces that are not plain: files of surrogates are called after them."""
+    """Raise an error for names of search spaces that are not plain, because they are part of file names."""
     wrong = [name for name in spaces if not is_plain(name)]
     if wrong:
         raise ArtefactError(
@@ -288,13 +301,13 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
         try:
             return manifest, {name: _read_table(folder, name, entry) for name, entry in manifest["files"].items()}
         except ArtefactError:
-            # A newer meta-dataset may have taken its place in the meantime.
+            # A newer meta-dataset may have replaced it in the meantime.
             if _stamp(folder) == seen:
                 raise
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:
-    """What changes when the manifest is replaced, even by an equal one."""
+    """A value that changes when the manifest is replaced, even by an equal one."""
     try:
         status = os.stat(folder / MANIFEST)
     except OSError:

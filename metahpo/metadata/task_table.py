@@ -1,4 +1,4 @@
-"""Recorded trials as arrays, a table a task: what learns from a meta-dataset learns from these."""
+"""Recorded trials as arrays, one table for each task. Surrogates and baselines learn from these tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TaskTable:
     Attributes
     ----------
     task, family : str
-        Name of the task, and of the origin that it shares with others.
+        Name of the task, and of its family.
     X : ndarray of shape (n, d)
         Configurations in the unit cube: see :mod:`metahpo.space.encoding`.
     loss : ndarray of shape (n,)

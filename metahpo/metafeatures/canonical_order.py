@@ -1,10 +1,10 @@
-"""A canonical order of a task's rows and columns: the same data in any order give the same arrays.
+"""A canonical order of the rows and columns of a task.
 
-Whatever depends on positions (a subsample, folds, the order of a floating-point sum) then depends on the content
-only. Rows and columns are sorted by 64-bit keys, refined in turns as in colour refinement of a bipartite graph
-(Weisfeiler and Lehman, 1968): a column's key is the sum of its hashed cells times the keys of their rows, and the
-other way round; integer sums modulo 2^64 do not depend on their order. Columns enter by content, not by name, so that
-a renamed column changes nothing.
+The same data in any order give the same arrays. A subsample, folds, or the order of a floating-point sum then depend
+only on the content. Rows and columns are sorted by 64-bit keys, refined in turns as in colour refinement of a bipartite
+graph (Weisfeiler and Lehman, 1968): a column's key is the sum of its hashed cells times the keys of their rows, and the
+other way round; integer sums modulo 2^64 do not depend on their order. The names of columns are not used, so renaming a
+column changes nothing.
 
 Legend: n rows, p columns; `cells` (p, n) uint64 hashed cell values, `rows` (n,) and `columns` (p,) uint64 keys.
 Equal keys belong to equal rows or columns, or to mirror images of each other where the data are as symmetric as a
@@ -73,7 +73,7 @@ def category_codes(task: Task) -> NDArray[np.int64]:
 
 
 def _steps(scaled: NDArray[np.float64]) -> Keys:
-    """Number of the step that each value in [0, 1] falls on; one of its own for NaN."""
+    """Number of the step that contains each value in [0, 1]; NaN has a separate number."""
     return np.nan_to_num(np.floor(scaled * RESOLUTION + 0.5), nan=2.0**41).astype(np.uint64)
 
 

@@ -1,7 +1,7 @@
 """Learners of landmarks, as functions from training rows and test rows to predictions.
 
-All but trees have a closed form. On samples of some hundred rows the estimators of scikit-learn spend most of their
-time on checks, which the caller of these functions has made once for all.
+All but trees have a closed form. On samples of some hundred rows, estimators of scikit-learn spend most of their time
+on checks. The caller of these functions makes these checks once.
 
 Legend: X (n, p) training rows and X_test (m, p) test rows without missing cells, y (n,) classes 0..k-1 that all occur,
 or numbers; predictions have shape (m,).
@@ -36,7 +36,7 @@ def squared_distances(X: Array, X_test: Array) -> Array:
 
 
 def gaussian_naive_bayes(X: Array, y: NDArray[np.int64], X_test: Array) -> NDArray[np.int64]:
-    """Most likely classes, where columns are independent and normal within a class."""
+    """Most likely classes, if columns are independent and normal within a class."""
     counts, means, members = _class_means(X, y)
     variances = np.maximum(members.T @ np.square(X) / counts[:, None] - np.square(means), 0.0)
     variances += SMOOTHING * X.var(axis=0).max()
@@ -47,7 +47,7 @@ def gaussian_naive_bayes(X: Array, y: NDArray[np.int64], X_test: Array) -> NDArr
 
 
 def discriminant_analysis(X: Array, y: NDArray[np.int64], X_test: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Most likely classes, where all have the same normal shape; by their shares of `y`, and as if those were equal."""
+    """Most likely classes, if all have the same normal shape: with the class shares of `y`, and with equal shares."""
     counts, means, members = _class_means(X, y)
     centred = X - members @ means
     covariance = centred.T @ centred / len(y)
@@ -70,7 +70,7 @@ def nearest_centroid(X: Array, y: NDArray[np.int64], X_test: Array) -> NDArray[n
 
 
 def multinomial_naive_bayes(X: csr_matrix, y: NDArray[np.int64], X_test: csr_matrix) -> NDArray[np.int64]:
-    """Most likely classes, where a row counts independent draws."""
+    """Most likely classes, if a row counts independent draws."""
     likeliest: NDArray[np.int64] = MultinomialNB().fit(X, y).predict(X_test)
     return likeliest
 
@@ -116,8 +116,8 @@ def _grown(kind: TaskKind, X: NDArray[np.float32], y: NDArray[np.float64]) -> tu
         return tree, tree.value[:, 0, 0]
     classes, codes = np.unique(y, return_inverse=True)
     if 2 * len(classes) > len(y):
-        # Of so many classes the classifier takes the target for a quantity, and warns. Squared error of indicators is
-        # the same criterion as Gini impurity.
+        # With so many classes, the classifier warns that the target may be a quantity. The squared error of indicators
+        # is the same criterion as Gini impurity.
         indicators = np.eye(len(classes))[codes]
         tree = DecisionTreeRegressor(max_depth=DEPTH, random_state=0).fit(X, indicators, check_input=False).tree_
         return tree, classes[tree.value[:, :, 0].argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""Rows and classes, meta-features that need no columns; and what those of images and of texts share.
+"""Meta-features of rows and classes, which need no columns, and code that those of images and texts share.
 
 Legend: n rows, k classes.
 """
@@ -77,7 +77,7 @@ def landmark_features(group: Group, key: str, learner: str) -> tuple[MetaFeature
 
 
 def landmark(key: str, learner: Classifier, X: Any, y: NDArray[np.int64]) -> dict[str, float]:
-    """How well a simple learner does in two folds, trained on all rows of the other fold and on a quarter of them.
+    """Performance of a simple learner in two folds, trained on all rows of the other fold and on a quarter of them.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def every_fourth(y: NDArray[np.int64]) -> NDArray[np.intp]:
 def balanced_noise(errors: NDArray[Any], counts: NDArray[Any]) -> float:
     """Standard error of the mean error rate of the classes, given errors and rows of each, both (k,).
 
-    Rates are those of one error and one hit more, so that no errors among few rows are not taken for certainty.
+    Rates count one more error and one more hit, so that few rows without errors do not give a standard error of zero.
     """
     rates = (errors + 1.0) / (counts + 2.0)
     return float(np.sqrt((rates * (1.0 - rates) / (counts + 2.0)).sum()) / len(counts))

@@ -1,7 +1,7 @@
-"""What a meta-feature is: a name, its group, its formula and where it comes from; and how columns are summarised.
+"""The definition of a meta-feature (name, group, formula and source), and summaries over columns.
 
-A name stands for one formula for good. Meta-datasets and surrogates find meta-features by their names, and take those
-that they do not know for unknown ones: another formula therefore gets another name.
+A name always means the same formula, because meta-datasets and surrogates find meta-features by name. A changed formula
+therefore gets a new name. Names that a surrogate does not know are unknown values to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a task to its meta-features: one call, in process, on one thread, the same answer every time."""
+"""Extraction of meta-features from a task: one call, on one thread, with the same result every time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class MetaFeatures:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What is left to be computed of a task once its sample is drawn: a call a group."""
+    """Computations that remain after the sample of a task is drawn: one call for each group."""
 
     groups: Mapping[Group, Callable[[], dict[str, float]]]
     n_rows: int
@@ -76,7 +76,7 @@ def extract(
     Parameters
     ----------
     task : Task
-        Of any kind and modality; missing cells and categorical columns are welcome. It is not changed.
+        Task of any kind and modality, with or without missing cells and categorical columns. It is not changed.
     random_state : int, default=0
         Seed of the draws of rows, columns and folds.
     others : sequence of str, or mapping of str to MetaFeatureGroup, default=()
@@ -95,7 +95,7 @@ def extract(
     if not isinstance(others, Mapping):
         others = {name: meta_features_named(name) for name in others}
     seconds: dict[str, float] = {}
-    # On matrices this small, threads cost more than they bring, and their number would be felt in the last digits.
+    # On such small matrices, threads take more time than they save, and their number would change the last digits.
     with _libraries().limit(limits=1):
         start = perf_counter()
         prepared = _PREPARE[task.modality](task, random_state)

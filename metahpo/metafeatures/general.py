@@ -75,7 +75,7 @@ def general(task: Task, drawn: Task, sample: Sample) -> dict[str, float]:
 
 
 def _n_categories(column: pd.Series[Any]) -> int:
-    """Number of categories that occur, from as few of the rows as show all that there are."""
+    """Number of categories that occur. Rows are read in blocks until all categories were seen."""
     codes = column.cat.codes.to_numpy()
     occurs = np.zeros(len(column.cat.categories) + 1, np.bool_)  # the last is "missing", whose code is -1
     for start in range(0, len(codes), ROWS_AT_A_TIME):

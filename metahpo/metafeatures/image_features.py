@@ -1,7 +1,7 @@
-"""Meta-features of images: sizes, pixels, neighbours, and what pixels tell of the classes.
+"""Meta-features of images: sizes, pixels, neighbours, and the information about the classes in pixels.
 
 Legend: n images of c channels, h x w pixels, scaled to [0, 1] by the range of all of them. Larger images are averaged
-down to at most `SIDE` pixels a side, and sizes alone are those of the images as they are.
+down to at most `SIDE` pixels on a side. Sizes are those of the original images.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _shrunk(images: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _of_pixels(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
-    """What scaled images (n, c, h, w) of classes (n,) tell; all but that of classes from some of them."""
+    """Meta-features of the pixels of scaled images (n, c, h, w) of classes (n,)."""
     flat = images.reshape(len(images), -1)
     found = {"class_variance_mean": mean_of(share_explained(flat, y))}
     if images.min() < images.max():
@@ -112,7 +112,7 @@ def _of_pixels(images: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, f
 
 
 def _some(images: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
-    """At most so many of the images, drawn at random, because their classes may alternate."""
+    """A random sample of the images. It is random because classes may alternate."""
     if len(images) <= n_images:
         return images
     drawn: NDArray[np.float64] = images[np.sort(np.random.default_rng(0).permutation(len(images))[:n_images])]

@@ -1,4 +1,4 @@
-"""Information-theoretic meta-features: what the columns tell about the target, each taken alone.
+"""Information-theoretic meta-features: the information about the target in single columns.
 
 Legend: n rows, p columns; X a column cut into levels, Y the classes or quintiles of the target, H entropy in nats,
 I(X; Y) = H(X) + H(Y) - H(X, Y) less its bias (|X| - 1)(|Y| - 1) / 2n under independence (Miller, 1955), at least 0;
@@ -68,7 +68,7 @@ def _bins(y: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _joint_counts(levels: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often level and target occur together in each column, (p, N_LEVELS + 1, target levels)."""
+    """Joint counts of level and target in each column, (p, N_LEVELS + 1, target levels)."""
     p, n_x, n_y = levels.shape[1], N_LEVELS + 1, int(y.max()) + 1
     cell = (np.arange(p) * n_x + levels) * n_y + y[:, None]
     return np.bincount(cell.ravel(), minlength=p * n_x * n_y).reshape(p, n_x, n_y)

@@ -1,4 +1,4 @@
-"""Landmarks: how well cheap learners do on a small sample of the task, how they compare, and what more rows bring.
+"""Landmarks: the skill of cheap learners on a small sample of the task, their differences, and the gain by more rows.
 
 Legend: skill of a learner = 1 - loss / loss of the best constant, cross-validated: 0 is a constant's, 1 is perfect.
 The loss is the squared error (regression: skill = R^2) or the error rate; for balanced skill the mean error rate of the
@@ -122,7 +122,7 @@ def _classification(sample: Sample, splits: list[Split]) -> dict[str, float]:
 
 
 def _regression(sample: Sample, splits: list[Split]) -> dict[str, float]:
-    y = sample.y.round(9)  # so that a change of units cannot turn a tie
+    y = sample.y.round(9)  # so that a change of units cannot break a tie
     squares = {key: np.square(y - guess) for key, guess in _predicted(sample, y, splits).items()}
     constant = squares.pop("constant")
     relative = {key: float(square.sum() / constant.sum()) for key, square in squares.items()}

@@ -1,4 +1,4 @@
-"""Columns in ascending order: what follows of one sort alone, which is quantiles, ranks, and how often values occur.
+"""Columns in ascending order. One sort gives quantiles, ranks and counts of values.
 
 Legend: n rows, p columns, q known cells of a column; a run is a longest series of equal known cells in ascending order.
 """
@@ -69,7 +69,7 @@ class Ordered:
 
     @cached_property
     def _runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the run of each known cell starts, and where the next one does; each (p, n)."""
+        """Start of the run of each known cell, and start of the next run; each (p, n)."""
         places = np.arange(self.values.shape[1])
         first = np.maximum.accumulate(np.where(self._starts, places, 0), axis=1)
         after = np.broadcast_to(self.n_known[:, None], first.shape).copy()

@@ -1,6 +1,6 @@
-"""Meta-features of other packages: a function of the task, and what each of its values is.
+"""Meta-features of other packages: a function of the task, and the formulas of its values.
 
-They are computed where they are asked for by name. A recommender asks for those that its experience has.
+They are computed only if they are named. A recommender computes those in its meta-dataset.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def register_meta_features(name: str, group: MetaFeatureGroup) -> None:
 
 
 def unregister_meta_features(name: str) -> None:
-    """Take away what :func:`register_meta_features` added.
+    """Remove meta-features that :func:`register_meta_features` added.
 
     Raises
     ------

@@ -1,7 +1,8 @@
-"""The part of a task that meta-features are computed on: its size follows from the data's shape, never from a clock.
+"""The sample of a task that meta-features are computed on.
 
-A wall-clock budget would give other numbers on a busy machine; caps on rows and columns bound the time just as well
-and give the same vector every time. Legend: n rows and p columns used, a numeric and b categorical columns, k classes.
+Its size depends on the shape of the data, not on a clock. A limit of time would give other numbers on a busy machine.
+Limits of rows and columns bound the time too, and always give the same numbers. Legend: n rows and p columns used, a
+numeric and b categorical columns, k classes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MAX_INDICATORS, MAX_WIDTH = 10, 100
 
 
 def draw(task: Task, random_state: int) -> Task:
-    """Canonically arranged rows and columns of a task, at most about `ROWS` x `COLUMNS`, stratified by class.
+    """Rows and columns of a task in canonical order, at most about `ROWS` x `COLUMNS`, stratified by class.
 
     Invariant to the order of rows and columns for tasks of up to `MAX_CELLS` cells; larger ones are first cut down by
     position.
@@ -45,7 +46,7 @@ def draw(task: Task, random_state: int) -> Task:
 
 
 def without_empty_columns(task: Task) -> Task:
-    """The task without columns of which no cell is known, as a table that a user gives has none; if any column is left.
+    """The task without columns that have no known cell. If no column would be left, it is unchanged.
 
     Rows that are drawn from a larger dataset can have such columns.
     """
@@ -123,10 +124,10 @@ class Sample:
 
     @cached_property
     def matrix(self) -> NDArray[np.float64]:
-        """The sample as numbers only, (n, width): what cheap learners see.
+        """The sample as numbers, (n, width), the input of cheap learners.
 
         Standardised numeric columns (missing cells at the mean) and 0/1 indicators of the most frequent categories.
-        Rounded to nine decimals, so that a change of units cannot turn a tie.
+        Rounded to nine decimals, so that a change of units cannot break a tie.
         """
         per_column = max(1, min(MAX_INDICATORS, (MAX_WIDTH - self.numeric.shape[1]) // max(1, self.codes.shape[1])))
         indicators = [c[:, None] == np.arange(min(per_column, max(1, c.max()))) for c in self.codes.T]

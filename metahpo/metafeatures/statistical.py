@@ -1,8 +1,8 @@
 """Statistical meta-features: shape, spread and dependence of the numeric columns and of the target.
 
 Legend: Z (n, a) numeric columns with mean 0 and deviation 1 over known cells, M (n, width) the sample as numbers.
-Moments are taken over the known cells of all columns at once; `scipy.stats.skew` would walk through columns with
-missing cells one by one and warn about nearly constant ones.
+Moments are taken over the known cells of all columns at once; `scipy.stats.skew` would loop over columns with missing
+cells and warn about nearly constant ones.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _moments(Z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.fl
 def _outliers(columns: NDArray[np.float64], ordered: Ordered) -> NDArray[np.bool_]:
     """Cells outside Tukey's fences, (n, a); missing ones are not."""
     low, high = ordered.quantile(0.25), ordered.quantile(0.75)
-    margin = 1.5 * (high - low) + 1e-12  # above rounding, which would count a cell on the fence
+    margin = 1.5 * (high - low) + 1e-12  # larger than rounding errors of cells at the fence
     outside: NDArray[np.bool_] = (columns < low - margin) | (columns > high + margin)
     return outside
 

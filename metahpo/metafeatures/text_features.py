@@ -1,4 +1,4 @@
-"""Meta-features of texts: lengths, vocabulary, what they are written in, and what words tell of the classes.
+"""Meta-features of texts: lengths, vocabulary, characters, and the information about the classes in words.
 
 Legend: n texts, t words in all, v distinct words.
 """

@@ -1,4 +1,4 @@
-"""The settings of numpy and torch under which the package computes, whatever its caller has set."""
+"""The settings of numpy and torch for computations of the package, independent of those of the caller."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def own_arithmetic() -> Iterator[None]:
     """
     with ExitStack() as settings:
         settings.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
-        if "torch" in sys.modules:  # a caller cannot have changed what has not been loaded
+        if "torch" in sys.modules:  # the settings of an unloaded library are unchanged
             import torch
 
             if torch.is_inference_mode_enabled():

@@ -1,4 +1,4 @@
-"""Copula z-scores: losses of one task on the scale that is the same on every task.
+"""Copula z-scores: losses on a scale that is the same on every task.
 
 z is the normal quantile of a loss's rank within its task, ties averaged (Gaussian copula; Salinas et al., ICML 2020):
 0 is the median configuration and lower is better. Failed trials tie with one another, behind all that succeeded.
@@ -25,7 +25,7 @@ def normal_scores(loss: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _middle_ranks(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Losses (n,) below each, and half of those equal to it: ranks less a half, in a tenth of the time of SciPy's."""
+    """Number of smaller losses plus half the number of equal ones, for each of n losses. Ten times as fast as SciPy."""
     ordered = np.sort(loss)
     below, at_most = np.searchsorted(ordered, loss, "left"), np.searchsorted(ordered, loss, "right")
     return np.asarray(0.5 * (below + at_most), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Where torch computes, and how precisely."""
+"""Devices and precision of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Torch's global random numbers, for what can draw from no other generator: fresh layers, and dropout."""
+"""Seeding of torch's global generators, which new layers and dropout draw from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GENERATORS = threading.RLock()
 
 @contextmanager
 def torch_seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed torch's global generators, and put them back as they were when the context ends.
+    """Seed torch's global generators, and restore their state when the context ends.
 
     Threads take turns, so that each draws the numbers of its own seed.
 

@@ -21,7 +21,7 @@ from metahpo.recommendation.observations import Observation, Trials, by_task, in
 from metahpo.recommendation.worth import WorthByNovelty
 from metahpo.space.configuration import Configuration
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
-from metahpo.surrogates.cost import CostModel
+from metahpo.surrogates.cost import CostModel, cost_path
 from metahpo.surrogates.improvement import ImprovementModel, improvement_path
 from metahpo.surrogates.surrogate import TrainedSurrogate
 
@@ -78,7 +78,11 @@ class Experience:
         """Model of the seconds of a fit, or of another recorded cost; None where it was not recorded."""
         key = (space, column)
         if key not in self._costs:
-            self._costs[key] = CostModel.of(self.meta_dataset, space, column)
+            path = cost_path(self.folder, space)
+            stored = None
+            if column == "seconds" and path.is_file():
+                stored = CostModel.load(path, release.tables_checksum(self.folder))
+            self._costs[key] = stored or CostModel.of(self.meta_dataset, space, column)
         return self._costs[key]
 
     def tasks_named(self, names: Sequence[str]) -> frozenset[str]:
@@ -162,7 +166,7 @@ class Experience:
         """
         self.meta_dataset.save(folder)
         try:
-            for part in ("surrogates", "improvements"):
+            for part in ("surrogates", "improvements", "costs"):
                 if (self.folder / part).is_dir():
                     shutil.copytree(self.folder / part, folder / part, dirs_exist_ok=True)
         except OSError as error:
@@ -209,6 +213,12 @@ class _Part(_View):
     def __init__(self, whole: Experience, tasks: frozenset[str]) -> None:
         super().__init__(whole, whole.meta_dataset.drop(tasks=sorted(tasks)))
         self._tasks = tasks
+
+    def cost(self, space: str | None, column: str = "seconds") -> CostModel | None:
+        key = (space, column)
+        if key not in self._costs:
+            self._costs[key] = CostModel.of(self.meta_dataset, space, column)
+        return self._costs[key]
 
     def _changed_surrogate(self, surrogate: TrainedSurrogate) -> TrainedSurrogate:
         return surrogate.without_tasks(self._tasks)

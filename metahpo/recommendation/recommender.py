@@ -47,6 +47,7 @@ from metahpo.recommendation.warm_start import WarmStart
 from metahpo.recommendation.wording import items_of, notes_of
 from metahpo.recommendation.worth import Worth
 from metahpo.space.activity import canonical
+from metahpo.space.cash import to_cash
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.metric import METRICS, metric_named
@@ -299,14 +300,15 @@ class Recommender:
         return self._observations
 
     @own_arithmetic()
-    def warm_start(self, task: Task | None, learner: str, metric: str | None = None) -> WarmStart:
-        """Start a search of one learner from experience: ``recommender.warm_start(task, "svm").optimizer()``.
+    def warm_start(self, task: Task | None, learner: str | None, metric: str | None = None) -> WarmStart:
+        """Start a search from experience: ``recommender.warm_start(task, "svm").optimizer()``.
 
         Parameters
         ----------
         task : Task or None
             None: nothing is known of the task, and the search starts with what is good on most of the recorded ones.
-        learner : str
+        learner : str or None
+            None: all together, in the space of :func:`metahpo.space.cash.cash_space`.
         metric : str, default=None
             None takes the default of the kind of task.
         """
@@ -321,7 +323,10 @@ class Recommender:
         model = self._experience.cost(learner)
         cost = None if model is None else model.on(task)
         features = usable(recommended.meta_features, recommended.novelty)
-        return WarmStart(surrogate.space, surrogate, features, list(recommended.configurations), candidates, cost)
+        initial = list(recommended.configurations)
+        if self._meant(learner) is None:
+            initial = [to_cash(item.learner, item.configuration) for item in recommended.items]
+        return WarmStart(surrogate.space, surrogate, features, initial, candidates, cost)
 
     @own_arithmetic()
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:

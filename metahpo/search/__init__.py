@@ -1,5 +1,17 @@
-"""scikit-learn's search estimator, started from experience."""
+"""scikit-learn's search estimator, started from experience.
 
-from metahpo.search.meta_search import MetaSearchCV
+Names are loaded when they are used: a worker process that fits folds loads neither torch nor the experience.
+"""
 
-__all__ = ["MetaSearchCV"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.search.engines import register_search_engine, search_engine_names, unregister_search_engine
+    from metahpo.search.meta_search import MetaSearchCV
+
+__all__ = ["MetaSearchCV", "register_search_engine", "search_engine_names", "unregister_search_engine"]
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from joblib.executor import get_memmapping_executor
@@ -21,9 +18,8 @@ MAX_ROUNDS = 200
 class StoppableWorkers(LokyBackend):
     """joblib's own backend of processes, used with one job as well, whose running calls can be stopped.
 
-    joblib runs on it inside ``parallel_config(backend=workers)``. Inside ``workers.limit(seconds, ...)`` its processes,
-    and all that they started, are killed when the seconds are over, and a call that is running raises
-    ``concurrent.futures.BrokenExecutor``. The next call finds new processes.
+    joblib runs on it inside ``parallel_config(backend=workers)``. A call that runs when the workers are killed ends
+    with ``concurrent.futures.BrokenExecutor``.
     """
 
     _workers: Any
@@ -31,55 +27,37 @@ class StoppableWorkers(LokyBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.Lock()
-        self._running = False
         self._ready: Any = None
-        self.stopped = False
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """At least 2, since joblib would run a single job in this process."""
-        return max(2, self._n_workers(n_jobs))
+        return max(2, self.n_workers(n_jobs))
 
     def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:  # type: ignore[override]
         """Start the worker processes: as many as there are jobs."""
-        n_workers = self._n_workers(n_jobs)
+        n_workers = self.n_workers(n_jobs)
         environment = self._prepare_worker_env(n_jobs=n_workers)  # type: ignore[attr-defined]  # the stubs lack it
         self._workers = get_memmapping_executor(n_workers, timeout=300, env=environment, context_id=parallel._id)
         self.parallel = parallel
         return self.effective_n_jobs(n_jobs)
 
-    @contextlib.contextmanager
-    def limit(self, seconds: float, warm_up: Any) -> Iterator[None]:
-        """Kill the workers when what runs inside takes longer; `stopped` says afterwards whether that was so.
+    def n_workers(self, n_jobs: int | None) -> int:
+        """Processes for so many jobs."""
+        return max(1, int(super().effective_n_jobs(n_jobs)))  # type: ignore[arg-type]  # None is fine
+
+    def wait_for_workers(self, warm_up: Any) -> None:
+        """Return when every process has answered, so that no clock counts its start.
 
         Parameters
         ----------
-        seconds : float
         warm_up : picklable
-            Sent to workers that are new before the clock starts, so that they import the libraries that it needs.
+            Sent to workers that are new, so that they import the libraries that it needs.
         """
-        if self._ready is not self._workers:
-            self._wait_for_workers(warm_up)
-        self._running, self.stopped = True, False
-        timer = threading.Timer(seconds, self._stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-            with self._lock:
-                self._running = False
-            if self.stopped:  # in the very moment in which all was done
-                self.abort_everything()
-        finally:
-            timer.cancel()
-            with self._lock:
-                self._running = False
-
-    def _wait_for_workers(self, warm_up: Any) -> None:
-        """Return when every process has answered; the wait in each lets the others take a call, too."""
+        if self._ready is self._workers:
+            return
 
         def answer(_: Any) -> int:  # a function inside another is sent whole: a worker need not import this module
-            time.sleep(0.05)
+            time.sleep(0.05)  # meanwhile the others take a call, too
             return os.getpid()
 
         n_workers, seen = self._workers._max_workers, set[int]()
@@ -89,13 +67,7 @@ class StoppableWorkers(LokyBackend):
                 break
         self._ready = self._workers
 
-    def _stop(self) -> None:
-        with self._lock:
-            if not self._running:
-                return
-            self.stopped = True
-            for pid in list(self._workers._processes):
-                kill_with_descendants(pid)
-
-    def _n_workers(self, n_jobs: int | None) -> int:
-        return max(1, int(super().effective_n_jobs(n_jobs)))  # type: ignore[arg-type]  # None is fine
+    def kill(self) -> None:
+        """Kill the processes, and all that they started."""
+        for pid in list(self._workers._processes):
+            kill_with_descendants(pid)

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor
-from dataclasses import replace
-from numbers import Integral, Real
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
-from joblib import parallel_config
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
+from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection import check_cv, cross_validate
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import Tags, indexable
+from sklearn.utils.validation import _check_method_params, _num_samples
 
-from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
-from metahpo.learners.place import Place, learner_in, without
+from metahpo.exceptions import DataError, WarmStartWarning
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
-from metahpo.search.limits import StoppableWorkers
-from metahpo.search.search_state import FoldResult, SearchState
-from metahpo.search.start import kind_of, sparse, start
-from metahpo.tasks.scorers import OWN_SCORE, name_of
-from metahpo.trials.history import TrialHistory
+from metahpo.search.arguments import callbacks_of, check_arguments
+from metahpo.search.beginning import Beginner, Beginning, scorer_name
+from metahpo.search.candidates import Candidates, first_configurations
+from metahpo.search.fold_fits import FoldFits
+from metahpo.search.preparation import Fidelity, HeldOut, fidelity_of, held_out, in_order_of_use, splits_of
+from metahpo.search.progress import Progress
+from metahpo.search.results import cv_results
+from metahpo.search.schedules import OneLevel, Schedule, Strategy, schedule_of
+from metahpo.search.searched import Searched, searched
+from metahpo.search.trial import Proposal, SearchTrial, SearchTrials
+from metahpo.search.trial_file import Head, TrialFile, check_same, head_of
+from metahpo.search.trial_loop import HOPELESS_AFTER, Callback, Limits, TrialLoop
+from metahpo.search.workers import workers
 
 Scoring = str | Callable[..., Any] | list[str] | tuple[str, ...] | dict[str, Callable[..., Any] | str] | None
 
@@ -38,26 +45,41 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
 
     Parameters
     ----------
-    estimator : estimator
+    estimator : estimator or None
         A learner's estimator (``SVC()``), a pipeline that ends with one, or a wrapper around either, such as
         ``OneVsRestClassifier(SVC())``. Hyperparameters of the space that the search does not set in a trial have the
         library's defaults. Of "linear", ``Ridge``, ``Lasso`` and ``ElasticNet`` are searched in their part of the
-        space. A pipeline that ends with None, or a ``TransformedTargetRegressor()``, takes the learner's estimator.
-    space : str or ConfigurationSpace, default=None
+        space. A pipeline that ends with None or "passthrough", or a ``TransformedTargetRegressor()``, takes the
+        learner's estimator. None: the learner prepares the columns of a table itself.
+    space : str, list of str, ConfigurationSpace or dict, default=None
         Name of a learner: "linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost",
         "mlp", and of images or texts "convnet", "text_linear", "text". Its search space is used, and the search is
-        warm-started by the surrogate that ships for it. None: the learner that `estimator` is, or holds. Or a space of
-        your own, whose hyperparameters are named as `estimator` names its parameters (``step__parameter``): then the
-        search starts cold.
+        warm-started by the surrogate that ships for it. None: the learner that `estimator` is, or holds; with None for
+        the estimator, all learners of the experience.
+        A list of names: the learner is searched, too; the estimator is None or a pipeline that ends with
+        "passthrough". Or a space of your own, whose hyperparameters are named as `estimator` names its parameters
+        (``step__parameter``): a ConfigurationSpace, or a dict of lists and distributions of ``scipy.stats``, as
+        RandomizedSearchCV takes it. Then the search starts cold.
+    param_distributions : dict, default=None
+        The same as a dict for `space`, by the name that it has in RandomizedSearchCV.
     n_trials : int, default=30
         Configurations to try. Fewer are tried where the space has no more, or the time is over.
     scoring, refit
         As in :class:`sklearn.model_selection.GridSearchCV`. Of several metrics, the search optimises the one that
         `refit` names, or the first where `refit` is a callable or False. The experience is of the metric that is
         optimised; where none was recorded, of the one that ranks models most alike, and a warning says which.
-    cv, n_jobs, verbose, pre_dispatch, error_score, return_train_score
+    cv, verbose, error_score, return_train_score
         As in :class:`sklearn.model_selection.GridSearchCV`. The folds are drawn once, and are the same for all trials.
-        `n_jobs` runs the folds of a trial side by side, because every trial waits for the one before.
+        With `verbose` from 1 on, a line is printed for each trial; with 0, one line shows the progress on a terminal.
+    n_jobs : int, default=None
+        Fits that run side by side, on the backend that ``joblib.parallel_config`` is set to: processes, threads, Dask
+        or Ray.
+    parallel : {"folds", "trials"}, default="folds"
+        "folds": the folds of one trial run side by side, and every trial waits for the one before. The search is the
+        same for any `n_jobs`. "trials": every worker has a trial of its own, and gets the next when it returns. It is
+        chosen without the results of the trials that still run, so the search depends on their order.
+    pre_dispatch : int or str
+        Without effect, because a worker gets its next fit when it is free. It is there for GridSearchCV's sake.
     warm_start : bool, default=True
         False ignores experience, for comparison.
     per_second : bool, default=False
@@ -73,16 +95,54 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     trial_timeout : float, default=None
         Seconds that a trial, with all of its folds, may take. One that takes longer is stopped and counts as failed.
         The folds then run in processes of their own, with one job as well.
-    callback : callable, default=None
+    patience : int, default=None
+        The search ends after so many trials without a better one.
+    early_stopping : bool, default=False
+        Stop a trial as soon as its first folds show that it cannot win: they are further below those of the best trial
+        than the differences between folds explain (three standard deviations). It is marked as "stopped" in
+        ``cv_results_``, its score is the mean of the folds that it has, and it is never the best.
+    callback, callbacks : callable, list of callable, default=None
         Called after each trial with the :class:`metahpo.trials.history.TrialHistory`, whose losses are the scores
-        times -1; the search ends when it returns True.
+        times -1; the search ends when one returns True.
+    initial : list of dict, Recommendations or MetaSearchCV, default=None
+        Configurations to try first: of your own, of :func:`metahpo.recommend`, or the best ones of a fitted search.
+    resume_from : path or MetaSearchCV, default=None
+        Go on from the trials of a file or of a fitted search; they count among `n_trials`, and are not made again. A
+        file is made if there is none, and each trial is written to it when it has ended, one JSON line a trial.
+    stages : list of list of str, default=None
+        Tune some hyperparameters first, then others: ``[["learning_rate"], ["max_depth", "max_features"]]``. Each stage
+        has the same number of trials, and fixes all others at the best values so far. The experience gives the values
+        at which the first stage begins.
+    engine : str, default="metahpo"
+        What chooses the trials: "metahpo", "random", "grid"; with the extra ``optuna`` also "tpe", "gp", "cma-es" and
+        "genetic"; or one of another package, by its name or as ``module:function``. Where there is experience, the
+        other engines begin with its first recommendation.
+    fidelity : str, default=None
+        "rows", or a parameter of the estimator, such as "n_estimators" or "max_iter": trials begin on few rows, or
+        with few trees or epochs, and only good ones get more. The best trial is one of those on the most.
+    strategy : {"halving", "hyperband", "surrogate"}, default="halving"
+        Which configurations get more: see :mod:`metahpo.search.schedules`.
+    min_resources, max_resources : int, default=None
+        The fewest and the most rows, trees, .... None: all rows, or the estimator's own value of the parameter, and
+        `factor` ** 3 times less, on rows at least two of each class and fold.
+    factor : float, default=3.0
+        Resources grow by this factor from level to level; one of so many configurations goes on.
+    test_size : float or int, default=None
+        Share or number of rows to hold out of the search. The refitted estimator has not seen them, and is scored on
+        them: ``best_test_score_``.
 
     Attributes
     ----------
     best_estimator_, best_params_, best_score_, best_index_, cv_results_, scorer_, n_splits_, refit_time_, multimetric_
-        As in GridSearchCV. ``cv_results_`` has one row a trial, in the order in which they were made. A trial that
-        failed has `error_score` for its scores.
-    optimizer_ : BayesianOptimizer
+        As in GridSearchCV. ``cv_results_`` has one row a trial, in the order in which they ended, with its ``status``:
+        "complete", "stopped" or "failed". A trial that failed has `error_score` for its scores and the last rank. With
+        a fidelity there are ``iter``, ``n_resources`` and ``bracket`` as well, and a row for each level of a
+        configuration; ranks compare trials on the same resources, and those on more come first.
+    best_test_score_ : float, or dict of str to float
+        Score on the rows of `test_size`, by the metric that `refit` names; by all where it names none of several.
+    min_resources_, max_resources_ : int
+        Resources of the first and the last level of a fidelity.
+    optimizer_ : BayesianOptimizer, or another engine
         History and incumbent in the space's own names.
     notes_ : tuple of str
         What the user should know of the start: what the experience is of, and what is missing.
@@ -91,6 +151,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     -----
     However ``fit`` ends, by Ctrl-C or by an error, ``cv_results_``, ``best_params_``, ``best_score_`` and
     ``optimizer_`` hold the trials that were finished, if there are any; only the refit is missing then.
+
+    A trial whose worker process dies is made again, at most twice. A search whose first ten trials all fail ends.
 
     Where the warm start cannot be had, because the data are of another sort than the experience, for example, a
     :class:`metahpo.exceptions.WarmStartWarning` says why, and the search goes on without.
@@ -110,12 +172,14 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
 
     def __init__(
         self,
-        estimator: BaseEstimator,
-        space: str | ConfigurationSpace | None = None,
+        estimator: BaseEstimator | None,
+        space: str | Sequence[str] | ConfigurationSpace | Mapping[str, Any] | None = None,
         *,
+        param_distributions: Mapping[str, Any] | None = None,
         n_trials: int = 30,
         scoring: Scoring = None,
         n_jobs: int | None = None,
+        parallel: Literal["folds", "trials"] = "folds",
         refit: bool | str | Callable[[Mapping[str, Any]], int] = True,
         cv: Any = None,
         verbose: int = 0,
@@ -128,7 +192,20 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         random_state: int | None = None,
         timeout: float | None = None,
         trial_timeout: float | None = None,
-        callback: Callable[[TrialHistory], bool | None] | None = None,
+        patience: int | None = None,
+        early_stopping: bool = False,
+        callback: Callback | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        initial: Any = None,
+        resume_from: str | Path | MetaSearchCV | None = None,
+        stages: Sequence[Sequence[str]] | None = None,
+        engine: str = "metahpo",
+        fidelity: str | None = None,
+        strategy: Strategy = "halving",
+        min_resources: int | None = None,
+        max_resources: int | None = None,
+        factor: float = 3.0,
+        test_size: float | None = None,
     ) -> None:
         super().__init__(
             estimator=estimator,
@@ -142,14 +219,29 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             return_train_score=return_train_score,
         )
         self.space = space
+        self.param_distributions = param_distributions
         self.n_trials = n_trials
+        self.parallel = parallel
         self.warm_start = warm_start
         self.per_second = per_second
         self.recommender = recommender
         self.random_state = random_state
         self.timeout = timeout
         self.trial_timeout = trial_timeout
+        self.patience = patience
+        self.early_stopping = early_stopping
         self.callback = callback
+        self.callbacks = callbacks
+        self.initial = initial
+        self.resume_from = resume_from
+        self.stages = stages
+        self.engine = engine
+        self.fidelity = fidelity
+        self.strategy = strategy
+        self.min_resources = min_resources
+        self.max_resources = max_resources
+        self.factor = factor
+        self.test_size = test_size
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> MetaSearchCV:
         """Search, then refit the best configuration on all of the data.
@@ -168,254 +260,279 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             A parameter that is out of range, an estimator that does not hold the learner, or a learner without `y`.
             Or every trial failed: the message holds the estimator's own.
         UnknownNameError
-            `space` names no learner.
+            `space` names no learner, or `engine` no engine.
+        StoreError
+            The file of `resume_from` is of another space, other data, folds or metric, or is in use.
         ValueError
             A parameter that GridSearchCV refuses too.
         """
         began = time.monotonic()
+        earlier = self._made_before()
         self._forget()
         given = vars(self)["estimator"]
         try:
-            self._search(X, y, params, began)
+            self._search(X, y, params, began, earlier)
         finally:
             self.estimator = given
         return self
 
-    def _search(self, X: Any, y: Any, params: Mapping[str, Any], began: float) -> None:
-        place = self._checked(y)
+    def _search(self, X: Any, y: Any, params: Mapping[str, Any], began: float, earlier: _Made | None) -> None:
+        """Prepare, make the trials, keep what they gave, and refit."""
+        check_arguments(self.get_params(deep=False))
         self.notes_: tuple[str, ...] = ()
-        if place is not None:
-            place = self._held_on_sparse(place, X)
-        optimizer, parameters = self._start(X, y, place)
-        deadline = np.inf if self.timeout is None else began + self.timeout
-        workers = None if self.trial_timeout is None else StoppableWorkers()
-        self._search_state = SearchState(optimizer, parameters, deadline, workers)
+        found = self._searched(X, y)
+        X, y = indexable(X, y)
+        checked = _check_method_params(X, params=params)
+        test = None
+        if self.test_size is not None:
+            test = held_out(found.estimator, X, y, checked, self.test_size, self.random_state)
+            X, y, checked = test.X, test.y, test.params
+        scorer, metric = self._get_scorers()
+        routed = self._get_routed_params_for_fit(checked)
+        fits, fidelity = self._fits(found, X, y, scorer, routed)
+        beginning = self._beginning(found, X, y)
+        self.optimizer_ = beginning.engine
+        trials = self._no_trials(scorer, metric)
+        head = head_of(beginning.space, X, y, fits.splits, self._metric_name(), self.fidelity)
+        self._made = (head, trials)
         try:
-            with parallel_config(backend=workers) if workers else contextlib.nullcontext():
-                super().fit(X, y, **params)
-        except BaseException:
-            self._keep(self._search_state)
-            raise
+            self._make_trials(found, fits, (X, y), beginning, fidelity, trials, began, head, earlier)
         finally:
-            self.optimizer_ = optimizer
-            del self._search_state
-            self.__dict__.pop("_checked_cv_orig", None)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        # While it runs, scikit-learn sends the search to a worker with every fold, and nothing there reads it. As None
-        # it is small, however much experience it holds, and the worker need not import the libraries of the search.
-        return (type(None), ()) if "_search_state" in vars(self) else super().__reduce_ex__(protocol)
+            self._keep(trials)
+        self._report(trials)
+        self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
+        self._finish(found, X, y, routed, trials)
+        if test is not None:
+            self._test(test, params, scorer)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "best_estimator_") if self.refit else hasattr(self, "cv_results_")
 
+    def __sklearn_tags__(self) -> Tags:
+        if self.estimator is not None:
+            return super().__sklearn_tags__()
+        if hasattr(self, "best_estimator_"):
+            return self.best_estimator_.__sklearn_tags__()
+        return super(BaseSearchCV, self).__sklearn_tags__()
+
     def _forget(self) -> None:
         """Drop what an earlier fit has left, so that nothing of it stays where this one does not get as far."""
-        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+        for name in [n for n in vars(self) if (n.endswith("_") and not n.startswith("_")) or n == "_made"]:
             delattr(self, name)
 
-    def _checked(self, y: Any) -> Place | None:
-        """Refuse at once what cannot work; the learner's place in the estimator, None with a space of one's own."""
-        n_trials: Any = self.n_trials
-        if not isinstance(n_trials, Integral) or n_trials < 1:
-            raise DataError(f"n_trials must be at least 1, a whole number, but is {n_trials!r}.")
-        for name in ("timeout", "trial_timeout"):
-            seconds = getattr(self, name)
-            if seconds is not None and not (isinstance(seconds, Real) and float(seconds) > 0.0):
-                raise DataError(f"{name} must be a positive number of seconds, or None, but is {seconds!r}.")
-        place = None
-        if not isinstance(self.space, ConfigurationSpace):
-            if not isinstance(self.space, str | None):
-                raise DataError(
-                    f"space must be the name of a learner, a ConfigurationSpace or None, but is {self.space!r}; "
-                    "ConfigurationSpace(dictionary) makes one of ranges and lists of choices."
-                )
-            place = learner_in(self.estimator, self.space, kind_of(y))
-            if y is None:
-                raise DataError("MetaSearchCV needs a target y; it searches for supervised learners.")
-            # What is searched; scikit-learn knows it by this attribute alone, and it is put back at the end.
-            self.estimator = place.whole(self.estimator, self.random_state)
+    def _made_before(self) -> _Made | None:
+        """The trials of a search to go on from."""
+        if self.resume_from is None or isinstance(self.resume_from, str | Path):
+            return None
+        made: _Made | None = getattr(self.resume_from, "_made", None)
+        if made is None:
+            raise DataError(
+                "resume_from must be the path of a file, or a MetaSearchCV that was fitted, but is "
+                f"{self.resume_from!r}."
+            )
+        return made
+
+    def _searched(self, X: Any, y: Any) -> Searched:
+        """What is searched; scikit-learn knows its estimator by an attribute, which is put back at the end."""
+        given = self.space if self.param_distributions is None else self.param_distributions
+        found = searched(self.estimator, given, X, y, self.random_state)
+        self.notes_ += found.notes
+        self.estimator = found.estimator
         self._validate_params()
-        self._get_scorers()
-        return place
+        return found
 
-    def _start(
-        self, X: Any, y: Any, place: Place | None
-    ) -> tuple[BayesianOptimizer, Callable[[Mapping[str, Any]], dict[str, Any]]]:
-        if place is None:
-            assert isinstance(self.space, ConfigurationSpace)
-            return self._cold(self.space), dict
-        if place.given_kernel:
-            space = without(place.learner.space, "kernel")
-            self._say(
-                f"the kernel of the estimator stays {place.estimator.kernel!r}, so the search starts cold; what is "
-                f"searched are {list(space)}"
-            )
-            return self._cold(space), place.parameters
-        space = place.space
-        if not space:
-            self._say(
-                f"{type(place.estimator).__name__} has none of the hyperparameters that {place.learner.name!r} varies, "
-                f"{list(place.learner.space)}, so there is one trial, of the estimator as it is"
-            )
-        if not self.warm_start or not space:
-            return self._cold(space), place.parameters
-        scorer = self._scorer_name(place)
-        begin = start(X, y, place.learner, scorer, self.recommender, place.held)
-        if begin.warm is None:
-            self._say(f"the search starts cold, because a warm start cannot be had: {begin.lacking}")
-            return self._cold(space), place.parameters
-        if begin.lacking:
-            self._say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
-        if not begin.same_metric:
-            scored = repr(scorer) if scorer else "a function of your own"
-            self._say(f"the experience is of {begin.metric!r}, the nearest that there is to what is scored, {scored}")
-        elif begin.metric != scorer:
-            self.notes_ += (f"the experience is of {begin.metric!r}, which ranks models as {scorer!r} does",)
-        return begin.warm.optimizer(self.random_state, per_second=self.per_second), place.parameters
+    def _beginning(self, found: Searched, X: Any, y: Any) -> Beginning:
+        return Beginner(found, self.get_params(deep=False), self._say, self._note).beginning(X, y)
 
-    def _held_on_sparse(self, place: Place, X: Any) -> Place:
-        """The place, with what a search holds on sparse rows."""
-        held = place.learner.held_on_sparse
-        if not held.keys() <= place.space.keys() or held.keys() <= place.held.keys() or not sparse(X, self.estimator):
-            return place
-        what = " and ".join(f"{name} at {value!r}" for name, value in held.items())
-        self.notes_ += (f"on sparse rows the search holds {what}, because others take as long as on dense rows",)
-        return replace(place, held={**held, **place.held})
-
-    def _cold(self, space: ConfigurationSpace) -> BayesianOptimizer:
-        return BayesianOptimizer(space, random_state=self.random_state, per_second=self.per_second)
+    def _note(self, note: str) -> None:
+        self.notes_ += (note,)
 
     def _say(self, note: str) -> None:
-        self.notes_ += (note,)
-        warnings.warn(note, WarmStartWarning, stacklevel=4)
+        self._note(note)
+        warnings.warn(note, WarmStartWarning, stacklevel=7)
 
-    def _scorer_name(self, place: Place) -> str | None:
-        """Name of what is optimised; None where it is a function of the user's."""
-        scoring = self.scoring
-        if isinstance(scoring, dict):
-            metric = self.refit if isinstance(self.refit, str) else next(iter(scoring))
-            scoring = scoring[metric]
-        elif isinstance(scoring, list | tuple | set):
-            return self.refit if isinstance(self.refit, str) else next(iter(scoring))
-        if scoring is None:
-            return OWN_SCORE[place.learner.kind]
-        return scoring if isinstance(scoring, str) else name_of(scoring)
+    def _metric_name(self) -> str:
+        """Name of what is optimised, for the file of trials."""
+        name = scorer_name(self.scoring, self.refit, "the estimator's own score")
+        return name or getattr(self.scoring, "__qualname__", type(self.scoring).__name__)
 
-    def _check_input_parameters(self, X: Any, y: Any, split_params: Mapping[str, Any]) -> None:
-        """Draw the folds, once: scikit-learn calls this before the first trial, and would draw others in each."""
-        splitter: Any = vars(self)["_checked_cv_orig"]
-        splits = list(splitter.split(X, y, **split_params))
-        expected = splitter.get_n_splits(X, y, **split_params)
-        if len(splits) != expected:
-            raise ValueError(
-                "cv.split and cv.get_n_splits return inconsistent results. "
-                f"Expected {expected} splits, got {len(splits)}"
+    def _fits(self, found: Searched, X: Any, y: Any, scorer: Any, routed: Any) -> tuple[FoldFits, Fidelity | None]:
+        """What the fits of all trials have in common, and what trials can be given less of."""
+        splitter = check_cv(self.cv, y, classifier=is_classifier(found.estimator))
+        splits = splits_of(splitter, X, y, routed.splitter.split)
+        self.n_splits_ = len(splits)
+        fidelity = None
+        if self.fidelity is not None:
+            bounds = (self.min_resources, self.max_resources)
+            fidelity = fidelity_of(
+                self.fidelity, found.estimator, found.prefix, (X, y), len(splits), bounds, self.factor
             )
-        self._checked_cv_orig = check_cv(splits)
-
-    def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]]) -> None:
-        """Template method of scikit-learn: one candidate after the other, each chosen by what came before."""
-        state = self._search_state
-        history = state.optimizer.history
-        try:
-            while len(state.tried) < self.n_trials and (not state.tried or time.monotonic() < state.deadline):
-                try:
-                    configuration = state.optimizer.ask()
-                except SpaceError as error:
-                    if not state.tried:
-                        raise
-                    warnings.warn(f"the search ends after {len(state.tried)} trials: {error}", stacklevel=4)
-                    break
-                if not self._try(state.parameters(configuration), evaluate_candidates, state):
-                    break
-                metric = self._optimised(state.scores)
-                seconds = state.seconds[-1]
-                state.optimizer.tell(configuration, -state.mean_score(metric), seconds=seconds)
-                if self.callback is not None and self.callback(history):
-                    break
-        finally:
-            if state.tried:
-                error_score = np.nan if self.error_score == "raise" else self.error_score
-                folds = state.all_folds(self.n_splits_, error_score)
-                state.rows.update(super()._format_results(state.tried, self.n_splits_, folds))
-        if state.failures:
-            self._report(state)
-
-    def _try(
-        self,
-        parameters: dict[str, Any],
-        evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]],
-        state: SearchState,
-    ) -> bool:
-        """Run one trial, and write it down, failed or not; False where the time of the search ended in its midst."""
-        began = time.perf_counter()
-        limit: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if state.workers is not None and self.trial_timeout is not None:
-            left = state.deadline - time.monotonic() if state.tried else np.inf  # the first is always made
-            limit = state.workers.limit(min(self.trial_timeout, max(left, 0.0)), (self.estimator, cross_validate))
-        try:
-            with limit:
-                began = time.perf_counter()
-                evaluate_candidates([parameters])
-        except BrokenExecutor as error:
-            stopped = state.workers is not None and state.workers.stopped
-            if self.error_score == "raise" and not stopped:
-                raise
-            if stopped and state.tried and time.monotonic() >= state.deadline:
-                return False
-            reason = f"stopped after {time.perf_counter() - began:.3g} s" if stopped else str(error)
-        except ValueError as error:
-            # scikit-learn gives up where a candidate fails on every fold; here it is one failed trial of many.
-            if self.error_score == "raise" or "fits failed" not in str(error):
-                raise
-            reason = str(error).partition("details about the failures:\n")[2] or str(error)
-        else:
-            state.seconds[-1] = time.perf_counter() - began
-            return True
-        state.add(parameters, [], time.perf_counter() - began, reason)
-        return True
-
-    def _report(self, state: SearchState) -> None:
-        """Say which trials failed on every fold, and why, as scikit-learn says it of fits."""
-        n_trials, n_failed = len(state.tried), len(state.failures)
-        reasons = "\n".join(
-            f"{n} of the trials failed with:\n{reason}" for reason, n in Counter(state.failures).most_common()
+            if fidelity.parameter is None:
+                splits = in_order_of_use(splits, y)
+            elif found.learner is None and fidelity.parameter in found.space:
+                raise DataError(
+                    f"{fidelity.parameter!r} cannot be the fidelity and be searched; take it out of the search space."
+                )
+        fits = FoldFits(
+            clone(found.estimator),
+            splits,
+            scorer,
+            routed.estimator.fit,
+            routed.scorer.score,
+            self.error_score,
+            self.return_train_score,
+            self.verbose,
+            on_rows=fidelity is not None and fidelity.parameter is None,
+            n_rows=_num_samples(X),
         )
-        if n_failed == n_trials:
-            raise DataError(
-                f"\nAll the {n_trials * self.n_splits_} fits failed, of {n_trials} trials.\nIt is very likely that "
-                "your model is misconfigured, or cannot take these data.\nYou can try to debug the error by "
-                f"setting error_score='raise'.\n\n{reasons}"
-            )
-        message = f"{n_failed} of {n_trials} trials failed; their scores are set to {self.error_score}.\n{reasons}"
-        warnings.warn(message, FitFailedWarning, stacklevel=5)
+        return fits, fidelity
 
-    def _format_results(
-        self, candidate_params: list[dict[str, Any]], n_splits: int, out: list[FoldResult], more_results: Any = None
-    ) -> dict[str, Any]:
-        """Take the results of a trial from scikit-learn, which calls this after each; the rows are made at the end."""
-        self._search_state.add(candidate_params[-1], out[-n_splits:], np.nan)
-        return self._search_state.rows
+    def _no_trials(self, scorer: Any, metric: str) -> SearchTrials:
+        """Where trials are put, with the names of the metrics as far as these are known."""
+        if isinstance(scorer, _MultimetricScorer):
+            names = tuple(scorer._scorers)
+            return SearchTrials(self.n_splits_, metric if isinstance(metric, str) else names[0], names)
+        return SearchTrials(self.n_splits_, choose=self._optimised if callable(self.scoring) else None)
 
-    def _optimised(self, scores: Mapping[str, float] | float | None) -> str | None:
-        """Name of the metric that is optimised, where there are several."""
-        if not isinstance(scores, Mapping):
-            return None
-        if callable(self.scoring):
-            self._check_refit_for_multimetric(scores)
+    def _optimised(self, scores: Mapping[str, float]) -> str:
+        """Name of the metric that is optimised, of those that a function of the user's gives."""
+        self._check_refit_for_multimetric(scores)
         return self.refit if isinstance(self.refit, str) else next(iter(scores))
 
-    def _keep(self, state: SearchState) -> None:
-        """Of a search that did not get to its end, keep the trials that did."""
-        if not state.rows:
+    def _make_trials(
+        self,
+        found: Searched,
+        fits: FoldFits,
+        data: tuple[Any, Any],
+        beginning: Beginning,
+        fidelity: Fidelity | None,
+        trials: SearchTrials,
+        began: float,
+        head: Head,
+        earlier: _Made | None,
+    ) -> None:
+        """Make the trials; those of a file or of an earlier search are taken from there."""
+
+        def parameters(proposal: Proposal) -> dict[str, Any]:
+            values = found.parameters(proposal.configuration)
+            if fidelity is not None and fidelity.parameter is not None:
+                values[fidelity.parameter] = proposal.resources
+            return values
+
+        first = [] if self.initial is None else first_configurations(self.initial, beginning.space, found.prefix)
+        known: list[SearchTrial] = []
+        if earlier is not None:
+            check_same(head, earlier[0], "resume_from")
+            known = earlier[1].ended
+        on_file = isinstance(self.resume_from, str | Path)
+        with closing(TrialFile(Path(self.resume_from), head)) if on_file else nullcontext() as file:  # type: ignore[arg-type]
+            if file is not None:
+                known = file.trials(beginning.space, parameters, self.n_splits_)
+            on_disk = {id(trial) for trial in known}
+
+            def record(trial: SearchTrial) -> None:
+                if file is not None and id(trial) not in on_disk:
+                    file.append(trial)
+
+            candidates = Candidates(
+                beginning.engine,
+                [*(trial.proposal.configuration for trial in known), *first, *beginning.initial],
+                self.n_trials,
+                learns_from_rows=fits.on_rows and isinstance(beginning.engine, BayesianOptimizer),
+            )
+            deadline = np.inf if self.timeout is None else began + self.timeout
+            loop = TrialLoop(
+                self._schedule(candidates, fidelity),
+                beginning.engine.history,
+                fits,
+                data,
+                parameters,
+                trials,
+                Limits(deadline, self.trial_timeout or np.inf, self.patience, self.early_stopping),
+                self.parallel,
+                Progress(self.n_trials if fidelity is None else 0, deadline, self.verbose),
+                callbacks_of(self.callback, self.callbacks),
+                record,
+                known,
+            )
+            stoppable = self.trial_timeout is not None
+            with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, cross_validate)) as pool:
+                loop.run(pool)
+
+    def _schedule(self, candidates: Candidates, fidelity: Fidelity | None) -> Schedule:
+        if fidelity is None:
+            return OneLevel(candidates)
+        self.min_resources_, self.max_resources_ = fidelity.smallest, fidelity.largest
+        return schedule_of(
+            self.strategy, candidates, fidelity.smallest, fidelity.largest, float(self.factor), self.n_trials
+        )
+
+    def _keep(self, trials: SearchTrials) -> None:
+        """Keep the trials that there are, however the search has ended."""
+        if not trials.ended:
             return
-        self.cv_results_ = state.rows
-        scores = state.scores
-        self.multimetric_ = isinstance(scores, Mapping)
-        metric = self._optimised(scores) or "score"
-        means = state.rows[f"mean_test_{metric}"]
-        if np.isfinite(means).any() and not (self.multimetric_ and not self.refit):
-            self.best_index_ = int(state.rows[f"rank_test_{metric}"].argmin())
-            self.best_params_ = state.rows["params"][self.best_index_]
-            self.best_score_ = means[self.best_index_]
+        error_score = np.nan if isinstance(self.error_score, str) else self.error_score
+        self.cv_results_ = cv_results(trials, error_score, train_scores=self.return_train_score)
+        self.multimetric_ = bool(trials.names)
+        if self.multimetric_ and not self.refit:
+            return
+        if trials.best() is not None:
+            name = trials.metric or "score"
+            self.best_index_ = int(self.cv_results_[f"rank_test_{name}"].argmin())
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+            self.best_score_ = self.cv_results_[f"mean_test_{name}"][self.best_index_]
+
+    def _report(self, trials: SearchTrials) -> None:
+        """Say which trials failed, and why, as scikit-learn says it of fits."""
+        n_trials, failures = len(trials), trials.failures
+        reasons = "\n".join(
+            f"{n} of the trials failed with:\n{reason}"
+            for reason, n in Counter(trial.reason for trial in failures).most_common()
+        )
+        if len(failures) == n_trials:
+            ended = f" The search has ended early: it does after {HOPELESS_AFTER} trials that all failed." if (
+                n_trials < self.n_trials and n_trials >= HOPELESS_AFTER
+            ) else ""  # fmt: skip
+            raise DataError(
+                f"\nAll the {n_trials * self.n_splits_} fits failed, of {n_trials} trials.{ended}\nIt is very likely "
+                "that your model is misconfigured, or cannot take these data.\nYou can try to debug the error by "
+                f"setting error_score='raise'.\n\n{reasons}"
+            )
+        if failures:
+            message = f"{len(failures)} of {n_trials} trials failed; their scores are set to {self.error_score}."
+            warnings.warn(f"{message}\n{reasons}", FitFailedWarning, stacklevel=5)
+        in_part = [trial.reason for trial in trials.ended if trial.reason and trial.status != "failed"]
+        if in_part:
+            message = f"of {len(in_part)} trials some fits failed; their scores are set to {self.error_score}."
+            warnings.warn("\n".join([message, *dict.fromkeys(in_part)]), FitFailedWarning, stacklevel=5)
+
+    def _finish(self, found: Searched, X: Any, y: Any, routed: Any, trials: SearchTrials) -> None:
+        """Choose the best trial, and refit it on all of the data."""
+        if callable(self.refit):
+            self.best_index_ = self._select_best_index(self.refit, None, self.cv_results_)
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+            self.__dict__.pop("best_score_", None)  # a function of the user's may choose by anything
+        if not self.refit:
+            return
+        parameters = clone(self.best_params_, safe=False)
+        self.best_estimator_ = clone(found.estimator).set_params(**parameters)
+        began = time.time()
+        if y is None:
+            self.best_estimator_.fit(X, **routed.estimator.fit)
+        else:
+            self.best_estimator_.fit(X, y, **routed.estimator.fit)
+        self.refit_time_ = time.time() - began
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+    def _test(self, test: HeldOut, params: Mapping[str, Any], scorer: Any) -> None:
+        """Score the refitted estimator on the rows that were held out."""
+        scores = scorer(self.best_estimator_, test.X_test, test.y_test)
+        if isinstance(scores, Mapping):
+            self.best_test_score_ = scores[self.refit] if isinstance(self.refit, str) else dict(scores)
+        else:
+            self.best_test_score_ = float(scores)
+
+
+#: What a search has made: what its trials are of, and the trials.
+_Made = tuple[Head, SearchTrials]

@@ -1,1 +1,51 @@
-"""What may be chosen: search spaces are ConfigSpace objects, configurations dictionaries of their active values."""
+"""Search spaces and configurations.
+
+A space is a ConfigSpace object, a configuration a dictionary of its active values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.space.activity import canonical, default_configuration
+    from metahpo.space.cash import cash_space, from_cash, to_cash
+    from metahpo.space.comparison import difference
+    from metahpo.space.configuration import Configuration, builtin, json_value, to_json, value_text
+    from metahpo.space.design import legal_rows, random_points, sobol_design, untried_configuration
+    from metahpo.space.domain import Domain
+    from metahpo.space.encoding import SpaceEncoder, row_keys, unit_cube_space
+    from metahpo.space.holding import in_order_of
+    from metahpo.space.prior import SpacePrior
+    from metahpo.space.stored import read_space
+    from metahpo.space.values import choices_of
+
+__all__ = [
+    "Configuration",
+    "Domain",
+    "SpaceEncoder",
+    "SpacePrior",
+    "builtin",
+    "canonical",
+    "cash_space",
+    "choices_of",
+    "default_configuration",
+    "difference",
+    "from_cash",
+    "in_order_of",
+    "json_value",
+    "legal_rows",
+    "random_points",
+    "read_space",
+    "row_keys",
+    "sobol_design",
+    "to_cash",
+    "to_json",
+    "unit_cube_space",
+    "untried_configuration",
+    "value_text",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

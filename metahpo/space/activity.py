@@ -1,4 +1,4 @@
-"""One configuration as a space has it: the active hyperparameters and no others, each value in its one form."""
+"""The canonical form of a configuration: only the active hyperparameters, each value in one form."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from metahpo.space.domain import Domain
 def canonical(space: ConfigurationSpace, values: Mapping[str, Any]) -> Configuration:
     """The active part of `values`, checked, in the order of the space.
 
-    Each value takes the form that the space gives it: an integer for an integral float where the space says integer,
-    the choice itself for what is equal to it or was read from its text.
+    Each value takes the form of the space. An integral float becomes an integer for an integer hyperparameter. A value
+    that equals a choice, or was read from its text, becomes that choice.
 
     Parameters
     ----------

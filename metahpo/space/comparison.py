@@ -1,7 +1,8 @@
-"""Whether two search spaces offer the same configurations, with the same meaning."""
+"""Comparison of two search spaces: whether they have the same configurations with the same meaning."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
@@ -17,7 +18,7 @@ FORBIDDEN = "what is forbidden"
 
 
 def difference(first: ConfigurationSpace, second: ConfigurationSpace, *, second_may_forbid: bool = False) -> str | None:
-    """What two spaces differ in, as a text; None where they offer the same configurations.
+    """First difference of two spaces, as a text; None if they have the same configurations.
 
     Names, bounds, scales, choices, conditions and forbidden clauses count. The order of hyperparameters, of choices and
     of clauses does not, and neither do defaults, priors, or the name of the space.
@@ -30,6 +31,11 @@ def difference(first: ConfigurationSpace, second: ConfigurationSpace, *, second_
     one, other = description(first), description(second)
     if second_may_forbid and _clauses(first) <= _clauses(second):
         other[FORBIDDEN] = one[FORBIDDEN]
+    return first_difference(one, other)
+
+
+def first_difference(one: Mapping[str, str], other: Mapping[str, str]) -> str | None:
+    """What two descriptions differ in, as a text; None where they are equal."""
     for key in sorted(one.keys() | other.keys()):
         if one.get(key) != other.get(key):
             return f"{key} is {one.get(key, 'missing')} in the first, but {other.get(key, 'missing')} in the second"
@@ -37,7 +43,7 @@ def difference(first: ConfigurationSpace, second: ConfigurationSpace, *, second_
 
 
 def description(space: ConfigurationSpace) -> dict[str, str]:
-    """Texts of each hyperparameter and of the clauses, which are equal for spaces of the same configurations."""
+    """Texts of each hyperparameter and of the clauses. Spaces with the same configurations have equal texts."""
     parts = {}
     for name, hyperparameter in space.items():
         conditions = sorted(_rule(condition) for condition in space.parent_conditions_of[name])

@@ -19,14 +19,14 @@ JSON_SCALARS = frozenset((str, bool, int, float, type(None)))
 
 
 def builtin(value: Any) -> Any:
-    """A numpy scalar as the builtin that JSON knows; anything else as it is."""
+    """Convert a numpy scalar to the builtin type that JSON knows. Other values are unchanged."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def to_json(configuration: Mapping[str, Any]) -> str:
     """Text of a configuration with sorted keys; equal configurations have equal texts.
 
-    A value that JSON does not know (a function, an estimator) is written as the text that names it.
+    A value that JSON does not know (a function, an estimator) is written as its name.
     """
     # Most values need no change, and texts are made in great numbers.
     plain = {name: v if type(v) in JSON_SCALARS else json_value(v) for name, v in configuration.items()}
@@ -34,7 +34,7 @@ def to_json(configuration: Mapping[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Text of one value: equal values have equal texts, a tuple and a list of the same values included."""
+    """Text of one value. Equal values have equal texts, and so have a tuple and a list of the same values."""
     return json.dumps(json_value(value), sort_keys=True)
 
 
@@ -54,7 +54,7 @@ def json_value(value: Any) -> Any:
 
 
 def _name_of(value: Any) -> str:
-    """Importable name of a class or function; what any other object calls itself."""
+    """Importable name of a class or function; the text of any other object."""
     name = getattr(value, "__qualname__", "<")
     # Functions of one place in a program share the name "...<lambda>" or "...<locals>...".
     return repr(value) if "<" in name else f"{value.__module__}.{name}"

@@ -26,15 +26,15 @@ def sobol_design(
 ) -> list[Configuration]:
     """Distinct, allowed configurations from a scrambled Sobol sequence, the same for the same space and `random_state`.
 
-    They follow the distributions and weights that the hyperparameters of the space come with.
+    They follow the distributions and weights of the hyperparameters in the space.
 
-    The first `k` of a design of `n` are the design of `k`, so that a design can be extended. What a finite space has
-    beyond those that the sequence finds is enumerated.
+    The first `k` of a design of `n` are the design of `k`, so that a design can be extended. If the sequence does not
+    find all configurations of a finite space, the rest is enumerated.
 
     Parameters
     ----------
     n : int
-        Number of configurations; fewer come back only where the space has no more.
+        Number of configurations. Fewer are returned only if the space has no more.
     default_first : bool, default=True
         Put the default configuration first.
 
@@ -60,9 +60,9 @@ def legal_rows(
     rng: np.random.Generator,
     first: Sequence[Configuration] = (),
 ) -> NDArray[np.float64]:
-    """Rows (n, d) of distinct legal configurations: `first`, then those of `points`, then what else the space has.
+    """Rows (n, d) of distinct legal configurations: `first`, then those of `points`, then others of the space.
 
-    Fewer come back only where the space has no more.
+    Fewer are returned only if the space has no more.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def legal_rows(
     points : iterator of ndarrays of shape (m, d)
         Points of the unit cube, without an end.
     rng : numpy.random.Generator
-        Draws again what is forbidden, and decides where an enumeration begins.
+        Redraws forbidden values, and selects where an enumeration begins.
     first : sequence of configuration, default=()
     """
     given = encoder.encode(first)
@@ -110,7 +110,7 @@ def untried_configuration(encoder: SpaceEncoder, tried: set[str], rng: np.random
 
 
 def sobol_points(n_columns: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Points (BLOCK, d) of a scrambled Sobol sequence; random ones where it has too few dimensions."""
+    """Points (BLOCK, d) of a scrambled Sobol sequence; random points if d is larger than the sequence allows."""
     if n_columns > qmc.Sobol.MAXDIM:
         yield from random_points(n_columns, rng)
     # One-hot columns take the largest of their coordinates, which is a uniform choice.

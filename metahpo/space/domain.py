@@ -1,4 +1,4 @@
-"""What may be chosen from a space: the only door that says which configurations are legal."""
+"""The legal configurations of a space. All checks of configurations use this module."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Domain:
     Attributes
     ----------
     values : dict of str to Values
-        Values of each hyperparameter, in the order of the space: what others hang on comes before them.
+        Values of each hyperparameter, in the order of the space, in which parents come before their children.
     parents : frozenset of str
-        Hyperparameters whose values conditions look at.
+        Hyperparameters whose values occur in conditions.
     restricted : frozenset of str
-        Hyperparameters whose values decide whether a configuration is forbidden: those that clauses look at, and what
-        these hang on.
+        Hyperparameters whose values decide whether a configuration is forbidden: those of forbidden clauses, and their
+        parents.
     """
 
     def __init__(self, space: ConfigurationSpace) -> None:
@@ -50,7 +50,7 @@ class Domain:
         looked_at = {name: _names_of(conditions) for name, conditions in self._conditions.items()}
         self.parents = frozenset().union(*looked_at.values())
         restricted = set(_names_of(self._clauses))
-        for name in reversed(self.values):  # what a hyperparameter hangs on comes before it
+        for name in reversed(self.values):  # parents come before their children
             if name in restricted:
                 restricted |= looked_at[name]
         self.restricted = frozenset(restricted)
@@ -79,7 +79,7 @@ class Domain:
         return self.canonical(dict(self.space.get_default_configuration()))
 
     def check_names(self, names: Mapping[str, Any]) -> None:
-        """Refuse names that the space does not have by a SpaceError."""
+        """Raise SpaceError for names that the space does not have."""
         if not names.keys() <= self.values.keys():
             unknown = sorted(names.keys() - self.values.keys())
             raise SpaceError(f"hyperparameters {unknown} are not in the space, which has {sorted(self.values)}.")
@@ -91,9 +91,10 @@ class Domain:
     def activity(
         self, codes: Mapping[str, NDArray[Any]], n: int, names: Collection[str] | None = None
     ) -> dict[str, NDArray[np.bool_]]:
-        """Masks (n,) of where each hyperparameter is active, given codes (n,) of all that the space's rules look at.
+        """Masks (n,) of where each hyperparameter is active.
 
-        Of some `names` only, where these are given: what they hang on must be among them.
+        `codes` (n,) are those of all hyperparameters in the rules of the space. `names` limits the result to some
+        hyperparameters; their parents must be among them.
         """
         everywhere = np.ones(n, dtype=bool)
         active: dict[str, NDArray[np.bool_]] = {}
@@ -110,7 +111,10 @@ class Domain:
         return [{name: known.value(code[i]) for name, mask, code, known in columns if mask[i]} for i in range(n)]
 
     def offending(self, codes: Mapping[str, NDArray[Any]], active: Activity) -> dict[str, NDArray[np.bool_]]:
-        """Masks (n,) of where each hyperparameter is part of a forbidden combination; none of those that never are."""
+        """Masks (n,) of where each hyperparameter is part of a forbidden combination.
+
+        Hyperparameters without clauses are left out.
+        """
         masks: dict[str, NDArray[np.bool_]] = {}
         for clause in self._clauses:
             forbidden = np.asarray(clause(codes, active), dtype=bool)
@@ -125,9 +129,10 @@ class Domain:
         return all(known.size is not None for known in self.values.values())
 
     def enumerate(self, rng: np.random.Generator) -> Iterator[Configuration]:
-        """Legal configurations of a finite space, each once, the values of each hyperparameter from a random one on.
+        """Legal configurations of a finite space, each once.
 
-        It goes back as soon as a combination is forbidden, and ends early after `MAX_ENUMERATED` values.
+        The values of each hyperparameter begin at a random one. The search backtracks at a forbidden combination, and
+        ends early after `MAX_ENUMERATED` values.
         """
         names, left = list(self.values), itertools.count(MAX_ENUMERATED, -1)
         codes: dict[str, Any] = {}
@@ -162,7 +167,7 @@ class Domain:
         active: dict[str, bool],
         left: Iterator[int],
     ) -> bool:
-        """Take the next value of the last hyperparameter that is not forbidden; False where none is left."""
+        """Take the next value of the last hyperparameter that is not forbidden. Returns False if none is left."""
         for code in options:
             if next(left) <= 0:
                 break

@@ -1,4 +1,4 @@
-"""Configurations as rows of the unit cube, and back: the only door between the two.
+"""The encoding of configurations as rows of the unit cube, and the decoding of rows. No other module does either.
 
 Symbols: n configurations, d columns.  A numeric hyperparameter is one column in [0, 1], on a log scale where its space
 is; an ordinal one column, equally spaced; a categorical of two choices one column, of more choices one column a
@@ -99,7 +99,7 @@ class SpaceEncoder:
         raise SpaceError(f"hyperparameter {name!r} is not in the space {sorted(self.space)}.")
 
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """Rows of shape (n, d) in [0, 1]; a key that is absent is inactive.
+        """Rows of shape (n, d) in [0, 1]. A hyperparameter without a key is inactive.
 
         Raises
         ------
@@ -120,9 +120,10 @@ class SpaceEncoder:
         return rows
 
     def decode(self, rows: NDArray[np.float64]) -> list[Configuration]:
-        """Configurations of rows of shape (n, d); what is active follows from the conditions, not the indicators.
+        """Configurations of rows of shape (n, d).
 
-        A row may decode to a combination that the space forbids: :meth:`legal_rows` tells.
+        The conditions decide what is active, not the indicators. A row may decode to a forbidden combination: see
+        :meth:`legal_rows`.
         """
         codes = self._codes(rows)
         return self.domain.configurations(codes, self.domain.activity(codes, len(rows)), len(rows))
@@ -137,7 +138,7 @@ class SpaceEncoder:
         rows = self._checked(rows)
         offending = self._offending(rows)
         illegal = _union(offending, len(rows))
-        left = np.flatnonzero(illegal)  # which rows are illegal still; `offending` and `illegal` tell of those before
+        left = np.flatnonzero(illegal)  # rows that are still illegal; `offending` and `illegal` are of earlier ones
         for _ in range(REDRAWS):
             if rng is None or len(left) == 0:
                 break
@@ -160,7 +161,9 @@ class SpaceEncoder:
         return rows
 
     def arrange(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
-        """Rows of shape (n, d) in the order of the columns: of a frame, by their names; of an array, as they stand.
+        """Rows of shape (n, d) in the order of the columns.
+
+        The columns of a frame are ordered by name; an array is unchanged.
 
         Raises
         ------
@@ -191,7 +194,7 @@ class SpaceEncoder:
 
     def _settled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the configurations nearest to rows (n, d)."""
-        # A float that no condition looks at is not decoded: this is where the time of a suggestion goes.
+        # A float without conditions is not decoded, because decoding takes most of the time of a suggestion.
         parents = self.domain.parents
         codes = {
             b.name: b.values.from_unit(rows[:, b.columns])
@@ -206,7 +209,7 @@ class SpaceEncoder:
         return settled
 
     def _blank(self, rows: NDArray[np.float64], active: Activity) -> None:
-        """Write into rows (n, d) what is active, and zeros where that is not."""
+        """Write the indicators of activity into rows (n, d), and zeros into inactive columns."""
         for block in self.blocks:
             if block.indicator is not None:
                 rows[:, block.indicator] = active[block.name]
@@ -226,7 +229,7 @@ class SpaceEncoder:
 
 
 def row_keys(rows: NDArray[np.float64]) -> list[bytes]:
-    """What tells rows (n, d) apart, equal for equal rows: a key each, by which they can be looked up."""
+    """Keys of rows (n, d), for use in dictionaries. Equal rows have equal keys."""
     n, d = rows.shape
     if d == 0:
         return [b""] * n
@@ -240,9 +243,9 @@ def _union(masks: Mapping[str, NDArray[np.bool_]], n: int) -> NDArray[np.bool_]:
 
 
 def unit_cube_space(n_columns: int) -> ConfigurationSpace:
-    """A space of `n_columns` unit floats x0, x1, ...: for recorded benchmarks that come encoded.
+    """A space of `n_columns` unit floats x0, x1, ..., for recorded benchmarks with encoded configurations.
 
-    Numbers are padded with zeros (x00 ... x15), because a space stands in the order of its names.
+    Numbers are padded with zeros (x00 ... x15), because a space orders its hyperparameters by name.
     """
     width = len(str(n_columns - 1))
     return ConfigurationSpace({f"x{i:0{width}d}": (0.0, 1.0) for i in range(n_columns)})

@@ -1,4 +1,4 @@
-"""A space in which some hyperparameters are held at one value, and which is encoded as the whole space is."""
+"""Spaces in which some hyperparameters have a fixed value. Their encoding is that of the whole space."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from metahpo.space.stored import read_space
 
 
 def holding(space: ConfigurationSpace, held: Mapping[str, Any]) -> ConfigurationSpace:
-    """The space, with all values but one of some hyperparameters forbidden.
+    """The space with all values but one of some hyperparameters forbidden.
 
-    Hyperparameters and conditions stay as they are, so that a surrogate of the space serves this one, too.
+    Hyperparameters and conditions are unchanged, so a surrogate of the space can be used for it.
 
     Parameters
     ----------

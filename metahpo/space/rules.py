@@ -78,7 +78,7 @@ class Rule(Protocol):
         """Hyperparameters whose values it looks at."""
 
     def __call__(self, codes: Codes, active: Activity) -> Mask:
-        """Where the condition is fulfilled, or the combination forbidden."""
+        """Whether the condition is fulfilled, or the combination is forbidden."""
 
 
 def rule_of(rule: ConditionLike | ForbiddenLike, values: Mapping[str, Values]) -> Rule:
@@ -101,7 +101,7 @@ def rule_of(rule: ConditionLike | ForbiddenLike, values: Mapping[str, Values]) -
 
 @dataclass(frozen=True)
 class _Compared:
-    """The value of one hyperparameter compares with any of some ranks; `otherwise` is said where it is not active."""
+    """The value of one hyperparameter is compared with some ranks. The result is `otherwise` if it is not active."""
 
     name: str
     values: Values
@@ -124,7 +124,10 @@ class _Compared:
 
 @dataclass(frozen=True)
 class _Related:
-    """The values of two hyperparameters compare with each other; of ordinals the values as well, not the positions."""
+    """The values of two hyperparameters are compared with each other.
+
+    For ordinals, values are compared, not positions.
+    """
 
     left: str
     right: str

@@ -1,4 +1,4 @@
-"""Search spaces as they are stored: in manifests and in the headers of surrogates."""
+"""Search spaces in stored form, in manifests and in headers of surrogates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of one hyperparameter: which are legal, the one form of each, and where it lies in the unit cube.
+"""The values of one hyperparameter: which are legal, their canonical form, and their place in the unit cube.
 
 A *code* stands for a value: a number is its own code, the code of a choice is its position among the choices.
 """
@@ -34,7 +34,7 @@ EXACT_INTEGERS = 2**53
 
 
 class Values(Protocol):
-    """What :func:`values_of` gives for each kind of hyperparameter."""
+    """Values of one hyperparameter: see :func:`values_of`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class Values(Protocol):
 
     @property
     def chosen_freely(self) -> bool:
-        """Whether its values have no order, so that no value is near another one."""
+        """Whether its values have no order."""
 
     @property
     def size(self) -> int | None:
@@ -64,7 +64,7 @@ class Values(Protocol):
         """Codes, one or an array of them, as conditions and clauses compare them with a value of the same kind."""
 
     def comparable(self, codes: Any) -> Any:
-        """Codes, one or an array of them, as what values of other hyperparameters are compared with."""
+        """Convert codes, one or an array, to objects that can be compared with values of other hyperparameters."""
 
     def to_unit(self, codes: NDArray[Any]) -> NDArray[np.float64]:
         """Columns (n, k) of codes (n,)."""
@@ -79,7 +79,7 @@ def values_of(hyperparameter: Hyperparameter[Any, Any]) -> Values:
     Raises
     ------
     SpaceError
-        A kind that ConfigSpace did not have when this was written.
+        A kind of hyperparameter that this version does not know.
     """
     if isinstance(hyperparameter, (CategoricalHyperparameter, OrdinalHyperparameter, Constant)):
         return _ChoiceValues(hyperparameter)
@@ -125,7 +125,7 @@ class _ChoiceValues:
         labels = [str(c) if isinstance(c, SCALARS) else value_text(c) for c in self.choices]
         if len(set(labels)) < len(labels):  # 1 beside "1"
             labels = [value_text(choice) for choice in self.choices]
-        if len(set(labels)) < len(labels):  # objects that call themselves alike
+        if len(set(labels)) < len(labels):  # different objects with equal texts
             labels = [f"{label}#{i}" for i, label in enumerate(labels)]
         return tuple(f"{name}={label}" for label in (labels if self._one_hot else labels[1:]))
 
@@ -275,5 +275,5 @@ def not_allowed(hyperparameter: Hyperparameter[Any, Any], value: Any) -> SpaceEr
 
 
 def _tupled(value: Any) -> Any:
-    """Lists as tuples: JSON knows no tuples, and a list cannot be looked up."""
+    """Convert lists to tuples, because JSON has no tuples and a list is not hashable."""
     return tuple(_tupled(item) for item in value) if isinstance(value, (list, tuple)) else value

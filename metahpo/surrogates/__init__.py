@@ -1,1 +1,88 @@
 """Surrogates, models that predict the performance of configurations before and after trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.surrogates.artefact import (
+        load_surrogate,
+        register_surrogate_kind,
+        save_surrogate,
+        surrogate_path,
+        unregister_surrogate_kind,
+    )
+    from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel, cost_path
+    from metahpo.surrogates.explanation import Effect, Explanation, explain
+    from metahpo.surrogates.fitting.component_learning import PARTS
+    from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
+    from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
+    from metahpo.surrogates.fitting.training_batches import informative, sample_batch
+    from metahpo.surrogates.fitting.training_loop import TrainingLoop
+    from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
+    from metahpo.surrogates.improvement import Improvement, ImprovementModel, improvement_path
+    from metahpo.surrogates.improvement_given_trials import given_trials
+    from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
+    from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two
+    from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
+    from metahpo.surrogates.mixture.source_task import SourceTask
+    from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
+    from metahpo.surrogates.surrogate import (
+        Configurations,
+        Surrogate,
+        TaskSurrogate,
+        TrainedSurrogate,
+        encoded,
+        encoded_trials,
+        on_task,
+    )
+    from metahpo.surrogates.task_cost import TaskCost
+
+__all__ = [
+    "ERROR_FLOOR",
+    "LOG_SQRT_2PI",
+    "PARTS",
+    "SIZE_COLUMNS",
+    "Configurations",
+    "CostModel",
+    "Effect",
+    "Explanation",
+    "FinalLoss",
+    "GaussianProcessSurrogate",
+    "Improvement",
+    "ImprovementModel",
+    "LearningCurves",
+    "MetaLearnedSurrogate",
+    "Posterior",
+    "SourceTask",
+    "Surrogate",
+    "TaskCost",
+    "TaskSurrogate",
+    "TrainedSurrogate",
+    "TrainingLoop",
+    "TrainingSettings",
+    "cost_path",
+    "encoded",
+    "encoded_trials",
+    "explain",
+    "failed_as_worse",
+    "given_trials",
+    "improvement_path",
+    "informative",
+    "learn_improvement",
+    "load_surrogate",
+    "on_task",
+    "power_of_two",
+    "register_surrogate_kind",
+    "sample_batch",
+    "save_surrogate",
+    "standardised",
+    "surrogate_path",
+    "train_on_tables",
+    "train_surrogate",
+    "unregister_surrogate_kind",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -6,16 +6,16 @@ hyperparameters, each drawn uniformly on the scale of the space, whatever prior 
     f = f_0 + sum_h f_h(x_h) + sum_{g < h} f_gh(x_g, x_h) + rest          (functional analysis of variance)
     share of h = Var f_h / Var f,       share of the pair g, h = Var f_gh / Var f
 
-Each f_h is a polynomial of degree 4 in the hyperparameter, or a value a choice, and each f_gh a sum of products of such
-terms; they are orthogonal by their construction, and fitted to a Sobol sample by least squares, so that the shares are
-Sobol's indices (Sudret 2008, "Global sensitivity analysis using polynomial chaos expansions"; as a measure of
-hyperparameters: Hutter, Hoos and Leyton-Brown, ICML 2014). Where there are more pairs than a sample can tell apart,
-those that explain most of what single hyperparameters leave are fitted. The rest is of interplays of three and more,
-and of functions too sharp for the polynomials.
+Each f_h is a polynomial of degree 4 in a numeric hyperparameter, or has one value for each choice. Each f_gh is a sum
+of products of such terms. The terms are orthogonal and are fitted to a Sobol sample by least squares. The shares are
+therefore Sobol indices (Sudret 2008, "Global sensitivity analysis using polynomial chaos expansions"; for
+hyperparameters: Hutter, Hoos and Leyton-Brown, ICML 2014). If there are too many pairs for the sample, only those are
+fitted that explain most of the residual of single hyperparameters. The rest contains interactions of three and more,
+and functions that the polynomials cannot represent.
 
-A conditional hyperparameter is drawn like any other, and ignored where it is not active: its own share is small where
-it is seldom active, and what it does together with the hyperparameter that activates it is a share of the pair.
-Constants have no share. Combinations that the space forbids are asked about as well.
+A conditional hyperparameter is drawn like any other and ignored if it is inactive. Its own share is therefore small if
+it is seldom active, and its joint effect with its parent is a share of the pair. Constants have no share. Forbidden
+combinations are predicted too.
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ class Explanation:
     meta_features: Mapping[str, float]
 
     def importance(self) -> dict[str, float]:
-        """Share of each hyperparameter on its own and in pairs, most first; a pair counts for both."""
+        """Share of each hyperparameter, alone and in pairs, largest first.
+
+        A pair counts for both of its hyperparameters.
+        """
         total: dict[str, float] = {}
         for effect in self.effects:
             for name in effect.hyperparameters:
@@ -138,7 +141,7 @@ def explain(
     rows, terms = _sample(space)
     scores = expected_score(rows)
     variance = float(scores.var())
-    if variance < np.square(1e-9):  # nothing depends on anything
+    if variance < np.square(1e-9):  # the prediction is constant
         return Explanation(tuple(Effect((name,), 0.0) for name in terms), 0.0, 0.0, task_weights, meta_features)
     standard = (scores - scores.mean()) / np.sqrt(variance)
     singles = list(terms.values())
@@ -153,7 +156,7 @@ def explain(
     for names, term in columns.items():
         last = first + term.shape[1]
         share = float(np.square(term @ coefficients[first:last]).mean())
-        # What is left to higher orders acts as noise here: each term fits its part of it.
+        # The residual of higher orders acts as noise here, and each term fits a part of it.
         effects.append(Effect(names, max(0.0, share - rest * (last - first) / n)))
         first = last
     effects.sort(key=lambda effect: -effect.share)
@@ -180,7 +183,7 @@ def _sample(space: ConfigurationSpace) -> tuple[Array, dict[str, Array]]:
 
 
 def _orthonormal(columns: Array) -> Array:
-    """Terms (n, p) that span the polynomials of one column, or one of several columns each, over the sample.
+    """Terms (n, p) that span the polynomials of one column, or functions of several indicator columns.
 
     They are orthogonal to each other and to one, of mean square one, and those of low degree come first.
     """
@@ -198,7 +201,7 @@ def _orthonormal(columns: Array) -> Array:
 
 
 def _telling_pairs(terms: Mapping[str, Array], left: Array) -> dict[tuple[str, ...], Array]:
-    """Products of the terms of two hyperparameters, of the pairs that tell most of what is left, shape (n,)."""
+    """Products of the terms of two hyperparameters, for the pairs that explain most of the residual `left` (n,)."""
     low = {name: term[:, :PAIR_DEGREE] if term.shape[1] <= DEGREE else term for name, term in terms.items()}
     energy = {
         (g, h): float(np.square((low[g] * left[:, None]).T @ low[h] / len(left)).sum()) for g, h in combinations(low, 2)

@@ -45,7 +45,8 @@ class GaussianProcessSurrogate:
     """
 
     def __init__(self) -> None:
-        self._theta: NDArray[np.float64] | None = None
+        #: Log hyperparameters of the latest fit, at which the next one starts; None before the first.
+        self.hyperparameters: NDArray[np.float64] | None = None
         self._fitted: tuple[bytes, GaussianProcessRegressor] | None = None
 
     @own_arithmetic()
@@ -76,7 +77,7 @@ class GaussianProcessSurrogate:
         process = self.fit(np.asarray(observed[0], dtype=np.float64), y, extra)
         mean, std = process.predict(configurations, return_std=True)
         lowest = y[extra == 0.0].min() if (extra == 0.0).any() else y.min()
-        # Predictions contain the noise; what is to be improved is the function.
+        # Predictions contain the noise. Improvement is that of the function.
         variance = np.maximum(std**2 - np.exp(process.kernel_.theta[-1]), 1e-12)
         return Posterior(np.ones(1), mean[None], np.sqrt(variance)[None], np.array([lowest]))
 
@@ -95,12 +96,12 @@ class GaussianProcessSurrogate:
         d = X.shape[1]
         prior_mean = np.log([1.0, *[0.5 * np.sqrt(d)] * d, NOISE_MODE])
         prior_std = np.array([PRIOR_STD[0], *[PRIOR_STD[1]] * d, PRIOR_STD[2]])
-        start = prior_mean if self._theta is None else self._theta
+        start = prior_mean if self.hyperparameters is None else self.hyperparameters
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
         optimise, added = MaximumAPosteriori(prior_mean, prior_std), JITTER + extra**2
         theta, _ = optimise(NegativeLogLikelihood(X, y, added), start, kernel.bounds)
         process = GaussianProcessRegressor(kernel.clone_with_theta(theta), alpha=added, optimizer=None).fit(X, y)
-        self._theta = process.kernel_.theta
+        self.hyperparameters = process.kernel_.theta
         self._fitted = (seen, process)
         return process
 
@@ -139,7 +140,7 @@ class MaximumAPosteriori:
 
 
 def standardised(loss: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Losses to mean 0 and variance 1, a failed trial worse than all others; None where they tell nothing apart."""
+    """Losses with mean 0 and variance 1. A failed trial is worse than all others. None if all losses are equal."""
     filled = failed_as_worse(loss, typical_spread=1.0)
     spread = spread_of(filled)
     unit = power_of_two(filled)

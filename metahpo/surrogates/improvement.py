@@ -151,9 +151,9 @@ class Improvement:
 
     @own_arithmetic()
     def picks(self, n: int, among: NDArray[np.bool_] | None = None) -> list[int]:
-        """`n` configurations (fewer where there are fewer): the best by utility, then what complements those before.
+        """At most `n` configurations: the best by utility, then complementary ones.
 
-        Each further one adds most to the expected best change of all that were picked, the default among them.
+        Each further one has the largest gain in the expected best change of all picks and the default.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class Improvement:
         best = np.maximum(self.change[:, picks[0]], 0.0)
         while len(picks) < min(n, int((~closed).sum())):
             gain = self.weights @ np.maximum(self.change, best[:, None]) - self.weights @ best
-            gain = gain + 1e-9 * self.utility()  # where nothing is added, the better one comes first
+            gain = gain + 1e-9 * self.utility()  # without a gain, the better one comes first
             gain[picks] = -np.inf
             gain[closed] = -np.inf
             picks.append(int(np.argmax(gain)))
@@ -218,7 +218,7 @@ class Improvement:
 class ImprovementModel:
     """Predicts by how much configurations improve on the default of a task, before anything is measured on it.
 
-    Nothing of it changes once it is made, so that threads may share it. Learn one with
+    It is immutable, so threads can share it. Learn one with
     :func:`metahpo.surrogates.fitting.improvement_learning.learn_improvement`.
 
     Attributes
@@ -401,7 +401,7 @@ def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:
 
 
 def _check(model: ImprovementModel) -> None:
-    """Raise ValueError where parts do not fit together."""
+    """Raise ValueError if parts are inconsistent."""
     trees, n_features = model.trees, len(model.meta_feature_names)
     shape = trees.feature.shape
     if len(shape) != 2 or any(part.shape != shape for part in (trees.left, trees.right, trees.threshold)):

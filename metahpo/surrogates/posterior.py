@@ -45,7 +45,7 @@ class Posterior:
         uncertainty of the incumbent. None takes `std`.
     calibration : float, default=1
         Parameter a of a Beta(a, a) recalibration of cdf, quantiles and intervals. Above 1, intervals are narrower than
-        those of the mixture; below 1, they are wider. See :mod:`metahpo.surrogates.mixture.calibration`.
+        those of the mixture; below 1, they are wider. See :mod:`metahpo.surrogates.mixture.meta_learned`.
     """
 
     weights: Array

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
+from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.posterior import Posterior
 
@@ -35,6 +36,42 @@ def checked_noise(noise: NDArray[np.float64], n_trials: int) -> NDArray[np.float
     return std
 
 
+def encoded(encoder: SpaceEncoder, configurations: Configurations) -> NDArray[np.float64]:
+    """Rows (m, d) of the unit cube for configurations: see :meth:`Surrogate.posterior`.
+
+    Raises
+    ------
+    DataError
+        Rows of another shape, or not finite.
+    """
+    if not isinstance(configurations, np.ndarray):
+        configurations = encoder.encode(configurations)
+    rows = np.ascontiguousarray(configurations, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != encoder.n_columns or not np.isfinite(rows).all():
+        raise DataError(
+            f"configurations must be finite rows of shape (m, {encoder.n_columns}) in the unit cube, or dictionaries, "
+            f"but came as an array of shape {rows.shape}."
+        )
+    return rows
+
+
+def encoded_trials(encoder: SpaceEncoder, observed: Observed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows (n, d) of the unit cube and losses (n,) of trials: see :meth:`Surrogate.posterior`.
+
+    Raises
+    ------
+    DataError
+        Rows or losses of another shape, rows that are not finite, or an infinite loss.
+    """
+    rows, losses = encoded(encoder, observed[0]), np.asarray(observed[1], dtype=np.float64)
+    if losses.shape != (len(rows),) or np.isinf(losses).any():
+        raise DataError(
+            f"observed losses must be finite (or NaN for a failed trial) and of shape {(len(rows),)}, one a "
+            f"configuration, but have shape {losses.shape} and values {losses[:10]}."
+        )
+    return rows, losses
+
+
 class TaskSurrogate(Protocol):
     """Surrogate on one task, for one search. It may cache what the search has predicted.
 
@@ -48,6 +85,40 @@ class TaskSurrogate(Protocol):
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Posterior of the z-scores of rows of the unit cube: see :meth:`Surrogate.posterior`."""
+        ...
+
+
+@runtime_checkable
+class AdaptiveSurrogate(Protocol):
+    """Surrogate on one task that fits a process to the trials of the task itself.
+
+    It knows of configurations under way, its process can be differentiated, and the hyperparameters of its latest fit
+    are the state from which it goes on.
+
+    Attributes
+    ----------
+    hyperparameters : ndarray or None
+    """
+
+    hyperparameters: NDArray[np.float64] | None
+
+    def posterior(
+        self,
+        configurations: NDArray[np.float64],
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        noise: NDArray[np.float64] | None = None,
+        under_way: NDArray[np.float64] | None = None,
+    ) -> Posterior:
+        """Posterior of rows of the unit cube: see :meth:`Surrogate.posterior`; `under_way` are rows without a loss."""
+        ...
+
+    def process(
+        self,
+        observed: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+        noise: NDArray[np.float64] | None = None,
+        under_way: NDArray[np.float64] | None = None,
+    ) -> Any:
+        """What the trials alone say (:class:`metahpo.surrogates.cold_surrogate.FittedProcess`); None: nothing yet."""
         ...
 
 
@@ -150,7 +221,7 @@ class TrainedSurrogate(Surrogate, Protocol):
 
 @dataclass(frozen=True)
 class _Unprepared:
-    """A surrogate that has no `on`, on one task."""
+    """A surrogate without the method `on`, on one task."""
 
     surrogate: Surrogate
     meta_features: Mapping[str, float] | None
@@ -169,7 +240,7 @@ class _Unprepared:
 
 
 def on_task(surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> TaskSurrogate:
-    """The surrogate on one task, for one search: by its own method `on`, where it has one."""
+    """The surrogate on one task, for one search. Its method `on` is used if it has one."""
     on = getattr(surrogate, "on", None)
     prepared: TaskSurrogate = _Unprepared(surrogate, meta_features) if on is None else on(meta_features)
     return prepared

@@ -73,7 +73,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     ArtefactError
-        Not there, damaged, written by something else, or of a layout that this version does not read.
+        The file is missing, damaged, of another program, or of a layout that this version does not read.
     """
     try:
         with safe_open(path, framework="pt") as file:

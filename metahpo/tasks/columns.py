@@ -1,4 +1,4 @@
-"""Columns of a table: how each is read, as numbers, as categories, or not at all; learnt once, applied to any rows."""
+"""The reading of the columns of a table, as numbers or categories. It is learnt once and applied to any rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
 from metahpo.tasks.containers import as_frame
@@ -30,6 +31,8 @@ from metahpo.tasks.written import (
 #: Object columns with more distinct values than this share of the rows (and more than `MAX_CATEGORIES`) are free text.
 TEXT_SHARE = 0.5
 MAX_CATEGORIES = 50
+#: Larger numbers are taken as this one: single precision holds it, and its square is finite in double precision.
+LARGEST = 1e38
 #: So many names of columns are listed where several are treated alike.
 MAX_LISTED = 20
 
@@ -44,6 +47,10 @@ Sort = Literal["number", "category", "date", "duration"]
 _TREATMENTS = {
     "missing": ("is all missing and was dropped", "are all missing and were dropped"),
     "date": ("holds dates and became days since 1970-01-01", "hold dates and became days since 1970-01-01"),
+    "large": (
+        f"holds numbers beyond {LARGEST:g}, which are taken as that",
+        f"hold numbers beyond {LARGEST:g}, which are taken as that",
+    ),
     "duration": ("holds durations and became days", "hold durations and became days"),
 }
 
@@ -57,7 +64,7 @@ class ColumnReading:
     name : str
     sort : {"number", "category", "date", "duration"}
     writing : NumberWriting, DateWriting or None
-        How numbers or dates are written where they are text.
+        Format of numbers or dates that are text.
     no_category : tuple of str
         Texts that stand for a missing category.
     """
@@ -68,7 +75,9 @@ class ColumnReading:
     no_category: tuple[str, ...] = ()
 
     def read(self, series: pd.Series) -> pd.Series:
-        """Float64 numbers (dates and durations as days), or categories of strings; what was read already stays.
+        """Read a column as float64 numbers (dates and durations in days) or categories of strings.
+
+        Read columns are unchanged.
 
         Raises
         ------
@@ -117,14 +126,14 @@ class ColumnReading:
 
 @dataclass(frozen=True)
 class TableReading:
-    """How the columns of a table are read: what :func:`learn_reading` found, for rows of the same table.
+    """The reading of all columns of a table, as learnt by :func:`learn_reading`.
 
     Attributes
     ----------
     columns : tuple of ColumnReading
         The columns that are used, in their order.
     names : tuple of str
-        Names of all columns, those that are dropped among them: rows without names are told by their place.
+        Names of all columns, including dropped ones. They are needed for rows without names.
     """
 
     columns: tuple[ColumnReading, ...]
@@ -145,12 +154,23 @@ class TableReading:
         return [column.name for column in self.columns]
 
     def prepared(self, X: Any) -> pd.DataFrame:
+        """The rows that :meth:`prepared_with_notes` gives."""
+        return self.prepared_with_notes(X)[0]
+
+    def prepared_with_notes(self, X: Any) -> tuple[pd.DataFrame, list[str]]:
         """Rows of the table as numbers and categories; rows that are prepared already stay what they are.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_features)
             Further columns of a DataFrame are left out.
+
+        Returns
+        -------
+        rows : DataFrame
+            Numbers beyond :data:`LARGEST` are taken as that.
+        notes : list of str
+            In words, which columns hold such.
 
         Raises
         ------
@@ -164,16 +184,22 @@ class TableReading:
             raise DataError(f"X lacks the columns {missing[:MAX_LISTED]}; its columns are {list(frame.columns)[:20]}.")
         plain = set(_plain_numbers(frame))
         numbers = [column.name for column in self.columns if column.sort != "category" and column.name in plain]
-        block = _finite_block(frame, numbers)
+        block, large = _finite_block(frame, numbers)
         if len(numbers) == len(self.columns):
-            return block
+            return block, _large_in_words(large)
         read = set(numbers)
-        others = {column.name: column.read(frame[column.name]) for column in self.columns if column.name not in read}
-        return pd.concat([block, pd.DataFrame(others, index=frame.index)], axis=1)[self.column_names]
+        others = pd.DataFrame(
+            {column.name: column.read(frame[column.name]) for column in self.columns if column.name not in read},
+            frame.index,
+        )
+        bounded, more = _finite_block(others, _plain_numbers(others))
+        others = others.assign(**bounded[more])
+        rows = pd.concat([block, others], axis=1)[self.column_names]
+        return rows, _large_in_words([*large, *more])
 
 
 def learn_reading(frame: pd.DataFrame, categorical: frozenset[str]) -> tuple[TableReading, list[str]]:
-    """How the columns of a table are to be read, and in words what becomes of those that are not taken as they are.
+    """Learn the reading of the columns of a table. The second result describes in words how columns are changed.
 
     Parameters
     ----------
@@ -270,7 +296,7 @@ def _in_words(names: Sequence[str], treatment: tuple[str, str]) -> str:
 
 
 def _plain_numbers(frame: pd.DataFrame) -> list[str]:
-    """Columns of plain numbers: of a wide table they are read together, which is much quicker than one by one."""
+    """Columns of plain numbers. They are read together, which is much faster for wide tables."""
     return [
         str(name)
         for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
@@ -278,18 +304,34 @@ def _plain_numbers(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _finite_block(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """What :func:`as_finite` makes of columns of plain numbers."""
-    with np.errstate(over="ignore"):
+def _finite_block(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Result of :func:`as_finite` for columns of plain numbers, and names of those with numbers beyond `LARGEST`."""
+    with np.errstate(over="ignore", invalid="ignore"):
         values = frame[names].to_numpy(np.float64)
-    infinite = np.isinf(values).any(axis=0)
-    if infinite.any():
-        as_finite(frame[names[int(infinite.argmax())]], f"column {names[int(infinite.argmax())]!r}")
-    return pd.DataFrame(values, frame.index, names)
+        flat = values.ravel(order="K")
+        # One pass without a copy. If the sum is NaN, each column is checked.
+        is_plain = bool(flat @ flat < LARGEST**2)
+        large = [] if is_plain else [name for name, found in zip(names, values.T, strict=True) if _has_large(found)]
+    if not large:
+        return pd.DataFrame(values, frame.index, names), []
+    for name in large:
+        as_finite(frame[name], f"column {name!r}")
+    return pd.DataFrame(np.clip(values, -LARGEST, LARGEST), frame.index, names), large
+
+
+def _has_large(values: NDArray[np.float64]) -> bool:
+    return bool(np.fmax.reduce(values, initial=0.0) > LARGEST or np.fmin.reduce(values, initial=0.0) < -LARGEST)
+
+
+def _large_in_words(names: list[str]) -> list[str]:
+    return [_in_words(names, _TREATMENTS["large"])] if names else []
 
 
 def as_finite(series: pd.Series, what: str) -> pd.Series:
-    """Numbers as float64 (missing = NaN; integers beyond 2**53 are rounded); what is not finite is refused."""
+    """Numbers as float64.
+
+    Missing values are NaN, integers beyond 2**53 are rounded, and infinite values are an error.
+    """
     if pd.api.types.is_complex_dtype(series):
         raise DataError(f"{what} holds complex numbers; give their parts as two columns.")
     try:
@@ -303,12 +345,12 @@ def as_finite(series: pd.Series, what: str) -> pd.Series:
 
 
 def holds_numbers(series: pd.Series) -> bool:
-    """Whether an object column holds numbers and missing values alone: huge integers, decimals, NA beside floats."""
+    """Whether an object column holds only numbers and missing values: huge integers, decimals, floats with NA."""
     return bool(series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) in _NUMBERS)
 
 
 def is_texts(series: pd.Series) -> bool:
-    """Whether a column holds texts, alone or beside numbers, and nothing else that is not missing."""
+    """Whether the known values of a column are texts, or texts and numbers."""
     if isinstance(series.dtype, pd.StringDtype):
         return True
     if series.dtype != object or pd.api.types.infer_dtype(series, skipna=True) not in (
@@ -322,7 +364,7 @@ def is_texts(series: pd.Series) -> bool:
 
 
 def category_text(value: Any) -> str:
-    """Text of a category: that of whole numbers is the same, whatever type holds them."""
+    """Text of a category. Whole numbers of any type have the same text."""
     if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return str(value)
@@ -338,7 +380,7 @@ def _texts(series: pd.Series) -> list[str]:
 
 
 def _plain(series: pd.Series) -> pd.Series:
-    """Columns of Arrow values, Python objects and periods in the plain type of what they hold."""
+    """Convert columns of Arrow values, Python objects and periods to plain types."""
     if isinstance(series.dtype, pd.ArrowDtype):
         series = series.astype(object).infer_objects()
     if isinstance(series.dtype, pd.PeriodDtype):

@@ -1,4 +1,4 @@
-"""Features and targets of any container: as a table with names for its columns, or as one array."""
+"""Conversion of features and targets of any container to a table with named columns, or to one array."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _without_names(X: Any, names: Sequence[str] | None) -> pd.DataFrame:
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
-    """Array of any nested sequence, masked values missing; numbers that stand in one list with strings stay numbers.
+    """Array of any nested sequence. Masked values become missing, and numbers in a list with strings stay numbers.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
         if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
-            # numpy makes strings of the numbers and the NaN that stand in one list with strings.
+            # numpy converts numbers and NaN to strings if a list also has strings.
             array = np.asarray(values, dtype=object)
     except ValueError as error:
         raise DataError(f"{what} must be rectangular, but: {error}") from None
@@ -118,7 +118,7 @@ def is_sparse(X: Any) -> bool:
 
 
 def encodable(make: Callable[[], T], what: str) -> T:
-    """What `make` returns; pandas keeps text as UTF-8, and text that is none is refused."""
+    """Result of `make`. Text that cannot be encoded in UTF-8, which pandas needs, is an error."""
     try:
         return make()
     except UnicodeError as error:

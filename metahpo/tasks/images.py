@@ -1,4 +1,4 @@
-"""Images as arrays: from any of the layouts they come in to (n, channels, height, width)."""
+"""Conversion of images of any layout to arrays of shape (n, channels, height, width)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def shape_of_columns(n_columns: int, shape: Sequence[int] | None) -> ImageShape:
 
 
 def in_words(shape: ImageShape) -> str:
-    """A shape as a person reads it."""
+    """A shape in words."""
     height, width, channels = shape
     return f"{height} x {width} pixels and {channels} channel{'s' if channels > 1 else ''}"
 
@@ -83,7 +83,7 @@ def as_images(X: Any, shape: Sequence[int] | None = None) -> NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ImageReading:
-    """How images become rows of a table, a column a pixel and channel.
+    """The reading of images as rows of a table, with one column for each pixel and channel.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class ImageReading:
         return list(self.names)
 
     def prepared(self, X: Any) -> pd.DataFrame:
-        """Images as rows of pixels; rows of pixels stay what they are.
+        """Images as rows of pixels. Rows of pixels are unchanged.
 
         Raises
         ------

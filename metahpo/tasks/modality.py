@@ -1,4 +1,4 @@
-"""Which task data make that come without a word about them: of a table, of images, or of texts."""
+"""The modality of data without a description: table, images or texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_LISTED = 10
 
 
 def modality_of(X: Any) -> Modality:
-    """What features are; nothing is raised for those that are no features at all.
+    """Modality of features. Unusable features raise no error here.
 
     Arrays of three and four dimensions are images, one-dimensional containers of strings are texts, and everything
     else is a table: a frame with a column of text, and rows of pixels, too.
@@ -70,7 +70,7 @@ def as_task(X: Any, y: Any, *, kind: TaskKind | None = None, name: str = "task")
 
 
 def _guessed(task: Task) -> str:
-    """What the target is taken for, and how to say otherwise where numbers leave it open."""
+    """Kind of task inferred from the target, and how to change it if numbers allow both kinds."""
     if task.kind == "regression":
         whole = bool((task.y == np.floor(task.y)).all())
         otherwise = '; if its numbers are names of classes, give kind="classification"' if whole else ""

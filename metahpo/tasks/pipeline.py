@@ -1,4 +1,4 @@
-"""A scikit-learn pipeline that takes a dataset as its user has it, and gives predictions in the user's own labels."""
+"""A scikit-learn pipeline that takes the rows of the user and predicts the labels of the user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from metahpo.tasks.target import Labels, as_target, encode_target
 
 
 class ReadColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Rows as a user has them to the columns of a task; nothing is learnt from what it is fitted on.
+    """Converts rows of the user to the columns of a task. Fitting learns nothing.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a task's columns to numbers: one unfitted transformer a learner family."""
+"""Preprocessing: transformers from the columns of a task to numbers, one for each family of learners."""
 
 from __future__ import annotations
 

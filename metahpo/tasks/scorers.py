@@ -1,4 +1,4 @@
-"""Which recorded metrics are nearest to what scikit-learn scores models by.
+"""The recorded metric that is nearest to a scikit-learn scorer.
 
 Nearest is what ranks configurations most alike: the order of the recorded metrics in `ALIKE` is that of the mean rank
 correlation of their losses within a task and search space, over the tables that ship. A scorer that is not recorded
@@ -86,7 +86,7 @@ _RECORDED = {
 
 
 def check_scorer(name: str | None, kind: TaskKind | None = None) -> None:
-    """Refuse a name that is no scorer, or one for another kind of task; None asks for nothing and passes.
+    """Raise an error for a name that is no scorer, or a scorer for another kind of task. None is accepted.
 
     Raises
     ------

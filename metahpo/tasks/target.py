@@ -1,4 +1,4 @@
-"""The target of a task: which kind of task it makes, and its values as numbers."""
+"""The target of a task: the kind of task that it implies, and its values as numbers."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class Labels:
 
 
 def _key(value: Any) -> tuple[Any, str, bool]:
-    """What tells labels apart, and their order: numbers by size, then texts; True and "True" differ."""
+    """Key that identifies and orders labels: numbers by size, then texts. True and "True" differ."""
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         return (value, "", False)
     return (np.inf, str(value), isinstance(value, str))
@@ -171,7 +171,7 @@ def _distinct(target: pd.Series) -> tuple[NDArray[np.intp], list[Any]]:
 
 
 def _objects(values: Sequence[Any]) -> NDArray[Any]:
-    """One-dimensional array of objects, though they be sequences."""
+    """One-dimensional array of objects, also if the objects are sequences."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

@@ -1,4 +1,4 @@
-"""A task: one dataset with a target, checked when built, so that nothing deeper has to doubt it."""
+"""A task: one dataset with a target. It is checked when it is built, so no later code needs to check it."""
 
 from __future__ import annotations
 
@@ -134,15 +134,16 @@ class Task:
                 f"categorical columns {missing} are not in X, whose columns are {list(frame.columns)[:20]}."
             )
         reading, notes = learn_reading(frame, frozenset(categorical))
+        columns, more_notes = reading.prepared_with_notes(frame)
         return cls(
-            reading.prepared(frame),
+            columns,
             values,
             kind,
             name,
             family or name,
             data_id,
             classes,
-            (*treatments, *notes),
+            (*treatments, *notes, *more_notes),
             reading=reading,
         )
 
@@ -260,7 +261,7 @@ class Task:
         DataError
             Fewer than two folds, fewer rows than folds, or a class with fewer members than folds.
         """
-        # Here, because counting a store's trials needs tasks, too, and should not wait for scikit-learn.
+        # Imported here, because code that counts the trials of a store imports this module and needs no scikit-learn.
         from sklearn.model_selection import KFold, StratifiedKFold
 
         if n_folds < 2:
@@ -321,7 +322,7 @@ class Task:
 
 
 def _first_of_classes(order: NDArray[np.intp], y: NDArray[np.int64], quota: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Of each class, the first rows in an order, as many as its quota, which is at most the rows of the class."""
+    """The first rows of each class in a given order, as many as the quota of the class."""
     n_seen = 2 * int(quota.sum())  # most often the beginning has all of them
     while n_seen < len(order) and (np.bincount(y[order[:n_seen]], minlength=len(quota)) < quota).any():
         n_seen *= 8

@@ -1,4 +1,4 @@
-"""Texts of any container as strings, and strings as words."""
+"""Conversion of texts of any container to strings, and of strings to words."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def _text(value: Any) -> str:
 
 
 def words_of(text: str, lowercase: bool = True) -> list[str]:
-    """Words, numbers and marks of a text, in order; numbers are told by their length only."""
+    """Words, numbers and marks of a text, in order. Numbers are replaced by their length."""
     found = WORD.findall(text.lower() if lowercase else text)
     return [f"<{len(word)} digits>" if word.isdigit() else word for word in found]

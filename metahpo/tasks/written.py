@@ -1,4 +1,4 @@
-"""Numbers and dates that are written as text: how the texts of a column write them, and what they say."""
+"""Numbers and dates in text form: detection of the format of a column, and conversion of its texts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NumberWriting:
     ----------
     decimal : {".", ","}
     thousands : str
-        What separates groups of three digits; empty: nothing.
+        Separator of groups of three digits; empty for none.
     unit : str
         Percent or currency sign that is left out.
     markers : tuple of str
@@ -68,7 +68,7 @@ class NumberWriting:
     markers: tuple[str, ...] = ()
 
     def values(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Numbers that texts say; NaN where one stands for a missing value.
+        """Numbers of texts; NaN for missing values.
 
         Raises
         ------
@@ -180,7 +180,7 @@ def days(moments: pd.Series) -> NDArray[np.float64]:
 
 
 def number_writing(texts: Sequence[str], mark: Mark = ".", n_beside: int = 0) -> NumberWriting | None:
-    """How numbers are written, if all that texts say are numbers and missing values; else None.
+    """Format of the numbers, if all texts are numbers or missing values; else None.
 
     Parameters
     ----------
@@ -215,13 +215,13 @@ def number_writing(texts: Sequence[str], mark: Mark = ".", n_beside: int = 0) ->
 
 
 def needs_comma(texts: Sequence[str]) -> bool:
-    """Whether texts say numbers that can be read with a decimal comma only."""
+    """Whether texts are numbers that can be read only with a decimal comma."""
     writing = number_writing(texts)
     return writing is not None and writing.decimal == ","
 
 
 def date_writing(texts: Sequence[str]) -> DateWriting | None:
-    """How dates are written, if all that texts say are dates and missing values; else None.
+    """Format of the dates, if all texts are dates or missing values; else None.
 
     Where texts allow both, the month comes first between slashes, and the day between dots and dashes.
     """

@@ -1,4 +1,4 @@
-"""Makes a store small: finished logs become one Parquet part. And makes it sound: damaged lines are set aside."""
+"""Compaction of a store: finished logs become one Parquet part. Repair of a store: damaged lines are set aside."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ DAMAGED = "damaged"
 
 @dataclass(frozen=True)
 class Compaction:
-    """What a compaction did.
+    """Result of a compaction.
 
     Attributes
     ----------
     n_records, n_logs : int
         Records moved into a part, and logs that were removed.
     n_growing : int
-        Logs left alone because their writers live.
+        Logs that were skipped because their writers are running.
     set_aside : tuple of path
-        Files that hold the damaged lines now, and parts that could not be read.
+        Files with the damaged lines, and parts that could not be read.
     """
 
     n_records: int
@@ -46,11 +46,11 @@ class Compaction:
 
 
 def compact(folder: Path | str) -> Compaction:
-    """Move the records of all logs that do not grow any more into one Parquet part; memory stays bounded.
+    """Move the records of all finished logs into one Parquet part, in bounded memory.
 
-    The part gets its name when it is whole and on disk, and only then are the logs removed: killed at any moment, a
-    compaction loses nothing, and the next one finishes its work. Writers and readers need not stop for it. Damaged
-    lines are written to a file of the log's name in the folder ``damaged``.
+    The part gets its name when it is complete and on disk. The logs are removed afterwards. A compaction that is killed
+    at any moment therefore loses nothing, and the next one finishes its work. Writers and readers may continue
+    meanwhile. Damaged lines are written to a file of the log's name in the folder ``damaged``.
 
     Raises
     ------
@@ -63,10 +63,10 @@ def compact(folder: Path | str) -> Compaction:
 
 
 def repair(folder: Path | str, sound: Callable[[bytes], Record]) -> Compaction:
-    """Set aside all that is damaged, in parts too, in the folder ``damaged``; its trials are pending again.
+    """Move damaged lines of logs and parts to the folder ``damaged``. Their trials are pending again.
 
-    All logs that do not grow any more are compacted. A part with damaged records is written anew without them; of one
-    that cannot be read, the records before the damage are kept.
+    All logs that do not grow any more are compacted. A part with damaged records is rewritten without them. If a part
+    cannot be read, the records before the damage are kept.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _compact(folder: Path, sound: Callable[[bytes], Record]) -> Compaction:
 
 
 def _repair_part(folder: Path, path: Path, sound: Callable[[bytes], Record]) -> list[Path]:
-    """Replace a part that is not sound; where what was damaged in it lies now."""
+    """Replace a damaged part. Returns the file with its damaged content."""
     with _clear_errors(folder):
         try:
             parts.read_sources(path)
@@ -128,7 +128,7 @@ def _repair_part(folder: Path, path: Path, sound: Callable[[bytes], Record]) -> 
 
 
 def _move(lines: Iterator[bytes], part: parts.PartWriter, sound: Callable[[bytes], Record]) -> list[bytes]:
-    """Add the sound ones of some lines to a part; the others."""
+    """Add the sound lines to a part and return the others."""
     damaged = []
     for line in lines:
         try:
@@ -147,7 +147,7 @@ def _is_sound(line: bytes, sound: Callable[[bytes], Record]) -> bool:
 
 
 def _set_aside(folder: Path, name: str, damaged: list[bytes]) -> list[Path]:
-    """Write damaged lines to disk; the file, if there are any."""
+    """Write damaged lines to disk and return the file, if there are any."""
     if not damaged:
         return []
     (folder / DAMAGED).mkdir(exist_ok=True)
@@ -166,7 +166,7 @@ def _new_part(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the right to compact a store."""
+    """Hold the lock for compactions of a store."""
     try:
         lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -197,7 +197,7 @@ def _clear_errors(folder: Path) -> Iterator[None]:
 
 
 def _remove_those_in_parts(folder: Path) -> int:
-    """Remove logs that a part already holds: a compaction was killed before it could."""
+    """Remove logs whose records are already in a part, after a compaction was killed."""
     n = 0
     for path in parts.part_paths(folder):
         sources = {folder / name: size for name, size in parts.read_sources(path).items()}
@@ -205,7 +205,7 @@ def _remove_those_in_parts(folder: Path) -> int:
         if left:
             held = {_digest(line) for line in parts.read_lines(path)}
             for source in left:
-                # A part may claim what it does not hold: only what is in it may go.
+                # A part may name logs whose records it does not hold. Only lines that are in the part may be removed.
                 if all(_digest(line) in held for line in log.whole_lines(source) if _is_sound(line, record_from_json)):
                     source.unlink()
                     n += 1

@@ -1,11 +1,10 @@
-"""Compact parts: recorded trials in few bytes, to be kept in version control while a build goes on.
+"""Compact parts: recorded trials in few bytes, for version control during a build.
 
 A part is a Parquet file with one row a trial: its key, status, message, seconds, and the losses of its fits in every
-metric. Losses and seconds are rounded to 16 significant bits (a relative error below 2e-5), which halves the size. What
-only the store keeps is left out: memory, library versions, devices and learning curves.
+metric. Losses and seconds are rounded to 16 significant bits (a relative error below 2e-5), which halves the size.
+Memory, library versions, devices and learning curves are left out; only the store has them.
 
-Parts are only added. A trial of a part comes back as a record like any other, so that a build on another machine goes
-on where the parts end.
+Parts are only added. Imported trials are ordinary records, so a build on another machine can continue from the parts.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def export_part(folder: Path | str, parts: Path | str) -> int:
 
 
 def import_parts(parts: Path | str, folder: Path | str) -> int:
-    """Append the trials of parts that a store lacks; how many they were.
+    """Append the trials of parts that a store lacks, and return their number.
 
     Raises
     ------

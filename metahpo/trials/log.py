@@ -1,8 +1,8 @@
-"""The files that writers append to: lines of JSON, one file a writer, so that nothing is shared but a directory.
+"""Logs: files of JSON lines that writers append to. Each writer has its own file, so writers share only a directory.
 
-A writer holds a lock (flock) on its file for as long as it lives; the kernel, on NFS the server, gives it up when the
-process ends in whatever way. So a file whose lock is free will not grow any more. Where a file system knows no locks, a
-file counts as growing until nobody has touched it for `QUIET_SECONDS`.
+A writer holds a lock (flock) on its file while it runs. The kernel (on NFS, the server) releases the lock when the
+process ends in any way. A file without a lock therefore does not grow any more. On a file system without locks, a file
+counts as growing until it was not modified for `QUIET_SECONDS`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LogWriter:
         self._file: int | None = None
 
     def append(self, lines: bytes) -> None:
-        """Append whole lines; on return they are on disk.
+        """Append complete lines. They are on disk when this returns.
 
         Raises
         ------
@@ -49,12 +49,12 @@ class LogWriter:
             if os.write(file, lines) != len(lines):
                 raise OSError("the disk took only part of the record")
             os.fsync(file)
-            # An open file outlives its name: records in it would be lost without a word.
+            # An open file still exists after its name was removed. Records in it would be lost silently.
             if not _is_at(file, self._path):
                 raise OSError("the file was removed")
         except OSError as error:
-            # The next line begins another file, so that half a record does not become its head. This file is not cut
-            # back: a reader may have read what would be cut off, and would go on in the middle of a line.
+            # The next line begins another file, so that it does not continue an incomplete record. This file is not
+            # truncated, because a reader may have read further and would continue in the middle of a line.
             self.close()
             raise StoreError(
                 f"trials cannot be appended to {str(self._path)!r}: {error}. Nothing finished before is lost; "
@@ -62,7 +62,7 @@ class LogWriter:
             ) from error
 
     def close(self) -> None:
-        """Let go of the file; the next line begins another."""
+        """Close the file. The next line begins a new file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -77,7 +77,7 @@ class LogWriter:
             with contextlib.suppress(OSError):  # no locks here: see the head of this file
                 fcntl.flock(self._file, fcntl.LOCK_EX)
             if not _is_at(self._file, self._path):
-                self.close()  # a compaction found it empty and unlocked, and took it away
+                self.close()  # a compaction removed the empty, unlocked file
         sync_folder(self._folder)
         return self._file
 
@@ -93,7 +93,7 @@ def _is_at(file: int, path: Path) -> bool:
 
 
 class LogReader:
-    """Complete lines of all writers of a folder, each once: a second reading gives what has come since."""
+    """Reads complete lines of all writers of a folder, each line once. A second reading returns only new lines."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -115,10 +115,10 @@ class LogReader:
 
 
 def whole_lines(path: Path, start: int = 0) -> Iterator[bytes]:
-    """Lines of a log from a byte on, up to a line without its end.
+    """Lines of a log from a byte on, up to an incomplete line.
 
-    Such a line is still being written, or its writer was killed. Nothing behind it is read, for it may have grown in
-    the meantime: what comes next may be its rest.
+    Such a line is still being written, or its writer was killed. Nothing after it is read, because the line may have
+    been completed in the meantime.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def whole_lines(path: Path, start: int = 0) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def resting(path: Path) -> Iterator[bool]:
-    """Whether no writer will append to a log any more; within the context none can begin to.
+    """Whether no writer will append to a log any more. Inside the context, no writer can start to.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def resting(path: Path) -> Iterator[bool]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring names that were made or changed in a folder to disk."""
+    """Write new and changed names of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

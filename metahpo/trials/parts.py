@@ -1,7 +1,7 @@
-"""Parquet parts of a trial store: the lines of finished logs, and beside them the columns that are asked for.
+"""Parquet parts of a trial store: the lines of finished logs, with columns for fast queries.
 
-A part holds each record's line as it was written, so nothing is lost in it and :mod:`metahpo.trials.schema` alone says
-what a record is; the other columns repeat what counts and searches need, so that they need not read the lines.
+A part holds the line of each record as it was written, so it loses nothing, and only :mod:`metahpo.trials.schema`
+defines records. The other columns repeat fields for counting and searching, so that the lines need not be parsed.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ _MAY_BE_EMPTY = {"identity", "task", "learner", "configuration", "protocol", "st
 
 
 class UnreadablePartError(StoreError):
-    """A part is damaged, gone, or no part."""
+    """A file is missing, damaged, or not a part."""
 
 
 class Rows:
-    """Records on their way into a table."""
+    """Records that are collected for a table."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
@@ -143,7 +143,7 @@ class PartWriter:
             self._parquet.write_table(self._rows.take())
 
     def describe(self, sources: Mapping[str, int]) -> None:
-        """Say in the part's own metadata which logs it was made of, with their sizes in bytes."""
+        """Write the names and sizes of the source logs into the metadata of the part."""
         self._parquet.add_key_value_metadata({_ABOUT: json.dumps(sources)})
 
 
@@ -219,7 +219,7 @@ def read_lines(path: Path, tasks: Set[str] | None = None) -> Iterator[bytes]:
 
 
 def read_kind(path: Path, kind: str) -> list[bytes]:
-    """Lines of the records of one kind, of which there are few: only the blocks that hold one are read.
+    """Lines of the records of one rare kind. Only blocks with such records are read.
 
     Raises
     ------
@@ -252,7 +252,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Any error that a damaged part causes is a StoreError with its name."""
+    """Turn any error of a damaged part into a StoreError with its name."""
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError) as error:  # Arrow's own errors are of the first three

@@ -1,4 +1,4 @@
-"""Names that come out of files and become names of files: only plain ones, which cannot lead out of their folder."""
+"""Plain names: names from files that are safe as names of files, because they cannot lead out of their folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the lines of a store to its records; a damaged line is passed over, and a warning names its file."""
+"""Conversion of lines of a store to records. Damaged lines are skipped, and a warning names their file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_records(lines: Iterable[tuple[bytes, Path]], tasks: Set[str] | None = N
     Parameters
     ----------
     tasks : set of str, default=None
-        Trials of other tasks are passed over, before all of their content is looked at; None: there are none.
+        Trials of other tasks are skipped before they are parsed completely. None reads all tasks.
 
     Raises
     ------

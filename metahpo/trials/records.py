@@ -1,4 +1,4 @@
-"""The records of a trial store that are no trials: tasks that cannot be measured, and failures to be tried again."""
+"""The records of a store that are not trials: tasks that cannot be measured, and requests to retry failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metahpo.trials.trial import Trial, is_word
 
 @dataclass(frozen=True)
 class TaskRefusal:
-    """Why nothing can be measured on a task: no learner's failure, so no trial.
+    """The reason why nothing can be measured on a task. It is no failure of a learner, so it is no trial.
 
     Attributes
     ----------

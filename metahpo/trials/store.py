@@ -3,9 +3,9 @@
 What is in it are the logs of :mod:`metahpo.trials.log` and the parts of :mod:`metahpo.trials.parts`; what a record is
 says :mod:`metahpo.trials.schema`.
 
-The rule where a trial was recorded more than once: a success stands before any failure, a later attempt before an
-earlier one, and of equals the one that is read first. A failure of an attempt before the one that was asked for
-(`retry`) does not count at all. :func:`record_rank` is that rule, for everybody.
+If a trial was recorded more than once, one record counts: a success before any failure, a later attempt before an
+earlier one, and among equal records the first that is read. Failures of attempts before the requested one (`retry`) do
+not count. :func:`record_rank` implements this rule.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class TrialStore:
         self._requested: dict[str, int] = {}
 
     def append(self, records: Iterable[Trial | TaskRefusal]) -> None:
-        """Append finished trials and refused tasks to this writer's file; on return they are on disk.
+        """Append finished trials and refused tasks to the file of this writer. They are on disk when this returns.
 
         A trial that was asked for again carries the number of that attempt. A task that is known to be refused for the
         same reason is not written again. Requests for trials count as far as :meth:`identities` has looked.
@@ -140,11 +140,11 @@ class TrialStore:
         if self._n_written >= self._compact_every:
             self._writer.close()
             self._n_written = 0
-            with contextlib.suppress(StoreError):  # the records are safe as they are, and another may be at it
+            with contextlib.suppress(StoreError):  # the records are safe, and another compaction may be running
                 compact(self.folder)
 
     def __iter__(self) -> Iterator[Trial]:
-        """All trials that stand, each once: first those that succeeded, then the others. Failures stay in memory."""
+        """All recorded trials, each once: first the successes, then the failures. Failures are kept in memory."""
         return self._rank_of_record(read_records(self.lines()))
 
     def of_tasks(self, tasks: Set[str]) -> Iterator[Trial]:
@@ -182,15 +182,15 @@ class TrialStore:
 
         Where `tasks` are given, lines of parts that hold trials of other tasks are left out.
         """
-        # The logs first: what is moved from a log to a part in the meantime is then met in the part.
+        # Logs are read first. Records that a compaction moves in the meantime are then found in the part.
         yield from LogReader(self.folder).new_lines()
         for path in parts.part_paths(self.folder):
             yield from ((line, path) for line in parts.read_lines(path, tasks))
 
     def identities(self) -> Set[str]:
-        """Identities of the recorded trials, but for those that `retry` asked for again; grows with every call.
+        """Identities of the recorded trials, without those that `retry` made pending. The set grows with every call.
 
-        Only what is new since the last call is read, so that it may be called before every trial.
+        Only new records since the last call are read, so it can be called before every trial.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class TrialStore:
         return self._ranks.get(identity, 0)
 
     def refusals(self) -> dict[str, TaskRefusal]:
-        """Tasks that could not be measured when it was last tried, by key.
+        """Tasks that could not be measured at the last attempt, by key.
 
         Raises
         ------
@@ -217,13 +217,13 @@ class TrialStore:
             found += parts.read_kind(path, "refusal")
         refusals = []
         for line in found:
-            with contextlib.suppress(DataError):  # whoever reads all records warns of it
+            with contextlib.suppress(DataError):  # reading all records warns of it
                 record = record_from_json(line)
                 refusals += [record] if isinstance(record, TaskRefusal) else []
         return {refusal.task: refusal for refusal in sorted(refusals, key=lambda refusal: refusal.time)}
 
     def to_frame(self, *, identities: bool = False) -> pd.DataFrame:
-        """What stands of every trial, without its losses: one row each; quick where the store is compacted.
+        """One row for each trial, without its losses. It is fast if the store is compacted.
 
         Columns: task, learner, configuration (JSON), protocol, seed, fidelity, status, attempt, seconds, finished; and
         identity, by far the longest of them, where `identities` asks for it.

@@ -1,4 +1,4 @@
-"""Whether a store is what it should be: every record readable, itself, single, and within the range of its fields."""
+"""Verification of a store: its records are readable, unique, of the right identity, and of fields in their range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_TOLD = 5
 
 
 def verify_store(folder: Path | str) -> list[str]:
-    """What is wrong with a store, each with what to do about it; empty where nothing is.
+    """Faults of a store, each with a remedy; empty if there are none.
 
     Every record is read: that takes about a minute for a million. Two records of one trial are no fault (two drivers
     may have run it at once, and readers take one), but two successes with different losses are.
@@ -37,7 +37,7 @@ def verify_store(folder: Path | str) -> list[str]:
                     damaged.append(f"record {number}: {error}")
                     continue
                 if isinstance(record, Trial) and record.status is TrialStatus.SUCCESS:
-                    # A number for the losses: a store may hold more trials than memory would.
+                    # Losses are stored as one hash, because a store may have more trials than fit into memory.
                     seen = hash(tuple((m, tuple(folds)) for m, folds in sorted(record.fold_losses.items())))
                     if losses.setdefault(record.key.identity, seen) != seen:
                         differing[record.key.learner] += 1

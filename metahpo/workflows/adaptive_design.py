@@ -1,8 +1,9 @@
-"""More trials where they matter: after the shared design, each task gets those that experience from others suggests.
+"""The adaptive design: after the shared design, surrogates of other tasks choose more configurations for each task.
 
-The shared Sobol design covers a space evenly, and so leaves the region of good configurations thin. Here, surrogates
-trained on tasks of other families, conditioned on a task's own trials, choose the configurations that promise most.
-What is chosen becomes part of the plan, by name: a build that goes on runs the same trials.
+The shared Sobol design covers a space evenly, so few of its configurations lie in the good region. The adaptive design
+adds configurations there. Surrogates are trained on tasks of other families and conditioned on the trials of the task.
+The configurations with the largest expected improvement become part of the plan, so a resumed build runs the same
+trials.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ Proposals = dict[str, dict[str, list[Configuration]]]
 
 
 def extend_plan(folder: Path | str, k: int, *, n_jobs: int = -1, settings: TrainingSettings | None = None) -> Plan:
-    """The plan of a build with `k` more configurations a learner on each task that is complete and has none yet.
+    """Extend the plan of a build by `k` configurations of each learner on each complete task that has none yet.
 
     Parameters
     ----------
     folder : path
-        Folder of a build whose shared design is done; tasks that are not complete are left as they are.
+        Folder of a build. Tasks with pending trials of the shared design are left as they are.
     k : int
         Configurations of each learner on each task.
     n_jobs : int, default=-1
@@ -72,7 +73,7 @@ def extend_plan(folder: Path | str, k: int, *, n_jobs: int = -1, settings: Train
 
 @own_arithmetic()
 def propose(md: MetaDataset, k: int, settings: TrainingSettings | None = None) -> Proposals:
-    """`k` configurations a task and learner, chosen one after the other as if the earlier ones were still running.
+    """Choose `k` configurations for each task and learner, each as if the earlier ones were still running.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Hours that a build will take, before anything of it is measured: from the seconds of the shipped experience."""
+"""An estimate of the hours that a build takes, from the seconds in the shipped meta-datasets."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class BuildEstimate:
     Attributes
     ----------
     hours : float
-        Of one worker, for the trials that are planned so far. Repeats for reliability may be added later.
+        Hours of one worker for the trials that are planned so far. Repeats for reliability may be added later.
     unknown : tuple of str
-        Learners of which no seconds were ever recorded; their work is not counted.
+        Learners without recorded seconds. Their work is not counted.
     """
 
     hours: float

@@ -1,4 +1,4 @@
-"""What experience is worth on a few tables: recommendation against default, warm-started against cold search."""
+"""A demonstration on a few tables: recommendation against default, and warm-started against cold search."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Comparison:
 
     @property
     def finding(self) -> str:
-        """One sentence: what was gained, and when the warm search was where the cold one ended."""
+        """One sentence on the gain and on when the warm search reached the final score of the cold one."""
         gain = round(self.gain, 4) + 0.0  # no -0.0000
         reached = np.flatnonzero(self.warm >= self.cold[-1])
         reaches = f"reaches in trial {reached[0] + 1}" if len(reached) else "does not reach"
@@ -78,7 +78,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What :func:`demonstrate` found; print it, or save it as a picture and a page."""
+    """Result of :func:`demonstrate`. Print it, or save it as a picture and a page."""
 
     parts: tuple[Comparison, ...]
 
@@ -156,7 +156,7 @@ class Demonstration:
         MissingDependencyError
             jinja2 or matplotlib is not installed.
         """
-        from metahpo.evaluation.report import Section, render
+        from metahpo.reports.page import Section, render
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ class Demonstration:
         return [folder / "curves.png", folder / "index.html"]
 
     def findings(self) -> list[str]:
-        """One sentence a part: what was gained, and when the warm search was where the cold one ended."""
+        """One sentence for each table and learner: see :meth:`Comparison.finding`."""
         return [p.finding for p in self.parts]
 
 
@@ -196,7 +196,7 @@ def demonstrate(
     Parameters
     ----------
     cases : sequence of (Task, str)
-        A table and the name of a learner, each. Where cases take different times, name those that take long first.
+        A table and the name of a learner, each. If cases take different times, put the longest first.
     n_trials : int, default=15
         Trials of each search. The warm search begins with the first recommendation, and the cold one with the library
         default.
@@ -246,9 +246,9 @@ def _compared(
             optimizer.tell(configuration, float(np.mean(losses)))
         return judged_by.scores(first), judged_by.scores(list(optimizer.history.best_so_far()))
 
-    # On data this small, threads that wait for each other cost more than they give.
+    # On such small data, threads take more time than they save.
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial is enough
         recommendations = recommender.recommend(task, learner_name, metric=judged_by.name)
         warm_start = recommender.warm_start(task, learner_name, judged_by.name)
         recommended, warm = searched(warm_start.optimizer(random_state))

@@ -1,4 +1,4 @@
-"""Meta-features of a recorded meta-dataset computed anew, where their definitions have changed."""
+"""Recomputation of the meta-features of a meta-dataset after their definitions have changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS_OF_CLASS_OF_PROTOCOL_1 = 3
 
 
 def describe_again(md: MetaDataset, cache: Path | str, n_jobs: int = -1) -> MetaDataset:
-    """The meta-dataset with meta-features by the present definitions.
+    """Recompute the meta-features of a meta-dataset by the current definitions.
 
     Parameters
     ----------
@@ -99,9 +99,8 @@ def _describe(cache: Path, about: Mapping[Any, Any], protocol: str) -> dict[str,
 def _measured_rows(cache: Path, about: Mapping[Any, Any], protocol: str) -> Task:
     """The rows that the task trains on, by the protocol of its trials."""
     if protocol.startswith(f"v{PROTOCOL_VERSION}-"):
-        rules, size = Protocol(), about["size"]
-        task = rules.prepare(read_task(cache, str(about["dataset"])))
+        size = about["size"]
         rows = None if size is None or size != size else int(str(size).removesuffix(".0"))
-        return task.take(rules.splits(task, rows)[0][0])
+        return Protocol().described_rows(read_task(cache, str(about["dataset"])), rows)[0]
     task = read_task(cache, str(about["key"])).without_rare_classes(ROWS_OF_CLASS_OF_PROTOCOL_1)
     return task.subsample(int(str(about["n_rows"])))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import psutil
 import sklearn
 from ConfigSpace import ConfigurationSpace, Float
 from numpy.typing import NDArray
@@ -263,6 +264,15 @@ def orphan_oneself(amount: float) -> None:
     daemonise(os.environ["PLANTED_PIDS"], dict(os.environ))
     wait_for_lines(1)
     os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1000)
+
+
+@planted
+def kill_worker(amount: float) -> None:
+    """Kill the process that the watcher of this one reports to."""
+    worker = psutil.Process(os.getppid()).parent()
+    assert worker is not None
+    worker.kill()
     time.sleep(1000)
 
 

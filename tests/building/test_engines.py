@@ -102,8 +102,8 @@ def options_of(*arguments: str) -> argparse.Namespace:
 
 
 def test_options_make_engines() -> None:
-    assert engine_of() == LocalEngine(-1)
-    assert engine_of("--jobs", "3") == LocalEngine(3)
+    assert engine_of() == LocalEngine(-1, apart=True)
+    assert engine_of("--jobs", "3") == LocalEngine(3, apart=True)
     assert engine_of("--engine", "dask", "--jobs", "3") == DaskEngine(n_workers=3)
     assert engine_of("--engine", "dask", "--address", "tcp://a:1") == DaskEngine("tcp://a:1")
     assert engine_of("--engine", "dask", "--scheduler-file", "f") == DaskEngine(None, Path("f"))

@@ -37,7 +37,7 @@ class Ordeal:
     n_drivers: int
 
 
-SHORT = Ordeal(n_configurations=100, n_killed=10, n_drivers=2)
+SHORT = Ordeal(n_configurations=60, n_killed=6, n_drivers=1)
 LONG = Ordeal(n_configurations=160, n_killed=30, n_drivers=5)
 
 Undisturbed = Callable[[Ordeal], Losses]

@@ -56,7 +56,6 @@ def test_every_task_is_held_out_once_and_no_relative_of_it_is_learnt_from(toy: M
     witness = Witness()
     evaluate(toy, methods=[witness], n_trials=2, n_folds=3)
     family_of_shift = {t.meta_features["shift"]: t.family for t in toy.tables("toy") if t.meta_features}
-    assert len(witness.met) == 12
     held_out = []
     for fold, meta_features in witness.met:
         assert meta_features is not None
@@ -76,12 +75,13 @@ def test_frame_is_tidy(report: EvaluationReport) -> None:
 
 def test_summary_tells_that_experience_helps(report: EvaluationReport) -> None:
     summary = report.summary().set_index(["method", "trial"])
-    assert summary["regret"]["portfolio", 1] < 0.5 * summary["regret"]["random_search", 1]
+    assert summary["regret"]["portfolio", 1] == summary["regret"]["random_search", 1]  # the default is first in both
+    assert summary["regret"]["portfolio", 2] < 0.5 * summary["regret"]["random_search", 2]
     assert (summary["n_tasks"] == 12).all()
     assert report.ranking(3).ranks.index[0] == "portfolio"
-    wins = report.comparison(trials=[1]).iloc[0]
+    wins = report.comparison(trials=[2]).iloc[0]
     assert wins["wins"] > wins["losses"]
-    assert report.trials_to_match("random_search").set_index("method")["trials"]["portfolio"] <= 3
+    assert report.trials_to_match("random_search").set_index("method")["trials"]["portfolio"] <= 4
 
 
 def test_result_depends_on_the_random_state_alone(toy: MetaDataset, report: EvaluationReport) -> None:
@@ -166,7 +166,7 @@ def quick_metahpo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_metahpo")
 def test_all_methods_are_evaluated_unless_some_are_named(toy: MetaDataset) -> None:
-    report = evaluate(toy, n_trials=4, n_folds=2)
+    report = evaluate(toy, n_trials=2, n_folds=2, default_first=False)
     assert report.methods == ["metahpo", "portfolio", "gaussian_process", "default", "random_search"]
     regret = report.summary().set_index(["trial", "method"])["regret"]
     assert regret[1, "metahpo"] < 0.5 * regret[1, "random_search"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +23,9 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from metahpo.exceptions import DataError
 from metahpo.networks.convnet.convnet_classifier import ConvNetClassifier
+from metahpo.networks.mlp import mlp_fitting
+from metahpo.networks.mlp.compiled.compiled_training import compile_ahead
+from metahpo.networks.mlp.compiled.epoch import predict, train_epoch
 from metahpo.networks.mlp.mlp_classifier import NetworkClassifier
 from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
 from metahpo.networks.mlp.mlp_regressor import NetworkRegressor
@@ -44,6 +48,18 @@ def mixed_table(n: int = 120) -> tuple[pd.DataFrame, NDArray[Any]]:
     X.loc[::9, "a"] = np.nan
     X.loc[::11, "c"] = None
     return X, y
+
+
+def test_compilation_is_not_counted_as_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_ahead(torch.float32)
+    before = len(train_epoch.signatures), len(predict.signatures)
+    X, y = mixed_table(40)
+    monkeypatch.setattr(mlp_fitting, "compile_ahead", lambda dtype: time.sleep(0.5))
+    options: dict[str, Any] = {"epochs": 1, "members": 1, "dropout": 0.2, "early_stopping": False, "device": "cpu"}
+    for model, target in ((NetworkClassifier(**options), y), (NetworkRegressor(**options), X["b"])):
+        model.fit(X, target)
+        assert model.fit_seconds_ < 0.5
+    assert (len(train_epoch.signatures), len(predict.signatures)) == before  # nothing was left to compile
 
 
 @pytest.mark.filterwarnings("ignore")

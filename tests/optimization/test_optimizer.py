@@ -109,7 +109,7 @@ def test_tell__refuses_what_is_not_of_the_space(configuration: Configuration, me
 
 def test_tell__refuses_a_value_that_is_no_number() -> None:
     optimizer = BayesianOptimizer(toy_space())
-    with pytest.raises(DataError, match="must be a loss"):
+    with pytest.raises(DataError, match="loss must be a number"):
         optimizer.tell(optimizer.ask(), "good")  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.configuration import to_json
-from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.cold_surrogate import ColdSurrogate
 from metahpo.surrogates.learning_curves import LearningCurves
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from metahpo.surrogates.surrogate import TaskSurrogate, TrainedSurrogate
@@ -82,8 +82,8 @@ def test_tell_curve__others_under_way_tell_what_is_much(learning_curves: Learnin
     assert last == learning_curves.predict(curves[2], N_EPOCHS, [curves[0][-1], curves[1][-1]])
 
 
-def surrogates(toy_surrogate: TrainedSurrogate) -> list[GaussianProcessSurrogate | TaskSurrogate]:
-    return [GaussianProcessSurrogate(), toy_surrogate.on()]
+def surrogates(toy_surrogate: TrainedSurrogate) -> list[ColdSurrogate | TaskSurrogate]:
+    return [ColdSurrogate(), toy_surrogate.on()]
 
 
 @pytest.mark.parametrize("which", [0, 1])

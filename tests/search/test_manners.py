@@ -16,8 +16,8 @@ from sklearn.model_selection import ShuffleSplit
 from sklearn.svm import SVC
 
 from metahpo.exceptions import DataError
-from metahpo.recommendation.recommender import Recommender
 from metahpo.search import MetaSearchCV
+from metahpo.search.workers import Workers
 from metahpo.trials.history import TrialHistory
 
 X, y = load_iris(return_X_y=True)
@@ -178,25 +178,19 @@ def test_bad_arguments__before_any_trial() -> None:
             cold(**parameters).fit(X, y)
 
 
-running: list[MetaSearchCV] = []
-sizes: list[int] = []
-
-
-def measured(model: Any, X: Any, y: Any) -> float:
-    """Score a model, and measure what scikit-learn sends to a worker process with every fold."""
-    sizes.append(len(pickle.dumps(running[0])))
-    return float(model.score(X, y))
-
-
 @pytest.mark.filterwarnings("ignore::metahpo.exceptions.WarmStartWarning")
-def test_a_running_search_is_light_to_send() -> None:
-    recommender = Recommender.shipped("classification")
-    search = MetaSearchCV(SVC(), n_trials=2, cv=2, scoring=measured, recommender=recommender, random_state=0)
-    running.append(search)
-    search.fit(X, y)
+def test_what_workers_are_sent_is_light(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    submit = Workers.submit
+
+    def measured(workers: Workers, key: Any, function: Any, *arguments: Any) -> None:
+        sizes.append(len(pickle.dumps((function, arguments))) - X.nbytes - y.nbytes)
+        submit(workers, key, function, *arguments)
+
+    monkeypatch.setattr(Workers, "submit", measured)
+    MetaSearchCV(SVC(), n_trials=2, cv=2, random_state=0).fit(X, y)
     assert len(sizes) == 4
-    assert max(sizes) < 100
-    assert search.recommender is recommender
+    assert max(sizes) < 10_000
 
 
 @pytest.mark.parametrize("warm_start", [True, False])

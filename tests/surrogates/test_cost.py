@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import make_classification
 
+from metahpo.exceptions import ArtefactError
+from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
-from metahpo.surrogates.cost import CostModel
+from metahpo.recommendation.experience import Experience
+from metahpo.surrogates import tensor_file
+from metahpo.surrogates.cost import KIND, CostModel, cost_path
 from metahpo.surrogates.task_cost import TaskCost
 from metahpo.tasks.task import Task
 
@@ -44,6 +51,43 @@ def test_cost_model__needs_seconds_and_sizes(toy: MetaDataset) -> None:
     sizeless = MetaDataset(toy.tasks[["family", "kind"]], toy.trials, None, toy.spaces)
     assert CostModel.of(sizeless, "toy") is None
     assert pd.isna(unknown.trials["seconds"]).all()
+
+
+def test_cost_model__comes_back_from_its_file_and_serves_the_tables_it_was_fitted_on(
+    toy: MetaDataset, task: Task, tmp_path: Path
+) -> None:
+    model = CostModel.of(with_seconds(toy), "toy")
+    assert model is not None
+    path = cost_path(tmp_path, "toy")
+    model.save(path, "these")
+    read = CostModel.load(path, "these")
+    assert read is not None
+    rows = toy.encoder("toy").encode([{"mode": "plain", "rate": 0.01}])
+    np.testing.assert_array_equal(read.seconds(rows, task), model.seconds(rows, task))
+    assert read.deviation == model.deviation
+    assert CostModel.load(path, "others") is None
+
+
+@pytest.mark.parametrize("numbers", [[1.0], [[1.0] * 9], [np.nan] * 9])
+def test_cost_model__a_damaged_file_is_named(numbers: list[float], tmp_path: Path) -> None:
+    path = cost_path(tmp_path, None)
+    tensor_file.write(path, KIND, {"numbers": torch.tensor(numbers, dtype=torch.float64)}, {"tables": "these"})
+    with pytest.raises(ArtefactError, match=r"all\.seconds\.safetensors.*finite numbers"):
+        CostModel.load(path, "these")
+    tensor_file.write(path, "something else", {}, {"tables": "these"})
+    with pytest.raises(ArtefactError, match="something else"):
+        CostModel.load(path, "these")
+
+
+def test_cost_model__a_recommender_reads_what_training_stored(toy: MetaDataset, tmp_path: Path) -> None:
+    with_seconds(toy).save(tmp_path)
+    fitted = Experience(tmp_path).cost("toy")
+    assert fitted is not None
+    replace(fitted, deviation=7.0).save(cost_path(tmp_path, "toy"), release.tables_checksum(tmp_path))
+    assert Experience(tmp_path).cost("toy").deviation == 7.0  # type: ignore[union-attr]
+    toy.save(tmp_path)  # other tables: what is stored there is of the earlier ones
+    again = Experience(tmp_path).cost("toy")
+    assert again is None or again.deviation != 7.0
 
 
 def test_task_cost__a_slower_machine_is_recognised_and_changes_no_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.gaussian_process.kernels import Matern
 
-from metahpo.surrogates.mixture.kernels import TYPICAL_SCALE, ZScoreKernel, mapped_correlations, matern52
+from metahpo.surrogates.mixture.source_functions import TYPICAL_SCALE, ZScoreKernel, mapped_correlations, matern52
 
 
 def test_matern_is_the_one_of_scikit_learn() -> None:

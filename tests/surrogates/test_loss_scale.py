@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from metahpo.numerics.copula import normal_scores
-from metahpo.surrogates.mixture.loss_scale import RANKS_COUNT_HALF, Losses
+from metahpo.surrogates.mixture.mixture import RANKS_COUNT_HALF, Losses
 
 
 def standard(values: np.ndarray) -> np.ndarray:

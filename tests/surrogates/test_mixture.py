@@ -8,13 +8,17 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
-from metahpo.surrogates.mixture import loss_scale as scale
-from metahpo.surrogates.mixture.components import MixtureComponents
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
-from metahpo.surrogates.mixture.loss_scale import Losses
-from metahpo.surrogates.mixture.mixture import MIN_NOISE, Hypotheses, Mixture
-from metahpo.surrogates.mixture.source_features import SourceFeatures, source_features_at, squared_distances, stack
-from metahpo.surrogates.mixture.source_functions import SourceValues
+from metahpo.surrogates.mixture import mixture as scale
+from metahpo.surrogates.mixture.meta_learned import source_coefficients
+from metahpo.surrogates.mixture.mixture import MIN_NOISE, Hypotheses, Losses, Mixture, MixtureComponents
+from metahpo.surrogates.mixture.source_functions import (
+    SourceFeatures,
+    SourceValues,
+    ZScoreKernel,
+    source_features_at,
+    squared_distances,
+    stack,
+)
 
 Array = NDArray[np.float64]
 N, M, T, D = 6, 4, 5, 3
@@ -155,9 +159,9 @@ def test_coefficients_of_source_functions_make_up_the_expected_score(
     trials, _ = source_features
     given = mixture.condition(trials, mixture.covariances(trials, trials), Losses.standardise(LOSSES))
     alpha = torch.full((T,), 1.0 / T, dtype=torch.float64)
-    before = mixture.source_coefficients(torch.zeros(3, T, dtype=torch.float64), None, alpha)
+    before = source_coefficients(mixture, torch.zeros(3, T, dtype=torch.float64), None, alpha)
     torch.testing.assert_close(before, before[0].expand(T))
-    after = mixture.source_coefficients(given.log_evidence, given, alpha)
+    after = source_coefficients(mixture, given.log_evidence, given, alpha)
     assert torch.isfinite(after).all()
     assert after.std() > 0.01
 

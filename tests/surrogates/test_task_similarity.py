@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from metahpo.surrogates.mixture.task_similarity import TaskSimilarity
+from metahpo.surrogates.fitting.similarity_learning import learn_similarity
+from metahpo.surrogates.mixture.source_functions import TaskSimilarity
 
 N_TASKS = 24
 NAMES = [f"task{i}" for i in range(N_TASKS)]
@@ -29,7 +30,7 @@ def similarity(informative: bool = True) -> tuple[TaskSimilarity, NDArray[np.flo
 def learn(
     features: list[dict[str, float] | None], families: list[str], functions: NDArray[np.float64]
 ) -> tuple[TaskSimilarity, NDArray[np.float64]]:
-    return TaskSimilarity.learn(features, families, functions, np.random.default_rng(0))
+    return learn_similarity(features, families, functions, np.random.default_rng(0))
 
 
 def test_informative_meta_features_are_trusted_and_point_to_like_tasks() -> None:

@@ -13,12 +13,16 @@ from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.copula import normal_scores
-from metahpo.surrogates.fitting.source_tasks import SourceTasks
+from metahpo.surrogates.fitting.source_tasks import (
+    MAX_TRIALS,
+    SourceTask,
+    SourceTasks,
+    reference_configurations,
+    source_weights,
+)
 from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
 from metahpo.surrogates.fitting.training_batches import hide_configurations, representative, sample_batch
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
-from metahpo.surrogates.mixture.source_functions import reference_configurations, source_weights
-from metahpo.surrogates.mixture.source_task import MAX_TRIALS, SourceTask
+from metahpo.surrogates.mixture.source_functions import ZScoreKernel
 from tests.surrogates.recorded_world import QUICK, bowl, world
 
 TINY = replace(QUICK, kernel_steps=10, component_steps=5)

@@ -200,6 +200,7 @@ def test_device__gpu_learns_the_same_and_repeats_itself() -> None:
     )
 
 
+@pytest.mark.usefixtures("quick_training")
 def test_command_line__validates_and_leaves_no_checkpoint(
     toy: MetaDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster: a running one, by its scheduler's address or file, or one on this machine.
+"""The Dask engine. It uses a running cluster, by the address or file of its scheduler, or starts one on this machine.
 
 On a cluster, start scheduler and workers as the cluster's manual says (``dask worker`` under Slurm, dask-jobqueue,
 Kubernetes), with one thread a worker and its nanny's memory limit off, since trials have limits of their own; then::
@@ -7,7 +7,8 @@ Kubernetes), with one thread a worker and its nanny's memory limit off, since tr
     dask worker --scheduler-file ~/scheduler.json --nthreads 1 --nworkers 16 --memory-limit 0
     metahpo build runs/mine --cache DATASETS --engine dask --scheduler-file ~/scheduler.json
 
-Every worker sees the build's folder and the dataset cache under the same paths. Workers may come and go meanwhile.
+Every worker sees the build's folder and the dataset cache under the same paths. Workers may join and leave during the
+build.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class DaskEngine:
     def run(self, batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
         """See :class:`metahpo.building.engines.engine.Engine`.
 
-        Two batches a worker thread are on their way at any time: one that runs, and one that need not be waited for.
+        Each worker thread has two batches at any time: one that runs, and the next one.
         """
         try:
             from distributed import CancelledError, KilledWorker, as_completed
@@ -114,12 +115,12 @@ class DaskEngine:
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
-            client.run(ignore_interrupts)  # a terminal's Ctrl-C is the driver's to answer
+            client.run(ignore_interrupts)  # only the driver reacts to Ctrl-C of a terminal
             yield client
 
 
 def _wait(running: as_completed, client: Client) -> None:
-    """Wait until something has ended."""
+    """Wait until a batch has ended."""
     seen = time.monotonic()
     while not running.has_ready():
         time.sleep(POLL_SECONDS)
@@ -129,7 +130,7 @@ def _wait(running: as_completed, client: Client) -> None:
 
 
 def _result(ended: Future, client: Client) -> Outcome:
-    """Outcome of a batch that has ended; it runs again where the worker that holds it dies before it is fetched."""
+    """Outcome of a batch that has ended. If its worker dies before the outcome is fetched, the batch runs again."""
     while True:
         try:
             outcome: Outcome = ended.result(timeout=DESERTED_SECONDS)
@@ -140,6 +141,6 @@ def _result(ended: Future, client: Client) -> Outcome:
 
 
 def _check_for_workers(client: Client) -> None:
-    """A cluster without workers would let us wait for ever."""
+    """Raise an error if the cluster has no workers, because the build would wait for ever."""
     if not client.nthreads():
         raise WorkersLostError(f"the Dask cluster has had no worker for {DESERTED_SECONDS:g} seconds.")

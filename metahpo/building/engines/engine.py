@@ -15,13 +15,13 @@ class WorkersLostError(MetaHPOError):
 
 
 class Engine(Protocol):
-    """Runs batches by :func:`metahpo.building.worker.run_batch`, on whatever workers it has."""
+    """Runs batches with :func:`metahpo.building.worker.run_batch` on its workers."""
 
     def run(self, batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
-        """Run the batches and yield what became of each, in the order in which they end.
+        """Run the batches and yield the outcome of each, in the order in which they end.
 
-        The batches are drawn as workers come free: there may be millions of trials behind them. The store is the
-        truth: an engine that loses work says so, or just ends, and the driver finds the trials that are still pending.
+        Draw a batch when a worker is free, because there may be millions of trials. An engine may lose batches. The
+        driver reads from the store which trials are still pending.
 
         Raises
         ------

@@ -1,17 +1,20 @@
-"""Workers on this machine, by joblib's loky; or wherever ``joblib.parallel_config`` says.
+"""The local engine: workers of joblib on this machine, or on the backend that ``joblib.parallel_config`` selects.
 
-One worker a core is right, since a trial runs on one thread::
+A trial runs on one thread, so use one worker for each core::
 
     metahpo build runs/mine --cache DATASETS --jobs 16
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import joblib
+from joblib.externals.loky import ProcessPoolExecutor
 
 from metahpo.building.engines.engine import WorkersLostError
 from metahpo.building.worker import Outcome, Workplace, close_tools, run_batch
@@ -20,22 +23,44 @@ from metahpo.trials.trial import TrialKey
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """joblib workers; with one, this process is the worker.
+    """Workers of joblib. With one worker, this process is the worker, unless it is to be apart.
 
     Attributes
     ----------
     n_jobs : int, default=-1
         Number of workers; -1 takes one a core.
+    apart : bool, default=False
+        Whether a single worker is a process of its own too, so that a learner which kills its worker does not kill
+        the driver.
     """
 
     n_jobs: int = -1
+    apart: bool = False
 
     def run(self, batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
         """See :class:`metahpo.building.engines.engine.Engine`."""
         parallel = joblib.Parallel(n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1)
         try:
-            yield from parallel(joblib.delayed(run_batch)(batch, place) for batch in batches)
+            if self.apart and joblib.effective_n_jobs(self.n_jobs) == 1:
+                yield from _in_one_process(batches, place)
+            else:
+                yield from parallel(joblib.delayed(run_batch)(batch, place) for batch in batches)
         except BrokenProcessPool as error:
             raise WorkersLostError(f"a worker process ended: {error}") from error
         finally:
             close_tools()
+
+
+def _in_one_process(batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
+    """Run batches in a process of their own; one more than is running waits there."""
+    executor = ProcessPoolExecutor(max_workers=1)
+    sent: deque[Future[Outcome]] = deque()
+    try:
+        for batch in batches:
+            sent.append(executor.submit(run_batch, batch, place))
+            if len(sent) > 1:
+                yield sent.popleft().result()
+        while sent:
+            yield sent.popleft().result()
+    finally:
+        executor.shutdown(kill_workers=True)

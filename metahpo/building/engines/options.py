@@ -1,4 +1,4 @@
-"""The engines on the command line. Nothing is imported here that an engine needs, so that ``--help`` is quick."""
+"""The options of engines on the command line. Libraries of engines are imported later, so ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _jobs(text: str) -> int:
 def _local(options: argparse.Namespace) -> Engine:
     from metahpo.building.engines.local import LocalEngine
 
-    return LocalEngine(options.jobs)
+    return LocalEngine(options.jobs, apart=True)
 
 
 def _dask(options: argparse.Namespace) -> Engine:

@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster: a running one, by its address, or one on this machine.
+"""The Ray engine. It uses a running cluster, by its address, or starts one on this machine.
 
 On a cluster that ``ray up``, KubeRay or ``ray start`` has made, from any of its nodes::
 
@@ -7,8 +7,8 @@ On a cluster that ``ray up``, KubeRay or ``ray start`` has made, from any of its
 A trial takes one CPU of Ray's. GPUs are shared out by :mod:`metahpo.building.device_slots`, as on every engine, and not
 by Ray. Every worker sees the build's folder and the dataset cache under the same paths.
 
-Ray ends the process that has called it when the raylet of its node dies. So a process of its own calls Ray, and the
-driver of the build outlives it.
+Ray ends the calling process when the raylet of its node dies. Ray is therefore called in a separate process, and the
+driver of the build survives.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class RayEngine:
 
 
 def call_ray(descriptor: int, driver: int) -> None:
-    """Run batches of the driver on Ray: ask it for so many, and send outcomes, or one exception, and None at the end.
+    """Run batches on Ray: request them from the driver, send their outcomes or an exception, and None at the end.
 
     Parameters
     ----------

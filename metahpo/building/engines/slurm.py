@@ -1,4 +1,4 @@
-"""Slurm: a job array whose elements work off the same plan, each its own share first, then what is left of others'.
+"""The Slurm engine: a job array. Each element runs its own share of the plan first, then pending trials of others.
 
 Started on a login node, in a terminal multiplexer or not at all for long: elements need no driver, and a driver that is
 started again finds its array in the queue and goes on watching it::
@@ -7,9 +7,9 @@ started again finds its array in the queue and goes on watching it::
     metahpo build runs/mine --cache /shared/DATASETS --engine slurm --jobs 8 --partition gpu --gpus-per-task 1
 
 The folder of the build, the dataset cache and the Python environment must be visible to all nodes under the same paths.
-An element that reaches its time limit, is preempted or loses its node is requeued and goes on where the store ends;
-one that is cancelled or fails is replaced while trials are pending. What a job returns is never read: the store is the
-truth.
+An element that reaches its time limit, is preempted or loses its node is requeued and resumes from the store. An
+element that is cancelled or fails is replaced while trials are pending. Return values of jobs are not used; the store
+has all results.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ class ArrayElement:
     workers_per_gpu: int
 
     def __call__(self) -> None:
-        """Run its own share, then what nobody has claimed of the others'."""
-        engine, flag = LocalEngine(self.n_jobs), _flag(self.folder)
+        """Run the own share, then unclaimed trials of other shares."""
+        engine, flag = LocalEngine(self.n_jobs, apart=True), _flag(self.folder)
         for shard in (self.shard, WHOLE):
             run_pending(self.folder, engine, self.limits, shard, self.workers_per_gpu, drain=flag, wait=False)
 
     def checkpoint(self) -> DelayedSubmission:
-        """The same again: asked for before a time limit or a preemption ends the element."""
+        """The same job again. submitit calls this before a time limit or a preemption ends the element."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -118,7 +118,7 @@ class SlurmEngine:
         name, flag, store = job_name(place.folder), _flag(place.folder), TrialStore(place.folder)
         before = len(store.identities())
         n_done, pause, submitted = 0, FIRST_POLL_SECONDS, 0.0
-        if not _queued(name, patience=0.0):  # where there is no Slurm, that is said at once
+        if not _queued(name, patience=0.0):  # raises an error at once if there is no Slurm
             flag.unlink(missing_ok=True)
             self._submit(self.n_elements, name, place)
             submitted = time.monotonic()
@@ -174,7 +174,7 @@ class SlurmEngine:
 
 
 def job_name(folder: Path) -> str:
-    """One name a build, by which a driver that is started again finds its array."""
+    """Name of the array. It depends on the build only, so a restarted driver finds its array."""
     return f"metahpo-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
 
 
@@ -183,7 +183,10 @@ def _flag(folder: Path) -> Path:
 
 
 def _queued(name: str, patience: float = SILENCE_SECONDS) -> int:
-    """Number of elements that are pending or running; asks again while Slurm is silent, for so many seconds."""
+    """Number of elements that are pending or running.
+
+    If Slurm does not answer, the query is repeated for some seconds.
+    """
     command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--name={name}", "--format=%i"]
     end = time.monotonic() + patience
     while True:

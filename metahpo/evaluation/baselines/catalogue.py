@@ -13,6 +13,7 @@ from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
 from metahpo.evaluation.baselines.nearest_tasks import NearestTasks
 from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.baselines.random_search import RandomSearch
+from metahpo.evaluation.baselines.recommended import Recommended
 from metahpo.evaluation.baselines.rgpe import RankingWeightedEnsemble
 from metahpo.evaluation.baselines.smac_forest import RandomForest
 from metahpo.evaluation.baselines.two_stage_transfer import TwoStageTransfer
@@ -21,7 +22,9 @@ from metahpo.registry import Registry
 
 METHODS: dict[str, Callable[[], Method]] = {
     "metahpo": MetaLearned,
+    "recommended": Recommended,
     "portfolio": GreedyPortfolio,
+    "constant": lambda: GreedyPortfolio(n_picks=1),
     "gaussian_process": ColdGaussianProcess,
     "default": lambda: RandomSearch(default_first=True),
     "random_search": RandomSearch,

@@ -34,15 +34,15 @@ class GreedyPortfolio:
     Attributes
     ----------
     n_picks : int, default=8
-        Length of the portfolio.
+        Length of the portfolio. With 1 it is the best constant configuration.
     """
 
     n_picks: int = 8
 
     @property
     def name(self) -> str:
-        """`portfolio`."""
-        return "portfolio"
+        """`portfolio`, or `constant` where it has one pick."""
+        return "constant" if self.n_picks == 1 else "portfolio"
 
     @property
     def n_replays(self) -> int:

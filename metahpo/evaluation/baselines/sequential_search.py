@@ -77,16 +77,23 @@ class ModelRun:
 
 @dataclass
 class PicksFirstRun:
-    """Search of one task that begins with configurations picked elsewhere, shape (k, d), and goes on with another."""
+    """Search of one task that begins with configurations picked elsewhere, shape (k, d), and goes on with another.
+
+    A trial that the search did not pick itself, such as the default before it, takes no pick's place. A pick that was
+    tried before is passed over.
+    """
 
     picks: Array
     afterwards: Run
+    n_picked: int = 0
 
     def suggest(self, X_obs: Array, loss_obs: Array, X_pool: Array) -> int:
         """Pick the row of the pool nearest to the next of the picks."""
-        n = len(X_obs)
-        if n < len(self.picks):
-            return int(cdist(self.picks[n : n + 1], X_pool).argmin())
+        while self.n_picked < len(self.picks):
+            pick = self.picks[self.n_picked]
+            self.n_picked += 1
+            if not (pick == X_obs).all(axis=1).any():
+                return int(cdist(pick[None], X_pool).argmin())
         return self.afterwards.suggest(X_obs, loss_obs, X_pool)
 
 

@@ -101,7 +101,7 @@ def train_stack(
 
 
 class _Stack:
-    """Models in memory, at their start or at the progress that an earlier stack has made."""
+    """Models in memory, at their start or at the progress of an earlier stack."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ def train_models(
     order : callable
         Sort key of a shape, which orders the models of a stack.
     memory_bytes : int or None, default=None
-        What a stack may need at most; None: half of what is free on the pool's device, which it never exceeds.
+        Most memory of a stack. None takes half of the free memory of the pool's device, which is also the upper limit.
 
     Returns
     -------
@@ -57,10 +57,10 @@ def train_models(
 
 
 def stacks(models: Sequence[BatchedModel], memory_bytes: int) -> list[list[int]]:
-    """Partition models into stacks, by the least sum of estimated seconds.
+    """Partition models into stacks such that the sum of estimated seconds is least.
 
-    Models of a stack take equally many equally large batches. Among those, a stack pads every model to the largest: few
-    stacks waste products on padding, many waste dispatch.
+    Models of a stack have the same number of batches and the same batch size. A stack pads every model to its largest
+    one. Few stacks waste time on padding, and many stacks waste time on dispatch.
     """
     alike: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for i, model in enumerate(models):
@@ -69,7 +69,7 @@ def stacks(models: Sequence[BatchedModel], memory_bytes: int) -> list[list[int]]
 
 
 def _cheapest(models: Sequence[BatchedModel], group: list[int], batch: int, memory_bytes: int) -> list[list[int]]:
-    """Best partition into neighbours, where models are sorted by what they cost alone (dynamic programming)."""
+    """Best partition into groups of neighbours, for models sorted by their own cost (dynamic programming)."""
     group = sorted(group, key=lambda i: models[i].shape.model_seconds(batch))
     shapes = [models[i].shape for i in group]
     best = [0.0] + [float("inf")] * len(group)

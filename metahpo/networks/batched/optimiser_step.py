@@ -6,9 +6,9 @@ With m <- m + a (g - m) and v <- b v + g^2, where a, b are coefficients of a mod
 
     w <- w (1 - lr decay) - u / (c sqrt(v) + d)
 
-with u = m, or for Nesterov's momentum u = m + a (g - m) once more. Momentum m <- mu m + g is the average above times
-1 / (1 - mu), which goes into d; the factor 1 - beta of an averaged v goes into c, as do Adam's bias corrections. So one
-stack may hold any mixture of optimisers, for the price of the dearest.
+with u = m, or for Nesterov's momentum u = m + a (g - m) once more. Momentum m <- mu m + g is the average above times 1
+/ (1 - mu), which goes into d; the factor 1 - beta of an averaged v goes into c, as do Adam's bias corrections. One
+stack may therefore have any mixture of optimisers. A step costs as much as that of the most expensive one.
 
 =========  ======  ======  =======================================  ==============
 optimiser  a       b       c                                        d
@@ -124,7 +124,7 @@ class BatchedOptimiser:
         self._step_of_epoch = 0
 
     def step(self, weights: Tensor, gradient: Tensor) -> None:
-        """One update of `weights` (K, P) in place, for the caller to call without autograd; `gradient` is used up."""
+        """Update `weights` (K, P) in place. Call it without autograd. It overwrites `gradient`."""
         scale, offset = self._scales[self._step_of_epoch], self._offsets[self._step_of_epoch]
         if self._shrinks:
             gradient.addcmul_(weights, self._coupled)

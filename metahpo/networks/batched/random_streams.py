@@ -1,8 +1,8 @@
 """Random streams of models, for the order of rows and the noise of dropout.
 
-What a model draws depends on its own seed, rows and place in the network only, never on the models beside it nor on how
-far it is padded: that makes a model equal to the same configuration alone. Models of equal seed and rows share a
-stream, and with it their batches.
+The numbers of a model depend only on its seed, its rows and the place in the network. They depend neither on other
+models of the stack nor on padding. A model in a stack is therefore equal to the same configuration trained alone.
+Models of equal seed and rows share a stream, and with it their batches.
 """
 
 from __future__ import annotations

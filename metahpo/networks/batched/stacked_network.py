@@ -49,7 +49,7 @@ class StackedNetwork(Protocol):
     Attributes
     ----------
     parameters, statistics : dict of str to tuple of int
-        Padded shapes of a model's trained parameters, and of what it gathers without a gradient.
+        Padded shapes of the trained parameters of a model, and of its statistics without gradient.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Pixels as a network takes them: every channel standardised."""
+"""Standardisation of the channels of images."""
 
 from __future__ import annotations
 

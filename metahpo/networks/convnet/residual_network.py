@@ -1,4 +1,4 @@
-"""A small residual network for images, and the random changes that it is trained on.
+"""A small residual network for images, and random augmentation for its training.
 
 Pre-activated residual blocks (He et al., ECCV 2016) in stages; between stages the resolution halves and the number of
 channels doubles; at the end the mean over all places, dropout, and one linear layer.

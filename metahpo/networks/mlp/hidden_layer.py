@@ -1,10 +1,10 @@
-"""What a hidden layer does between two matrix products: normalisation, activation, dropout, and what it adds to.
+"""A hidden layer without its matrix products: normalisation, activation, dropout, and the residual connection.
 
 Symbols: K models, b rows, w padded width; x the linear part of the layer (K, b, w), z = norm(x) gain + shift,
 y = act(z) m + carries h with the dropout mask m and the layer's input h.
 
-The gradient is written out by hand: with a mixture of functions on slices of the models, general differentiation would
-spend most of a step on its own records, and on filling and adding up arrays of zeros.
+The gradient is written by hand. Models of a stack have different functions on slices, and automatic differentiation
+would spend most of a step on bookkeeping and on arrays of zeros.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Run = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Tape:
-    """What a layer's gradient needs of its forward pass: z, act(z), normalised x, the mask, and 1 / deviations."""
+    """Values of the forward pass for the gradient: z, act(z), normalised x, the mask, and 1 / deviations."""
 
     z: Tensor
     activated: Tensor

@@ -1,4 +1,4 @@
-"""The classifier."""
+"""The classifier of tables, an ensemble of multi-layer perceptrons."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ LEAST_ROWS_TO_HOLD_OUT = 50
 
 
 class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """What :class:`NetworkClassifier` and :class:`NetworkRegressor` share.
+    """Base class of :class:`NetworkClassifier` and :class:`NetworkRegressor`.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         raise NotImplementedError
 
     def finish(self, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """Take what training has made of each member."""
+        """Store the results of training of each member."""
         before, first = getattr(self, "history_", {}), outcomes[0]
         self.outcomes_ = outcomes
         self.history_ = {name: [*before.get(name, ()), *values] for name, values in first.history.items()}
@@ -189,9 +189,9 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         return self
 
     def _first_job(self, X: Any, y: Any, sample_weight: Any, watched: tuple[Any, Any] | None = None) -> Job:
-        """All that comes before training: check the data, hold rows out, learn the encoding.
+        """Prepare training: check the data, hold out rows, learn the encoding.
 
-        Where no row is held out, the rows `watched` may take their place in the learning curve.
+        If no row is held out, the learning curve is of the rows `watched`.
         """
         from metahpo.networks.mlp.mlp_fitting import Job
 
@@ -212,7 +212,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         return Job(self, table, [(splits[0][0], np.arange(len(rows), len(rows) + len(more)))], stops=False)
 
     def _next_job(self, X: Any, y: Any, sample_weight: Any) -> Job:
-        """One more epoch, from where the network is."""
+        """Job of one more epoch from the current state."""
         from metahpo.networks.mlp.mlp_fitting import Job
 
         self._validate_params()
@@ -237,7 +237,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         return outputs(self, self._table(rows, np.zeros(len(rows)), None))
 
     def _checked(self, X: Any, reset: bool) -> pd.DataFrame | NDArray[np.float64]:
-        """X as an array of numbers, or as it is where it has columns that hold none."""
+        """X as an array of numbers, or unchanged if some columns are not numeric."""
         if isinstance(X, pd.DataFrame) and len(X) and categorical_positions(X, None):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
@@ -257,9 +257,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         return np.asarray(target)
 
     def _splits(self, target: NDArray[Any]) -> list[Split]:
-        """Rows to learn from and rows to stop by; of each class a share, as far as it has rows to spare.
+        """Training rows and validation rows.
 
-        Every member holds out rows of its own, so that together they learn from all.
+        A share of each class is held out, if the class has enough rows. Each member holds out other rows, so that
+        together they learn from all.
         """
         rows = np.arange(len(target))
         if not self.early_stopping or len(rows) < LEAST_ROWS_TO_HOLD_OUT:
@@ -283,7 +284,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
         raise NotImplementedError
 
     def _encode_target(self, target: NDArray[Any]) -> NDArray[Any]:
-        """As :meth:`_learn_target` has learnt it."""
+        """Encode a target with the values that :meth:`_learn_target` learnt."""
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
@@ -293,5 +294,5 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is 
 
 
 def _all_of(rows: NDArray[np.int64]) -> Split:
-    """Learn from all rows, hold out none."""
+    """Train on all rows, without held-out rows."""
     return rows, rows[:0]

@@ -18,7 +18,7 @@ from metahpo.networks.batched.batched_training import Pool, predict_rows
 from metahpo.networks.batched.grouping import train_models
 from metahpo.networks.batched.stacked_network import StackedParameters
 from metahpo.networks.batched.training_configuration import BatchedModel, Progress, TrainingConfiguration
-from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
+from metahpo.networks.mlp.compiled.compiled_training import compile_ahead, train_on_cpu
 from metahpo.networks.mlp.mlp_network import StackedMLP, stacking_order
 from metahpo.networks.mlp.mlp_shape import MLPShape
 from metahpo.numerics.arithmetic import own_arithmetic
@@ -42,7 +42,7 @@ class Table:
     n_codes: int
 
     def followed_by(self, other: Table) -> Table:
-        """The rows of both; those of `other` weigh one each where these have weights."""
+        """The rows of both tables. If this table has weights, the rows of `other` have weight one."""
         weight = None if self.weight is None else np.concatenate([self.weight, np.ones(len(other.target))])
         numbers, codes, target = (
             np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("numbers", "codes", "target")
@@ -63,7 +63,7 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Job:
-    """An estimator to be trained, and on what; `stops`: by the held-out rows, or they are only watched.
+    """An estimator and its training data. `stops` tells whether the held-out rows stop training, or are only recorded.
 
     `splits` are the rows to learn from and those held out, of each member, or one for all of them.
     """
@@ -111,7 +111,7 @@ def training_configuration_of(estimator: NetworkEstimator) -> TrainingConfigurat
 
 
 def share_tables(jobs: Sequence[Job]) -> list[Job]:
-    """The same jobs, where equal tables are one object, so that their rows are in memory once."""
+    """The same jobs. Equal tables become one object, so their rows are in memory once."""
     known: dict[bytes, Table] = {}
     return [replace(job, table=known.setdefault(job.table.fingerprint(), job.table)) for job in jobs]
 
@@ -137,10 +137,12 @@ def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_b
 
 
 def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) -> None:
+    device = device_named(jobs[0].estimator.device)
+    if device.type == "cpu":
+        compile_ahead(dtype)
     start = time.perf_counter()
     tables = list(dict.fromkeys(job.table for job in jobs))
     firsts = dict(zip(tables, np.cumsum([0, *(len(t.target) for t in tables)]).tolist(), strict=False))
-    device = device_named(jobs[0].estimator.device)
     pool = _pool(tables, device, dtype)
     rows: dict[tuple[int, bytes], NDArray[np.int64]] = {}
     models = []
@@ -192,7 +194,7 @@ def _pool(tables: Sequence[Table], device: torch.device, dtype: torch.dtype) -> 
 def outputs(estimator: NetworkEstimator, table: Table) -> NDArray[np.float64]:
     """Outputs (members, n, n_outputs) of a trained estimator.
 
-    In float64, so that a row's do not depend on the rows beside it.
+    They are computed in float64, so that the output of a row does not depend on other rows.
     """
     device = device_named(estimator.device)
     members = len(estimator.outcomes_)

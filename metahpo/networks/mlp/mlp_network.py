@@ -106,7 +106,8 @@ class StackedMLP:
             gain = None if scales is None else scales[0]
             to_linear, carried = self._layers[layer].backward(tape, gradient, gain, to_scales)
             to_bias = to_linear.sum(1)
-            # Batch normalisation subtracts any bias before it: there it stays, or Adam would walk on rounding errors.
+            # Batch normalisation subtracts any bias before it. The bias is fixed there, because Adam would follow
+            # rounding errors.
             gradients[f"bias.{layer}"].copy_(to_bias if self._biased is None else to_bias.mul_(self._biased))
             if hidden is None:
                 self._first_backward(to_linear, parameters, gradients)

@@ -1,4 +1,4 @@
-"""The regressor."""
+"""The regressor of tables, an ensemble of multi-layer perceptrons."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class MLPShape:
             else:
                 parameters[name] = np.ones(shape) if kind == "gain" else np.zeros(shape)
         if self.n_categorical:
-            parameters["embedding"][0] = 0.0  # a category that was never seen says nothing
+            parameters["embedding"][0] = 0.0  # an unseen category has the zero vector
         statistics = {
             name: np.ones(shape) if name.startswith("variance") else np.zeros(shape)
             for name, shape in self.statistics.items()

@@ -63,7 +63,7 @@ class Vocabulary:
         words = words_of(text, self.lowercase)[: self.max_length]
         if not self.pairs:
             return words
-        # A pair that is not in the vocabulary says nothing that its words do not: it is left out once that is known.
+        # A pair that is not in the vocabulary adds nothing to its words, so it is left out.
         pairs = [f"{a} {b}" for a, b in zip([BEGINNING, *words], words, strict=False)]
         known = getattr(self, "words", None)
         return words + (pairs if known is None else [pair for pair in pairs if pair in known])

@@ -1,6 +1,6 @@
 """Learning of the calibration from tasks whose families the mixture has not seen.
 
-The model is in :mod:`metahpo.surrogates.mixture.calibration`. u = F(z) is modelled as Beta(a, a), with one parameter a
+The model is in :mod:`metahpo.surrogates.mixture.meta_learned`. u = F(z) is modelled as Beta(a, a), with one parameter a
 for each number of trials. The estimate of a is the one that gives the observed variance of u.
 """
 
@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 
 from metahpo.surrogates.fitting.source_tasks import HeldOutTask
-from metahpo.surrogates.mixture.calibration import TRIAL_COUNTS
-from metahpo.surrogates.mixture.loss_scale import Losses
-from metahpo.surrogates.mixture.mixture import Mixture
-from metahpo.surrogates.mixture.mixture_posterior import mixture_posterior
+from metahpo.surrogates.mixture.meta_learned import TRIAL_COUNTS, mixture_posterior
+from metahpo.surrogates.mixture.mixture import Losses, Mixture
 from metahpo.surrogates.posterior import Posterior
 
 #: Most z-scores that are predicted for one task and one number of trials.

@@ -226,7 +226,7 @@ def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> 
         return rule
     odds = logit(np.clip(p, TINY_PROBABILITY, 1.0 - TINY_PROBABILITY))[:, None]
     fit = LogisticRegression(C=1e3).fit(odds, better)
-    # A slope below zero would turn the order round.
+    # A slope below zero would reverse the order.
     return replace(rule, slope=max(0.0, float(fit.coef_[0, 0])), intercept=float(fit.intercept_[0]))
 
 

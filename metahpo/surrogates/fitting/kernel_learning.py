@@ -14,10 +14,10 @@ import torch
 
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import device_named
+from metahpo.surrogates.fitting.source_tasks import SourceTask
 from metahpo.surrogates.fitting.training_batches import sample_batch
 from metahpo.surrogates.fitting.training_loop import LogDensities, TrainingLoop, TrainingState
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
-from metahpo.surrogates.mixture.source_task import SourceTask
+from metahpo.surrogates.mixture.source_functions import ZScoreKernel
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
-"""Marginal likelihood of a Gaussian process with a length scale a column, and its gradient.
+"""Marginal likelihood of a Gaussian process with a length scale for each column, and its gradient.
 
 Symbols: n trials, d columns; theta = log (s, l_1 .. l_d, e), a = sqrt(5) |x / l - x' / l|.
 
-    K = s C + e I + A,        C = (1 + a + a^2 / 3) exp(-a)                                          (Matern 5/2)
+    K = s C + e I + A + B,    C = (1 + a + a^2 / 3) exp(-a)                                          (Matern 5/2)
     -log p(y) = y' K^-1 y / 2 + log det K / 2 + n log(2 pi) / 2
     d(-log p) / d theta = sum(W * dK / d theta) / 2,        W = K^-1 - K^-1 y y' K^-1
     dC / d log l_j = (5 / 3) (1 + a) exp(-a) (x_j - x'_j)^2 / l_j^2
 
-The gradient of all length scales takes one product of matrices, where the array of shape (n, n, d) that scikit-learn
-makes of it took most of the time of a suggestion in a space of many hyperparameters.
+The gradient of all length scales is one matrix product. scikit-learn makes an array of shape (n, n, d) instead, which
+takes most of the time of a suggestion in spaces of many hyperparameters.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ class NegativeLogLikelihood:
     y : ndarray of shape (n,)
     added : ndarray of shape (n,)
         Diagonal of A: variances of single losses beyond the noise e.
+    shared : ndarray of shape (n, n), default=None
+        B: covariances of the losses that come from elsewhere.
     """
 
-    def __init__(self, X: Array, y: Array, added: Array) -> None:
-        self._X, self._y, self._added = X, y, added
+    def __init__(self, X: Array, y: Array, added: Array, shared: Array | None = None) -> None:
+        self._X, self._y, self._added, self._shared = X, y, added, shared
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Value and gradient (2 + d,); infinite, and without a slope, where K is not positive definite."""
@@ -47,6 +49,8 @@ class NegativeLogLikelihood:
         n = len(self._y)
         K = variance * C
         K[np.diag_indices(n)] += noise + self._added
+        if self._shared is not None:
+            K += self._shared
         try:
             L = cholesky(K, lower=True)
         except LinAlgError:

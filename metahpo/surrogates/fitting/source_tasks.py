@@ -1,4 +1,13 @@
-"""The source tasks under one kernel: source functions, task similarity, and each task as a held-out task.
+"""The source tasks under one kernel: their trials, source functions, similarity, and each as a held-out task.
+
+Symbols: T source tasks; R reference configurations Z; n_t recorded configurations X_t of task t, with copula z-scores
+z_t; s the variance of the noise of one z-score. The source function of task t is
+
+    m_t(x) = k(x, Z) W_t,     W_t = (K_ZX K_XZ / s + K_ZZ)^-1 K_ZX z_t / s
+
+If tasks share a design, Z contains all of it and m_t is the mean of the exact process. With fewer reference
+configurations, m_t would smooth over the best configurations of the design. Adding the residuals of the z-scores at Z
+to m_t helps on some spaces and harms on others, so it is not done.
 
 The source features of a held-out task use the functions of tasks of other families only.
 """
@@ -10,14 +19,72 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
-from metahpo.surrogates.mixture.source_features import SourceFeatures, source_features_at, squared_distances
-from metahpo.surrogates.mixture.source_functions import SourceFunctions, reference_configurations, source_weights
+from metahpo.surrogates.fitting.similarity_learning import learn_similarity
+from metahpo.surrogates.mixture.source_functions import (
+    SourceFeatures,
+    SourceFunctions,
+    TaskSimilarity,
+    ZScoreKernel,
+    source_features_at,
+    squared_distances,
+)
+from metahpo.surrogates.mixture.source_task import MAX_TRIALS as MAX_TRIALS
 from metahpo.surrogates.mixture.source_task import SourceTask
-from metahpo.surrogates.mixture.task_similarity import TaskSimilarity
+
+#: Most recorded configurations that are considered as reference configurations.
+MAX_CANDIDATES = 4000
+#: Jitter for K_ZZ.
+JITTER = 1e-6
+
+
+def reference_configurations(
+    X: list[NDArray[np.float64]], n: int, n_shared: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Choose reference configurations among the distinct recorded ones, shape (R, d).
+
+    First come configurations that several tasks recorded, at most `n_shared` of them, because source functions are most
+    exact at shared configurations. If these are fewer than `n`, other configurations fill up to `n`. If there are too
+    many candidates, each chosen one is the farthest from those chosen before.
+    """
+    distinct, counts = np.unique(np.concatenate([np.unique(own, axis=0) for own in X]), axis=0, return_counts=True)
+    if len(distinct) <= n:
+        return distinct
+    shared = _covering(distinct[counts > 1], n_shared, distinct[:0], rng)
+    return np.concatenate([shared, _covering(distinct[counts == 1], n - len(shared), shared, rng)])
+
+
+def _covering(
+    candidates: NDArray[np.float64], n: int, beside: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """At most `n` of the candidates, each the farthest from those before it and from those beside."""
+    if len(candidates) <= n:
+        return candidates
+    candidates = candidates[rng.permutation(len(candidates))[:MAX_CANDIDATES]]
+    distance = np.full(len(candidates), np.inf)
+    for other in beside:
+        distance = np.minimum(distance, np.square(candidates - other).sum(axis=1))
+    chosen: list[int] = []
+    while len(chosen) < n:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.square(candidates - candidates[chosen[-1]]).sum(axis=1))
+    return candidates[chosen]
+
+
+def source_weights(kernel: ZScoreKernel, Z: Tensor, tasks: list[SourceTask]) -> Tensor:
+    """Weights W, shape (R, T), of the source functions on the reference configurations `Z`, shape (R, d)."""
+    noise = kernel.noise()
+    at_Z = kernel.locate(Z)
+    K_ZZ = kernel(at_Z, at_Z) + JITTER * torch.eye(len(Z), dtype=Z.dtype)
+    columns = []
+    for task in tasks:
+        K_ZX = kernel(at_Z, kernel.locate(task.X))
+        factor = torch.linalg.cholesky(K_ZX @ K_ZX.T / noise + K_ZZ)
+        columns.append(torch.cholesky_solve(K_ZX @ task.z[:, None] / noise, factor))
+    return torch.cat(columns, dim=1)
 
 
 @dataclass(frozen=True)
@@ -100,7 +167,7 @@ class SourceTasks:
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
         functions = SourceFunctions(kernel, Z, W)
         meta_features = [t.meta_features for t in tables]
-        similarity, leaving_out = TaskSimilarity.learn(meta_features, families, functions.at_reference.numpy(), rng)
+        similarity, leaving_out = learn_similarity(meta_features, families, functions.at_reference.numpy(), rng)
         other_family = torch.from_numpy(np.asarray(families)[:, None] != np.asarray(families)[None])
         alpha = torch.from_numpy(leaving_out)
         distances = squared_distances(functions.at_reference, alpha, other_family)

@@ -15,9 +15,8 @@ include these families. The training can write checkpoints: see :mod:`metahpo.su
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,37 +30,24 @@ from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.arithmetic import own_arithmetic
-from metahpo.numerics.device import device_named
 from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.fitting.calibration_learning import learn_calibration
-from metahpo.surrogates.fitting.kernel_learning import KernelSettings, learn_kernel
-from metahpo.surrogates.fitting.source_tasks import HeldOutTask, ReferenceSettings, SourceTasks
-from metahpo.surrogates.fitting.training_batches import hide_configurations, informative, representative, sample_batch
-from metahpo.surrogates.fitting.training_loop import LogDensities, TrainingLoop, TrainingState
+from metahpo.surrogates.fitting.component_learning import ComponentSettings, learn_components
+from metahpo.surrogates.fitting.kernel_learning import learn_kernel
+from metahpo.surrogates.fitting.source_tasks import ReferenceSettings, SourceTasks
+from metahpo.surrogates.fitting.training_batches import hide_configurations, informative, representative
+from metahpo.surrogates.fitting.training_loop import TrainingLoop
 from metahpo.surrogates.fitting.validation import HeldOut, set_aside
-from metahpo.surrogates.loss_spread import spread_of
-from metahpo.surrogates.mixture.components import MixtureComponents
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate, Provenance
 from metahpo.surrogates.mixture.mixture import Mixture
-from metahpo.surrogates.mixture.source_features import stack
-
-#: Interquartile range of the standard normal distribution.
-NORMAL_QUARTILES = 1.349
 
 
 @dataclass(frozen=True)
-class TrainingSettings(ReferenceSettings, KernelSettings):
+class TrainingSettings(ReferenceSettings, ComponentSettings):
     """Settings of training. The defaults are meant for tens to hundreds of tasks."""
 
     n_sources: int = 1000
     """Most source tasks of the mixture. The kernel is learnt from all tasks."""
-    component_steps: int = 150
-    """Steps of the optimiser for the components of the mixture."""
-    component_rate: float = 0.05
-    """Learning rate of these steps. The last third of the steps uses a third of it."""
-    without: tuple[str, ...] = ()
-    """Parts of the mixture to leave out in an ablation, of :data:`metahpo.surrogates.mixture.components.PARTS`."""
     validation_share: float = 0.0
     """Share of the families that is set aside to validate kernel and components."""
     validation_steps: int = 10
@@ -120,7 +106,7 @@ def train_surrogate(
 
 @contextmanager
 def _numbers_that_serve() -> Iterator[None]:
-    """Turn a failed Cholesky factorisation into a DataError that says what to do."""
+    """Turn a failed Cholesky factorisation into a DataError with a remedy."""
     try:
         yield
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # torch documents it
@@ -207,52 +193,6 @@ def train_on_tables(
             settings=asdict(settings),
         ),
     )
-
-
-def learn_components(
-    kernel: ZScoreKernel,
-    tasks: Sequence[HeldOutTask],
-    settings: TrainingSettings,
-    generator: torch.Generator,
-    training_loop: TrainingLoop,
-    validate: Callable[[MixtureComponents], LogDensities] | None = None,
-) -> MixtureComponents:
-    """Learn the components that maximise the likelihood of the z-scores of each task, given other families.
-
-    The likelihood is of z-scores, because they are what a posterior predicts. A search observes losses, which have an
-    unknown shift and factor.
-    """
-    device = device_named(settings.device)
-    records = [new.task for new in tasks]
-    components = MixtureComponents().double()
-    spreads = [spread_of(record.loss.numpy()) for record in records]
-    log_spreads = np.log([spread for spread in spreads if spread > 0.0])
-    low, middle, high = np.quantile(
-        log_spreads, [0.25, 0.5, 0.75]
-    )  # quartiles are robust to tasks whose losses hardly differ
-    components.log_spread = torch.tensor([middle, (high - low) / NORMAL_QUARTILES], dtype=torch.float64)
-    components.leave_out(settings.without)
-    mixture = Mixture(copy.deepcopy(kernel).to(device), components.to(device))
-    optimizer = torch.optim.Adam(components.parameters(), lr=settings.component_rate)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * settings.component_steps // 3), gamma=1 / 3)
-    training_state = TrainingState(components, optimizer, schedule, generator)
-    for _ in training_loop.steps(
-        "components", settings.component_steps, training_state, validate and partial(validate, components)
-    ):
-        n = int(torch.randint(2, settings.batch_trials + 1, (1,), generator=generator))
-        batch = sample_batch(records, settings.batch_tasks, n, generator, greed=1.0).to(device)
-        drawn = [tasks[i] for i in batch.tasks.tolist()]
-        trials = stack([new.source_features(rows) for new, rows in zip(drawn, batch.rows, strict=True)]).to(device)
-        log_prior = components.log_prior(torch.stack([new.distances for new in drawn]).to(device))
-        K = mixture.covariances(trials, trials)
-        log_density = mixture.log_density(trials, K, batch.z) + log_prior
-        loss = -torch.logsumexp(log_density.flatten(1), 1).mean() / batch.z.shape[1]
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        components.keep_fixed()
-        optimizer.step()
-        schedule.step()
-    return components.cpu().requires_grad_(False)
 
 
 def _identity(tables: Sequence[TaskTable], random_state: int, settings: TrainingSettings) -> str:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import SINGLE
+from metahpo.surrogates.fitting.source_tasks import SourceTask
 from metahpo.surrogates.loss_spread import spread_of
-from metahpo.surrogates.mixture.source_task import SourceTask
 
 #: Share of the distinct configurations that :func:`hide_configurations` removes.
 HIDDEN_SHARE = 0.25

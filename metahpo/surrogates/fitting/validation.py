@@ -20,13 +20,11 @@ from metahpo.exceptions import DataError
 from metahpo.metadata.families import family_split
 from metahpo.metadata.task_table import TaskTable
 from metahpo.surrogates.fitting.calibration_learning import MAX_PREDICTED, predict_unseen
-from metahpo.surrogates.fitting.source_tasks import HeldOutTask
+from metahpo.surrogates.fitting.source_tasks import HeldOutTask, SourceTask
 from metahpo.surrogates.fitting.training_loop import LogDensities
-from metahpo.surrogates.mixture.calibration import TRIAL_COUNTS
-from metahpo.surrogates.mixture.components import MixtureComponents
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
-from metahpo.surrogates.mixture.mixture import Mixture
-from metahpo.surrogates.mixture.source_task import SourceTask
+from metahpo.surrogates.mixture.meta_learned import TRIAL_COUNTS
+from metahpo.surrogates.mixture.mixture import Mixture, MixtureComponents
+from metahpo.surrogates.mixture.source_functions import ZScoreKernel
 from metahpo.surrogates.posterior import Posterior
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
+from metahpo.surrogates.mixture.source_functions import ZScoreKernel
 
 
 @torch.inference_mode()

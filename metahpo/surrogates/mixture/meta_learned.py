@@ -1,8 +1,27 @@
-"""The meta-learned surrogate: kernel, source functions, task similarity and mixture components."""
+"""The meta-learned surrogate, and the surrogate on one task.
+
+A prediction goes through three files. This one weights the source tasks by meta-features, encodes the configurations
+and reads the losses. :mod:`metahpo.surrogates.mixture.source_functions` computes the source functions at the
+configurations. :mod:`metahpo.surrogates.mixture.mixture` conditions the mixture on the trials and returns the
+posterior.
+
+Symbols
+    B           leading batch dimensions
+    n, m        numbers of trials and of predicted configurations
+    d           columns of a configuration
+    T, J, R     numbers of source tasks, of components and of reference configurations
+    alpha       weights of the source functions in the expected function of the task
+    u           F(z), the cumulative distribution of the mixture at an observed copula z-score z (the probability
+                integral transform). It is uniform if the mixture is calibrated.
+    a           calibration: I_F(a, a), the regularised incomplete beta function, is the calibrated distribution.
+                a > 1 makes intervals narrower, a < 1 makes them wider. This is the recalibration of Kuleshov et al.
+                (ICML 2018) with a parametric map. a depends on the number of trials.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +38,29 @@ from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.stored import read_space
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.explanation import Explanation, explain
-from metahpo.surrogates.mixture.components import MixtureComponents
-from metahpo.surrogates.mixture.kernels import ZScoreKernel
+from metahpo.surrogates.loss_spread import failed_as_worse
 from metahpo.surrogates.mixture.kriging import kriging
-from metahpo.surrogates.mixture.mixture import Mixture
-from metahpo.surrogates.mixture.mixture_on_task import MixtureOnTask
-from metahpo.surrogates.mixture.source_features import squared_distances
-from metahpo.surrogates.mixture.source_functions import SourceFunctions
-from metahpo.surrogates.mixture.task_similarity import TaskSimilarity
+from metahpo.surrogates.mixture.mixture import Conditioned, Hypotheses, Losses, Mixture, MixtureComponents
+from metahpo.surrogates.mixture.source_functions import (
+    TINY,
+    RememberedFunctions,
+    SourceFeatures,
+    SourceFunctions,
+    TaskSimilarity,
+    ZScoreKernel,
+    source_features_at,
+    squared_distances,
+)
 from metahpo.surrogates.posterior import Posterior
-from metahpo.surrogates.surrogate import Configurations, Observed
+from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise, encoded, encoded_trials
 
 #: Name of this kind of surrogate in the header of its artefact.
 KIND = "mixture of source tasks with learnt maps"
+#: Numbers of trials for which the calibration is learnt. It is interpolated between them in log(1 + n).
+TRIAL_COUNTS = (0, 5, 20)
+#: The incumbent before any trial, as a z-score. It is worse than nearly all configurations. Expected improvement on it
+#: ranks configurations almost exactly like the expected z-score.
+INCUMBENT_BEFORE_TRIALS = 3.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +106,7 @@ class MetaLearnedSurrogate:
     similarity : TaskSimilarity
         Similarity of source tasks by meta-features.
     calibration : tuple of float
-        Calibration of predictive intervals: see :mod:`metahpo.surrogates.mixture.calibration`.
+        Calibration of predictive intervals for each of `TRIAL_COUNTS`.
     reference : Tensor of shape (R, d)
         Reference configurations of the source functions.
     weights : Tensor of shape (R, T)
@@ -274,7 +303,7 @@ class MetaLearnedSurrogate:
         DataError
             A part is not finite.
         ValueError
-            The columns of the tensors are not those of the space.
+            The columns of the tensors are not those of the space, or parts have wrong sizes or types.
         """
         space = read_space(header["space"])
         columns = SpaceEncoder(space).columns
@@ -290,4 +319,174 @@ class MetaLearnedSurrogate:
         facts = {f.name: header[f.name] for f in fields(Provenance)}
         facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
         calibration = tuple(header["calibration"])
-        return cls(space, kernel, components, similarity, calibration, reference, weights, Provenance(**facts))
+        provenance = Provenance(**facts)
+        surrogate = cls(space, kernel, components, similarity, calibration, reference, weights, provenance)
+        _check(surrogate)
+        return surrogate
+
+
+def _check(surrogate: MetaLearnedSurrogate) -> None:
+    """Raise ValueError if the parts of a surrogate that was read have wrong sizes or types."""
+    n_tasks, similarity = len(surrogate.provenance.tasks), surrogate.similarity
+    n_references, n_columns = surrogate.reference.shape
+    expected = {
+        "columns of the reference configurations": (n_columns, SpaceEncoder(surrogate.space).n_columns),
+        "shape of the weights": (tuple(surrogate.weights.shape), (n_references, n_tasks)),
+        "number of families": (len(surrogate.provenance.families), n_tasks),
+        "shape of the meta-features": (similarity.values.shape, (n_tasks, len(similarity.names))),
+        "shape of the relevance of meta-features": (similarity.relevance.shape, (len(similarity.names),)),
+    }
+    for what, (found, wanted) in expected.items():
+        if found != wanted:
+            raise ValueError(f"the {what} must be {wanted}, but is {found}")
+    provenance = surrogate.provenance
+    names = [provenance.metric, provenance.meta_dataset, *provenance.tasks, *provenance.families, *similarity.names]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"metric, meta-dataset, tasks, families and meta-features must be named by texts: {names}")
+    calibration = surrogate.calibration
+    if len(calibration) != len(TRIAL_COUNTS) or not all(0 < number < math.inf for number in calibration):
+        raise ValueError(f"the calibration must be {len(TRIAL_COUNTS)} positive numbers, but is {calibration}")
+    if not 0 <= similarity.shrinkage <= 1:
+        raise ValueError(f"the shrinkage in meta-features must be in [0, 1], but is {similarity.shrinkage}")
+    for what in ("reference", "weights"):
+        if not getattr(surrogate, what).isfinite().all():
+            raise ValueError(f"the {what} must be finite")
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureOnTask:
+    """A trained mixture with the values that one search has computed.
+
+    It implements :class:`metahpo.surrogates.surrogate.TaskSurrogate`.
+
+    Attributes
+    ----------
+    encoder : SpaceEncoder
+    mixture : Mixture
+    functions : SourceFunctions
+    calibration : tuple of float
+    alpha : Tensor of shape (T,)
+        Weights of the source functions in the expected function of the task, before any trial.
+    log_prior : Tensor of shape (J, T)
+        Log weights of the hypotheses, before any trial.
+    """
+
+    encoder: SpaceEncoder
+    mixture: Mixture
+    functions: SourceFunctions
+    calibration: tuple[float, ...]
+    alpha: Tensor
+    log_prior: Tensor
+    _remembered: RememberedFunctions = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_remembered", RememberedFunctions(self.functions))
+
+    @own_arithmetic()
+    @torch.inference_mode()
+    def posterior(
+        self,
+        configurations: Configurations,
+        observed: Observed | None = None,
+        noise: NDArray[np.float64] | None = None,
+    ) -> Posterior:
+        """Posterior of the z-scores of `configurations`."""
+        rows, losses = encoded(self.encoder, configurations), None
+        n_trials = 0 if observed is None else len(observed[1])
+        if observed is not None and n_trials:
+            tried, losses = self._observed(observed)
+            if noise is not None:
+                losses = losses.with_noise(torch.from_numpy(checked_noise(noise, n_trials)))
+            rows = np.concatenate([tried, rows])
+        return mixture_posterior(
+            self.mixture,
+            self.log_prior,
+            self._source_features(rows),
+            losses,
+            calibration_at(n_trials, self.calibration),
+        )
+
+    @own_arithmetic()
+    @torch.inference_mode()
+    def source_shares(self, observed: Observed | None = None) -> Tensor:
+        """Share of every source task in the expected z-score, shape (T,): non-negative, summing to one or zero."""
+        given, log_weights = None, self.log_prior
+        if observed is not None and len(observed[1]) > 0:
+            tried, losses = self._observed(observed)
+            trials = self._source_features(tried).to(torch.float64)
+            given = self.mixture.condition(trials, self.mixture.covariances(trials, trials), losses)
+            log_weights = log_weights + given.log_evidence
+        coefficients = source_coefficients(self.mixture, log_weights, given, self.alpha).clamp_min(0.0)
+        return coefficients / coefficients.sum().clamp_min(TINY)
+
+    def _source_features(self, rows: NDArray[np.float64]) -> SourceFeatures:
+        return source_features_at(self._remembered.at(rows), self.alpha)
+
+    def _observed(self, observed: Observed) -> tuple[NDArray[np.float64], Losses]:
+        """Encoded configurations (n, d) of the trials, and their losses."""
+        rows, losses = encoded_trials(self.encoder, observed)
+        typical = float(self.mixture.components.log_spread[0].exp())
+        return rows, Losses.standardise(torch.from_numpy(failed_as_worse(losses, typical)))
+
+
+def mixture_posterior(
+    mixture: Mixture, log_prior: Tensor, at: SourceFeatures, losses: Losses | None = None, calibration: float = 1.0
+) -> Posterior:
+    """Posterior of m configurations of one task, from the hypotheses with the largest weights.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    log_prior : Tensor of shape (J, T)
+        Log weights of the hypotheses before any trial.
+    at : SourceFeatures
+        Source features of n + m configurations: first the n trials, then the m configurations to predict.
+    losses : Losses, default=None
+        Losses of the n trials. None if there are no trials.
+    calibration : float, default=1
+        Calibration: see :class:`metahpo.surrogates.posterior.Posterior`.
+    """
+    if losses is None:
+        log_weights, incumbent = log_prior, torch.full_like(log_prior, INCUMBENT_BEFORE_TRIALS)
+        chosen = Hypotheses.heaviest(log_weights)
+        prediction = mixture.predict_first(at, chosen)
+    else:
+        n_trials = losses.y.shape[-1]
+        trials = at[:n_trials]
+        K = mixture.covariances(trials, at)
+        given = mixture.condition(trials.to(torch.float64), K[..., :n_trials].double(), losses)
+        log_weights, incumbent = log_prior + given.log_evidence, given.incumbent
+        chosen = Hypotheses.heaviest(log_weights)
+        prediction = mixture.predict(given, K[..., n_trials:], at[n_trials:], chosen)
+    return Posterior(
+        weights=torch.softmax(log_weights[chosen], 0).numpy(),
+        mean=prediction.mean.numpy(),
+        std=prediction.variance.sqrt().numpy(),
+        incumbent=incumbent[chosen].numpy(),
+        improvement_std=prediction.improvement_variance.sqrt().numpy(),
+        calibration=calibration,
+    )
+
+
+def calibration_at(n_trials: int, calibration: Sequence[float]) -> float:
+    """Calibration for a number of trials, interpolated from the values for `TRIAL_COUNTS`."""
+    return float(np.exp(np.interp(np.log1p(n_trials), np.log1p(TRIAL_COUNTS), np.log(calibration))))
+
+
+def source_coefficients(mixture: Mixture, log_weights: Tensor, given: Conditioned | None, alpha: Tensor) -> Tensor:
+    """Coefficient of every source function m_t in the expected z-score, shape (T,).
+
+    A source function contributes through its own hypotheses (the mean of b), through the span and through mu.
+    """
+    weights = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape)
+    own, of_mean = mixture.components.slope[:, None].expand_as(weights), mixture.components.mean_slope
+    coefficients = (weights * own).sum(0)
+    total = (weights.sum(1) * of_mean).sum()
+    if given is not None:
+        v_mean, v_span = mixture.variances()[0][:2]
+        residual = given.residual - given.deviations * given.slope_correction[:, None, :]
+        residual = (residual * weights[:, None, :]).sum(-1, keepdim=True)
+        span = v_span[:, None] * (given.deviations * residual).sum(1) / len(alpha)
+        coefficients = coefficients + (weights * given.slope_correction).sum(0) + span.sum(0)
+        total = total + (v_mean * (given.expected * residual).sum((1, 2))).sum()
+    return coefficients + (total - coefficients.sum()) * alpha

@@ -11,50 +11,195 @@ Symbols
     B           leading batch dimensions
     n, m        numbers of trials and of predicted configurations
     T, J        numbers of source tasks and of components
-    M           source functions at the configurations, (n, T)
-    mu          expected function of the new task, mu = M alpha
-    D, d_t      deviations of the source functions from mu, D = M - mu; d_t is the column of task t
+    mu          expected function of the new task, and
+    D, d_t      deviations of the source functions from mu; d_t is the column of task t
+                (see :mod:`metahpo.surrogates.mixture.source_functions`, which also defines o, D(x, x') and M(x, x'))
     a_j, b_j    mean coefficients of mu and of d_t (`mean_slope`, `slope`)
     v_j         prior variance of the slope b
     v_mean      variance of the coefficient of mu
     v_span      variance of the part of g in the span of all source tasks
     v_open      variance of the part of g that the records leave open: o(x, x') is large where no task was recorded
-                (see :mod:`metahpo.surrogates.mixture.source_functions`)
-    v_mapped    variance of the kernel D(x, x') on learnt maps, and
+    v_mapped    variance of the kernel D(x, x') on learnt maps
     v_plain     variance of the Matern kernel M(x, x') on the columns
-                (see :mod:`metahpo.surrogates.mixture.kernels`)
     s_j         variance of the noise of one trial
+    s, q        losses of the trials, standardised; z-scores of these losses among each other, standardised
+    y           losses moved towards their ranks, y = (1 - w) s + w q, standardised, with w = n / (n + 5)
     tau, c      factor and shift between losses and z-scores, z = tau y - c
-                (see :mod:`metahpo.surrogates.mixture.loss_scale`)
     L           Cholesky factor, L L' = K_j + s_j I
     [pq]        p' (K_j + s_j I)^-1 q, the inner product of two whitened vectors; 1 is the vector of ones
 
-A component is one setting of the variances. The components range from tasks that resemble the source tasks to tasks
-that resemble none. The covariance k_j does not depend on t. One Cholesky factor therefore serves T hypotheses: after
-whitening with L^-1, the term v_j d_t d_t' is a correction of rank one (Sherman-Morrison).
+Covariance. A component is one setting of the variances. The components range from tasks that resemble the source tasks
+to tasks that resemble none. The covariance k_j does not depend on t. One Cholesky factor therefore serves T hypotheses:
+after whitening with L^-1, the term v_j d_t d_t' is a correction of rank one (Sherman-Morrison).
 
-Losses are moved towards their ranks first. The factor tau and the shift c are integrated out. The evidence p(y | t, j)
-then weights the hypotheses.
+Scale of the losses. Raw losses are sensitive to outliers, ranks are not: one diverged trial can be further from the
+others than they are from each other. The weight w of the ranks therefore grows with the number of trials. The shift c
+has a flat prior and is integrated out in closed form. With m for the prior means of the z-scores of the n trials, the
+logarithm of the integral is
+
+    log p(y | t, j, tau) = (n - 1) log tau - (tau^2 [yy] - 2 tau [ym] + [mm]) / 2 + const
+
+The quadratic forms [..] do not depend on tau, so tau is integrated on a grid at almost no cost. The prior of tau comes
+from the spread of losses on the source tasks. It has the heavy tails of Student's t distribution. Under this prior, two
+losses that hardly differ are likely to have close z-scores. The heavy tails allow for a task that is measured on
+another scale.
+
+The evidence p(y | t, j) weights the hypotheses. The posterior is the mixture of their predictions.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from metahpo.surrogates.mixture.components import MixtureComponents
-from metahpo.surrogates.mixture.kernels import TYPICAL_SCALE, ZScoreKernel, mapped_correlations, matern52
-from metahpo.surrogates.mixture.loss_scale import TINY, Losses, integrate_scale
-from metahpo.surrogates.mixture.source_features import SourceFeatures
+from metahpo.numerics.copula import normal_scores
+from metahpo.numerics.device import SINGLE
+from metahpo.surrogates.loss_spread import ROUNDING
+from metahpo.surrogates.mixture.source_functions import (
+    TINY,
+    TYPICAL_SCALE,
+    SourceFeatures,
+    ZScoreKernel,
+    mapped_correlations,
+    matern52,
+)
 
+#: Number of trials at which ranks and values of losses have equal weight.
+RANKS_COUNT_HALF = 5.0
+#: Grid of log tau for losses standardised to unit variance. Few trials can span a small or a large part of the scale.
+LOG_TAU = (-5.5, 1.7, 30)
+#: Normal factor of the prior of log tau, which excludes extreme scales on every task.
+LOG_TAU_MEAN, LOG_TAU_STD = -0.3, 1.5
+#: Degrees of freedom of the prior of log tau from the source tasks, and the least standard deviation it is given.
+SCALE_FREEDOM, MIN_SCALE_SPREAD = 3.0, 0.5
 #: Least variance of the noise of one trial. It keeps the likelihood finite where the records have exact ties.
 MIN_NOISE = 0.01
 #: Hypotheses with the least weights are left out of a prediction. This is the largest sum of their weights.
 NEGLIGIBLE_SHARE = 1e-3
+
+
+class MixtureComponents(nn.Module):
+    """Parameters of the J = 3 components, vectors with one entry for each component, and one concentration.
+
+    The first two components are learnt. The first starts at tasks that resemble other tasks, the second at tasks that
+    resemble them less. The third component is fixed. It models a task that resembles no source task and has other
+    length scales. Learning would give this component no weight, because the tasks of a meta-dataset resemble each
+    other. Its fixed prior weight of about 0.01 keeps it available, so that trials can select it.
+
+    `log_spread` is computed and not learnt. It describes the logarithm of the standard deviation of a task's losses:
+    the median over tasks, and the standard deviation of a normal distribution with the same quartiles.
+    """
+
+    log_spread: Tensor
+    learnt: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("log_spread", torch.tensor([0.0, 1.0], dtype=SINGLE))
+        self.register_buffer("learnt", torch.tensor([True, True, False]))
+        self.log_share = nn.Parameter(torch.tensor([0.0, 0.0, -3.5], dtype=SINGLE))
+        self.mean_slope = nn.Parameter(torch.tensor([1.0, 0.7, 0.0], dtype=SINGLE))
+        self.log_mean_slope_variance = nn.Parameter(torch.tensor([-2.0, -1.0, -1.0], dtype=SINGLE))
+        self.slope = nn.Parameter(torch.tensor([0.4, 0.2, 0.0], dtype=SINGLE))
+        self.log_slope_variance = nn.Parameter(torch.tensor([-1.5, -1.5, -3.0], dtype=SINGLE))
+        self.log_span_variance = nn.Parameter(torch.tensor([-1.5, -1.0, -3.0], dtype=SINGLE))
+        self.log_open_variance = nn.Parameter(torch.tensor([0.0, 0.0, -3.0], dtype=SINGLE))
+        self.log_mapped_variance = nn.Parameter(torch.tensor([-1.5, -0.5, -6.0], dtype=SINGLE))
+        self.log_plain_variance = nn.Parameter(torch.tensor([-2.0, -1.0, 0.0], dtype=SINGLE))
+        self.log_plain_scale = nn.Parameter(torch.tensor([0.0, -0.5, 0.0], dtype=SINGLE))
+        self.log_noise = nn.Parameter(torch.tensor([-3.0, -3.0, -5.0], dtype=SINGLE))
+        self.log_concentration = nn.Parameter(torch.tensor(-1.0, dtype=SINGLE))
+
+    def keep_fixed(self) -> None:
+        """Set the gradients of the fixed component to zero."""
+        for parameter in self.parameters():
+            if parameter.dim() and parameter.grad is not None:
+                parameter.grad *= self.learnt
+
+    def log_prior(self, squared_distance: Tensor) -> Tensor:
+        """Log prior weight of every source task under every component, shape (B, J, T).
+
+        The weight of a source task decreases with the distance of its function from the expected function of the new
+        task. `squared_distance`, shape (B, T), is in units of its typical value. It is infinite for tasks that are left
+        out.
+        """
+        left_out = squared_distance.isinf()
+        # Masked before the product, because an infinite factor makes its gradient NaN.
+        nearness = -self.log_concentration.exp() * squared_distance.masked_fill(left_out, 0.0)
+        over_tasks = torch.log_softmax(nearness.masked_fill(left_out, -torch.inf), -1)
+        return torch.log_softmax(self.log_share, 0)[:, None] + over_tasks[..., None, :]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of n trials of B tasks.
+
+    Attributes
+    ----------
+    y : Tensor of shape (B, n)
+        Standardised values, between losses and ranks.
+    spread : Tensor of shape (B, 1)
+        Standard deviation of the losses.
+    extra : Tensor of shape (B, n) or None
+        Additional variance, on the scale of y, of losses that are predictions of unfinished trials. None if all losses
+        are measured.
+    """
+
+    y: Tensor
+    spread: Tensor
+    extra: Tensor | None = None
+
+    @classmethod
+    def standardise(cls, losses: Tensor) -> Losses:
+        """Standardise losses of shape (B, n) to mean 0 and variance 1. Equal losses give zeros and a spread of 0."""
+        unit = torch.pow(2.0, (torch.frexp(losses.abs().amax(-1, keepdim=True)).exponent - 1).to(losses))
+        values, spread = _standard(losses / unit)  # in this unit, squares stay within the range of floats
+        differ = spread > ROUNDING
+        n = losses.shape[-1]
+        share = n / (n + RANKS_COUNT_HALF)
+        ranked, _ = _standard(torch.from_numpy(normal_scores(losses.cpu().numpy())).to(losses))
+        y, _ = _standard((1.0 - share) * values + share * ranked)
+        return cls(torch.where(differ, y, 0.0), torch.where(differ, spread * unit, 0.0))
+
+    def with_noise(self, std: Tensor) -> Losses:
+        """Add standard deviations of shape (B, n), in units of the original losses and 0 for measured ones.
+
+        They are converted to the scale of y as if y were linear in the loss, without ranks.
+        """
+        return replace(self, extra=(std / torch.where(self.spread > 0.0, self.spread, 1.0)).square())
+
+    def lowest(self) -> Tensor:
+        """Lowest measured loss on the scale of y, shape (B,)."""
+        if self.extra is None or not bool((self.extra == 0.0).any()):
+            return self.y.amin(-1)
+        return self.y.masked_fill(self.extra > 0.0, torch.inf).amin(-1)
+
+
+def _standard(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Standardise values (B, n) and return them with their standard deviation (B, 1)."""
+    centred = values - values.mean(-1, keepdim=True)
+    spread = centred.square().mean(-1, keepdim=True).sqrt()
+    return centred / spread.clamp_min(1e-300), spread
+
+
+def integrate_scale(yy: Tensor, ym: Tensor, mm: Tensor, losses: Losses, log_spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Posterior mean of tau, and the logarithm of the integral over it; each of shape (B, J, T)."""
+    log_tau = torch.linspace(*LOG_TAU, dtype=yy.dtype, device=yy.device).reshape(-1, *[1] * yy.dim())
+    tau = log_tau.exp()
+    spread = losses.spread[..., None]
+    differ = spread > 0.0
+    # If the z-scores of the task had variance 1, tau would be the spread of these trials over the spread of the task.
+    expected = torch.where(differ, spread, 1.0).log() - log_spread[0]
+    off = (log_tau - expected) / log_spread[1].clamp_min(MIN_SCALE_SPREAD)
+    prior = torch.where(differ, losses.y.shape[-1] - 1.0, 0.0) * log_tau
+    prior = prior - 0.5 * (SCALE_FREEDOM + 1.0) * torch.log1p(off.square() / SCALE_FREEDOM)
+    prior = prior - 0.5 * ((log_tau - LOG_TAU_MEAN) / LOG_TAU_STD).square()
+    log_p = prior - 0.5 * (tau * tau * yy - 2.0 * tau * ym + mm)
+    return (torch.softmax(log_p, 0) * tau).sum(0), torch.logsumexp(log_p, 0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +295,7 @@ class Mixture:
         recorded = a.recorded @ b.recorded.transpose(-1, -2)
         left_open = self.kernel.weighed(mapped, plain[..., 0, :, :]) - recorded
         shared, plain = torch.stack([mean, span, left_open, mapped], dim=-3), plain[..., 1:, :, :]
-        of_shared, of_plain = (v.to(mapped.dtype) for v in self._variances())
+        of_shared, of_plain = (v.to(mapped.dtype) for v in self.variances())
         sums = (of_shared.T @ shared.flatten(-2)).reshape(plain.shape)
         return sums.add_(of_plain[:, None, None] * plain)
 
@@ -158,7 +303,7 @@ class Mixture:
         """Variances k_j(x, x) without noise, shape (B, J, n)."""
         left_open = self.kernel.variance() - a.recorded.square().sum(-1)
         parts = [a.mean[..., 0].square(), a.deviations.square().mean(-1), left_open, torch.ones_like(left_open)]
-        of_shared, of_plain = (v.to(left_open.dtype) for v in self._variances())
+        of_shared, of_plain = (v.to(left_open.dtype) for v in self.variances())
         return (torch.stack(parts, dim=-1) @ of_shared).movedim(-1, -2) + of_plain[:, None]
 
     def condition(self, trials: SourceFeatures, K: Tensor, losses: Losses) -> Conditioned:
@@ -255,24 +400,6 @@ class Mixture:
         improvement_variance = (1.0 - share_of_c).square_().div_(shift_precision).add_(known_c).clamp_min_(TINY)
         return mean, variance, improvement_variance
 
-    def source_coefficients(self, log_weights: Tensor, given: Conditioned | None, alpha: Tensor) -> Tensor:
-        """Coefficient of every source function m_t in the expected z-score, shape (T,).
-
-        A source function contributes through its own hypotheses (the mean of b), through the span and through mu.
-        """
-        weights = torch.softmax(log_weights.flatten(), 0).reshape(log_weights.shape)
-        own, of_mean = self.components.slope[:, None].expand_as(weights), self.components.mean_slope
-        coefficients = (weights * own).sum(0)
-        total = (weights.sum(1) * of_mean).sum()
-        if given is not None:
-            v_mean, v_span = self._variances()[0][:2]
-            residual = given.residual - given.deviations * given.slope_correction[:, None, :]
-            residual = (residual * weights[:, None, :]).sum(-1, keepdim=True)
-            span = v_span[:, None] * (given.deviations * residual).sum(1) / len(alpha)
-            coefficients = coefficients + (weights * given.slope_correction).sum(0) + span.sum(0)
-            total = total + (v_mean * (given.expected * residual).sum((1, 2))).sum()
-        return coefficients + (total - coefficients.sum()) * alpha
-
     def _whiten(
         self, trials: SourceFeatures, K: Tensor, y: Tensor, extra: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -311,7 +438,7 @@ class Mixture:
         of_components = torch.where(self.components.learnt[:, None], learnt, cold)
         return torch.cat([torch.ones_like(of_components[:1]), of_components])[:, None, :]
 
-    def _variances(self) -> tuple[Tensor, Tensor]:
+    def variances(self) -> tuple[Tensor, Tensor]:
         """Variances v_mean, v_span, v_open and v_mapped, shape (4, J), and v_plain, shape (J,)."""
         r = self.components
         shared: list[Tensor] = [

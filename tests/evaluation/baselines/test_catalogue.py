@@ -16,6 +16,7 @@ from metahpo.evaluation.baselines.fsbo import FewShotDeepKernel
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio, greedy_picks
 from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.baselines.random_search import RandomSearch
+from metahpo.evaluation.baselines.recommended import Recommended
 from metahpo.evaluation.replay import replay
 from metahpo.exceptions import UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -27,6 +28,7 @@ from tests.evaluation.bowls import bowl
 #: Methods of which less training than by default shows the same manners.
 QUICK: dict[str, Method] = {
     "metahpo": MetaLearned(settings=QUICK_TRAINING),
+    "recommended": Recommended(settings=QUICK_TRAINING),
     "fsbo": FewShotDeepKernel(meta_steps=5, fine_steps=3),
     "deep_ranking_ensemble": DeepRankingEnsemble(meta_steps=5, fine_steps=3),
 }

@@ -14,7 +14,7 @@ from metahpo.evaluation.baselines.fsbo import (
 )
 from metahpo.evaluation.baselines.meta_training import unit_range
 from metahpo.evaluation.replay import replay
-from metahpo.surrogates.mixture.kernels import matern52
+from metahpo.surrogates.mixture.source_functions import matern52
 from tests.evaluation.bowls import bowl
 
 

@@ -1,7 +1,7 @@
 """Training of models on a CPU, each at its own size and in its own thread.
 
-Stacks are for a GPU, which one network leaves idle. A core is kept busy by one: what a stack saves there, the cost of
-telling it what to do, compiled code has not, and it pads nothing.
+Stacks are for GPUs, which one small network does not use fully. One network uses a CPU core fully. On a CPU, a stack
+would save only the overhead of calls, which compiled code does not have, and it would add padding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from metahpo.networks.batched.batched_training import Pool, validation
 from metahpo.networks.batched.grouping import planned_bytes, too_large
 from metahpo.networks.batched.optimiser_step import Coefficients
 from metahpo.networks.batched.random_streams import Stream
-from metahpo.networks.batched.training_configuration import BatchedModel, Outcome, Progress, State
+from metahpo.networks.batched.training_configuration import (
+    BatchedModel,
+    Outcome,
+    Progress,
+    State,
+    TrainingConfiguration,
+)
 from metahpo.networks.batched.training_history import TrainingHistory
 from metahpo.networks.mlp.compiled.epoch import predict, train_epoch
 from metahpo.networks.mlp.compiled.layer import Array
@@ -67,13 +73,25 @@ def train_on_cpu(
     kind = np.float64 if dtype == torch.float64 else np.float32
     rows = _rows(pool, kind)
     order = sorted(range(len(models)), key=lambda i: -_seconds(models[i]))
-    # A product is too small to be shared, and models share the cores.
+    # One product is too small for several threads. The cores are used by different models.
     with _libraries().limit(limits=1, user_api="blas"):
         work = Parallel(n_jobs=min(n_jobs, len(models)), prefer="threads")(
             delayed(_train)(models[i], pool, rows, kind) for i in order
         )
     outcomes = dict(zip(order, work, strict=True))
     return [outcomes[i] for i in range(len(models))]
+
+
+@cache
+def compile_ahead(dtype: torch.dtype) -> None:
+    """Compile what training calls, or read it from the disk: the seconds of a first training would hold seconds of it.
+
+    A network of one weight a layer is trained for one epoch on two rows.
+    """
+    shape = MLPShape(1, 0, 0, 2, 1, 1, 1, ACTIVATIONS[0], NORMALISATIONS[0], residual=False, dropout=0.0)
+    pool = Pool([torch.zeros((2, 1), dtype=dtype), torch.zeros((2, 0), dtype=torch.int64)], torch.tensor([0, 1]))
+    rows = np.arange(2)
+    train_on_cpu([BatchedModel(shape, TrainingConfiguration(epochs=1), rows, rows)], pool, dtype)
 
 
 @cache
@@ -164,7 +182,7 @@ def _net(shape: MLPShape, classifies: bool) -> Net:
 
 
 def _flat(state: State, shapes: dict[str, tuple[int, ...]], kind: type[np.floating]) -> Array:
-    """All arrays of a state one behind the other."""
+    """All arrays of a state, concatenated."""
     return np.concatenate([np.empty(0), *(state[name].ravel() for name in shapes)]).astype(kind)
 
 

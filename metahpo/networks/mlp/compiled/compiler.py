@@ -1,4 +1,4 @@
-"""How functions are compiled, and the exponential that lets loops over it use a processor's vector units."""
+"""Compilation of functions, and an exponential function that allows vectorised loops."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ FLOATING_POINT = {"contract", "reassoc", "nsz", "arcp"}
 
 
 def compiled(function: F) -> F:
-    """Compile at the first call, and keep the machine code on disk; threads run it side by side.
+    """Compile a function at its first call, and cache the machine code on disk.
 
-    Divisions by zero give infinity, as in arrays: a check would keep loops from being vectorised.
+    Threads can run it in parallel. Division by zero gives infinity, as in arrays, because a check would prevent
+    vectorised loops.
     """
     made: Any = njit(nogil=True, error_model="numpy", fastmath=FLOATING_POINT)(function)
     with contextlib.suppress(RuntimeError):  # neither the package's folder nor the user's can be written

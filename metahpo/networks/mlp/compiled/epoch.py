@@ -76,7 +76,7 @@ def train_epoch(
     constants: Array,
     steps: Array,
 ) -> float:
-    """Train one epoch in place; the mean loss of its batches.
+    """Train one epoch in place and return the mean loss of its batches.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a hidden layer of one model does between two matrix products, forth and back.
+"""A hidden layer of one model without its matrix products, forward and backward.
 
 The same as :class:`metahpo.networks.mlp.hidden_layer.HiddenLayer` does for a stack. Symbols: b rows, w units; x the
 linear part, u = norm(x), z = u gain + shift, y = act(z) m + h with the dropout mask m and, if it is residual, the

@@ -53,7 +53,7 @@ class Rows(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What a backward pass needs of each layer: y, z, act(z), u and m (L, b, w), and 1 / deviations (L, w or b)."""
+    """Values of each layer for the backward pass: y, z, act(z), u and m (L, b, w), and 1 / deviations (L, w or b)."""
 
     hidden: Array
     z: Array
@@ -65,7 +65,7 @@ class Tape(NamedTuple):
 
 @compiled
 def weight_before(net: Net, flat: Array, layer: int) -> tuple[int, Array]:
-    """Matrix before a layer, the output for ``depth``, as a view into parameters, and where it ends."""
+    """Index of the end of the weight matrix of a layer (the output layer for ``depth``), and a view of the matrix."""
     n_inputs, w = net.n_categorical * net.embedding_size + net.n_numbers, net.width
     vectors = w if net.normalisation == NONE else 3 * w
     start = net.n_codes * net.embedding_size if net.n_categorical else 0
@@ -144,7 +144,8 @@ def backward(
             scales = weights[end + w : end + 3 * w].reshape((2, w))
             to_scales = gradient[end + w : end + 3 * w].reshape((2, w))
             normalisation_gradient(net.normalisation, tape.unit[layer], tape.inverse[layer], scales, to_x, to_scales)
-        # Batch normalisation subtracts any bias before it: there it stays, or Adam would walk on rounding errors.
+        # Batch normalisation subtracts any bias before it. The bias is fixed there, because Adam would follow rounding
+        # errors.
         gradient[end : end + w] = to_x.sum(axis=0) if net.normalisation != BATCH else np.zeros_like(to_x[0])
         before = inputs if layer == 0 else tape.hidden[layer - 1]
         np.dot(before.T, to_x, weight_before(net, gradient, layer)[1])
@@ -161,7 +162,7 @@ def backward(
 def embedding_gradient(
     net: Net, gradient: Array, codes: NDArray[np.int64], chosen: NDArray[np.int64], to_input: Array
 ) -> None:
-    """Add up what every row says of the vectors of its categories."""
+    """Add the gradient of every row to the vectors of its categories."""
     e = net.embedding_size
     gradient[: net.n_codes * e] = gradient.dtype.type(0.0)
     for i in range(len(chosen)):

@@ -1,0 +1,141 @@
+"""`metahpo evaluate`: methods on task families held out of training, and two reports against each other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from metahpo.exceptions import DataError
+
+#: Instead of a folder: two reports follow, which are compared.
+COMPARE = "compare"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Define the options."""
+    parser.add_argument(
+        "folder",
+        nargs="+",
+        help="folder or name of a meta-dataset, or an HPO-B file (.json, .json.gz); or `compare A B`, two reports that "
+        "were saved with --report, as .html or .json",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        help="separated by spaces or commas: metahpo, portfolio, gaussian_process, random_search (these by default), "
+        "default, recommended, constant, nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, "
+        "random_forest, botorch; or one of another package, by its name or as module:attribute",
+    )
+    parser.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
+    parser.add_argument("--metric", help="default: the meta-dataset's first")
+    parser.add_argument("--trials", type=int, help="default: 25")
+    parser.add_argument("--folds", type=_folds, help="folds of task families, or `family`, one a family (default: 5)")
+    parser.add_argument("--seeds", type=int, default=1, help="how often each method learns and searches (default: 1)")
+    parser.add_argument(
+        "--honest", action="store_true", help="choose by one half of a task's fits and judge by the other half"
+    )
+    parser.add_argument(
+        "--no-default-first",
+        action="store_true",
+        help="let methods choose their first trial (default: it is the library's default, of every method)",
+    )
+    parser.add_argument(
+        "--parts", action="store_true", help="what each part is worth: the recommender with each of them left out, too"
+    )
+    parser.add_argument("--keep", type=Path, help="folder of histories: ended and started again, it goes on")
+    parser.add_argument("--quick", action="store_true", help="a rough look in a minute, on some tasks of one learner")
+    parser.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
+    parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--random-state", type=int, default=0)
+    parser.add_argument("--report", type=Path, help="write an HTML report here, and its numbers beside it")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate, or compare two reports.
+
+    Raises
+    ------
+    DataError
+        Other than one folder, or other than two reports to compare.
+    """
+    if options.folder[0] == COMPARE:
+        _compare(options)
+    elif len(options.folder) > 1:
+        raise DataError(f"one meta-dataset is evaluated at a time, but {options.folder} were given.")
+    else:
+        _evaluate(options)
+
+
+def _folds(text: str) -> int | str:
+    return text if text == "family" else int(text)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    import time
+
+    from metahpo.evaluation.assembly import assemble
+    from metahpo.evaluation.parts import part_methods
+    from metahpo.evaluation.plan import make_plan
+    from metahpo.evaluation.quick import quick_look
+    from metahpo.evaluation.result import check_report
+    from metahpo.metadata.meta_dataset import MetaDataset
+
+    if options.report:
+        check_report(options.report)
+    started = time.perf_counter()
+    md = MetaDataset.load(options.folder[0])
+    named = options.methods and [name for part in options.methods for name in part.split(",") if name]
+    given: dict[str, Any] = {
+        "methods": named,
+        "spaces": options.spaces and [None if space == "all" else space for space in options.spaces],
+        "n_trials": 25,
+        "n_folds": 5,
+    }
+    if options.quick:
+        md, given = quick_look(md, given["methods"], given["spaces"], options.random_state)
+    if options.parts:
+        parts = part_methods()
+        known = {method.name for method in parts}
+        given["methods"] = [*parts, *(name for name in named or () if name not in known)]
+    given |= {"n_trials": options.trials} if options.trials is not None else {}
+    given |= {"n_folds": options.folds} if options.folds is not None else {}
+    plan = make_plan(
+        md,
+        **given,
+        metric=options.metric,
+        random_state=options.random_state,
+        n_jobs=options.jobs,
+        honest=options.honest,
+        default_first=not options.no_default_first,
+        n_seeds=options.seeds,
+        folder=options.keep,
+        understand=options.report is not None,
+    )
+    print(plan.cost(), flush=True)
+    if options.dry_run:
+        return
+    report = assemble(plan, plan.run(), time.perf_counter() - started)
+    print(report)
+    if options.report:
+        report.save(options.report)
+        print(f"report: {options.report}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from metahpo.evaluation.comparison import compare_reports
+    from metahpo.evaluation.result import check_page
+
+    if len(options.folder) != 3:
+        raise DataError(
+            "`metahpo evaluate compare A B` takes two reports, but got "
+            f"{len(options.folder) - 1}; `metahpo evaluate --report` writes them."
+        )
+    if options.report:
+        check_page(options.report)
+    compared = compare_reports(*options.folder[1:])
+    print(compared)
+    if options.report:
+        compared.save(options.report)
+        print(f"report: {options.report}")

@@ -1,0 +1,66 @@
+"""What each part of the recommender is worth: the same evaluation with the part left out, paired, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from metahpo.evaluation.baselines.baseline import Method
+from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
+from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
+from metahpo.evaluation.baselines.recommended import Recommended
+from metahpo.evaluation.statistics.pairs import paired_comparison
+
+#: Name of the method with every part, and what is left out or done instead in the others.
+WHOLE = "recommended"
+WITHOUT = {
+    "recommended_without_meta_features": "meta-features",
+    "recommended_random_meta_features": "meta-features, those of another task in their place",
+    "recommended_without_risk": "the decision against the default (the best expected percentile is taken)",
+    "gaussian_process": "all experience (cold)",
+    "constant": "the surrogate (the best constant configuration, then cold)",
+}
+
+
+def part_methods() -> list[Method]:
+    """The whole, and the whole without each of its parts."""
+    return [
+        Recommended(),
+        Recommended(meta_features="none"),
+        Recommended(meta_features="random"),
+        Recommended(risk=False),
+        ColdGaussianProcess(),
+        GreedyPortfolio(n_picks=1),
+    ]
+
+
+def worth_of_parts(regrets: pd.DataFrame, trials: Sequence[int]) -> pd.DataFrame | None:
+    """What each part is worth in regret.
+
+    Returns
+    -------
+    DataFrame or None
+        Columns without, trial, worth (mean regret without the part minus that with all: positive, the part helps), low,
+        high (95 % bootstrap interval over families), p_holm, p_worth, p_nothing, p_harm (Bayesian signed-rank). None
+        where the parts were not evaluated.
+    """
+    there = [method for method in WITHOUT if method in set(regrets["method"])]
+    if WHOLE not in set(regrets["method"]) or not there:
+        return None
+    compared = paired_comparison(regrets[regrets["method"].isin([WHOLE, *there])], WHOLE, trials)
+    table = pd.DataFrame(
+        {
+            "without": compared["method"].map(WITHOUT),
+            "trial": compared["trial"],
+            "worth": -compared["difference"],
+            "low": -compared["high"],
+            "high": -compared["low"],
+            "p_holm": compared["p_holm"],
+            "p_worth": compared["p_better"],
+            "p_nothing": compared["p_equivalent"],
+            "p_harm": compared["p_worse"],
+        }
+    )
+    order = {WITHOUT[name]: i for i, name in enumerate(there)}
+    return table.iloc[table["without"].map(order).argsort(kind="stable")].reset_index(drop=True)

@@ -1,0 +1,35 @@
+"""Numbers of rows that a learner is fitted on, which some parameters must agree with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metahpo.tasks.task import TaskKind
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Numbers of rows, of classes, and of rows of the rarest class.
+
+    Attributes
+    ----------
+    rows : int
+    classes, rarest : int
+        0 in regression.
+    """
+
+    rows: int
+    classes: int = 0
+    rarest: int = 0
+
+    @classmethod
+    def of(cls, y: Any, kind: TaskKind) -> RowCounts:
+        """Counts of a target of shape (n_rows,); of one with several columns, the rows alone."""
+        if kind == "regression" or np.ndim(y) != 1:
+            return cls(np.shape(y)[0])
+        counts = np.bincount(pd.factorize(np.asarray(y))[0] + 1)[1:]  # the first is of what is missing
+        return cls(len(y), len(counts), int(counts.min(initial=len(y))))

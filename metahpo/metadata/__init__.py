@@ -1,0 +1,32 @@
+"""Meta-datasets: recorded trials, task families, meta-features, files and releases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.metadata.configuration_numbers import ConfigurationNumbers
+    from metahpo.metadata.datasheet import overview, provenance, reliability, to_markdown
+    from metahpo.metadata.families import family_groups, family_split
+    from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
+    from metahpo.metadata.meta_dataset import MetaDataset
+    from metahpo.metadata.task_table import TaskTable
+
+__all__ = [
+    "ConfigurationNumbers",
+    "MetaDataset",
+    "TaskTable",
+    "as_rows",
+    "family_groups",
+    "family_split",
+    "half_means",
+    "overview",
+    "provenance",
+    "reliability",
+    "standard_errors",
+    "to_markdown",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -1,0 +1,23 @@
+"""Numerical foundations: the copula transform, devices, random numbers, and settings of numpy and torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.numerics.arithmetic import own_arithmetic
+    from metahpo.numerics.copula import normal_scores
+    from metahpo.numerics.device import SINGLE, device_named
+    from metahpo.numerics.torch_seed import torch_seeded
+
+__all__ = [
+    "SINGLE",
+    "device_named",
+    "normal_scores",
+    "own_arithmetic",
+    "torch_seeded",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

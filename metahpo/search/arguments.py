@@ -1,0 +1,76 @@
+"""Arguments of a search that cannot work are refused before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, get_args
+
+from metahpo.exceptions import DataError
+from metahpo.search.engines import check_search_engine
+from metahpo.search.schedules import Strategy
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check the arguments of :class:`metahpo.search.MetaSearchCV` that scikit-learn does not know.
+
+    Raises
+    ------
+    DataError
+        One is out of range, or two do not go together.
+    UnknownNameError
+        There is no such engine.
+    """
+    _whole(arguments, "n_trials", optional=False)
+    for name in ("patience", "min_resources", "max_resources"):
+        _whole(arguments, name, optional=True)
+    for name in ("timeout", "trial_timeout"):
+        seconds = arguments[name]
+        if seconds is not None and not (_is_real(seconds) and float(seconds) > 0.0):
+            raise DataError(f"{name} must be a positive number of seconds, or None, but is {seconds!r}.")
+    _one_of(arguments, "parallel", ("folds", "trials"))
+    _one_of(arguments, "strategy", get_args(Strategy))
+    if not (_is_real(arguments["factor"]) and arguments["factor"] > 1.0):
+        raise DataError(f"factor must be a number above 1, but is {arguments['factor']!r}.")
+    if not isinstance(arguments["fidelity"], str | None):
+        raise DataError(f"fidelity must be 'rows', the name of a parameter, or None, but is {arguments['fidelity']!r}.")
+    callbacks = callbacks_of(arguments["callback"], arguments["callbacks"])
+    if bad := [callback for callback in callbacks if not callable(callback)]:
+        raise DataError(f"callbacks must be functions of the history, but {bad[0]!r} is none.")
+    size = arguments["test_size"]
+    if size is not None and not (_is_real(size) and (0.0 < size < 1.0 or (isinstance(size, Integral) and size > 0))):
+        raise DataError(f"test_size must be a share in (0, 1), a number of rows, or None, but is {size!r}.")
+    if size is not None and not arguments["refit"]:
+        raise DataError("test_size needs refit: it is the refitted estimator that is tested.")
+    check_search_engine(arguments["engine"])
+    if arguments["space"] is not None and arguments["param_distributions"] is not None:
+        raise DataError("give either space or param_distributions, not both.")
+    if arguments["stages"] is not None and arguments["fidelity"] is not None:
+        raise DataError("stages and fidelity cannot be given together: leave one of them out.")
+
+
+def callbacks_of(callback: Any, callbacks: Any) -> list[Callable[..., Any]]:
+    """One callback, or several, or both."""
+    if callbacks is None:
+        several: list[Any] = []
+    else:
+        several = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+    return [*([] if callback is None else [callback]), *several]
+
+
+def _whole(arguments: Mapping[str, Any], name: str, *, optional: bool) -> None:
+    value = arguments[name]
+    if optional and value is None:
+        return
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        none = ", or None," if optional else ","
+        raise DataError(f"{name} must be at least 1, a whole number{none} but is {value!r}.")
+
+
+def _one_of(arguments: Mapping[str, Any], name: str, known: Sequence[str]) -> None:
+    if arguments[name] not in known:
+        raise DataError(f"{name} must be one of {', '.join(map(repr, known))}, but is {arguments[name]!r}.")
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

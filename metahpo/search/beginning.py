@@ -1,0 +1,153 @@
+"""The engine of a search: started from experience where there is some, in stages or not, or another one by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ConfigSpace import ConfigurationSpace
+
+from metahpo.learners.place import Place, without
+from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.recommendation.recommender import Recommender
+from metahpo.recommendation.warm_start import WarmStart
+from metahpo.search.engines import SearchEngine, search_engine
+from metahpo.search.searched import Searched
+from metahpo.search.several_learners import SeveralLearners
+from metahpo.search.stages import StagedEngine
+from metahpo.search.start import Start, start
+from metahpo.space.configuration import Configuration
+from metahpo.tasks.scorers import OWN_SCORE, name_of
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a search begins.
+
+    Attributes
+    ----------
+    engine : SearchEngine
+    space : ConfigurationSpace
+        What the engine chooses from.
+    initial : list of dict
+        Configurations that come before the engine's own.
+    """
+
+    engine: SearchEngine
+    space: ConfigurationSpace
+    initial: list[Configuration]
+
+
+@dataclass(frozen=True)
+class Beginner:
+    """Makes the beginning of a search.
+
+    Attributes
+    ----------
+    searched : Searched
+    arguments : mapping
+        Those of :class:`metahpo.search.MetaSearchCV`.
+    say : callable
+        Takes a note that the user should read: the search starts with less experience than it could.
+    note : callable
+        Takes any other note.
+    """
+
+    searched: Searched
+    arguments: Mapping[str, Any]
+    say: Callable[[str], None]
+    note: Callable[[str], None]
+
+    def beginning(self, X: Any, y: Any) -> Beginning:
+        """The beginning of a search on some data."""
+        name, seed = self.arguments["engine"], self.arguments["random_state"]
+        space = self._space()
+        warm = self._warm(X, y) if self.arguments["warm_start"] and space else None
+        initial = [] if warm is None else list(warm.initial)
+        if warm is None and isinstance(self.searched.learner, SeveralLearners):
+            initial = self.searched.learner.defaults
+        if warm is not None:
+            space = warm.space
+        if self.arguments["stages"] is not None:
+            return self._in_stages(space, initial)
+        if name != "metahpo":
+            return Beginning(search_engine(name, space, seed), space, initial)
+        per_second = self.arguments["per_second"]
+        if warm is not None:
+            return Beginning(warm.optimizer(seed, per_second=per_second), space, [])
+        return Beginning(BayesianOptimizer(space, random_state=seed, per_second=per_second), space, initial)
+
+    def _in_stages(self, space: ConfigurationSpace, initial: list[Configuration]) -> Beginning:
+        name, seed = self.arguments["engine"], self.arguments["random_state"]
+        prefix = self.searched.prefix
+        stages = [
+            stage if isinstance(stage, str) else [n.removeprefix(prefix) if n not in space else n for n in stage]
+            for stage in self.arguments["stages"]
+        ]
+        begin = initial[0] if initial else dict(space.get_default_configuration())
+        n_trials = max(self.arguments["n_trials"] - 1, len(stages))
+        engine = StagedEngine(space, stages, n_trials, lambda part: search_engine(name, part, seed), begin)
+        return Beginning(engine, space, [engine.start])
+
+    def _space(self) -> ConfigurationSpace:
+        """What is searched: less of it where the estimator leaves less to be chosen."""
+        place, space = self.searched.learner, self.searched.space
+        if not isinstance(place, Place):
+            return space
+        if place.given_kernel:
+            space = without(place.learner.space, "kernel")
+            self.say(
+                f"the kernel of the estimator stays {place.estimator.kernel!r}, so the search starts cold; what is "
+                f"searched are {list(space)}"
+            )
+            return space
+        if not space:
+            self.say(
+                f"{type(place.estimator).__name__} has none of the hyperparameters that {place.learner.name!r} varies, "
+                f"{list(place.learner.space)}, so there is one trial, of the estimator as it is"
+            )
+        return space
+
+    def _warm(self, X: Any, y: Any) -> WarmStart | None:
+        """Experience; what is missing of it is said."""
+        place = self.searched.learner
+        if place is None or (isinstance(place, Place) and place.given_kernel):
+            return None
+        kind = place.learner.kind if isinstance(place, Place) else place.kind
+        scorer = scorer_name(self.arguments["scoring"], self.arguments["refit"], OWN_SCORE[kind])
+        begin = self._start(place, X, y, scorer)
+        if begin.warm is None:
+            self.say(f"the search starts cold, because a warm start cannot be had: {begin.lacking}")
+            return None
+        if begin.lacking:
+            self.say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
+        if not begin.same_metric:
+            scored = repr(scorer) if scorer else "a function of your own"
+            self.say(f"the experience is of {begin.metric!r}, the nearest that there is to what is scored, {scored}")
+        elif begin.metric != scorer:
+            self.note(f"the experience is of {begin.metric!r}, which ranks models as {scorer!r} does")
+        return begin.warm
+
+    def _start(self, place: Place | SeveralLearners, X: Any, y: Any, scorer: str | None) -> Start:
+        recommender: Recommender | None = self.arguments["recommender"]
+        if isinstance(place, SeveralLearners):
+            return place.start((X, y), scorer, recommender)
+        return start(X, y, place.learner, scorer, recommender, place.held)
+
+
+def scorer_name(scoring: Any, refit: Any, own: str) -> str | None:
+    """Name of what is optimised; None where it is a function of the user's.
+
+    Parameters
+    ----------
+    own : str
+        Name of what the estimator's own ``score`` is.
+    """
+    if isinstance(scoring, dict):
+        scoring = scoring[refit if isinstance(refit, str) else next(iter(scoring))]
+    elif isinstance(scoring, list | tuple | set):
+        return refit if isinstance(refit, str) else str(next(iter(scoring)))
+    if scoring is None:
+        return own
+    return scoring if isinstance(scoring, str) else name_of(scoring)

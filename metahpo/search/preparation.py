@@ -1,0 +1,185 @@
+"""From the data and the arguments of ``fit`` to what the trials of a search need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+from metahpo.exceptions import DataError
+
+#: What a fold's training rows are shuffled by, where trials on few rows take the first ones.
+ROWS_SEED = 0
+#: The smallest number of rows, for each class and fold; scikit-learn's halving search has the same.
+ROWS_A_CLASS = 2
+#: The fewest resources are at most so many times less than the most, in powers of the factor.
+MAX_LEVELS = 4
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """What a trial may be given less of.
+
+    Attributes
+    ----------
+    parameter : str or None
+        Parameter of the estimator that is the resource; None: rows of the data are.
+    smallest, largest : int
+    """
+
+    parameter: str | None
+    smallest: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Data of a search, and those that its best estimator is tested on.
+
+    Attributes
+    ----------
+    X, y, params
+        For the search.
+    X_test, y_test, score_rows
+        For the test, and the rows that these are of all.
+    """
+
+    X: Any
+    y: Any
+    params: dict[str, Any]
+    X_test: Any
+    y_test: Any
+    score_rows: NDArray[np.intp]
+
+
+def held_out(
+    estimator: BaseEstimator, X: Any, y: Any, params: Mapping[str, Any], size: float, random_state: int | None
+) -> HeldOut:
+    """Hold a part of the data out: of each class its share, where there are classes, and whole groups.
+
+    Raises
+    ------
+    DataError
+        Too few rows are left on one side.
+    """
+    groups = params.get("groups")
+    try:
+        if groups is not None:
+            split = GroupShuffleSplit(1, test_size=size, random_state=random_state).split(X, y, groups)
+        elif is_classifier(estimator) and _has_classes(y) and np.unique(y, return_counts=True)[1].min() > 1:
+            split = StratifiedShuffleSplit(1, test_size=size, random_state=random_state).split(X, y)
+        else:
+            split = ShuffleSplit(1, test_size=size, random_state=random_state).split(X)
+        train, test = next(iter(split))
+    except ValueError as error:
+        raise DataError(f"test_size={size!r} cannot be held out of {_num_samples(X)} rows: {error}") from error
+    X_train, y_train = _safe_split(estimator, X, y, train)
+    X_test, y_test = _safe_split(estimator, X, y, test, train)
+    return HeldOut(X_train, y_train, _check_method_params(X, params, indices=train), X_test, y_test, test)
+
+
+def splits_of(splitter: Any, X: Any, y: Any, split_params: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """Draw the folds, once, so that they are the same for every trial.
+
+    Raises
+    ------
+    ValueError
+        The splitter gives none, or another number of folds than it says.
+    """
+    splits = list(splitter.split(X, y, **split_params))
+    expected = splitter.get_n_splits(X, y, **split_params)
+    if len(splits) != expected:
+        raise ValueError(
+            f"cv.split and cv.get_n_splits return inconsistent results. Expected {expected} splits, got {len(splits)}"
+        )
+    if not splits:
+        raise ValueError("No fits were performed. Was the CV iterator empty?")
+    return splits
+
+
+def in_order_of_use(splits: list[tuple[Any, Any]], y: Any) -> list[tuple[Any, Any]]:
+    """Folds whose training rows come in a random order, one of each class first.
+
+    A trial on few rows takes the first ones, so that what is trained on few is among what is trained on more.
+    """
+    rng = np.random.default_rng(ROWS_SEED)
+    target = None if y is None else np.asarray(y, dtype=object)
+    ordered = []
+    for train, test in splits:
+        rows = rng.permutation(np.asarray(train))
+        if target is not None and _has_classes(y):
+            _, first = np.unique(target[rows].astype(str), return_index=True)
+            rows = np.concatenate([rows[first], np.delete(rows, first)])
+        ordered.append((rows, test))
+    return ordered
+
+
+def fidelity_of(
+    name: str,
+    estimator: BaseEstimator,
+    prefix: str,
+    data: tuple[Any, Any],
+    n_splits: int,
+    bounds: tuple[int | None, int | None],
+    factor: float,
+) -> Fidelity:
+    """What is meant by the fidelity of a search.
+
+    Parameters
+    ----------
+    name : str
+        "rows", or a parameter of the estimator, with or without what precedes the learner's in a pipeline.
+    bounds : tuple of int or None
+        The fewest and the most resources, where the user gave them.
+
+    Raises
+    ------
+    DataError
+        The estimator has no such parameter, or the bounds do not fit together or the data.
+    """
+    smallest, largest = bounds
+    parameter = None
+    if name == "rows":
+        X, y = data
+        n_rows = _num_samples(X)
+        n_classes = len(np.unique(np.asarray(y).astype(str))) if y is not None and is_classifier(estimator) else 1
+        least = min(n_rows, ROWS_A_CLASS * n_classes * n_splits)
+        largest = n_rows if largest is None else largest
+        if largest > n_rows:
+            raise DataError(f"max_resources is {largest} rows, but the data have {n_rows}.")
+    else:
+        parameter = _parameter(name, estimator, prefix)
+        own: Any = estimator.get_params(deep=True)[parameter]
+        if largest is None:
+            if not isinstance(own, int) or isinstance(own, bool) or own < 1:
+                raise DataError(
+                    f"give max_resources: the estimator's own {parameter} is {own!r}, which says not how far to go."
+                )
+            largest = own
+        least = 1
+    if smallest is None:
+        smallest = min(largest, max(least, round(largest / factor ** (MAX_LEVELS - 1)), 1))
+    if not smallest <= largest:
+        raise DataError(f"min_resources is {smallest}, above max_resources, {largest}.")
+    return Fidelity(parameter, smallest, largest)
+
+
+def _has_classes(y: Any) -> bool:
+    """Whether a target is one column of classes."""
+    return type_of_target(y) in ("binary", "multiclass")
+
+
+def _parameter(name: str, estimator: BaseEstimator, prefix: str) -> str:
+    known = clone(estimator).get_params(deep=True)
+    for full in (name, f"{prefix}{name}"):
+        if full in known:
+            return full
+    raise DataError(f"fidelity={name!r} is neither 'rows' nor a parameter of the estimator, which has {sorted(known)}.")

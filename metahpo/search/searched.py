@@ -1,0 +1,119 @@
+"""What a search varies: the space, and how a configuration of it becomes parameters of the estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from ConfigSpace import ConfigurationSpace
+from sklearn.base import BaseEstimator, clone
+
+from metahpo.exceptions import DataError
+from metahpo.learners.place import Place, learner_in
+from metahpo.learners.row_counts import RowCounts
+from metahpo.search.distributions import space_of
+from metahpo.search.several_learners import SeveralLearners, several_learners
+from metahpo.search.start import kind_of, sparse
+from metahpo.space.domain import Domain
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search space and the estimator that it is of.
+
+    Attributes
+    ----------
+    space : ConfigurationSpace
+    estimator : estimator
+        With a learner's own estimator in an empty place.
+    parameters : callable
+        Configuration -> parameters of `estimator`.
+    learner : Place or SeveralLearners or None
+        None where the space is the user's own.
+    notes : tuple of str
+        What the user should know of it.
+    """
+
+    space: ConfigurationSpace
+    estimator: BaseEstimator
+    parameters: Callable[[Mapping[str, Any]], dict[str, Any]]
+    learner: Place | SeveralLearners | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def prefix(self) -> str:
+        """What precedes the names of the space in those of the estimator's parameters."""
+        return self.learner.prefix if isinstance(self.learner, Place) else ""
+
+
+def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random_state: int | None) -> Searched:
+    """Find out what is searched.
+
+    Parameters
+    ----------
+    estimator : estimator or None
+        The user's.
+    given : str, ConfigurationSpace, mapping, list of str or None
+        The user's search space.
+
+    Raises
+    ------
+    DataError
+        It does not fit the estimator, or a learner has no target to learn.
+    UnknownNameError
+        It names no learner.
+    SpaceError
+        It holds what is neither a list nor a distribution.
+    """
+    if isinstance(given, Mapping):
+        given = space_of(given)
+    if isinstance(given, ConfigurationSpace):
+        if estimator is None:
+            raise DataError("an estimator must be given: the space is of its parameters.")
+        _check_names(estimator, given)
+        return Searched(given, estimator, dict)
+    if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
+        return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator)
+    if not isinstance(given, str | None):
+        raise DataError(
+            "space must be the name of a learner, a list of several names, a ConfigurationSpace, a dict of lists and "
+            f"distributions of scipy.stats, or None, but is {given!r}."
+        )
+    if y is None:
+        raise DataError("MetaSearchCV needs a target y; it searches for supervised learners.")
+    if estimator is None:
+        names = None if given is None else [given]
+        return _of_several(several_learners(None, names, (X, y), kind_of(y), random_state), None)
+    return _of_place(learner_in(estimator, given, kind_of(y)), estimator, X, y, random_state)
+
+
+def _of_several(learners: SeveralLearners, estimator: BaseEstimator | None) -> Searched:
+    return Searched(learners.space, learners.whole(estimator), learners.parameters, learners)
+
+
+def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_state: int | None) -> Searched:
+    whole = place.whole(estimator, random_state)
+    held, notes = place.learner.held_on_sparse, ()
+    if held.keys() <= place.space.keys() and not held.keys() <= place.held.keys() and sparse(X, whole):
+        what = " and ".join(f"{name} at {value!r}" for name, value in held.items())
+        notes = (f"on sparse rows the search holds {what}, because others take as long as on dense rows",)
+        place = replace(place, held={**held, **place.held})
+    parameters = partial(place.parameters, counts=RowCounts.of(y, place.learner.kind))
+    return Searched(place.space, whole, parameters, place, notes)
+
+
+def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
+    """Refuse a space whose default the estimator does not take: it has no parameter of such a name."""
+    try:
+        clone(estimator).set_params(**Domain(space).default)
+    except (TypeError, ValueError, AttributeError) as error:
+        known = getattr(estimator, "get_params", dict)()
+        unknown = [name for name in Domain(space).default if name not in known]
+        if not unknown:
+            return  # a value, not a name: it is for the estimator to refuse
+        raise DataError(
+            f"the search space has {unknown}, which are no parameters of {type(estimator).__name__}; it has "
+            f"{sorted(known)}. Name them as the estimator does (step__parameter). It says: {error}"
+        ) from error

@@ -1,0 +1,280 @@
+"""How far two search spaces overlap: what one of them says of the configurations of the other.
+
+Hyperparameters are the same where their names are, or are aliases (:mod:`metahpo.space.aliases`). A number beyond the
+range that is known counts as the end of the range; a number among known choices as the nearest of them. A word that is
+one of a pair "word or number" (``gamma="scale"`` or ``gamma=0.1``) is found too: in the space that is known, the number
+is active under one choice of another hyperparameter, and the words are the others.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, EqualsCondition
+from ConfigSpace.hyperparameters import NumericalHyperparameter
+from numpy.typing import NDArray
+
+from metahpo.exceptions import SpaceError
+from metahpo.space.aliases import likeness
+from metahpo.space.configuration import Configuration, value_text
+from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.values import choices_of
+
+Array = NDArray[np.float64]
+#: Codes of hyperparameters of the known space.
+Placed = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Match:
+    """One hyperparameter in both spaces.
+
+    Attributes
+    ----------
+    name : str
+        In the user's space.
+    known : str
+        In the space that is known.
+    rule : tuple of str and value, or None
+        The hyperparameter that activates the known one, and the choice under which it is active, where the user's space
+        has no such hyperparameter.
+    """
+
+    name: str
+    known: str
+    rule: tuple[str, Any] | None = None
+
+
+class SpaceMapping:
+    """What of a user's space is known from another space.
+
+    Parameters
+    ----------
+    space : ConfigurationSpace
+        The user's.
+    known : ConfigurationSpace
+        The space of the experience.
+
+    Attributes
+    ----------
+    matches : tuple of Match
+    unknown : tuple of str
+        Hyperparameters of the user's space of which nothing is known.
+    defaults : tuple of str
+        Hyperparameters of the known space that the user's lacks; they are taken to be at their defaults.
+
+    Raises
+    ------
+    SpaceError
+        The spaces have nothing in common; the message holds the report.
+    """
+
+    def __init__(self, space: ConfigurationSpace, known: ConfigurationSpace) -> None:
+        self.encoder, self.known_encoder = SpaceEncoder(space), SpaceEncoder(known)
+        self.space, self.known = space, known
+        self.matches = tuple(_matches(space, known))
+        matched = {match.name for match in self.matches}
+        ruled = {match.known for match in self.matches} | {match.rule[0] for match in self.matches if match.rule}
+        self.unknown = tuple(name for name in space if name not in matched)
+        self.defaults = tuple(name for name in known if name not in ruled)
+        self._default_codes = {
+            name: values.code(known[name].default_value) for name, values in self.known_encoder.domain.values.items()
+        }
+        self._tables = {match.name: self._table(match) for match in self.matches}
+        if not self.matches:
+            raise SpaceError(
+                f"the space has nothing in common with the one that experience is of: its hyperparameters "
+                f"{list(space)} are none of {list(known)}, nor aliases of them. Search without the surrogate, or give "
+                "the hyperparameters the names that are known."
+            )
+
+    def rows(self, rows: Array) -> Array:
+        """Rows of the known space that stand for rows (n, d) of the user's."""
+        n = len(rows)
+        blocks, domain = self.encoder.blocks, self.encoder.domain
+        own = {block.name: block.values.from_unit(rows[:, block.columns]) for block in blocks}
+        active = domain.activity(own, n)
+        codes = {name: np.full(n, code) for name, code in self._default_codes.items()}
+        for match in self.matches:
+            for name, (found, where) in self._placed(match, own[match.name]).items():
+                codes[name] = np.where(where & active[match.name], found, codes[name])
+        return self.known_encoder.rows_of(codes, self.known_encoder.domain.activity(codes, n), n)
+
+    def place(self, configurations: Sequence[Mapping[str, Any]]) -> list[Configuration]:
+        """Configurations of the user's space that are nearest to configurations of the known one.
+
+        What is not known takes the user's default. A configuration that the user's space forbids is left out.
+        """
+        found = []
+        for configuration in configurations:
+            values = {name: hyperparameter.default_value for name, hyperparameter in self.space.items()}
+            for match in self.matches:
+                value = configuration.get(match.known)
+                if value is None and match.rule is not None:
+                    value = configuration.get(match.rule[0])
+                legal = _nearest(self.space[match.name], value)
+                if legal is not None:
+                    values[match.name] = legal
+            try:
+                found.append(self.encoder.domain.canonical(values))
+            except SpaceError as error:
+                warnings.warn(f"a configuration has no place in the space: {error}", stacklevel=2)
+        return found
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a hyperparameter of either space: its name in both, and what becomes of it."""
+        rows = [(match.name, match.known, self._fate(match)) for match in self.matches]
+        rows += [(name, None, "left out: nothing is known of it") for name in self.unknown]
+        rows += [(None, name, f"taken to be {self.known[name].default_value!r}") for name in self.defaults]
+        return pd.DataFrame(rows, columns=["name", "known as", "what becomes of it"])
+
+    def __str__(self) -> str:
+        return self.to_frame().fillna("").to_string(index=False)
+
+    def _fate(self, match: Match) -> str:
+        own, known = self.space[match.name], self.known[match.known]
+        if isinstance(own, NumericalHyperparameter):
+            low, high = _range_of(known)
+            if own.lower < low or own.upper > high:
+                return f"clipped: [{own.lower:g}, {own.upper:g}] is known in [{low:g}, {high:g}]"
+            return "taken"
+        table = self._tables[match.name]
+        choices = choices_of(own)[0]
+        missing = [choice for choice, placed in zip(choices, table or (), strict=False) if placed is None]
+        if missing:
+            return f"taken, but for the choices {', '.join(map(str, missing))}, which count as the default"
+        return "taken"
+
+    def _table(self, match: Match) -> list[Placed | None] | None:
+        """Codes in the known space of each choice of the user's; None for a number."""
+        own = self.space[match.name]
+        if isinstance(own, NumericalHyperparameter):
+            return None
+        return [self._codes_of(match, choice) for choice in choices_of(own)[0]]
+
+    def _codes_of(self, match: Match, value: Any) -> Placed | None:
+        """Codes in the known space of one value; None where it has no place there."""
+        domain, known = self.known_encoder.domain, self.known[match.known]
+        if match.rule is not None:
+            rule, chosen = match.rule
+            word = _same_choice(choices_of(self.known[rule])[0], value)
+            if word is not None and word[0] != domain.values[rule].code(chosen):
+                return {rule: word[0]}
+        legal = _nearest(known, value)
+        if legal is None:
+            return None
+        placed = {match.known: domain.values[match.known].code(legal)}
+        return (
+            placed
+            if match.rule is None
+            else {match.rule[0]: domain.values[match.rule[0]].code(match.rule[1]), **placed}
+        )
+
+    def _placed(self, match: Match, codes: NDArray[Any]) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+        """Codes in the known space of codes (n,) of the user's, and where each of them holds."""
+        table = self._tables[match.name]
+        if table is not None:
+            names = {name for placed in table if placed for name in placed}
+            found = {}
+            for name in names:
+                default = self._default_codes[name]
+                of_choice = np.array([(placed or {}).get(name, default) for placed in table])
+                holds = np.array([name in (placed or {}) for placed in table])
+                found[name] = (of_choice[codes.astype(int)], holds[codes.astype(int)])
+            return found
+        everywhere, domain = np.ones(len(codes), dtype=bool), self.known_encoder.domain
+        known = self.known[match.known]
+        if isinstance(known, NumericalHyperparameter):
+            number = np.clip(codes, known.lower, known.upper)
+            placed = np.rint(number).astype(np.int64) if isinstance(known.default_value, (int, np.integer)) else number
+        else:
+            numbers = [(i, c) for i, c in enumerate(choices_of(known)[0]) if _is_number(c)]
+            distances = np.abs(codes[:, None] - np.array([float(c) for _, c in numbers]))
+            placed = np.array([i for i, _ in numbers])[distances.argmin(axis=1)]
+        found = {match.known: (placed, everywhere)}
+        if match.rule is not None:
+            rule, chosen = match.rule
+            of_rule = np.full(len(codes), domain.values[rule].code(chosen))
+            for i, word in enumerate(choices_of(self.known[rule])[0]):
+                if _is_number(word):
+                    of_rule = np.where(codes == word, i, of_rule)
+            found[rule] = (of_rule, everywhere)
+        return found
+
+
+def _matches(space: ConfigurationSpace, known: ConfigurationSpace) -> list[Match]:
+    """Pairs of hyperparameters of the same meaning, each at most once, the surest first."""
+    pairs = [
+        (-likeness(name, other), i, j, name, other)
+        for i, name in enumerate(space)
+        for j, other in enumerate(known)
+        if likeness(name, other) and _comparable(space[name], known[other])
+    ]
+    taken: dict[str, str] = {}
+    for _, _, _, name, other in sorted(pairs):
+        if name not in taken and other not in taken.values():
+            taken[name] = other
+    return [Match(name, other, _rule_of(other, known, taken.values())) for name, other in taken.items()]
+
+
+def _rule_of(name: str, known: ConfigurationSpace, taken: Any) -> tuple[str, Any] | None:
+    """The hyperparameter that activates another one by one of its choices, unless it is matched itself."""
+    for condition in known.parent_conditions_of[name]:
+        if isinstance(condition, EqualsCondition) and isinstance(condition.parent, CategoricalHyperparameter):
+            parent = condition.parent.name
+            return None if parent in taken else (parent, condition.value)
+    return None
+
+
+def _comparable(own: Any, known: Any) -> bool:
+    """Whether values of one hyperparameter can say anything of the other."""
+    if _has_numbers(own) or _has_numbers(known):
+        return _has_numbers(own) and _has_numbers(known)
+    return any(_same_choice(choices_of(known)[0], choice) is not None for choice in choices_of(own)[0])
+
+
+def _has_numbers(hyperparameter: Any) -> bool:
+    if isinstance(hyperparameter, NumericalHyperparameter):
+        return True
+    return any(_is_number(choice) for choice in choices_of(hyperparameter)[0])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
+
+
+def _range_of(hyperparameter: Any) -> tuple[float, float]:
+    """Lowest and highest number of a hyperparameter."""
+    if isinstance(hyperparameter, NumericalHyperparameter):
+        return float(hyperparameter.lower), float(hyperparameter.upper)
+    numbers = [float(choice) for choice in choices_of(hyperparameter)[0] if _is_number(choice)]
+    return min(numbers), max(numbers)
+
+
+def _same_choice(choices: Sequence[Any], value: Any) -> tuple[int, Any] | None:
+    """Position and form of the choice that a value is; words are compared without regard to case."""
+    for plain in (value_text, lambda v: str(v).lower()):
+        for i, choice in enumerate(choices):
+            if plain(choice) == plain(value) and isinstance(choice, bool) == isinstance(value, bool):
+                return i, choice
+    return None
+
+
+def _nearest(hyperparameter: Any, value: Any) -> Any:
+    """The value of a hyperparameter that is nearest to one from elsewhere; None: there is nothing like it."""
+    if isinstance(hyperparameter, NumericalHyperparameter):
+        if not _is_number(value):
+            return None
+        number = min(max(value, hyperparameter.lower), hyperparameter.upper)
+        return round(number) if isinstance(hyperparameter.default_value, (int, np.integer)) else float(number)
+    choices = choices_of(hyperparameter)[0]
+    same = _same_choice(choices, value)
+    if same is not None:
+        return same[1]
+    numbers = [choice for choice in choices if _is_number(choice)]
+    return min(numbers, key=lambda choice: abs(choice - value)) if numbers and _is_number(value) else None

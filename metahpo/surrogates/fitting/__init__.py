@@ -1,0 +1,30 @@
+"""Training of surrogates on recorded trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.surrogates.fitting.component_learning import PARTS
+    from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
+    from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
+    from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
+    from metahpo.surrogates.fitting.training_batches import informative, sample_batch
+    from metahpo.surrogates.fitting.training_loop import TrainingLoop
+
+__all__ = [
+    "ERROR_FLOOR",
+    "PARTS",
+    "NegativeLogLikelihood",
+    "TrainingLoop",
+    "TrainingSettings",
+    "informative",
+    "learn_improvement",
+    "sample_batch",
+    "train_on_tables",
+    "train_surrogate",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -1,0 +1,59 @@
+"""The meta-learned surrogate, a mixture of source tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.surrogates.mixture.meta_learned import (
+        KIND,
+        TRIAL_COUNTS,
+        MetaLearnedSurrogate,
+        Provenance,
+        mixture_posterior,
+    )
+    from metahpo.surrogates.mixture.mixture import Losses, Mixture, MixtureComponents
+    from metahpo.surrogates.mixture.source_functions import (
+        BANDWIDTHS,
+        RIDGE,
+        SourceFeatures,
+        SourceFunctions,
+        TaskSimilarity,
+        ZScoreKernel,
+        bandwidths_of,
+        number_or_nan,
+        source_features_at,
+        squared_distances,
+        stack,
+        task_kernel,
+    )
+    from metahpo.surrogates.mixture.source_task import MAX_TRIALS, SourceTask
+
+__all__ = [
+    "BANDWIDTHS",
+    "KIND",
+    "MAX_TRIALS",
+    "RIDGE",
+    "TRIAL_COUNTS",
+    "Losses",
+    "MetaLearnedSurrogate",
+    "Mixture",
+    "MixtureComponents",
+    "Provenance",
+    "SourceFeatures",
+    "SourceFunctions",
+    "SourceTask",
+    "TaskSimilarity",
+    "ZScoreKernel",
+    "bandwidths_of",
+    "mixture_posterior",
+    "number_or_nan",
+    "source_features_at",
+    "squared_distances",
+    "stack",
+    "task_kernel",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

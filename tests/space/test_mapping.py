@@ -1,0 +1,143 @@
+"""Spaces that overlap: what is matched by name, alias and range, and what the report says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
+
+from metahpo.exceptions import SpaceError
+from metahpo.space.aliases import likeness
+from metahpo.space.mapping import SpaceMapping
+
+
+def network() -> ConfigurationSpace:
+    """The space that is known: a choice, an order, a number under a rule, numbers on both scales."""
+    space = ConfigurationSpace()
+    rule, number = Categorical("l1_rule", [0.0, "value"], default=0.0), Float("l1", (1e-6, 1e-2), log=True)
+    space.add(
+        Float("learning_rate", (1e-4, 0.5), log=True, default=1e-3),
+        OrdinalHyperparameter("batch_size", [16, 32, 64, 128], default_value=64),
+        Integer("width", (16, 256), log=True, default=64),
+        Float("dropout", (0.0, 0.5), default=0.1),
+        Categorical("optimiser", ["adam", "sgd"], default="adam"),
+        rule,
+        number,
+        EqualsCondition(number, rule, "value"),
+    )
+    return space
+
+
+def own() -> ConfigurationSpace:
+    """A network as somebody else has it."""
+    space = ConfigurationSpace()
+    space.add(
+        Float("lr", (1e-5, 1.0), log=True, default=1e-2),
+        Integer("bs", (8, 200), default=50),
+        Categorical("hidden_size", [32, 100, 1000], default=100),
+        Float("model__dropout", (0.1, 0.3), default=0.2),
+        Categorical("Optimizer", ["SGD", "Adam", "RMSprop"], default="Adam"),
+        Float("l1", (0.0, 0.1), default=0.0),
+        Float("warmup", (0.0, 1.0), default=0.1),
+    )
+    return space
+
+
+@pytest.fixture(scope="module")
+def mapping() -> SpaceMapping:
+    return SpaceMapping(own(), network())
+
+
+def known_as(mapping: SpaceMapping, **values: object) -> dict[str, object]:
+    configuration = {**mapping.encoder.domain.default, **values}
+    return mapping.known_encoder.decode(mapping.rows(mapping.encoder.encode([configuration])))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known", "expected"),
+    [
+        ("lr", 0.01, "learning_rate", 0.01),
+        ("lr", 1e-5, "learning_rate", 1e-4),
+        ("lr", 1.0, "learning_rate", 0.5),
+        ("bs", 100, "batch_size", 128),
+        ("bs", 8, "batch_size", 16),
+        ("hidden_size", 100, "width", 100),
+        ("hidden_size", 1000, "width", 256),
+        ("model__dropout", 0.3, "dropout", 0.3),
+        ("Optimizer", "SGD", "optimiser", "sgd"),
+        ("Optimizer", "RMSprop", "optimiser", "adam"),
+        ("l1", 0.0, "l1_rule", 0.0),
+        ("l1", 0.001, "l1", 0.001),
+        ("l1", 0.001, "l1_rule", "value"),
+    ],
+)
+def test_values__have_their_place(
+    mapping: SpaceMapping, name: str, value: object, known: str, expected: object
+) -> None:
+    assert known_as(mapping, **{name: value})[known] == pytest.approx(expected)
+
+
+def test_values__of_a_hyperparameter_that_is_not_known_change_nothing(mapping: SpaceMapping) -> None:
+    assert known_as(mapping, warmup=0.0) == known_as(mapping, warmup=1.0)
+    assert mapping.unknown == ("warmup",)
+
+
+def test_conditions__a_hyperparameter_that_is_not_active_counts_as_the_known_default() -> None:
+    space = ConfigurationSpace()
+    tuned, rate = Categorical("tuned", ["no", "yes"], default="no"), Float("lr", (1e-3, 1e-1), log=True)
+    space.add(tuned, rate, EqualsCondition(rate, tuned, "yes"))
+    mapping = SpaceMapping(space, network())
+    rows = mapping.encoder.encode([{"tuned": "no"}, {"tuned": "yes", "lr": 0.1}])
+    found = [configuration["learning_rate"] for configuration in mapping.known_encoder.decode(mapping.rows(rows))]
+    np.testing.assert_allclose(found, [1e-3, 0.1])
+
+
+def test_report__says_what_was_taken_clipped_and_left_out(mapping: SpaceMapping) -> None:
+    report = mapping.to_frame().set_index("name")["what becomes of it"]
+    assert report["lr"] == "clipped: [1e-05, 1] is known in [0.0001, 0.5]"
+    assert report["model__dropout"] == "taken"
+    assert report["Optimizer"] == "taken, but for the choices RMSprop, which count as the default"
+    assert report["warmup"] == "left out: nothing is known of it"
+    assert "hidden_size" in str(mapping)
+    assert "width" in str(mapping)
+
+
+def test_known_configurations__are_placed_in_the_space(mapping: SpaceMapping) -> None:
+    known = {"learning_rate": 1e-4, "batch_size": 128, "width": 90, "dropout": 0.5, "optimiser": "sgd", "l1_rule": 0.0}
+    (placed,) = mapping.place([known])
+    assert placed == {
+        "lr": pytest.approx(1e-4),
+        "bs": 128,
+        "hidden_size": 100,
+        "model__dropout": 0.3,
+        "Optimizer": "SGD",
+        "l1": 0.0,
+        "warmup": 0.1,
+    }
+    assert known_as(mapping, **placed)["learning_rate"] == pytest.approx(1e-4)
+
+
+def test_nothing_in_common__is_refused_with_both_spaces_named() -> None:
+    with pytest.raises(SpaceError, match=r"nothing in common.*'height'.*'batch_size'"):
+        SpaceMapping(ConfigurationSpace({"height": (0.0, 1.0)}), network())
+    with pytest.raises(SpaceError, match="nothing in common"):  # the same name, of values of another kind
+        SpaceMapping(ConfigurationSpace({"dropout": ["yes", "no"]}), network())
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "expected"),
+    [
+        ("lr", "learning_rate", 1),
+        ("eta", "learning_rate", 1),
+        ("clf__alpha", "weight_decay", 1),
+        ("max_leaf_nodes", "num_leaves", 1),
+        ("min_samples_leaf", "min_child_samples", 1),
+        ("K", "n_neighbors", 1),
+        ("Dropout", "dropout", 2),
+        ("svc__C", "C", 2),
+        ("C", "C", 3),
+        ("lr", "dropout", 0),
+    ],
+)
+def test_names__are_compared(name: str, other: str, expected: int) -> None:
+    assert likeness(name, other) == likeness(other, name) == expected
