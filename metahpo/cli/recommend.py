@@ -38,6 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="use",
         help="use or leave out records of this very dataset (default: use)",
     )
+    parser.add_argument("--seconds", type=float, help="budget of probes: fits on few rows of the table (default: none)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that probes run in (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "--explain", action="store_true", help="say which hyperparameters matter for the table, and which tasks tell"
@@ -62,6 +64,8 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
         "max_memory": options.max_memory,
         "exclude": options.exclude,
         "known": options.known,
+        "seconds": options.seconds,
+        "n_jobs": options.jobs,
     }
 
 

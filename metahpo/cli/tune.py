@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metahpo.exceptions import DataError, StoreError, WarmStartWarning
+from metahpo.exceptions import DataError, MissingDependencyError, StoreError, WarmStartWarning
 
 if TYPE_CHECKING:
     from metahpo.recommendation.recommender import Recommender
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from metahpo.tasks.task import Task, TaskKind
     from metahpo.trials.history import TrialHistory
 
-#: Files of the folder: the trials, from which a search goes on, and the result in words and numbers.
-TRIALS, RESULT = "trials.jsonl", "result.json"
+#: Files of the folder: the trials, from which a search goes on, the result in words and numbers, and its page.
+TRIALS, RESULT, PAGE = "trials.jsonl", "result.json", "search.html"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"keep trials, result and the fitted pipeline in this new folder: {TRIALS}, {RESULT}, pipeline.skops "
-        "(pipeline.joblib where skops is not installed)",
+        help=f"keep trials, result, a page of both, and the fitted pipeline in this new folder: {TRIALS}, {RESULT}, "
+        f"{PAGE}, pipeline.skops (pipeline.joblib where skops is not installed)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the trials in the folder of --out")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each trial and for the result")
@@ -189,7 +189,7 @@ class _Output:
 
     def trial(self, history: TrialHistory) -> None:
         """Print the latest trial; before the first, what the user should know of the start."""
-        from metahpo.recommendation.recommendations import in_words
+        from metahpo.recommendation.printed import in_words
 
         number = len(history)
         if number == 1 and not self.options.json:
@@ -233,6 +233,11 @@ class _Output:
                 from metahpo.cli.saved_pipeline import save_pipeline
 
                 result["pipeline"] = save_pipeline(self.search.best_estimator_, folder).name
+            try:
+                self.search.report(folder / PAGE)
+                result["page"] = PAGE
+            except MissingDependencyError as error:
+                result["notes"].append(f"no page was written: {error}")
             try:
                 (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
             except OSError as error:

@@ -62,13 +62,13 @@ class Cost:
 
     def __str__(self) -> str:
         minutes = self.seconds / 60
-        time = f"{minutes:.0f} minutes" if minutes >= 2 else f"{max(self.seconds, 1):.0f} seconds"
+        time = f"about {minutes:.0f} minutes" if minutes >= 2 else f"about {self.seconds:.0f} seconds"
+        if self.seconds < 10:
+            time = "some seconds"
         kept = f", {self.n_kept} of them kept from before" if self.n_kept else ""
         more = f"; not counting {', '.join(self.unknown)}" if self.unknown else ""
         processes = "1 process" if self.n_jobs == 1 else f"{self.n_jobs} processes"
-        return (
-            f"{self.n_units} units of work{kept}: {self.n_suggestions} suggestions, about {time} on {processes}{more}"
-        )
+        return f"{self.n_units} units of work{kept}: {self.n_suggestions} suggestions, {time} on {processes}{more}"
 
 
 def cost_of(units: Sequence[Unit], kept: Sequence[bool], n_jobs: int) -> Cost:

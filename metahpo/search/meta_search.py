@@ -320,7 +320,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
         self._finish(found, X, y, routed, trials)
         if test is not None:
-            self._test(test, params, scorer)
+            self._test(test, scorer)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "best_estimator_") if self.refit else hasattr(self, "cv_results_")
@@ -475,6 +475,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             stoppable = self.trial_timeout is not None
             with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, measure)) as pool:
                 loop.run(pool)
+            if candidates.exhausted is not None:
+                warnings.warn(f"the search ends after {len(trials)} trials: {candidates.exhausted}", stacklevel=5)
 
     def _schedule(self, candidates: Candidates, fidelity: Fidelity | None) -> Schedule:
         if fidelity is None:
@@ -542,7 +544,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
-    def _test(self, test: HeldOut, params: Mapping[str, Any], scorer: Any) -> None:
+    def _test(self, test: HeldOut, scorer: Any) -> None:
         """Score the refitted estimator on the rows that were held out."""
         scores = scorer(self.best_estimator_, test.X_test, test.y_test)
         if isinstance(scores, Mapping):

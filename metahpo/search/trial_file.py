@@ -58,14 +58,14 @@ def check_same(ours: Head, theirs: Mapping[str, Any], where: str) -> None:
                 f"{where} holds trials of another search space: {key} is {one.get(key, 'missing')} there, but "
                 f"{other.get(key, 'missing')} here. Give resume_from another file."
             )
-    for part, what in _PARTS.items():
-        if theirs.get(part) != ours[part]:
-            raise StoreError(f"{where} holds trials of {what}. Give resume_from another file.")
     if theirs.get("fidelity") != ours["fidelity"]:
         raise StoreError(
             f"{where} holds trials with fidelity={theirs.get('fidelity')!r}, but here it is {ours['fidelity']!r}. Give "
             "resume_from another file."
         )
+    for part, what in _PARTS.items():
+        if theirs.get(part) != ours[part]:
+            raise StoreError(f"{where} holds trials of {what}. Give resume_from another file.")
 
 
 class TrialFile:

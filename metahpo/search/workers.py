@@ -140,9 +140,9 @@ class Workers:
         self._backend.kill()
         return True
 
-    def abandon(self) -> None:
-        """End the workers without waiting for their calls."""
-        if self._running and hasattr(self._backend, "abort_everything"):
+    def end(self) -> None:
+        """End workers that are dead, or that still run: nobody waits for their calls."""
+        if (self._running or self._broken) and not self._in_this_process:
             self._backend.abort_everything(ensure_ready=False)
 
     def _use_own_folder(self) -> None:
@@ -157,10 +157,9 @@ class Workers:
                 raise out
             (value,) = self._backend.retrieve_result_callback(out)
         except Exception as error:
-            if isinstance(error, BrokenExecutor):
-                self._broken = True
-            elif type(error).__name__ not in _DEATHS:
+            if not isinstance(error, BrokenExecutor) and type(error).__name__ not in _DEATHS:
                 raise
+            self._broken = True
             return WorkerLostError(str(error))
         return value
 
@@ -199,10 +198,8 @@ def workers(n_jobs: int | None, *, stoppable: bool, warm_up: Any) -> Iterator[Wo
         pool = Workers(parallel, warm_up)
         try:
             yield pool
-        except BaseException:
-            pool.abandon()
-            raise
         finally:
+            pool.end()
             if hasattr(backend, "stop_call"):
                 backend.stop_call()
 

@@ -40,6 +40,7 @@ def test_tune__prints_each_trial_and_keeps_the_result(tmp_path: Path, capsys: py
     assert result["n_trials"] == 3
     assert result["best_score"] > 0.9
     assert result["test_score"] > 0.8
+    assert (out / "search.html").is_file() == (result.get("page") == "search.html")
     path = out / result["pipeline"]
     assert f"the fitted pipeline is {path}" in printed
     if path.suffix == ".joblib":

@@ -104,7 +104,8 @@ def test_the_best_has_had_all_rows(strategy: Any) -> None:
 def test_an_engine_that_learns_from_rows_is_told_them() -> None:
     history = searched(engine="metahpo", n_trials=4, min_resources=50).optimizer_.history
     assert set(history.rows) == {50.0, np.inf}
-    assert history.whole[history.losses.argmin()] or history.incumbent is not None
+    assert history.incumbent is not None
+    assert history.incumbent[1] == history.losses[history.whole].min()
 
 
 def test_a_parameter_is_the_fidelity_in_a_pipeline() -> None:
@@ -136,8 +137,15 @@ def test_what_cannot_be_a_fidelity_is_refused(parameters: dict[str, Any], messag
 
 def test_trials_of_fewer_rows_have_every_class() -> None:
     rare = np.array([0] * 140 + [1] * 10)
-    search = MetaSearchCV(
-        DecisionTreeClassifier(), {"max_depth": [1, 2]}, n_trials=2, cv=2, fidelity="rows", min_resources=6,
-        scoring=lambda model, X, y: float(len(model.classes_)), random_state=0,
-    ).fit(X, rare)  # fmt: skip
+    given: dict[str, Any] = {"fidelity": "rows", "min_resources": 6, "strategy": "surrogate", "random_state": 0}
+    tree, space = DecisionTreeClassifier(), {"max_depth": [1, 2]}
+    search = MetaSearchCV(tree, space, n_trials=2, cv=2, scoring=lambda m, X, y: float(len(m.classes_)), **given)
+    search.fit(X, rare)
+    assert search.cv_results_["n_resources"].min() < 20
     assert (search.cv_results_["mean_test_score"] == 2.0).all()
+
+
+def test_a_space_with_fewer_configurations_is_halved_all_the_same() -> None:
+    with pytest.warns(UserWarning, match="ends after 4 trials"):
+        search = searched(space={"max_depth": [1, 2, 3]}, min_resources=15)
+    assert search.cv_results_["n_resources"].tolist() == [16, 16, 16, 50]
