@@ -272,7 +272,8 @@ class _Output:
             "notes": list(search.notes_),
         }
         if hasattr(search, "best_test_score_"):
-            result["test_score"] = float(search.best_test_score_)
+            score: Any = search.best_test_score_
+            result["test_score"] = float(score)
         return result
 
     def _print(self, line: str) -> None:
