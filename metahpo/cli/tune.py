@@ -189,7 +189,7 @@ class _Output:
 
     def trial(self, history: TrialHistory) -> None:
         """Print the latest trial; before the first, what the user should know of the start."""
-        from metahpo.recommendation.recommendations import in_words
+        from metahpo.recommendation.printed import in_words
 
         number = len(history)
         if number == 1 and not self.options.json:
@@ -272,7 +272,8 @@ class _Output:
             "notes": list(search.notes_),
         }
         if hasattr(search, "best_test_score_"):
-            result["test_score"] = float(search.best_test_score_)
+            score: Any = search.best_test_score_
+            result["test_score"] = float(score)
         return result
 
     def _print(self, line: str) -> None:

@@ -43,6 +43,11 @@ class SearchEngine(Protocol):
         """History of all reported trials."""
         ...
 
+    @property
+    def incumbent(self) -> tuple[Configuration, float] | None:
+        """Best configuration so far and its loss; None while nothing has succeeded."""
+        ...
+
     def ask(self) -> Configuration:
         """A configuration that was not tried before."""
         ...

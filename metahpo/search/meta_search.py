@@ -371,7 +371,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     def _metric_name(self) -> str:
         """Name of what is optimised, for the file of trials."""
         name = scorer_name(self.scoring, self.refit, "the estimator's own score")
-        return name or getattr(self.scoring, "__qualname__", type(self.scoring).__name__)
+        return name or str(getattr(self.scoring, "__qualname__", type(self.scoring).__name__))
 
     def _fits(self, found: Searched, X: Any, y: Any, scorer: Any, routed: Any) -> tuple[FoldFits, Fidelity | None]:
         """What the fits of all trials have in common, and what trials can be given less of."""

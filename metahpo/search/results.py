@@ -34,7 +34,7 @@ def cv_results(trials: SearchTrials, error_score: float, *, train_scores: bool) 
     parameters = [dict(trial.parameters) for trial in ended]
     rows.update(_yield_masked_array_for_each_param(parameters))
     rows["params"] = parameters
-    metrics = list(trials.names) or [None]
+    metrics: list[str | None] = [*trials.names] or [None]
     for metric in metrics:
         name = metric or "score"
         _add_scores(rows, f"test_{name}", _scores(trials, "test_scores", metric, error_score), ended)

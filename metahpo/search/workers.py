@@ -58,7 +58,7 @@ class Workers:
 
     def __init__(self, parallel: Parallel, warm_up: Any) -> None:
         self._parallel, self._warm_up = parallel, warm_up
-        self._backend: Any = parallel._backend  # type: ignore[attr-defined]
+        self._backend: Any = parallel._backend
         own = isinstance(self._backend, StoppableWorkers)
         n_jobs = parallel.n_jobs
         self.n_workers: int = self._backend.n_workers(n_jobs) if own else max(1, parallel._effective_n_jobs())  # type: ignore[attr-defined]
@@ -147,9 +147,9 @@ class Workers:
 
     def _use_own_folder(self) -> None:
         """Put large arrays, which worker processes map into memory, into the folder that is removed at the end."""
-        processes = getattr(self._backend, "_workers", None)
+        processes: Any = getattr(self._backend, "_workers", None)
         if hasattr(processes, "_temp_folder_manager"):
-            processes._temp_folder_manager.set_current_context(self._parallel._id)  # type: ignore[attr-defined]
+            processes._temp_folder_manager.set_current_context(vars(self._parallel)["_id"])
 
     def _value(self, out: Any) -> Any:
         try:
@@ -192,7 +192,7 @@ def workers(n_jobs: int | None, *, stoppable: bool, warm_up: Any) -> Iterator[Wo
             )
         context = parallel_config(backend=StoppableWorkers())
     with context, Parallel(n_jobs=n_jobs) as parallel:
-        backend = parallel._backend  # type: ignore[attr-defined]
+        backend = parallel._backend
         if hasattr(backend, "start_call"):
             backend.start_call()
         pool = Workers(parallel, warm_up)

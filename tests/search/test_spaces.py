@@ -86,7 +86,7 @@ def test_several_learners_in_a_pipeline() -> None:
 
 
 def test_several_learners_prepare_the_columns_of_a_table_themselves() -> None:
-    frame = pd.DataFrame(X, columns=list("abcd")).assign(colour=np.where(y > 0, "red", None))
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(colour=["red" if label else "blue" for label in y])
     search = MetaSearchCV(None, ["svm", "random_forest"], n_trials=2, cv=2, random_state=0).fit(frame, y)
     assert search.notes_ == ()
     assert search.predict(frame.iloc[:3]).shape == (3,)
