@@ -43,7 +43,7 @@ ADDRESSES = {
     "gpytorch": {"evaluation/baselines/botorch.py"},
     "distributed": {"building/engines/dask.py"},
     "mlflow": {"metadata/own_trials.py"},
-    "optuna": {"metadata/own_trials.py"},
+    "optuna": {"metadata/own_trials.py", "search/optuna_engine.py"},
     "openml": {"datasets/openml.py"},
     "urllib3": {"datasets/openml.py", "datasets/throttle.py"},
     "requests": {"datasets/throttle.py"},
