@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ConfigSpace import Categorical, CategoricalHyperparameter, ConfigurationSpace, Float, Integer
-from ConfigSpace.hyperparameters import IntegerHyperparameter
+from ConfigSpace.hyperparameters import IntegerHyperparameter, UniformFloatHyperparameter
 
 from metahpo import BayesianOptimizer
 from metahpo.space.values import choices_of
@@ -123,7 +123,7 @@ def metahpo(function: Function, n: int, seed: int) -> list[float]:
     for _ in range(n):
         configuration = optimizer.ask()
         optimizer.tell(configuration, function.loss(configuration))
-    return optimizer.history.losses.tolist()
+    return [float(loss) for loss in optimizer.history.losses]
 
 
 def optuna_losses(sampler: str, function: Function, n: int, seed: int) -> list[float]:
@@ -142,8 +142,8 @@ def optuna_losses(sampler: str, function: Function, n: int, seed: int) -> list[f
                 configuration[name] = trial.suggest_categorical(name, choices_of(h)[0])
             elif isinstance(h, IntegerHyperparameter):
                 configuration[name] = trial.suggest_int(name, int(h.lower), int(h.upper))
-            else:
-                configuration[name] = trial.suggest_float(name, h.lower, h.upper, log=h.log)
+            elif isinstance(h, UniformFloatHyperparameter):
+                configuration[name] = trial.suggest_float(name, float(h.lower), float(h.upper), log=h.log)
         losses.append(function.loss(configuration))
         study.tell(trial, losses[-1])
     return losses

@@ -46,11 +46,11 @@ def first_call_seconds(learner: str | None, repeats: int) -> float:
 def table(n_rows: int, n_columns: int, *, sparse: bool) -> tuple[Any, Any, int]:
     """Rows, labels, and the bytes of the rows; of sparse rows one cell in a hundred is not zero."""
     import numpy as np
-    from scipy.sparse import random_array
+    from scipy.sparse import csr_array, random_array
 
     rng = np.random.default_rng(0)
     if sparse:
-        X = random_array((n_rows, n_columns), density=0.01, format="csr", rng=rng)
+        X = csr_array(random_array((n_rows, n_columns), density=0.01, rng=rng))
         return X, rng.integers(0, 2, n_rows), X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
     dense = rng.standard_normal((n_rows, n_columns))
     return dense, (dense[:, 0] + rng.standard_normal(n_rows) > 0).astype(int), dense.nbytes

@@ -15,8 +15,9 @@ import metahpo
 from metahpo.lazy_exports import addresses
 
 PACKAGE = Path(metahpo.__file__).parent
-#: Packages with other means: the face, the command line, and the tests that need pytest.
-OTHERS = {"metahpo", "metahpo.cli", "metahpo.testing"}
+#: Packages with other means: the face, the command line, the tests that need pytest, and the integrations, which are
+#: imported by the names of their libraries.
+OTHERS = {"metahpo", "metahpo.cli", "metahpo.testing", "metahpo.integrations", "metahpo.integrations.optuna"}
 
 
 def module_name(path: Path) -> str:

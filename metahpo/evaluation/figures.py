@@ -29,6 +29,8 @@ from metahpo.evaluation.regret import ALL_SPACES
 
 #: Regrets below this are drawn at it: a logarithmic axis has no zero.
 FLOOR = 1e-4
+#: Labels of lines are not written below this height; 0 is the lower end of the axis.
+LOWEST_LABEL = -0.1
 TICKS_OF_REGRET = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
 
 
@@ -149,7 +151,8 @@ def _label_lines(axes: Axes, table: pd.DataFrame) -> None:
     last = table[table["trial"] == table["trial"].max()].set_index("method")["regret"]
     low, high = np.log10(axes.get_ylim())
     ends = (np.log10(_on_axis(last[methods].to_numpy())) - low) / (high - low)
-    for i, height in enumerate(spread(ends, gap=0.055)):
+    heights = spread(ends, gap=0.055)
+    for i, height in enumerate(heights + max(0.0, LOWEST_LABEL - float(heights.min()))):
         axes.annotate(
             short_label(methods[i]),
             xy=(1, ends[i]),

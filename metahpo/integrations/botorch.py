@@ -21,7 +21,7 @@ from botorch.posteriors import GPyTorchPosterior  # noqa: E402
 from gpytorch.distributions import MultivariateNormal  # noqa: E402
 
 
-class SurrogateModel(Model):
+class SurrogateModel(Model):  # type: ignore[misc]  # not followed
     """A surrogate on one task, for BoTorch's acquisition functions.
 
     The outcome is the negative z-score, of which more is better, as BoTorch has it. Points are rows of the unit cube,

@@ -44,7 +44,9 @@ def to_keras_tuner(space: ConfigurationSpace) -> Conversion[HyperParameters]:
     for name, (kind, arguments) in found.space.items():
         with contextlib.ExitStack() as scopes:
             for condition in space.parent_conditions_of[name]:
-                parts = condition.components if isinstance(condition, AndConjunction) else [condition]
+                parts: list[Any] = [condition]
+                if isinstance(condition, AndConjunction):
+                    parts = list(condition.components)
                 if not all(isinstance(part, (EqualsCondition, InCondition)) for part in parts):
                     changed[name] = f"always active; the condition is lost: {condition}"
                     continue
@@ -60,15 +62,15 @@ def from_keras_tuner(hyperparameters: HyperParameters) -> Conversion[Configurati
     found = revert({known.name: known for known in hyperparameters.space}, _read)
     changed = dict(found.changed)
     for known in hyperparameters.space:
-        parts = [
+        conditions = [
             _active_under(found.space[known.name], found.space[condition.name], list(condition.values))
             for condition in known.conditions
             if known.name in found.space and condition.name in found.space
         ]
-        if len(parts) < len(known.conditions):
+        if len(conditions) < len(known.conditions):
             changed[known.name] = "always active; its condition is on what is left out"
-        elif parts:
-            found.space.add(parts[0] if len(parts) == 1 else AndConjunction(*parts))
+        elif conditions:
+            found.space.add(conditions[0] if len(conditions) == 1 else AndConjunction(*conditions))
     return Conversion(found.space, changed, found.left_out)
 
 
@@ -76,7 +78,7 @@ def _active_under(child: Any, parent: Any, values: list[Any]) -> EqualsCondition
     return EqualsCondition(child, parent, values[0]) if len(values) == 1 else InCondition(child, parent, values)
 
 
-class MetaOracle(Oracle):
+class MetaOracle(Oracle):  # type: ignore[misc]  # no types
     """Oracle of Keras Tuner around :class:`metahpo.BayesianOptimizer`.
 
     Parameters

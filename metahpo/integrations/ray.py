@@ -65,7 +65,7 @@ def points_to_evaluate(initial: Initial, space: ConfigurationSpace | None = None
     return [unflatten_dict(configuration) for configuration in first_configurations(initial, space)]
 
 
-class MetaSearcher(Searcher):
+class MetaSearcher(Searcher):  # type: ignore[misc]  # no types
     """Searcher of Ray Tune around :class:`metahpo.BayesianOptimizer`.
 
     Parameters
@@ -74,9 +74,9 @@ class MetaSearcher(Searcher):
         Experience, or a space; what is suggested has a value for each of its hyperparameters, the inactive ones at
         their defaults. None: a cold start in the ``param_space`` of the tuner.
     metric : str, default=None
-        Key of the results; None takes that of the tuner.
+        Key of the results. None takes that of the tuner, which passes it on only together with a ``param_space``.
     mode : {"min", "max"}, default=None
-        None takes that of the tuner.
+        None as for `metric`.
     meta_features : mapping of str to float, default=None
         Of the task, where `start` is a surrogate.
     initial : sequence of configurations, or recommendations, default=None
@@ -112,7 +112,8 @@ class MetaSearcher(Searcher):
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Take what the tuner says; False where it has a space, and there is one already."""
-        self._metric, self._mode = self._metric or metric, self._mode or mode
+        self._metric: str | None = self._metric or metric
+        self._mode: str | None = self._mode or mode
         domains = any(isinstance(value, Domain) for value in flatten_dict(dict(config)).values())
         if self._optimizer is not None:
             return not domains
@@ -139,7 +140,7 @@ class MetaSearcher(Searcher):
         configuration, optimizer = self._running.pop(trial_id, None), self._ready()
         if configuration is None:
             return
-        value = (result or {}).get(self._metric)
+        value = (result or {}).get(str(self._metric))
         if error:
             optimizer.tell(configuration, status="failed")
         elif value is None:
@@ -173,13 +174,13 @@ class MetaSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Go on where the search of a file was; trials that were under way are suggested again."""
-        vars(self).update(pickle.loads(Path(checkpoint_path).read_bytes()))
+        self.__dict__.update(pickle.loads(Path(checkpoint_path).read_bytes()))
 
     def _ready(self) -> BayesianOptimizer:
         if self._optimizer is None:
             raise SpaceError("there is no space yet: give MetaSearcher a start, or Tuner a param_space.")
         if not self._metric or not self._mode:
-            raise DataError("MetaSearcher needs metric and mode, its own or those of TuneConfig.")
+            raise DataError("MetaSearcher needs metric and mode; those of TuneConfig reach it only with a param_space.")
         return self._optimizer
 
 

@@ -34,7 +34,7 @@ BEST_SHARE = 0.1
 LEAST_STD, LEAST_WEIGHT = 0.1, 0.1
 
 
-class MetaInitialDesign(AbstractInitialDesign):
+class MetaInitialDesign(AbstractInitialDesign):  # type: ignore[misc]  # not followed
     """Initial design of given configurations: exactly these, first, in this order, each once.
 
     Parameters

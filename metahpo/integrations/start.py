@@ -9,7 +9,6 @@ from typing import Any
 from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import DataError
-from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer, HasConfigurations
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender
@@ -44,18 +43,18 @@ def first_configurations(initial: Initial, space: ConfigurationSpace | None = No
     """
     space = space_of(initial) if space is None else space
     given = [dict(c) for c in (initial if isinstance(initial, Sequence) else initial.configurations)]
-    if isinstance(initial, Recommendations) and space is None:
+    if isinstance(initial, Recommendations) and len({item.learner for item in initial.items}) > 1:
         given = [to_cash(item.learner, item.configuration) for item in initial.items]
     whole = given if space is None else [completed(space, configuration) for configuration in given]
     return list({to_json(configuration): configuration for configuration in whole}.values())
 
 
 def space_of(initial: Initial) -> ConfigurationSpace | None:
-    """Search space of the learner that is recommended; None where there is no such learner, or several."""
-    if not isinstance(initial, Recommendations):
+    """Recorded space of the learner that is recommended; None where there is none, or where there are several."""
+    if not isinstance(initial, Recommendations) or initial.basis is None:
         return None
     learners = {item.learner for item in initial.items}
-    return learner_named(learners.pop(), initial.task.kind).space if len(learners) == 1 else None
+    return initial.basis.spaces[learners.pop()] if len(learners) == 1 else None
 
 
 def warm_start(
@@ -127,9 +126,10 @@ def optimizer_from(
         if meta_features is not None:
             raise DataError("meta_features are of use to a surrogate only, but start is a search space.")
         return BayesianOptimizer(start, initial=initial, random_state=random_state)
-    if hasattr(start, "posterior") and hasattr(start, "space"):
-        return BayesianOptimizer(start.space, start, meta_features, initial, random_state=random_state)
+    surrogate: Any = start
+    if hasattr(surrogate, "posterior") and hasattr(surrogate, "space"):
+        return BayesianOptimizer(surrogate.space, surrogate, meta_features, initial, random_state=random_state)
     raise DataError(
         "start must be a BayesianOptimizer, a WarmStart (metahpo.integrations.start.warm_start(X, y, learner) makes "
-        f"one), a surrogate or a ConfigurationSpace, but is {type(start).__name__}."
+        f"one), a surrogate or a ConfigurationSpace, but is {type(surrogate).__name__}."
     )

@@ -58,7 +58,7 @@ class MetaTables:
         trials: pd.DataFrame | None = None,
         meta_features: pd.DataFrame | None = None,
     ) -> Self:
-        """Add tasks and trials of your own: another meta-dataset, or tables like those of the constructor.
+        """Add tasks and trials: another meta-dataset, or tables like those of the constructor.
 
         A task that exists keeps its row. Its new trials are added; repeated trials are not.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from metahpo.metafeatures.canonical_order import category_codes
     from metahpo.metafeatures.definition import MetaFeature
     from metahpo.metafeatures.extraction import META_FEATURES, extract
     from metahpo.metafeatures.others import (
@@ -21,6 +22,7 @@ __all__ = [
     "META_FEATURES",
     "MetaFeature",
     "MetaFeatureGroup",
+    "category_codes",
     "extract",
     "groups_among",
     "meta_features_named",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from metahpo.optimization.optimizer import BayesianOptimizer, without_outliers
+    from metahpo.optimization.optimizer import BayesianOptimizer, HasConfigurations, without_outliers
 
 __all__ = [
     "BayesianOptimizer",
+    "HasConfigurations",
     "without_outliers",
 ]
 

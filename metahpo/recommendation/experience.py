@@ -166,7 +166,7 @@ class Experience:
         """
         self.meta_dataset.save(folder)
         try:
-            for part in ("surrogates", "improvements"):
+            for part in ("surrogates", "improvements", "costs"):
                 if (self.folder / part).is_dir():
                     shutil.copytree(self.folder / part, folder / part, dirs_exist_ok=True)
         except OSError as error:
@@ -213,6 +213,12 @@ class _Part(_View):
     def __init__(self, whole: Experience, tasks: frozenset[str]) -> None:
         super().__init__(whole, whole.meta_dataset.drop(tasks=sorted(tasks)))
         self._tasks = tasks
+
+    def cost(self, space: str | None, column: str = "seconds") -> CostModel | None:
+        key = (space, column)
+        if key not in self._costs:
+            self._costs[key] = CostModel.of(self.meta_dataset, space, column)
+        return self._costs[key]
 
     def _changed_surrogate(self, surrogate: TrainedSurrogate) -> TrainedSurrogate:
         return surrogate.without_tasks(self._tasks)

@@ -211,7 +211,7 @@ def _peeled(
 
 def _count(masks: Sequence[NDArray[np.bool_]], n: int) -> NDArray[np.int64]:
     """How many of the masks (n,) are true."""
-    return np.sum([np.zeros(n, dtype=np.int64), *masks], axis=0)
+    return np.asarray(np.sum([np.zeros(n, dtype=np.int64), *masks], axis=0))
 
 
 def _size(hyperparameter: Hyperparameter[Any, Any]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 
 from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import Protocol, Split

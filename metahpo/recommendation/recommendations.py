@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,20 @@ class Recommendations:
         from metahpo.reports.recommendation_page import write_recommendation_page
 
         write_recommendation_page(self, path)
+
+    def enqueue(self, study: Any) -> None:
+        """Make the recommendations the next trials of a study of Optuna: exactly these, in this order, each once.
+
+        Parameters
+        ----------
+        study : optuna.Study
+
+        Raises
+        ------
+        MissingDependencyError
+            Optuna is not installed, or too old; the message names the extra that installs it.
+        """
+        import_module("metahpo.integrations.optuna").enqueue(study, self)  # which lies above this room
 
     def to_frame(self) -> pd.DataFrame:
         """One row a recommendation, with the columns of :class:`Recommendation`."""

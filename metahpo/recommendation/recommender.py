@@ -348,7 +348,8 @@ class Recommender:
             first = complementary_picks(surrogate.posterior(candidates), 1)
             return WarmStart(surrogate.space, surrogate, {}, [candidates[i] for i in first], candidates, None)
         recommended = self.recommend(task, learner, n=1, metric=metric)
-        surrogate = self.surrogate(learner, recommended.metric)
+        assert recommended.basis is not None  # only what was read from JSON has none
+        surrogate = recommended.basis.surrogate
         model = self._experience.cost(learner)
         cost = None if model is None else model.on(task)
         features = usable(recommended.meta_features, recommended.novelty)

@@ -126,7 +126,8 @@ class Request:
             raise DataError(f"estimator must be an unfitted estimator or pipeline, but is {estimator!r}.")
         if known not in ("use", "exclude"):
             raise DataError(f"known must be 'use' or 'exclude', but is {known!r}.")
-        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, Real) or not seconds > 0):
+        budget: Any = seconds
+        if seconds is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or not float(budget) > 0):
             raise DataError(f"seconds must be a positive number, or None for no probes, but is {seconds!r}.")
         named, unnamed = metric if isinstance(metric, str) else None, False
         if metric is not None and not isinstance(metric, str):

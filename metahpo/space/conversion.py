@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
-from ConfigSpace.hyperparameters import CategoricalHyperparameter, Hyperparameter, NumericalHyperparameter
+from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 
 from metahpo.exceptions import SpaceError
 from metahpo.space.configuration import Configuration, builtin
@@ -212,10 +212,12 @@ def hyperparameter_of(name: str, parameter: Parameter) -> tuple[Hyperparameter[A
         return _choice(name, Choices(listed, True, default)), ""
     steps = parameter.step is not None and not (parameter.integer and parameter.step == 1)
     lost = f"any value; its step of {parameter.step} is lost" if steps else ""
-    make = Integer if parameter.integer else Float
-    kind = int if parameter.integer else float
-    bounds = kind(parameter.low), kind(parameter.high)
-    return make(name, bounds, log=parameter.log, default=parameter.default), lost  # type: ignore[operator]  # overloads
+    if parameter.integer:
+        integers = int(parameter.low), int(parameter.high)
+        first = None if parameter.default is None else int(parameter.default)
+        return Integer(name, integers, log=parameter.log, default=first), lost
+    floats = float(parameter.low), float(parameter.high)
+    return Float(name, floats, log=parameter.log, default=parameter.default), lost
 
 
 def _choice(name: str, choices: Choices) -> Hyperparameter[Any, Any]:
@@ -226,8 +228,7 @@ def _choice(name: str, choices: Choices) -> Hyperparameter[Any, Any]:
     default = choices.values[0] if choices.default is None else choices.default
     if choices.ordered:
         return OrdinalHyperparameter(name, list(choices.values), default_value=default)
-    made: CategoricalHyperparameter = Categorical(name, list(choices.values), default=default)
-    return made
+    return Categorical(name, list(choices.values), default=default)
 
 
 def nearest(values: Iterable[float], number: float) -> float:

@@ -207,7 +207,7 @@ class MappedOnTask:
         )
 
     def _pull(self, rows: Array) -> Array:
-        return DEFAULT_PULL * np.square((rows - self._default)[:, self._pulled]).sum(axis=1)
+        return np.asarray(DEFAULT_PULL * np.square((rows - self._default)[:, self._pulled]).sum(axis=1))
 
     def _features(self, rows: Array) -> tuple[Array, Array]:
         """Mean (m,) of the known surrogate, and what it does not know of it: features (m, q) of unit variance."""

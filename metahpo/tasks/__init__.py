@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from metahpo.tasks.modality import as_task, modality_of
     from metahpo.tasks.pipeline import ReadColumns, TaskPipeline
     from metahpo.tasks.preprocessing import Encoding
+    from metahpo.tasks.row_sketch import rows_in_common
     from metahpo.tasks.scorers import OWN_SCORE, check_scorer, name_of, nearest_metric
     from metahpo.tasks.target import KINDS, TaskKind, as_target, infer_kind
     from metahpo.tasks.task import Modality, Task
@@ -68,6 +69,7 @@ __all__ = [
     "recorded_metric_names",
     "register_metric",
     "regression_losses",
+    "rows_in_common",
     "scorer_of",
     "unregister_metric",
     "words_of",

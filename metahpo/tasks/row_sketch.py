@@ -65,9 +65,9 @@ def _row_hashes(X: pd.DataFrame) -> NDArray[np.uint64]:
     numbers = X.loc[:, [not category for category in is_category]].to_numpy(np.float64)
     total = np.where(np.isnan(numbers), np.uint64(0), _number_hashes(numbers)).sum(axis=1, dtype=np.uint64)
     for i in np.flatnonzero(is_category):
-        column = X.iloc[:, i]
-        of_categories = np.array([_text_hash(str(c)) for c in column.cat.categories] + [0], dtype=np.uint64)
-        total += of_categories[column.cat.codes.to_numpy()]  # a missing cell has the code -1
+        column = pd.Categorical(X.iloc[:, int(i)])
+        of_categories = np.array([_text_hash(str(c)) for c in column.categories] + [0], dtype=np.uint64)
+        total += of_categories[column.codes]  # a missing cell has the code -1
     return _mixed(total)
 
 

@@ -60,7 +60,8 @@ class IntegrationContract:
     def test_first_come_exactly_the_given_ones_once_and_in_order_also_after_resume(
         self, tool: Tool, tmp_path: Path
     ) -> None:
-        space, given = small_space(), []
+        space = small_space()
+        given: list[dict[str, Any]] = []
 
         def objective(values: Mapping[str, Any]) -> float:
             given.append(dict(values))

@@ -139,7 +139,7 @@ def test_numbers_are_written_beside_the_page(tmp_path: Path) -> None:
     paired = pd.DataFrame(**{k: v for k, v in told["tables"]["paired"].items() if k != "index"})
     np.testing.assert_allclose(paired["difference"], report.paired()["difference"], atol=1e-6)
     text = (tmp_path / "r.md").read_text()
-    assert "## Where it hurts" in text
+    assert "## Against each other method" in text
     assert "| trial | method | wins |" in text
     assert (tmp_path / "r_figures" / "regret.svg").read_text().startswith("<?xml")
 

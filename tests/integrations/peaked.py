@@ -20,7 +20,9 @@ class Peaked:
     space: ConfigurationSpace
     best: Mapping[str, Any]
 
-    def posterior(self, configurations: Any, observed: Any = None, **known: Any) -> Posterior:
+    def posterior(
+        self, configurations: Any, observed: Any = None, meta_features: Any = None, noise: Any = None
+    ) -> Posterior:
         encoder = SpaceEncoder(self.space)
         rows = configurations if isinstance(configurations, np.ndarray) else encoder.encode(configurations)
         distance = np.abs(rows - encoder.encode([self.best])).sum(axis=1)

@@ -21,7 +21,6 @@ def history(n: int) -> TrialHistory:
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    from tensorboardX.event_file_writer import EventFileWriter  # noqa: F401 - the library is there
     from tensorboardX.proto.event_pb2 import Event
 
     found: dict[str, list[tuple[int, float]]] = {}

@@ -24,6 +24,7 @@ from metahpo.integrations.hyperopt import (
     trials_to_calculate,
 )
 from metahpo.space.comparison import difference
+from metahpo.space.conversion import Conversion
 from metahpo.testing import IntegrationContract
 from metahpo.testing.integrations import FIRST, Objective
 from metahpo.testing.optimizers import loss_of, small_space
@@ -52,8 +53,11 @@ class HyperoptTool:
         minimise(objective, to_hyperopt(space).space, algorithm, len(trials) + n_trials, trials)
         file.write_bytes(pickle.dumps(trials))
 
-    convert = staticmethod(to_hyperopt)
-    revert = staticmethod(from_hyperopt)
+    def convert(self, space: ConfigurationSpace) -> Conversion[Any]:
+        return to_hyperopt(space)
+
+    def revert(self, space: Any) -> Conversion[ConfigurationSpace]:
+        return from_hyperopt(space)
 
 
 class TestContract(IntegrationContract):
@@ -66,7 +70,12 @@ def test_experience_suggests_first() -> None:
     best = {"mode": "tuned", "depth": 6, "rate": 0.05, "knob": 0.75}
     space = {**to_hyperopt(small_space()).space, "momentum": hp.uniform("momentum", 0, 1)}
     given: list[dict[str, Any]] = []
-    minimise(lambda v: given.append(v) or loss_of(v), space, MetaSuggest(Peaked(small_space(), best), seed=0), 1)
+
+    def objective(values: dict[str, Any]) -> float:
+        given.append(values)
+        return loss_of(values)
+
+    minimise(objective, space, MetaSuggest(Peaked(small_space(), best), seed=0), 1)
     assert given[0]["mode"] == "tuned"
     assert given[0]["depth"] == 6
     assert 0 <= given[0]["momentum"] <= 1

@@ -19,6 +19,7 @@ import keras_tuner  # noqa: E402
 from metahpo.exceptions import DataError, SpaceError  # noqa: E402
 from metahpo.integrations.keras_tuner import MetaOracle, from_keras_tuner, to_keras_tuner  # noqa: E402
 from metahpo.space.comparison import difference  # noqa: E402
+from metahpo.space.conversion import Conversion  # noqa: E402
 from metahpo.testing import IntegrationContract  # noqa: E402
 from metahpo.testing.integrations import Objective  # noqa: E402
 from metahpo.testing.optimizers import small_space  # noqa: E402
@@ -32,9 +33,8 @@ class OneFloat(keras_tuner.Tuner):  # type: ignore[misc]  # no types
         self.loss_of = loss_of
         super().__init__(oracle, build, directory=str(folder), project_name="p")
 
-    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
-        loss: float = self.loss_of(trial.hyperparameters.values)
-        return loss
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.loss_of(trial.hyperparameters.values)
 
 
 class KerasTunerTool:
@@ -56,8 +56,11 @@ class KerasTunerTool:
         )
         OneFloat(oracle, objective, folder).search(verbose=0)
 
-    convert = staticmethod(to_keras_tuner)
-    revert = staticmethod(from_keras_tuner)
+    def convert(self, space: ConfigurationSpace) -> Conversion[Any]:
+        return to_keras_tuner(space)
+
+    def revert(self, space: Any) -> Conversion[ConfigurationSpace]:
+        return from_keras_tuner(space)
 
 
 class TestContract(IntegrationContract):
@@ -77,9 +80,14 @@ def test_experience_comes_first_and_a_cold_start_takes_what_the_hypermodel_shows
         hp.Float("other", 0.0, 1.0, step=0.5)
 
     given: list[dict[str, Any]] = []
+
+    def score(values: dict[str, Any]) -> dict[str, float]:
+        given.append(values)
+        return {"s": -1.0}
+
     for start in (Peaked(small_space(), best), None):
         oracle = MetaOracle(objective=keras_tuner.Objective("s", "max"), max_trials=4, start=start, seed=1)
-        tuner = OneFloat(oracle, lambda v: given.append(v) or {"s": -1.0}, tmp_path / str(start is None), build)
+        tuner = OneFloat(oracle, score, tmp_path / str(start is None), build)
         tuner.search(verbose=0)
     assert given[0] == {"mode": "tuned", "depth": 5, "other": 0.0}
     assert len(given) == 8

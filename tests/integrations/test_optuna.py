@@ -28,6 +28,7 @@ from metahpo import BayesianOptimizer  # noqa: E402
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning  # noqa: E402
 from metahpo.integrations.optuna import MetaSampler, enqueue, from_optuna, tell_study, to_optuna  # noqa: E402
 from metahpo.space.configuration import to_json  # noqa: E402
+from metahpo.space.conversion import Conversion  # noqa: E402
 from metahpo.testing import IntegrationContract  # noqa: E402
 from metahpo.testing.integrations import FIRST, Objective  # noqa: E402
 from metahpo.testing.optimizers import small_space  # noqa: E402
@@ -36,7 +37,11 @@ from tests.integrations.peaked import Peaked  # noqa: E402
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class TestOptunasOwnCases(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class TestOptunasOwnCases(
+    BasicSamplerTestCase,  # type: ignore[misc]  # not followed
+    RelativeSamplerTestCase,  # type: ignore[misc]
+    SingleOnlySamplerTestCase,  # type: ignore[misc]
+):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: MetaSampler(seed=0)
@@ -67,8 +72,11 @@ class OptunaTool:
             enqueue(study, initial, space)
         study.optimize(lambda trial: objective(suggested(trial, space)), n_trials=n_trials)
 
-    convert = staticmethod(to_optuna)
-    revert = staticmethod(from_optuna)
+    def convert(self, space: ConfigurationSpace) -> Conversion[Any]:
+        return to_optuna(space)
+
+    def revert(self, space: Any) -> Conversion[ConfigurationSpace]:
+        return from_optuna(space)
 
 
 class TestContract(IntegrationContract):
@@ -86,7 +94,7 @@ def test_experience_proposes_what_the_objective_suggests() -> None:
         if trial.suggest_categorical("mode", ["wild", "plain", "tuned"]) == "tuned":
             assert abs(trial.suggest_float("knob", 0.0, 1.0) - 0.75) < 0.2
         trial.suggest_float("momentum", 0.0, 1.0)  # which the experience does not know
-        return -abs(trial.suggest_int("depth", 1, 8) - 6) - trial.suggest_float("rate", 1e-3, 1e1, log=True)
+        return float(-abs(trial.suggest_int("depth", 1, 8) - 6) - trial.suggest_float("rate", 1e-3, 1e1, log=True))
 
     study.optimize(objective, n_trials=2)
     assert study.trials[0].params["mode"] == "tuned"
@@ -104,7 +112,7 @@ def test_values_are_those_of_the_objective_own_ranges() -> None:
     def objective(trial: Any) -> float:
         assert trial.suggest_int("depth", 10, 40, step=10) == (40 if trial.number == 0 else trial.params["depth"])
         assert trial.suggest_float("rate", 0.0, 1.0, step=0.25) == (1.0 if trial.number == 0 else trial.params["rate"])
-        return float(trial.suggest_categorical("mode", ["a", "c"]) == "a") + trial.suggest_float("other", 0, 1)
+        return float((trial.suggest_categorical("mode", ["a", "c"]) == "a") + trial.suggest_float("other", 0, 1))
 
     with pytest.warns(WarmStartWarning, match="outside the space"):  # of the trials with the choice "c"
         study.optimize(objective, n_trials=8)
@@ -150,6 +158,7 @@ def test_constraints_of_trials_count() -> None:
     tell_study(optimizer, study)
     assert optimizer.incumbent is not None
     assert optimizer.incumbent[1] >= 0.5
+    assert sum(trial.params["x"] > 0.4 for trial in study.trials[6:]) >= 6
 
 
 def test_trials_of_other_processes_are_not_repeated() -> None:

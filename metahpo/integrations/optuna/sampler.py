@@ -19,7 +19,7 @@ from metahpo.integrations.start import Initial, Start, optimizer_from
 from metahpo.optimization.optimizer import BayesianOptimizer
 
 
-class MetaSampler(BaseSampler):
+class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
     """Optuna sampler around :class:`metahpo.BayesianOptimizer`.
 
     Parameters
@@ -84,7 +84,7 @@ class MetaSampler(BaseSampler):
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
         self._lock = RLock()
 
     def reseed_rng(self) -> None:

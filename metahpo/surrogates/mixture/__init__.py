@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         TaskSimilarity,
         ZScoreKernel,
         bandwidths_of,
+        matern52,
         number_or_nan,
         source_features_at,
         squared_distances,
@@ -30,12 +31,10 @@ if TYPE_CHECKING:
         task_kernel,
         varies,
     )
-    from metahpo.surrogates.mixture.source_task import MAX_TRIALS, SourceTask
 
 __all__ = [
     "BANDWIDTHS",
     "KIND",
-    "MAX_TRIALS",
     "RIDGE",
     "TRIAL_COUNTS",
     "Losses",
@@ -45,10 +44,10 @@ __all__ = [
     "Provenance",
     "SourceFeatures",
     "SourceFunctions",
-    "SourceTask",
     "TaskSimilarity",
     "ZScoreKernel",
     "bandwidths_of",
+    "matern52",
     "mixture_posterior",
     "number_or_nan",
     "source_features_at",

@@ -311,9 +311,9 @@ class TaskSimilarity:
         return {self.names[i]: float(shares[i] / shares.sum()) for i in order.tolist() if shares[i] > 0.0}
 
     def of_tasks(self, kept: Sequence[int]) -> TaskSimilarity:
-        """The similarity to some of the source tasks; meta-features that do not vary over them are left out."""
+        """The similarity to some of the source tasks. Meta-features that do not vary over them are left out."""
         values = self.values[list(kept)]
-        varied = [j for j, column in enumerate(values.T) if varies(column.tolist())]
+        varied = [j for j, column in enumerate(values.T) if len(np.unique(column[~np.isnan(column)])) > 1]
         relevance = self.relevance[varied]
         total = relevance.sum()
         return TaskSimilarity(
