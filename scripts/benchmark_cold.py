@@ -16,14 +16,17 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from ConfigSpace import Categorical, ConfigurationSpace, Float, Integer
+from ConfigSpace import Categorical, CategoricalHyperparameter, ConfigurationSpace, Float, Integer
+from ConfigSpace.hyperparameters import IntegerHyperparameter, UniformFloatHyperparameter
 
 from metahpo import BayesianOptimizer
+from metahpo.space.values import choices_of
 
 #: Trials after which regret is reported.
 CHECKPOINTS = (30, 60)
@@ -101,7 +104,7 @@ def mixed() -> Function:
         bowl = 0.4 * (np.log10(c["rate"]) - best) ** 2 + 0.1 * (np.log10(c["decay"]) + 4.3) ** 2
         return float(penalty + bowl + 0.02 * (c["depth"] - 6) ** 2 + (0.0 if c["flag"] else 0.2))
 
-    return Function(space, loss, 0.0 + 0.1 * 0.0)
+    return Function(space, loss, 0.0)
 
 
 FUNCTIONS = {
@@ -120,7 +123,7 @@ def metahpo(function: Function, n: int, seed: int) -> list[float]:
     for _ in range(n):
         configuration = optimizer.ask()
         optimizer.tell(configuration, function.loss(configuration))
-    return optimizer.history.losses.tolist()
+    return [float(loss) for loss in optimizer.history.losses]
 
 
 def optuna_losses(sampler: str, function: Function, n: int, seed: int) -> list[float]:
@@ -135,14 +138,12 @@ def optuna_losses(sampler: str, function: Function, n: int, seed: int) -> list[f
         trial = study.ask()
         configuration: dict[str, Any] = {}
         for name, h in function.space.items():
-            if hasattr(h, "choices"):
-                configuration[name] = trial.suggest_categorical(
-                    name, [choice.item() if hasattr(choice, "item") else choice for choice in h.choices]
-                )
-            elif isinstance(h.default_value, int):
-                configuration[name] = trial.suggest_int(name, h.lower, h.upper)
-            else:
-                configuration[name] = trial.suggest_float(name, h.lower, h.upper, log=h.log)
+            if isinstance(h, CategoricalHyperparameter):
+                configuration[name] = trial.suggest_categorical(name, choices_of(h)[0])
+            elif isinstance(h, IntegerHyperparameter):
+                configuration[name] = trial.suggest_int(name, int(h.lower), int(h.upper))
+            elif isinstance(h, UniformFloatHyperparameter):
+                configuration[name] = trial.suggest_float(name, float(h.lower), float(h.upper), log=h.log)
         losses.append(function.loss(configuration))
         study.tell(trial, losses[-1])
     return losses
@@ -152,8 +153,8 @@ def methods() -> dict[str, Callable[[Function, int, int], list[float]]]:
     """Method name -> function, number of trials and seed to losses."""
     found: dict[str, Callable[[Function, int, int], list[float]]] = {"metahpo": metahpo}
     if importlib.util.find_spec("optuna") is not None:
-        for name, sampler in (("optuna GP", "GPSampler"), ("optuna TPE", "TPESampler")):
-            found[name] = lambda f, n, s, sampler=sampler: optuna_losses(sampler, f, n, s)  # type: ignore[misc]
+        found["optuna GP"] = partial(optuna_losses, "GPSampler")
+        found["optuna TPE"] = partial(optuna_losses, "TPESampler")
     return found
 
 

@@ -173,7 +173,8 @@ def shared_trial_processes() -> Iterator[None]:
         key = (str(cache), protocol, *sorted((inherited | dict(environment)).items()))
         while key not in started and len(started) > 1:
             started.pop(next(iter(started))).close()
-        started[key] = started.pop(key, None) or TrialProcess(cache, protocol, limits, environment)
+        known = started.pop(key) if key in started else None
+        started[key] = known or TrialProcess(cache, protocol, limits, environment)
         return SharedProcess(started[key], limits)
 
     with pytest.MonkeyPatch.context() as patch:

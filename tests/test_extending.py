@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from ConfigSpace import ConfigurationSpace
 
@@ -320,15 +320,13 @@ def test_a_build_of_installed_plug_ins_by_the_command_line(
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_metric_is_searched_by_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "trials.jsonl"
+def test_a_metric_is_searched_by_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     tune = ["tune", "iris", "--learner", "svm", "--metric", "errors", "--trials", "2", "--folds", "2"]
-    assert main([*tune, "--out", str(out)]) == 0, capsys.readouterr().err
-    printed = capsys.readouterr().out
-    assert "the experience is of 'accuracy', the nearest" in printed
-    trials = pd.read_json(out, lines=True)
-    assert set(trials["metric"]) == {"errors"}
-    assert trials["score"].between(-0.5, 0.0).all()
+    assert main([*tune, "--json"]) == 0, capsys.readouterr().err
+    *trials, result = map(json.loads, capsys.readouterr().out.splitlines())
+    assert any("the experience is of 'accuracy', the nearest" in note for note in result["notes"])
+    assert {trial["metric"] for trial in trials} == {"errors"}
+    assert all(-0.5 <= trial["score"] <= 0.0 for trial in trials)
 
 
 @pytest.mark.usefixtures("installed")

@@ -17,12 +17,14 @@ FLOORS = (
     {"numerics", "registry"},
     {"space", "tasks", "trials"},
     {"datasets", "metafeatures", "networks"},
-    {"learners", "metadata"},
+    {"learners"},
+    {"metadata"},
     {"building", "surrogates"},
     {"acquisition", "reports"},
     {"optimization"},
     {"recommendation"},
-    {"search", "integrations", "evaluation"},
+    {"search", "evaluation"},
+    {"integrations"},
     {"workflows"},
     {"cli", "testing", "__init__"},
     {"__main__"},
@@ -35,11 +37,11 @@ NOT_IMPORTED = {"surrogates/mixture": "metahpo.surrogates.fitting"}
 #: Files that give what has moved to a higher floor at its former address.
 FORMER_ADDRESSES = {"tasks/arff.py", "tasks/cache.py"}
 #: Files of the conformance tests, which alone need pytest.
-TESTING = ("__init__", "baselines", "engines", "learners", "optimizers", "surrogates")
+TESTING = ("__init__", "baselines", "engines", "integrations", "learners", "optimizers", "surrogates")
 #: Dependency -> the files that may import it.
 ADDRESSES = {
-    "botorch": {"evaluation/baselines/botorch.py"},
-    "gpytorch": {"evaluation/baselines/botorch.py"},
+    "botorch": {"evaluation/baselines/botorch.py", "integrations/botorch.py"},
+    "gpytorch": {"evaluation/baselines/botorch.py", "integrations/botorch.py"},
     "distributed": {"building/engines/dask.py"},
     "openml": {"datasets/openml.py"},
     "urllib3": {"datasets/openml.py", "datasets/throttle.py"},
@@ -47,7 +49,7 @@ ADDRESSES = {
     "arff": {"datasets/arff.py"},
     "llvmlite": {"networks/mlp/compiled/compiler.py"},
     "numba": {"networks/mlp/compiled/compiler.py"},
-    "matplotlib": {"evaluation/canvas.py"},
+    "matplotlib": {"evaluation/canvas.py", "recommendation/figure.py"},
     "jinja2": {"reports/page.py"},
     "orjson": {"trials/schema.py"},
     "pytest": {f"testing/{name}.py" for name in TESTING},
@@ -55,7 +57,19 @@ ADDRESSES = {
     "pyarrow": {"trials/parts.py", "metadata/release.py"},
     "pynvml": {"building/device_slots.py"},
     "lightgbm": set(),  # learners/extras.py imports both by name, when an estimator is made
-    "ray": {"building/engines/ray.py"},
+    "ray": {"building/engines/ray.py", "integrations/ray.py"},
+    "optuna": {
+        "metadata/own_trials.py",  # reads studies
+        "search/optuna_engine.py",
+        "integrations/optuna/distributions.py",
+        "integrations/optuna/sampler.py",
+        "integrations/optuna/study.py",
+    },
+    "hyperopt": {"integrations/hyperopt.py"},
+    "keras_tuner": {"integrations/keras_tuner.py"},
+    "mlflow": {"metadata/own_trials.py", "integrations/mlflow.py"},
+    "smac": {"integrations/smac.py"},
+    "tensorboardX": {"integrations/tensorboard.py"},
     "safetensors": {"surrogates/tensor_file.py"},
     "submitit": {"building/engines/slurm.py"},
     "transformers": {"networks/text/pretrained.py"},

@@ -103,6 +103,7 @@ def test_images__are_recommended_for(images: Path) -> None:
     assert set(recommended.nearest_tasks) <= {f"image{seed}" for seed in range(3)}
     assert "the rows of X are taken for images of 6 x 5 pixels and 1 channel" in recommended.notes
     assert all(0 <= item.expected_percentile <= 100 and item.expected_train_seconds > 0 for item in recommended.items)
+    assert recommended.task is not None
     bare = ConvNetClassifier(**recommended.parameters(1)).set_params(epochs=1).fit(X, y)
     whole = recommended.estimator(1).set_params(learner__epochs=1).fit(recommended.task.X, recommended.task.y)
     assert bare.predict(X).shape == whole.predict(recommended.task.X).shape == (30,)
@@ -119,6 +120,7 @@ def test_texts__are_recommended_for(texts: Path) -> None:
     recommended = recommend(X, np.array(["fine", "wet"])[y], n=2, recommender=Recommender(texts))
     assert recommended.best_learner == "text"
     assert "the rows of X are taken for texts" in recommended.notes
+    assert recommended.task is not None
     whole = recommended.estimator(0).set_params(learner__epochs=1).fit(recommended.task.X, recommended.task.y)
     assert whole.predict(recommended.task.X).shape == (30,)
     assert TextClassifier(**recommended.best).set_params(epochs=1).fit(X, y).predict(X).shape == (30,)

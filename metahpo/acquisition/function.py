@@ -1,4 +1,4 @@
-"""What an acquisition function is: one method, from a posterior to one value a configuration."""
+"""The protocol of acquisition functions: one method, which returns one value for each configuration."""
 
 from __future__ import annotations
 

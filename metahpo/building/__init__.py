@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from metahpo.building.builder import run_plan
     from metahpo.building.engines.engine import Engine
     from metahpo.building.engines.local import LocalEngine
-    from metahpo.building.engines.options import add_engine_arguments, engine_from, positive, shard_from
+    from metahpo.building.engines.options import (
+        add_engine_arguments,
+        engine_from,
+        positive,
+        register_engine,
+        shard_from,
+        unregister_engine,
+    )
     from metahpo.building.folder import check_folder
     from metahpo.building.learnability import MIN_SKILL
     from metahpo.building.measurement import Measuring, class_probabilities
@@ -57,12 +64,14 @@ __all__ = [
     "make_plan",
     "positive",
     "publish",
+    "register_engine",
     "run_batch",
     "run_plan",
     "run_until_reliable",
     "shard_from",
     "shared_designs",
     "status_of",
+    "unregister_engine",
     "verify",
 ]
 

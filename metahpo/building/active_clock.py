@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-#: A clock that is looked at every few hundredths of a second and finds so many seconds gone has stood still.
+#: Seconds between two readings above which the process counts as stopped. Readings are some hundredths of a second
+#: apart.
 STOOD_STILL_SECONDS = 2.0
 
 

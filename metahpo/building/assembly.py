@@ -27,6 +27,7 @@ from metahpo.metafeatures.extraction import extract
 from metahpo.metafeatures.others import MetaFeatureGroup, meta_features_named
 from metahpo.space.configuration import to_json
 from metahpo.tasks.metric import recorded_metric_names
+from metahpo.tasks.row_sketch import row_sketch
 from metahpo.tasks.task import TaskKind
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
@@ -197,6 +198,7 @@ def _describe(
         "n_classes": len(measured.classes),
         "n_rows_of_dataset": task.n_rows,
         "fingerprint": task.fingerprint,
+        "row_sketch": row_sketch(task),
         "licence": sidecar.get("licence"),
         "source": sidecar.get("source"),
     }

@@ -1,9 +1,9 @@
 """Marks of the trials that are under way, which outlive a worker that is killed.
 
 A mark is a file in the build's folder, named by the trial's identity and one byte longer for each start of the trial. A
-worker makes it before a trial and removes it once the trial is recorded. A mark that nobody holds a claim on is of a
-trial whose worker was killed meanwhile. Once says little: the trial may have run beside the one at fault, or an
-operator may have killed the worker. :class:`Attempts` says which trials are to run alone, and which are at fault.
+worker makes it before a trial and removes it once the trial is recorded. A mark without a claim is of a trial whose
+worker was killed meanwhile. Once says little: the trial may have run beside the one at fault, or an operator may have
+killed the worker. :class:`Attempts` says which trials are to run alone, and which are at fault.
 """
 
 from __future__ import annotations

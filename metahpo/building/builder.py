@@ -156,7 +156,7 @@ def run_pending(
 
 
 def _suspects(plan: Plan, recorded: set[str], shard: Shard, folder: Path) -> list[tuple[TrialKey, int]]:
-    """Pending trials that started and do not run any more, and their number of starts. Their workers were lost."""
+    """Pending trials whose workers were lost while they ran, and the number of times that each started."""
     starts, claims = Attempts(folder).starts(), claims_of(folder)
     if not starts:
         return []

@@ -26,7 +26,7 @@ class ForeignBytesError(Exception):
 
 
 def new_nonce() -> bytes:
-    """A nonce that nobody can guess."""
+    """A nonce that cannot be guessed."""
     return os.urandom(NONCE_BYTES)
 
 

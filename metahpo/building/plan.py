@@ -82,7 +82,7 @@ class Plan:
     not_repeated : dict
         Task -> learner -> places in the shared design of configurations that failed in the first repeat.
     opened : int or None
-        The first so many tasks may be run by now; None: all.
+        Number of tasks, from the first on, that may be run so far. None: all.
     """
 
     cache: str

@@ -40,7 +40,7 @@ Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How trials of a meta-dataset are measured.
+    """The measurement protocol of the trials of a meta-dataset.
 
     Attributes
     ----------

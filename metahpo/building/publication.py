@@ -19,7 +19,7 @@ from metahpo.tasks.target import TaskKind
 
 @dataclass(frozen=True)
 class Publication:
-    """What was released.
+    """Result of a release.
 
     Attributes
     ----------

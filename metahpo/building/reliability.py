@@ -24,7 +24,7 @@ from metahpo.numerics.copula import normal_scores
 
 #: Halves that are compared at most.
 MAX_HALVES = 20
-#: The mean task is taken away where so many tasks make it up; below, z-scores are compared as they are.
+#: Fewest tasks for a mean task. With fewer tasks, z-scores are compared without subtracting it.
 MIN_TASKS = 8
 #: Configurations that two halves must have in common.
 MIN_CONFIGURATIONS = 4

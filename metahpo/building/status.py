@@ -19,7 +19,7 @@ from metahpo.space.configuration import Configuration, to_json
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import TrialStatus
 
-#: The rate is that of the last trials within so many seconds.
+#: Seconds of recent trials for the rate.
 RATE_SECONDS = 900.0
 
 

@@ -68,7 +68,7 @@ ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one trial may use; of trials that train at once, its share of the time, and the memory of all.
+    """Limits of one trial. For trials that train at once, the time is that of each, and the memory that of all.
 
     Attributes
     ----------

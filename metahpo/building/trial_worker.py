@@ -239,7 +239,7 @@ def _is_spoilt(outcome: list[Trial] | TaskRefusal | None) -> bool:
 
 
 def _has_children() -> bool:
-    """Whether the trial left processes; those that have ended are reaped, which matters to nobody after a trial."""
+    """Whether the trial left processes. Ended processes are reaped."""
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, _ = os.waitpid(-1, os.WNOHANG)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from metahpo import __version__
 from metahpo.cli import build
 from metahpo.cli import evaluate as evaluation
+from metahpo.cli import recommend as recommending
 from metahpo.cli import tune as tuning
 from metahpo.exceptions import MetaHPOError
 
@@ -95,11 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
-    _add_data(recommend)
-    recommend.add_argument("-n", "--n", type=int, default=5, help="number of configurations (default: 5)")
-    recommend.add_argument(
-        "--explain", action="store_true", help="say which hyperparameters matter for the table, and which tasks tell"
-    )
+    _add_data(recommend, several_learners=True)
+    recommending.add_options(recommend)
     recommend.set_defaults(run=_recommend)
 
     tune = commands.add_parser("tune", help="search hyperparameters for a table, starting from experience")
@@ -117,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
+def _add_data(parser: argparse.ArgumentParser, *, several_learners: bool = False) -> None:
     parser.add_argument(
         "table",
         help=".csv, .tsv or .txt file (also in .gz, .bz2, .xz), .parquet file, or iris, wine, breast_cancer, digits, "
@@ -128,7 +126,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sep", help="what separates columns, \\t for tabulators (default: found in the file)")
     parser.add_argument("--encoding", help="of a file of text (default: UTF-8, else Windows-1252)")
     parser.add_argument(
-        "--learner", help="one that experience was recorded of, such as svm (default: all together), or mlp"
+        "--learner",
+        action="append" if several_learners else "store",
+        help="one that experience was recorded of, such as svm (default: all together), or mlp"
+        + ("; several by repeating it" if several_learners else ""),
     )
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
@@ -205,17 +206,16 @@ def _recommender(options: argparse.Namespace, task: Task) -> Recommender:
 
     if options.experience:
         return Recommender(options.experience)
-    return Recommender.shipped(task.kind, task.modality, options.learner)
+    learner = options.learner
+    if isinstance(learner, list):
+        learner = learner[0] if len(learner) == 1 else None
+    return Recommender.shipped(task.kind, task.modality, learner)
 
 
 def _recommend(options: argparse.Namespace) -> None:
+    recommending.asked(options)  # a mistake in the options is told before the table is read
     task = _task(options)
-    recommender = _recommender(options, task)
-    recommended = recommender.recommend(task, options.learner, options.n, options.metric)
-    print(recommended)
-    print(f"parameters of the first, for set_params: {recommended.best}")
-    if options.explain:
-        print(recommender.explain(recommended, options.learner))
+    recommending.run(options, task, _recommender(options, task))
 
 
 def _tune(options: argparse.Namespace) -> None:
@@ -240,4 +240,6 @@ def _info(options: argparse.Namespace) -> None:
     print(f"\n{provenance(md).to_string()}")
     if options.tasks:
         hidden = [c for c in map(str, md.tasks.columns) if c.startswith(("fits.", "reliability."))]
-        print(f"\n{md.tasks.drop(columns=[*hidden, 'fingerprint', 'source'], errors='ignore').to_string()}")
+        print(
+            f"\n{md.tasks.drop(columns=[*hidden, 'fingerprint', 'row_sketch', 'source'], errors='ignore').to_string()}"
+        )

@@ -1,21 +1,26 @@
-"""`metahpo tune`: a search whose trials are printed and saved as they end."""
+"""`metahpo tune`: a search whose trials are printed as they end, and whose result is kept in a folder."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import sys
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from metahpo.exceptions import DataError, StoreError, WarmStartWarning
+from metahpo.exceptions import DataError, MissingDependencyError, StoreError, WarmStartWarning
 
 if TYPE_CHECKING:
     from metahpo.recommendation.recommender import Recommender
     from metahpo.search import MetaSearchCV
     from metahpo.tasks.task import Task, TaskKind
     from metahpo.trials.history import TrialHistory
+
+#: Files of the folder: the trials, from which a search goes on, the result in words and numbers, and its page.
+TRIALS, RESULT, PAGE = "trials.jsonl", "result.json", "search.html"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +37,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="seconds that a trial may take; one that takes longer fails (default: no limit)",
     )
-    parser.add_argument("--out", type=Path, help="write each trial to this new file as it ends, one JSON line a trial")
+    parser.add_argument("--patience", type=int, help="end after so many trials without a better one (default: never)")
+    parser.add_argument(
+        "--engine",
+        default="metahpo",
+        help="what chooses the trials: metahpo, random, grid, tpe, gp, cma-es, genetic, or one of another package "
+        "(default: metahpo)",
+    )
+    parser.add_argument(
+        "--test-size", type=float, help="share of the rows that the best pipeline is tested on (default: none)"
+    )
+    parser.add_argument("--jobs", type=int, default=-1, help="fits that run side by side (default: one a core)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"keep trials, result, a page of both, and the fitted pipeline in this new folder: {TRIALS}, {RESULT}, "
+        f"{PAGE}, pipeline.skops (pipeline.joblib where skops is not installed)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the trials in the folder of --out")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each trial and for the result")
     parser.add_argument("--random-state", type=int, default=0)
 
 
@@ -44,35 +67,38 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
     UnknownNameError
         A metric that is no scorer, or none for the kind of task.
     DataError
-        Too few folds, or an `--out` that exists already or whose folder does not.
+        Too few folds, an `--out` that exists already or whose parent folder does not, or a `--resume` without a folder.
     """
     from metahpo.tasks.scorers import check_scorer
 
     check_scorer(options.metric, kind)
     if options.folds < 2:
         raise DataError(f"--folds must be at least 2, but is {options.folds}.")
-    if options.out is not None:
-        if options.out.exists():
-            raise DataError(f"{str(options.out)!r} exists already; give --out another name.")
-        if not options.out.parent.is_dir():
-            raise DataError(f"--out lies in {str(options.out.parent)!r}, which is not a folder; make it first.")
+    if options.out is None:
+        if options.resume:
+            raise DataError("--resume goes on from the trials of a folder; name it by --out.")
+        return
+    if options.out.exists() and not options.out.is_dir():
+        raise DataError(f"--out must be a folder, but {str(options.out)!r} is a file; give another name.")
+    if not options.out.parent.is_dir():
+        raise DataError(f"--out lies in {str(options.out.parent)!r}, which is not a folder; make it first.")
+    if options.out.exists() and any(options.out.iterdir()) and not options.resume:
+        raise DataError(f"{str(options.out)!r} exists already; give --out another name, or go on with --resume.")
 
 
 def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> None:
-    """Search, and print and save each trial; however it ends, the best so far is printed.
+    """Search, and print and keep each trial; however it ends, the best so far is printed and kept.
 
     Raises
     ------
     DataError
         A metric that cannot score the target, such as one of two classes where there are three.
+    StoreError
+        The folder is of another search, or cannot be written to.
     """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import KFold, StratifiedKFold
 
-    from metahpo.learners.registry import learner_named
-    from metahpo.search import MetaSearchCV
-    from metahpo.space.activity import default_configuration
-    from metahpo.tasks.metric import DEFAULT_METRIC, scorer_of
+    from metahpo.tasks.metric import DEFAULT_METRIC
     from metahpo.tasks.scorers import nearest_metric
 
     metric = options.metric or DEFAULT_METRIC[task.kind]
@@ -81,32 +107,177 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     if learner is None:
         nearest, _ = nearest_metric(metric, task.kind, recommender.trained_metrics(None))
         learner = recommender.recommend(task, metric=nearest).best_learner
+    search = _search(options, task, recommender, learner, metric)
+    out = _Output(search, learner, metric, options)
+    search.callback = out.trial
+    out.begin()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WarmStartWarning)  # they are printed as notes
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
+            try:
+                search.fit(task.X, task.y)
+            except KeyboardInterrupt:
+                _refit(search, task)
+                raise
+    finally:
+        out.end()
+
+
+def _search(
+    options: argparse.Namespace, task: Task, recommender: Recommender, learner: str, metric: str
+) -> MetaSearchCV:
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    from metahpo.learners.registry import learner_named
+    from metahpo.search import MetaSearchCV
+    from metahpo.space.activity import default_configuration
+    from metahpo.tasks.metric import scorer_of
+
     tuned = learner_named(learner, task.kind)
     splitter = StratifiedKFold if task.kind == "classification" else KFold
-    search = MetaSearchCV(
+    if options.out is not None:
+        try:
+            options.out.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"--out {str(options.out)!r} cannot be made: {error}.") from error
+    return MetaSearchCV(
         tuned.pipeline(default_configuration(tuned.space), task, options.random_state),
         learner,
         n_trials=options.trials,
         cv=splitter(options.folds, shuffle=True, random_state=options.random_state),
         scoring=scorer_of(metric),
-        n_jobs=-1,
+        n_jobs=options.jobs,
         warm_start=not options.cold,
         per_second=options.per_second,
         recommender=recommender,
         random_state=options.random_state,
         timeout=options.timeout,
         trial_timeout=options.trial_timeout,
+        patience=options.patience,
+        engine=options.engine,
+        test_size=options.test_size,
+        resume_from=None if options.out is None else options.out / TRIALS,
     )
-    search.callback = lambda history: _tell(search, history, learner, metric, options.out)
-    print(f"searching {learner} by {metric}, {options.trials} trials of {options.folds} folds", flush=True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", WarmStartWarning)  # they are printed as notes
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
-            search.fit(task.X, task.y)
-    finally:
-        if hasattr(search, "best_score_"):
-            print(f"best {metric} of {learner}: {search.best_score_:.4f} with {search.best_params_}", flush=True)
+
+
+def _refit(search: MetaSearchCV, task: Task) -> None:
+    """Fit the best pipeline of a search that was interrupted; another Ctrl-C leaves it out."""
+    from sklearn.base import clone
+
+    if hasattr(search, "best_params_"):
+        search.best_estimator_ = clone(search.estimator).set_params(**search.best_params_).fit(task.X, task.y)
+
+
+@dataclass
+class _Output:
+    """What is printed of a search, and what is kept in its folder."""
+
+    search: MetaSearchCV
+    learner: str
+    metric: str
+    options: argparse.Namespace
+
+    def begin(self) -> None:
+        """Say what is searched."""
+        if not self.options.json:
+            self._print(
+                f"searching {self.learner} by {self.metric}, {self.options.trials} trials of {self.options.folds} folds"
+            )
+            if self._table:
+                self._print(f"{'trial':>6} {'score':>10} {'best':>10} {'seconds':>8}  configuration")
+
+    def trial(self, history: TrialHistory) -> None:
+        """Print the latest trial; before the first, what the user should know of the start."""
+        from metahpo.recommendation.printed import in_words
+
+        number = len(history)
+        if number == 1 and not self.options.json:
+            for note in self.search.notes_:
+                self._print(f"note: {note}")
+        score, seconds = -float(history.losses[-1]), float(history.seconds[-1])
+        best = None if history.incumbent is None else -history.incumbent[1]
+        configuration = history.configurations[-1]
+        if self.options.json:
+            self._print(
+                json.dumps(
+                    {
+                        "trial": number,
+                        "learner": self.learner,
+                        "configuration": configuration,
+                        "metric": self.metric,
+                        "score": _finite(score),
+                        "best": best,
+                        "seconds": _finite(seconds),
+                    }
+                )
+            )
+            return
+        told = f"{score:.4f}" if math.isfinite(score) else "failed"
+        if self._table:
+            so_far = "" if best is None else f"{best:.4f}"
+            # The line of the progress is overwritten; it is written again below.
+            self._print(f"\r\x1b[2K{number:>6} {told:>10} {so_far:>10} {seconds:>8.1f}  {in_words(configuration)}")
+        else:
+            so_far = "" if best is None else f"best {best:.4f}, "
+            self._print(f"trial {number}: {told} ({so_far}{seconds:.1f} s)  {in_words(configuration)}")
+
+    def end(self) -> None:
+        """Print the best, and keep it."""
+        if not hasattr(self.search, "best_score_"):
+            return
+        result = self._result()
+        folder = self.options.out
+        if folder is not None:
+            if hasattr(self.search, "best_estimator_"):
+                from metahpo.cli.saved_pipeline import save_pipeline
+
+                result["pipeline"] = save_pipeline(self.search.best_estimator_, folder).name
+            try:
+                self.search.report(folder / PAGE)
+                result["page"] = PAGE
+            except MissingDependencyError as error:
+                result["notes"].append(f"no page was written: {error}")
+            try:
+                (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            except OSError as error:
+                raise StoreError(f"the result cannot be written to {str(folder / RESULT)!r}: {error}.") from error
+        if self.options.json:
+            self._print(json.dumps(result))
+            return
+        self._print(
+            f"best {self.metric} of {self.learner}: {self.search.best_score_:.4f} with {self.search.best_params_}"
+        )
+        if "test_score" in result:
+            self._print(f"{self.metric} on the rows held out: {result['test_score']:.4f}")
+        if folder is not None and "pipeline" in result:
+            load = "skops.io.load" if result["pipeline"].endswith(".skops") else "joblib.load"
+            self._print(f"the fitted pipeline is {folder / result['pipeline']}; {load} reads it")
+
+    @property
+    def _table(self) -> bool:
+        return sys.stdout.isatty()
+
+    def _result(self) -> dict[str, Any]:
+        from metahpo.space.configuration import json_value
+
+        search = self.search
+        result = {
+            "learner": self.learner,
+            "metric": self.metric,
+            "best_score": float(search.best_score_),
+            "best_params": json_value(search.best_params_),
+            "n_trials": len(search.cv_results_["params"]),
+            "n_failed": int((search.cv_results_["status"] == "failed").sum()),
+            "notes": list(search.notes_),
+        }
+        if hasattr(search, "best_test_score_"):
+            score: Any = search.best_test_score_
+            result["test_score"] = float(score)
+        return result
+
+    def _print(self, line: str) -> None:
+        print(line, flush=True)
 
 
 def _check_scored(metric: str, task: Task) -> None:
@@ -127,29 +298,6 @@ def _check_scored(metric: str, task: Task) -> None:
         raise DataError(f"{metric!r} cannot score this table: {error} Give another --metric.") from error
 
 
-def _tell(search: MetaSearchCV, history: TrialHistory, learner: str, metric: str, out: Path | None) -> None:
-    """Print the latest trial and append it to a file."""
-    from metahpo.recommendation.recommendations import in_words
-
-    if len(history) == 1:
-        for note in search.notes_:
-            print(f"note: {note}")
-    configuration, score, seconds = history.configurations[-1], -history.losses[-1], history.seconds[-1]
-    told = f"{score:.4f}" if math.isfinite(score) else "failed"
-    best = f"best {-history.incumbent[1]:.4f}, " if history.incumbent is not None else ""
-    print(f"trial {len(history)}: {told} ({best}{seconds:.1f} s)  {in_words(configuration)}", flush=True)
-    if out is None:
-        return
-    line = {
-        "trial": len(history),
-        "learner": learner,
-        "configuration": configuration,
-        "metric": metric,
-        "score": float(score) if math.isfinite(score) else None,
-        "seconds": float(seconds),
-    }
-    try:
-        with out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise StoreError(f"the trial cannot be written to {str(out)!r}: {error}.") from error
+def _finite(number: float) -> float | None:
+    """A number that JSON knows; None for one that it does not."""
+    return number if math.isfinite(number) else None

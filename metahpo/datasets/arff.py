@@ -27,7 +27,7 @@ CHUNK = 5000
 
 #: A value in quotes, in which a backslash keeps a quote from ending it; and one without, up to a comma or brace.
 _QUOTED = r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'"""
-#: ``@attribute NAME TYPE``, TYPE with whatever stands behind it.
+#: ``@attribute NAME TYPE``; TYPE includes everything after it.
 _ATTRIBUTE = re.compile(rf"@attribute\s+(?P<name>{_QUOTED}|[^\s{{]+)\s*(?P<type>.+)", re.IGNORECASE)
 #: A word for a type, a range that is not checked, and a comment.
 _TYPE = re.compile(r"(?P<word>[a-z]+)\s*(?:\[[^\]]*\]|\([^)]*\))?\s*(?:%.*)?", re.IGNORECASE)

@@ -24,7 +24,7 @@ MAX_CELLS = 200_000_000
 #: Largest file, unpacked, and longest time that one may take.
 MAX_BYTES = 1 << 30
 MAX_SECONDS = 3600.0
-#: After so many datasets in a row for which the server did not answer at all, the others are not tried.
+#: Number of consecutive datasets without any answer of the server after which the others are not tried.
 GIVE_UP_AFTER = 3
 
 

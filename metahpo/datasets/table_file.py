@@ -33,7 +33,7 @@ SAMPLE_LINES = 200
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file of text is to be read.
+    """Layout of a text file.
 
     Attributes
     ----------

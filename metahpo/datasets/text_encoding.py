@@ -1,4 +1,4 @@
-"""Which encoding a file of text is in: what its byte-order mark says, else UTF-8, else that of western Windows."""
+"""Detection of the encoding of a text file: by its byte-order mark, else UTF-8, else Windows-1252."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Throttle:
         self._next = time.monotonic() + self.pause_seconds
 
     def check(self, n_bytes: int, seconds: float, url: str) -> None:
-        """Stop a download that has brought so many bytes in so many seconds.
+        """Raise an error for a download that is too large or too slow, from its bytes and seconds so far.
 
         Raises
         ------

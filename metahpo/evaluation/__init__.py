@@ -1,1 +1,62 @@
-"""Proof on held-out tasks: recorded trials replayed, regret, ranking, figures and the report."""
+"""Evaluation on held-out tasks: replay of recorded trials, regret, statistics and reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.evaluation.assembly import assemble
+    from metahpo.evaluation.baselines.baseline import Method, Policy, Run
+    from metahpo.evaluation.baselines.catalogue import register_baseline, unregister_baseline
+    from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
+    from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
+    from metahpo.evaluation.baselines.own_method import MetaLearned, MetaLearnedPolicy
+    from metahpo.evaluation.baselines.task_process import TaskProcess
+    from metahpo.evaluation.canvas import ReportFigure
+    from metahpo.evaluation.comparison import compare_reports
+    from metahpo.evaluation.cross_validation import evaluate
+    from metahpo.evaluation.figures import search_figure
+    from metahpo.evaluation.parts import part_methods
+    from metahpo.evaluation.plan import make_plan
+    from metahpo.evaluation.pool import PoolOptimizer
+    from metahpo.evaluation.quick import quick_look
+    from metahpo.evaluation.ranking import signed_rank_p
+    from metahpo.evaluation.regret import normalised_regret, regret_so_far
+    from metahpo.evaluation.result import EvaluationReport, check_page, check_report
+    from metahpo.evaluation.statistics.bayesian import signed_rank_probabilities
+    from metahpo.evaluation.statistics.bootstrap import interval, resampled_means
+
+__all__ = [
+    "ColdGaussianProcess",
+    "EvaluationReport",
+    "GreedyPortfolio",
+    "MetaLearned",
+    "MetaLearnedPolicy",
+    "Method",
+    "Policy",
+    "PoolOptimizer",
+    "ReportFigure",
+    "Run",
+    "TaskProcess",
+    "assemble",
+    "check_page",
+    "check_report",
+    "compare_reports",
+    "evaluate",
+    "interval",
+    "make_plan",
+    "normalised_regret",
+    "part_methods",
+    "quick_look",
+    "register_baseline",
+    "regret_so_far",
+    "resampled_means",
+    "search_figure",
+    "signed_rank_p",
+    "signed_rank_probabilities",
+    "unregister_baseline",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -31,7 +31,7 @@ TASK_COLUMNS = ("family", "kind", "n_rows", "n_features", "n_classes")
 
 @dataclass(frozen=True)
 class _Judging:
-    """How the searches of one task that were told the same losses are judged."""
+    """Judgement of the searches of one task that received the same losses."""
 
     told: Array
     regret: Array

@@ -1,7 +1,7 @@
-"""What an evaluation will cost, before it starts.
+"""An estimate of the duration of an evaluation.
 
-The rates were measured once, on one core, with 12 training tasks of 64 configurations. They tell minutes from hours, no
-more. The time of other methods is not known before they run; the statement names them.
+The rates were measured once, on one core, with 12 training tasks of 64 configurations. They distinguish minutes from
+hours only. The time of other methods is not known before they run. The statement names them.
 """
 
 from __future__ import annotations

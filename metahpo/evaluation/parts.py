@@ -1,4 +1,4 @@
-"""What each part of the recommender is worth: the same evaluation with the part left out, paired, with intervals."""
+"""The value of each part of the recommender: a paired evaluation without the part, with intervals."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers of a report come from.
+    """Provenance of the numbers of a report.
 
     Attributes
     ----------

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from metahpo.acquisition.expected_improvement import log_expected_improvement
+from metahpo.acquisition.expected_improvement import ExpectedImprovement
+from metahpo.acquisition.function import AcquisitionFunction
 from metahpo.exceptions import DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.encoding import SpaceEncoder
@@ -24,15 +25,23 @@ class PoolOptimizer:
     surrogate : Surrogate
     meta_features : mapping of str to float, default=None
         Of the task at hand.
+    acquisition : AcquisitionFunction, default=None
+        None: expected improvement.
     """
 
-    def __init__(self, surrogate: Surrogate, meta_features: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        meta_features: Mapping[str, float] | None = None,
+        acquisition: AcquisitionFunction | None = None,
+    ) -> None:
         self._on_task = on_task(surrogate, meta_features)
         self._encoder = SpaceEncoder(surrogate.space)
+        self._acquisition: AcquisitionFunction = ExpectedImprovement() if acquisition is None else acquisition
 
     @own_arithmetic()
     def observe_and_suggest(self, X_obs: Any, y_obs: Any, X_pen: Any) -> int:
-        """Index of the pending configuration with the highest expected improvement; the first of equals.
+        """Index of the pending configuration with the highest value of the acquisition function; the first of equals.
 
         Parameters
         ----------
@@ -59,4 +68,4 @@ class PoolOptimizer:
         pending = self._encoder.arrange(X_pen)
         observed = (self._encoder.arrange(X_obs), -values) if len(values) else None
         posterior = self._on_task.posterior(pending, observed)
-        return int(np.argmax(log_expected_improvement(posterior)))
+        return int(np.argmax(self._acquisition.values(posterior)))

@@ -25,7 +25,7 @@ from metahpo.numerics.arithmetic import own_arithmetic
 
 @dataclass(frozen=True)
 class Replay:
-    """What one method did on one held-out task.
+    """Result of one method on one held-out task.
 
     Attributes
     ----------

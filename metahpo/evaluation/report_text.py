@@ -35,7 +35,7 @@ COST = "Seconds to learn from the training tasks of one fold, and milliseconds t
 
 @dataclass(frozen=True)
 class Settings:
-    """How an evaluation was made.
+    """Settings of an evaluation.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What recorded trials tell about learners: which hyperparameters matter, where good values lie, and how tasks differ.
+"""Analysis of recorded trials: importance of hyperparameters, ranges of good values, and differences between tasks.
 
 Importance is the functional analysis of variance of a forest that is fitted to the trials of one task (Hutter, Hoos and
 Leyton-Brown, "An efficient approach for assessing hyperparameter importance", ICML 2014), repeated over tasks.

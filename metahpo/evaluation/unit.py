@@ -41,7 +41,7 @@ class LearnsFromMetaDataset(Protocol):
 
 @dataclass(frozen=True)
 class Unit:
-    """What a method learns from, and what it is replayed on.
+    """Training tasks of a method, and the held-out tasks for its replay.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class History:
-    """What one search of one task left.
+    """History of one search on one task.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ def _histories(unit: Unit, policy: Policy) -> Iterator[History]:
 
 
 def _first_picks(unit: Unit, policy: Policy, table: TaskTable, histories: Sequence[History]) -> tuple[int, ...]:
-    """What the method takes first of the whole pool."""
+    """First pick of the method from the whole pool."""
     if not unit.default_first:
         return tuple(h.picks[0] for h in histories if h.task == table.task and h.told == "all")
     rows = list(range(len(table.loss)))

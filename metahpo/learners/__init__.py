@@ -8,16 +8,33 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.learners.extras import check_installed, missing_libraries
-    from metahpo.learners.learner import Learner
-    from metahpo.learners.registry import default_learners, learner_named, learner_names
+    from metahpo.learners.learner import BY_VALUE, Learner
+    from metahpo.learners.own_parameters import configuration_of
+    from metahpo.learners.place import Place, learner_in, without
+    from metahpo.learners.registry import (
+        default_learners,
+        learner_named,
+        learner_names,
+        register_learner,
+        unregister_learner,
+    )
+    from metahpo.learners.row_counts import RowCounts
 
 __all__ = [
+    "BY_VALUE",
     "Learner",
+    "Place",
+    "RowCounts",
     "check_installed",
+    "configuration_of",
     "default_learners",
+    "learner_in",
     "learner_named",
     "learner_names",
     "missing_libraries",
+    "register_learner",
+    "unregister_learner",
+    "without",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

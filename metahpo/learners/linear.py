@@ -1,8 +1,8 @@
 """Linear models: logistic regression, and ridge, lasso and elastic net for regression.
 
-Ranges: C of the logistic regression as in TabArena (0.1 to 1000), and below, because wide tables need more
-regularisation; alpha of the ridge over the decades that its cross-validation is usually searched over, alpha of the
-lasso from next to nothing to the value that removes every column of a standardised table.
+The range of C of the logistic regression is that of TabArena (0.1 to 1000) and lower values, because wide tables need
+more regularisation. The range of alpha of the ridge covers the usual decades. That of the lasso is from almost no
+penalty to the value that removes every column of a standardised table.
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ from metahpo.learners.learner import Learner
 from metahpo.learners.mixed_hyperparameters import add_word_or_number, rules_of
 from metahpo.tasks.task import Task
 
-#: The solver of libsvm may take forever on large C; it stops after so many iterations, as data: these are about 7 s on
-#: 5,000 rows and 140 columns.
+#: Most iterations of libsvm, which may not converge for large C. They take about 7 s on 5,000 rows and 140 columns.
 MAX_ITERATIONS = 50_000
 #: Megabytes of kernel values that are kept: more than the library's 200 make large tasks faster, and nothing else.
 CACHE_SIZE = 500

@@ -37,9 +37,9 @@ class TextLinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ----------
     terms : {"words", "characters", "both"}, default="words"
     word_ngrams : int, default=1
-        Neighbouring words that are one term, from one to so many.
+        Most neighbouring words that make one term.
     character_ngrams : int, default=4
-        Neighbouring characters that are one term, from two to so many.
+        Most neighbouring characters that make one term; the fewest are two.
     min_df : int, default=1
         Texts that a term must occur in.
     sublinear_tf : bool, default=False

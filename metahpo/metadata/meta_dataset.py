@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from metahpo.space.cash import cash_space
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.stored import read_space
 from metahpo.tasks.metric import known_metric
+from metahpo.tasks.task import TaskKind
 
 
 class MetaDataset(MetaTables):
@@ -49,8 +51,8 @@ class MetaDataset(MetaTables):
     Raises
     ------
     DataError
-        A missing column, a task listed twice, a task or space that trials name and nobody knows, or a configuration
-        that is no JSON object.
+        A missing column, a task listed twice, an unknown task or space in the trials, or a configuration that is no
+        JSON object.
     SpaceError
         A configuration that is not of its space.
     """
@@ -168,9 +170,9 @@ class MetaDataset(MetaTables):
         known = known_metric(self.metric(metric))
         return losses if known is None else known.capped(losses)
 
-    def seconds(self, space: str | None = None) -> dict[str, NDArray[np.float64]]:
-        """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`."""
-        return {name: rows["seconds"].to_numpy(np.float64) for name, rows, _ in self._by_task(space)}
+    def seconds(self, space: str | None = None, column: str = "seconds") -> dict[str, NDArray[np.float64]]:
+        """Seconds of every trial, task -> array of shape (n,), rows as in :meth:`tables`; or another recorded cost."""
+        return {name: rows[column].to_numpy(np.float64) for name, rows, _ in self._by_task(space)}
 
     def learning_curves(self, space: str | None = None) -> dict[str, list[NDArray[np.float64]]]:
         """Loss after each epoch of every trial that succeeded, task -> arrays of shape (n_epochs,).
@@ -357,3 +359,194 @@ class MetaDataset(MetaTables):
                 for task, row in self.meta_features.iterrows()
             }
         hpob.write(Path(folder), contents)
+
+    @classmethod
+    def from_optuna(
+        cls,
+        study: Any,
+        X: Any = None,
+        y: Any = None,
+        *,
+        learner: str | None = None,
+        kind: TaskKind | None = None,
+        metric: str | None = None,
+        space: ConfigurationSpace | None = None,
+        name: str = "own",
+    ) -> MetaDataset:
+        """Import the trials of an Optuna study.
+
+        Parameters
+        ----------
+        study : Study, storage or URL
+            A storage holds one study. Parameters are named as the estimator names them, with or without the step of a
+            pipeline before the name.
+        X, y : default=None
+            The dataset that was tuned on; without it there are no meta-features, and `kind` must be given.
+        learner : str, default=None
+            Learner that was tuned. Its space holds the trials, so that they can stand beside others of it; trials
+            outside of that space are left out. None: a space of their own.
+        kind : {"classification", "regression"}, default=None
+            None infers it from `y`.
+        metric : str, default=None
+            scikit-learn scorer name of the value; None: balanced accuracy, or R2. A study that minimises has losses.
+        space : ConfigurationSpace, default=None
+            In place of the learner's own, such as ``MetaDataset.load(...).spaces["svm"]``.
+        name : str, default="own"
+            Of the task.
+
+        Raises
+        ------
+        DataError
+            No finished trial, none that the space holds, or several objectives.
+        MissingDependencyError
+            Optuna is not installed.
+        """
+        own = _own_trials()
+        scores = own.maximises(study)
+        return cls._of_own(own.trials_of_study(study), X, y, learner, kind, metric, space, name, scores=scores)
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        search: Any,
+        X: Any = None,
+        y: Any = None,
+        *,
+        learner: str | None = None,
+        kind: TaskKind | None = None,
+        metric: str | None = None,
+        space: ConfigurationSpace | None = None,
+        name: str = "own",
+    ) -> MetaDataset:
+        """Import the candidates of a fitted search of scikit-learn, with the scores of its folds.
+
+        Parameters
+        ----------
+        search : GridSearchCV, RandomizedSearchCV, or another with ``cv_results_``
+        X, y, kind, space, name
+            See :meth:`from_optuna`.
+        learner : str, default=None
+            None: the learner that lies in the search's estimator; a space of their own where it holds none.
+        metric : str, default=None
+            None: what the search scored by.
+
+        Raises
+        ------
+        DataError
+            A search that was not fitted, or none of its candidates in the space.
+        """
+        own = _own_trials()
+        trials = own.trials_of_search(search)
+        learner, metric = learner or own.learner_of_search(search), metric or own.metric_of_search(search)
+        return cls._of_own(trials, X, y, learner, kind, metric, space, name, scores=True)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        X: Any = None,
+        y: Any = None,
+        *,
+        value: str | None = None,
+        minimise: bool = False,
+        learner: str | None = None,
+        kind: TaskKind | None = None,
+        metric: str | None = None,
+        space: ConfigurationSpace | None = None,
+        name: str = "own",
+    ) -> MetaDataset:
+        """Import trials from a frame, one row a trial.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns ``params.NAME`` or ``params_NAME``, the value, and optionally ``seconds`` and ``task``.
+        value : str, default=None
+            Column of the value; None takes "value", "score" or "loss". NaN is a trial that failed.
+        minimise : bool, default=False
+            Whether lower values are better; those of a column "loss" are.
+        X, y, learner, kind, metric, space, name
+            See :meth:`from_optuna`.
+
+        Raises
+        ------
+        DataError
+            No columns of parameters or of the value.
+        """
+        own = _own_trials()
+        trials = own.trials_of_frame(frame, value, minimise=minimise)
+        scores = not minimise and value != "loss" and not (value is None and own.value_column(frame, None) == "loss")
+        return cls._of_own(trials, X, y, learner, kind, metric, space, name, scores=scores)
+
+    @classmethod
+    def from_mlflow(
+        cls,
+        experiment: str | pd.DataFrame,
+        X: Any = None,
+        y: Any = None,
+        *,
+        value: str | None = None,
+        minimise: bool = False,
+        learner: str | None = None,
+        kind: TaskKind | None = None,
+        metric: str | None = None,
+        space: ConfigurationSpace | None = None,
+        name: str = "own",
+    ) -> MetaDataset:
+        """Import the runs of an MLflow experiment.
+
+        Parameters
+        ----------
+        experiment : str or DataFrame
+            Name of the experiment, or the frame that ``mlflow.search_runs`` gives.
+        value : str, default=None
+            Column of the value, such as ``metrics.accuracy``; None takes the only one.
+        X, y, minimise, learner, kind, metric, space, name
+            See :meth:`from_frame`.
+
+        Raises
+        ------
+        MissingDependencyError
+            MLflow is not installed, and `experiment` is no frame.
+        DataError
+            See :meth:`from_frame`.
+        """
+        runs = _own_trials().runs_of_mlflow(experiment)
+        return cls.from_frame(
+            runs,
+            X,
+            y,
+            value=value,
+            minimise=minimise,
+            learner=learner,
+            kind=kind,
+            metric=metric,
+            space=space,
+            name=name,
+        )
+
+    @classmethod
+    def _of_own(
+        cls,
+        trials: Any,
+        X: Any,
+        y: Any,
+        learner: str | None,
+        kind: TaskKind | None,
+        metric: str | None,
+        space: ConfigurationSpace | None,
+        name: str,
+        *,
+        scores: bool,
+    ) -> MetaDataset:
+        tables = _own_trials().tables_of(
+            trials, X, y, learner=learner, kind=kind, metric=metric, space=space, name=name, scores=scores
+        )
+        return cls(tables.tasks, tables.trials, tables.meta_features, tables.spaces, name=name, protocol="own")
+
+
+def _own_trials() -> ModuleType:
+    """What reads trials of other libraries; it needs the learners, which a meta-dataset otherwise does not."""
+    from metahpo.metadata import own_trials
+
+    return own_trials

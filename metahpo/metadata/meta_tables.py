@@ -52,11 +52,25 @@ class MetaTables:
         """Metrics recorded, the default one first."""
         return [c.removeprefix("loss.") for c in self.trials.columns if c.startswith("loss.")]
 
-    def append(self, tasks: pd.DataFrame, trials: pd.DataFrame, meta_features: pd.DataFrame | None = None) -> Self:
-        """Add tasks and trials, in tables like those of the constructor.
+    def append(
+        self,
+        tasks: pd.DataFrame | MetaTables,
+        trials: pd.DataFrame | None = None,
+        meta_features: pd.DataFrame | None = None,
+    ) -> Self:
+        """Add tasks and trials: another meta-dataset, or tables like those of the constructor.
 
         A task that exists keeps its row. Its new trials are added; repeated trials are not.
+
+        Raises
+        ------
+        DataError
+            Tasks without trials, or as in :meth:`merge`.
         """
+        if isinstance(tasks, MetaTables):
+            return self.merge(tasks)
+        if trials is None:
+            raise DataError("append takes a meta-dataset, or tables of tasks and of trials; the trials are missing.")
         return self.merge(MetaTables(tasks, trials, meta_features, self.spaces, name=self.name, version=self.version))
 
     def merge(self, other: MetaTables) -> Self:

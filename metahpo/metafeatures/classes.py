@@ -32,7 +32,7 @@ WITHOUT_COLUMNS = (LOG_ROWS, *CLASSES, TARGET_MODE_SHARE)
 #: From training rows, their classes and test rows to the classes predicted of these.
 Classifier = Callable[[Any, NDArray[np.int64], Any], NDArray[np.int64]]
 
-#: Rows of images and of texts that are looked at; of more, so many are drawn.
+#: Most rows of images and texts. Larger tasks are sampled.
 ROWS = 2_000
 
 

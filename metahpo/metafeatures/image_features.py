@@ -120,7 +120,7 @@ def _some(images: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Of all numbers of two arrays; NaN where one is constant."""
+    """Correlation of all numbers of two arrays; NaN if one is constant."""
     if a.std() == 0.0 or b.std() == 0.0:
         return float("nan")
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])

@@ -62,7 +62,7 @@ class Ordered:
 
     @cached_property
     def _starts(self) -> NDArray[np.bool_]:
-        """Where runs start, (p, n)."""
+        """Mask of the starts of runs, (p, n)."""
         starts = ~np.isnan(self.values)
         starts[:, 1:] &= self.values[:, 1:] != self.values[:, :-1]
         return starts

@@ -1,4 +1,4 @@
-"""Where meta-features were proposed, for the tables of definitions."""
+"""References for meta-features."""
 
 BARDENET = "Bardenet et al., Collaborative Hyperparameter Tuning, ICML 2013"
 CASTIELLO = "Castiello et al., Meta-Data: Characterization of Input Features for Meta-Learning, MDAI 2005"

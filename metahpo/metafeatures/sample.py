@@ -19,7 +19,7 @@ from metahpo.metafeatures.canonical_order import canonical, category_codes, unit
 from metahpo.metafeatures.ordered import Ordered
 from metahpo.tasks.task import Task, TaskKind
 
-#: Groups other than landmarking read at most so many rows and columns.
+#: Most rows and columns for all groups but landmarking.
 ROWS, COLUMNS = 2_000, 100
 #: Up to this many cells a task is arranged as a whole; of a larger one rows and columns are first drawn by position.
 MAX_CELLS = 500_000
@@ -109,7 +109,7 @@ class Sample:
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
-        """Which cells are missing, (n, p): numeric columns first."""
+        """Mask of missing cells, (n, p), numeric columns first."""
         return np.hstack([np.isnan(self.numeric), self.codes < 0])
 
     @cached_property

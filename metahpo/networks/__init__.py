@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         TrainingConfiguration,
     )
     from metahpo.networks.convnet.convnet_classifier import POOLINGS, ConvNetClassifier
-    from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
+    from metahpo.networks.mlp.compiled.compiled_training import compile_ahead, train_on_cpu
     from metahpo.networks.mlp.mlp_classifier import NetworkClassifier
     from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
     from metahpo.networks.mlp.mlp_fitting import fit_together, training_configuration_of
@@ -48,6 +48,7 @@ __all__ = [
     "Training",
     "TrainingConfiguration",
     "classes_of",
+    "compile_ahead",
     "factors",
     "fit_each",
     "fit_together",

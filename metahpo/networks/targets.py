@@ -1,4 +1,4 @@
-"""What estimators of networks do with targets: codes and weights of classes, rows to stop by, and learning curves."""
+"""Targets of networks: codes and weights of classes, validation rows, and learning curves."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def held_out_rows(target: NDArray[Any], fraction: float, seed: int) -> NDArray[n
 
 
 def training_of(estimator: Any, metric: str) -> Training:
-    """What a fitted network says of its training, its validation metric as the loss that `metric` names."""
+    """Record of the training of a fitted network. Its validation metric is converted to the loss of `metric`."""
     history = estimator.history_
     curve = {name: history[name] for name in ("train_loss", "validation_loss") if history[name]}
     if history["validation_metric"]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Training:
-    """How the training of one estimator went.
+    """Record of the training of one estimator.
 
     Attributes
     ----------

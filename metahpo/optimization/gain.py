@@ -1,4 +1,4 @@
-"""What is to be gained by trying a configuration next: the value that a search maximises.
+"""The acquisition value of a configuration, which a search maximises.
 
 Symbols: x a configuration; n trials so far; a(x) the acquisition function, a logarithm of a gain.
 

@@ -1,4 +1,4 @@
-"""Where a gain is highest in a whole search space: random candidates, steps around the best, then gradients.
+"""Maximisation of a gain over a search space: random candidates, steps around the best, then gradients.
 
 Candidates are rows of the unit cube until the best of them is known. Illegal ones are dropped by
 :meth:`metahpo.space.encoding.SpaceEncoder.legal_rows`.

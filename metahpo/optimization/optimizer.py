@@ -25,7 +25,7 @@ from metahpo.optimization.gain import Gain
 from metahpo.optimization.maximiser import maximise
 from metahpo.optimization.smaller_trials import on_the_scale_of_the_whole
 from metahpo.optimization.state_file import KnownFiles, read_state, write_state
-from metahpo.optimization.told import checked, counted
+from metahpo.optimization.told import checked, counted, number_of
 from metahpo.space.comparison import difference
 from metahpo.space.configuration import Configuration, json_value, to_json
 from metahpo.space.design import sobol_design
@@ -180,8 +180,10 @@ class BayesianOptimizer:
         found = None if prior is None else difference(space, prior)
         if found is not None:
             raise SpaceError(f"prior must be of the same space: compared with it, {found}.")
+        expected = "prior_strength must be a finite number of at least 0"
+        prior_strength = number_of(prior_strength, expected)
         if not 0.0 <= prior_strength < np.inf:
-            raise DataError(f"prior_strength must be a number of at least 0, but is {prior_strength!r}.")
+            raise DataError(f"{expected}, but is {prior_strength!r}.")
         believed = space if prior is None else prior
         self._domain = Domain(space)
         encoded = space
@@ -230,8 +232,10 @@ class BayesianOptimizer:
         self._pending: dict[str, Configuration] = {}
         self._partly: dict[str, _PartlyTrained] = {}
         self._rows: dict[str, NDArray[np.float64]] = {}
-        self.history = TrialHistory(None if n_rows is None else counted(n_rows, "n_rows", "the most rows of any trial"))
-        self._files = KnownFiles()
+        self.history: TrialHistory = TrialHistory(
+            None if n_rows is None else counted(n_rows, "n_rows", "the most rows of any trial")
+        )
+        self._files: KnownFiles = KnownFiles()
         self._lock = RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -399,6 +403,17 @@ class BayesianOptimizer:
             self._partly.pop(key, None)
             if again:
                 self._queue.insert(0, known)
+
+    def reseed(self, random_state: int | None = None) -> None:
+        """Draw other numbers from now on, so that copies of a search in other processes do not suggest the same.
+
+        Parameters
+        ----------
+        random_state : int, default=None
+            Seed; None takes a fresh one.
+        """
+        with self._lock:
+            self._rng = np.random.default_rng(random_state)
 
     def save(self, path: Path | str) -> None:
         """Write the state of the search to a JSON file, from which :meth:`load` goes on with it.

@@ -23,6 +23,8 @@ from metahpo.trials.history import TrialHistory
 Array = NDArray[np.float64]
 
 PRIOR_SHARE, PRIOR_TRIALS = 0.15, 4.0
+#: Spread of losses that are all equal: a smaller trial is uncertain all the same.
+LEAST_SPREAD = 1e-9
 #: Halvings that count for a trial whose whole has an unknown number of rows.
 UNKNOWN_HALVINGS = 2.0
 
@@ -35,18 +37,18 @@ def on_the_scale_of_the_whole(history: TrialHistory) -> tuple[Array, Array]:
     texts = [to_json(configuration) for configuration in history.configurations]
     at_whole = _means(texts, losses, whole)
     sizes, size_of_whole = history.rows, _rows_of_the_whole(history)
-    spread = spread_of(losses[whole]) or spread_of(losses)
+    spread = spread_of(losses[whole]) or spread_of(losses) or LEAST_SPREAD
     for size in np.unique(sizes[~whole]):
         of_size = ~whole & (sizes == size)
         halvings = np.log2(size_of_whole / size) if np.isfinite(size_of_whole) else UNKNOWN_HALVINGS
-        assumed = PRIOR_SHARE * halvings * spread**2
         pairs = [(at_whole[text], loss) for text, loss in _means(texts, losses, of_size).items() if text in at_whole]
-        change = np.array([large - small for large, small in pairs])
+        # In units of the spread, squares of large losses do not overflow.
+        change = np.array([large / spread - small / spread for large, small in pairs])
         shift = float(change.mean()) if len(change) else 0.0
         squares = float(np.square(change - shift).sum())
-        variance = (PRIOR_TRIALS * assumed + squares) / (PRIOR_TRIALS + max(0, len(change) - 1))
-        losses[of_size] += shift
-        noise[of_size] = np.sqrt(variance)
+        assumed = PRIOR_TRIALS * PRIOR_SHARE * halvings
+        noise[of_size] = spread * np.sqrt((assumed + squares) / (PRIOR_TRIALS + max(0, len(change) - 1)))
+        losses[of_size] += shift * spread
     return losses, noise
 
 

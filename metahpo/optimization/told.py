@@ -1,4 +1,4 @@
-"""What may be told of a trial: the checks of its loss, seconds, rows, status and constraints."""
+"""Checks of the report of a trial: its loss, seconds, rows, status and constraints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUSES = (FAILED, *(status.value for status in TrialStatus))
 
 @dataclass(frozen=True)
 class Told:
-    """What was told of a trial, checked.
+    """The checked report of a trial.
 
     Attributes
     ----------
@@ -54,11 +54,11 @@ def checked(loss: Any, *, seconds: Any = None, rows: Any = None, status: Any = N
         raise UnknownNameError("status of a trial", status, STATUSES)
     if loss is None and status is not None and status != SUCCESS:
         loss = np.nan
-    number = _number(loss, "loss must be a number within the range of floats, NaN for a failed trial")
+    number = number_of(loss, "loss must be a number within the range of floats, NaN for a failed trial")
     if status is not None and status != SUCCESS:
         number = np.nan
     if seconds is not None:
-        seconds = _number(seconds, "seconds must be positive and finite, or None where not known")
+        seconds = number_of(seconds, "seconds must be positive and finite, or None where not known")
         if not 0.0 < seconds < np.inf:
             raise DataError(f"seconds must be positive and finite, or None where not known, but is {seconds!r}.")
     ended = str(status) if status is not None and status != SUCCESS else SUCCESS if np.isfinite(number) else FAILED
@@ -84,8 +84,14 @@ def counted(value: Any, name: str, what_none_is: str) -> int:
     return int(value)
 
 
-def _number(value: Any, expected: str) -> float:
-    """Convert to a float; texts, arrays and complex numbers are refused."""
+def number_of(value: Any, expected: str) -> float:
+    """Convert to a float.
+
+    Raises
+    ------
+    DataError
+        It is a text, an array or a complex number, or beyond the range of floats. The message begins with `expected`.
+    """
     try:
         if isinstance(value, (str, bytes, bytearray, np.complexfloating)) or getattr(value, "ndim", False):
             raise TypeError
@@ -101,4 +107,4 @@ def _constraints(values: Any) -> tuple[float, ...]:
     if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)) or np.ndim(values) != 1:
         raise DataError(f"{expected}, but is {values!r}.")
     largest = float(np.finfo(np.float64).max)  # JSON knows no infinity
-    return tuple(float(np.clip(_number(value, expected), -largest, largest)) for value in values)
+    return tuple(float(np.clip(number_of(value, expected), -largest, largest)) for value in values)

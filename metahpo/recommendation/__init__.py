@@ -1,1 +1,43 @@
-"""Flow 3b: from a dataset to hyperparameters, at once."""
+"""Recommendations for a dataset, from its meta-features and the surrogate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.recommendation.narrow_space import best_shares, box, holds, volume
+    from metahpo.recommendation.novelty import Familiarity
+    from metahpo.recommendation.observations import Observation
+    from metahpo.recommendation.printed import in_words
+    from metahpo.recommendation.probe_worker import FixedSplit, ProbeWorkers
+    from metahpo.recommendation.probes import Prober
+    from metahpo.recommendation.recommendation import Recommendation
+    from metahpo.recommendation.recommendations import Recommendations
+    from metahpo.recommendation.recommender import Recommender, recommend
+    from metahpo.recommendation.shipped import shipped_name
+    from metahpo.recommendation.warm_start import WarmStart
+    from metahpo.recommendation.worth import Worth
+
+__all__ = [
+    "Familiarity",
+    "FixedSplit",
+    "Observation",
+    "ProbeWorkers",
+    "Prober",
+    "Recommendation",
+    "Recommendations",
+    "Recommender",
+    "WarmStart",
+    "Worth",
+    "best_shares",
+    "box",
+    "holds",
+    "in_words",
+    "recommend",
+    "shipped_name",
+    "volume",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from metahpo.recommendation.recommendations import Recommendation
+import numpy as np
+from numpy.typing import NDArray
+
+from metahpo.recommendation.recommendation import Recommendation
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.improvement import Improvement, ImprovementModel
+from metahpo.surrogates.improvement_given_trials import given_trials
+from metahpo.surrogates.surrogate import TrainedSurrogate
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +24,7 @@ class AgainstDefault:
     ----------
     improvement : Improvement
     places : tuple of int
-        Index among the candidates of each configuration of `improvement`.
+        Index among the candidates of each configuration of `improvement`; -1 for one that is no candidate.
     """
 
     improvement: Improvement
@@ -26,15 +32,66 @@ class AgainstDefault:
 
     @classmethod
     def of(
-        cls, model: ImprovementModel, meta_features: Mapping[str, float] | None, candidates: Sequence[Configuration]
+        cls,
+        model: ImprovementModel,
+        surrogate: TrainedSurrogate,
+        meta_features: Mapping[str, float] | None,
+        candidates: Sequence[Configuration],
+        *,
+        everywhere: bool = False,
+        observed: tuple[Sequence[Configuration], NDArray[np.float64]] | None = None,
+        probed: Improvement | None = None,
     ) -> AgainstDefault:
-        """Place the configurations of a model among the candidates, which hold them all."""
-        place = {to_json(candidate): i for i, candidate in enumerate(candidates)}
-        return cls(model.on(meta_features), tuple(place[text] for text in model.configurations))
+        """Place the configurations of a model among the candidates.
 
-    def picks(self, n: int) -> list[int]:
-        """Indices of candidates: see :meth:`metahpo.surrogates.improvement.Improvement.picks`."""
-        return [self.places[i] for i in self.improvement.picks(n)]
+        Parameters
+        ----------
+        model : ImprovementModel
+        surrogate : TrainedSurrogate
+            Interpolates changes between configurations.
+        meta_features : mapping of str to float, or None
+        candidates : sequence of dict
+        everywhere : bool, default=False
+            Whether candidates that the model does not know are interpolated; otherwise nothing is predicted for them.
+        observed : pair (configurations, losses), default=None
+            Trials on the task.
+        probed : Improvement, default=None
+            What probes have made of the distribution before trials; None: there were none.
+        """
+        column = {text: i for i, text in enumerate(model.configurations)}
+        place: dict[str, int] = {}
+        for i, candidate in enumerate(candidates):
+            place.setdefault(to_json(candidate), i)
+        tried = {} if observed is None else {to_json(c): c for c in observed[0]}
+        new = {text: candidates[i] for text, i in place.items() if text not in column} if everywhere else {}
+        new |= {text: c for text, c in tried.items() if text not in column}
+        texts = [t for t in model.configurations if t in place or t in tried or column[t] == model.reference]
+        improvement = model.on(meta_features) if probed is None else probed
+        if new:
+            known = [_read(text) for text in model.configurations]
+            improvement = improvement.extended(*surrogate.interpolation(known, list(new.values())))
+            column |= {text: len(column) + i for i, text in enumerate(new)}
+            texts += list(new)
+        improvement = improvement.of_columns([column[text] for text in texts])
+        if observed is not None:
+            at = {text: i for i, text in enumerate(texts)}
+            improvement = given_trials(improvement, [at[to_json(c)] for c in observed[0]], observed[1])
+        return cls(improvement, tuple(place.get(text, -1) for text in texts))
+
+    def picks(self, n: int, allowed: NDArray[np.bool_] | None = None) -> list[int]:
+        """Indices of candidates: see :meth:`metahpo.surrogates.improvement.Improvement.picks`.
+
+        Parameters
+        ----------
+        n : int
+        allowed : ndarray of bool, default=None
+            Which candidates may be picked; None: all. Empty where nothing is known of those.
+        """
+        places = np.array(self.places)
+        among = (places >= 0) if allowed is None else (places >= 0) & allowed[places]
+        if not among.any():
+            return []
+        return [self.places[i] for i in self.improvement.picks(n, None if among.all() else among)]
 
     def added_to(self, items: Sequence[Recommendation], candidates: Sequence[int]) -> list[Recommendation]:
         """Recommendations with their predictions, from the index of each among the candidates.
@@ -54,3 +111,8 @@ class AgainstDefault:
             )
             for item, candidate in zip(items, candidates, strict=True)
         ]
+
+
+def _read(text: str) -> Configuration:
+    configuration: Configuration = json.loads(text)
+    return configuration

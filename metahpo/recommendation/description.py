@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from metahpo.metafeatures.extraction import extract
 from metahpo.recommendation.experience import Experience
+from metahpo.recommendation.leaks import leaking_columns
 from metahpo.recommendation.novelty import UNFAMILIAR
 from metahpo.surrogates.cost import SIZE_COLUMNS
+from metahpo.tasks.row_sketch import rows_in_common
 from metahpo.tasks.task import Task
 
 
@@ -22,6 +26,8 @@ class Description:
     meta_features : dict of str to float
     novelty : float
         In [0, 1]; NaN where it is not known.
+    distance : float
+        To the nearest recorded task by meta-features; NaN where it is not known.
     lacking : tuple of str
         Groups of meta-features that the experience has and that cannot be computed here.
     notes : tuple of str
@@ -31,6 +37,7 @@ class Description:
     task: Task
     meta_features: Mapping[str, float] = field(repr=False)
     novelty: float
+    distance: float
     lacking: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -40,9 +47,11 @@ class Description:
         others, lacking = experience.other_meta_features
         features = extract(task, random_state, others).values
         familiarity = experience.familiarity
-        novelty = float("nan") if familiarity is None else familiarity.novelty(features)
-        notes = (*task.treatments, *_known(task, experience), *_beyond(task, experience))
-        return cls(task, features, novelty, tuple(lacking), notes)
+        novelty = distance = float("nan")
+        if familiarity is not None:
+            novelty, distance = familiarity.novelty(features), familiarity.distance(features)
+        notes = (*task.treatments, *_leaks(task, random_state), *_beyond(task, experience))
+        return cls(task, features, novelty, distance, tuple(lacking), notes)
 
     @property
     def usable(self) -> Mapping[str, float] | None:
@@ -53,6 +62,27 @@ class Description:
 def usable(meta_features: Mapping[str, float], novelty: float) -> Mapping[str, float] | None:
     """Meta-features of a task of that novelty, or None where it is so unfamiliar that they would mislead."""
     return None if novelty > UNFAMILIAR else meta_features
+
+
+def recorded_as(task: Task, experience: Experience, random_state: int = 0) -> dict[str, float]:
+    """Recorded tasks that hold rows of this very dataset -> share of their rows that is found again, 1 for all."""
+    tasks = experience.meta_dataset.tasks
+    found: dict[str, float] = {}
+    if "row_sketch" in tasks.columns:
+        sketches = {
+            str(name): np.asarray(s) for name, s in tasks["row_sketch"].items() if isinstance(s, np.ndarray | list)
+        }
+        found |= rows_in_common(task, sketches, random_state)
+    if "fingerprint" in tasks.columns:
+        found |= {str(name): 1.0 for name in tasks.index[tasks["fingerprint"] == task.fingerprint]}
+    return found
+
+
+def _leaks(task: Task, random_state: int) -> list[str]:
+    return [
+        f"column {name!r} tells y exactly: drop it if it is not known before y is"
+        for name in leaking_columns(task, random_state)
+    ]
 
 
 def _beyond(task: Task, experience: Experience) -> list[str]:
@@ -66,11 +96,3 @@ def _beyond(task: Task, experience: Experience) -> list[str]:
         if own[column] > most
     ]
     return [f"expected_train_seconds is extrapolated, and may be far too low: {'; '.join(beyond)}"] if beyond else []
-
-
-def _known(task: Task, experience: Experience) -> list[str]:
-    tasks = experience.meta_dataset.tasks
-    if "fingerprint" not in tasks.columns:
-        return []
-    same = tasks.index[tasks["fingerprint"] == task.fingerprint]
-    return [f"this very dataset was tuned before, as {name!r}: the recommendation knows its results" for name in same]

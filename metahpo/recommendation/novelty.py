@@ -1,4 +1,4 @@
-"""How far a task lies from those that experience comes from.
+"""Novelty: the distance of a task to the recorded tasks.
 
 Symbols: t training tasks, p meta-features; values standardised over the training tasks (median, interquartile range),
 clipped, unknown ones 0.
@@ -35,6 +35,8 @@ class Familiarity:
         Standardised meta-features of the training tasks.
     own : ndarray of shape (t,)
         Distance of each training task to the nearest other one.
+    tasks : tuple of str
+        Names of the training tasks.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Familiarity:
     scale: NDArray[np.float64]
     rows: NDArray[np.float64]
     own: NDArray[np.float64]
+    tasks: tuple[str, ...]
 
     @classmethod
     def of(cls, meta_features: pd.DataFrame) -> Familiarity:
@@ -53,13 +56,27 @@ class Familiarity:
         rows = _standardised(values, centre, scale)
         between = np.stack([_distance(row, rows) for row in rows])
         np.fill_diagonal(between, np.inf)
-        return cls(tuple(map(str, varied.columns)), centre, scale, rows, between.min(axis=1))
+        return cls(
+            tuple(map(str, varied.columns)), centre, scale, rows, between.min(axis=1), tuple(map(str, varied.index))
+        )
 
     def novelty(self, meta_features: Mapping[str, float]) -> float:
         """Novelty of a task in [0, 1]; above 0.95 it is unlike what experience comes from."""
+        return float(np.mean(self.own < self.distance(meta_features)))
+
+    def distance(self, meta_features: Mapping[str, float]) -> float:
+        """Distance of a task to the nearest training task."""
         values = np.array([meta_features.get(name, np.nan) for name in self.names], dtype=np.float64)
-        nearest = _distance(_standardised(values, self.centre, self.scale), self.rows).min()
-        return float(np.mean(self.own < nearest))
+        return float(_distance(_standardised(values, self.centre, self.scale), self.rows).min())
+
+    def distances_between(self, families: Mapping[str, str]) -> dict[str, float]:
+        """Distance of each training task to the nearest one of another family; infinite where there is none."""
+        own = np.array([families[task] for task in self.tasks])
+        found = {}
+        for task, family, row in zip(self.tasks, own, self.rows, strict=True):
+            others = own != family
+            found[task] = float(_distance(row, self.rows[others]).min()) if others.any() else float("inf")
+        return found
 
 
 def _standardised(

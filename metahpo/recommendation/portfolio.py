@@ -13,18 +13,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metahpo.acquisition.expected_improvement import log_expected_improvement
 from metahpo.surrogates.posterior import Posterior
 
 
-def complementary_picks(posterior: Posterior, n: int) -> list[int]:
-    """Indices of `n` configurations of the posterior (fewer where it has fewer), the best guess first."""
-    picks = [int(np.argmin(posterior.mixture_mean()))]
+def complementary_picks(posterior: Posterior, n: int, allowed: NDArray[np.bool_] | None = None) -> list[int]:
+    """Indices of `n` configurations of the posterior (fewer where it has fewer), the best guess first.
+
+    Only those where `allowed`, shape (m,), is true may be picked; None: all.
+    """
+    closed = np.zeros(posterior.mean.shape[1], dtype=bool) if allowed is None else ~allowed
+    picks = [int(np.argmin(np.where(closed, np.inf, posterior.mixture_mean())))]
     current = posterior.mean[:, picks[0]]
-    while len(picks) < min(n, posterior.mean.shape[1]):
+    while len(picks) < min(n, int((~closed).sum())):
         gain = log_expected_improvement(replace(posterior, incumbent=current))
         gain[picks] = -np.inf
+        gain[closed] = -np.inf
         picks.append(int(np.argmax(gain)))
         current = np.minimum(current, posterior.mean[:, picks[-1]])
     return picks

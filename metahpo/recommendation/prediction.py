@@ -1,7 +1,8 @@
-"""What is expected of candidates on a task, before anything is measured on it."""
+"""Predictions of candidates on a task before any trial."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from metahpo.recommendation.candidates import Candidates
 from metahpo.recommendation.default_decision import AgainstDefault
 from metahpo.recommendation.experience import Experience
+from metahpo.recommendation.observations import Trials
+from metahpo.recommendation.probes import Probed
 from metahpo.surrogates.posterior import Posterior
 
 #: Level of the intervals that recommendations come with.
@@ -44,19 +47,44 @@ class Prediction:
 
     @classmethod
     def of(
-        cls, experience: Experience, candidates: Candidates, metric: str, meta_features: Mapping[str, float] | None
+        cls,
+        experience: Experience,
+        candidates: Candidates,
+        metric: str,
+        meta_features: Mapping[str, float] | None,
+        observed: Trials | None = None,
+        probed: Probed | None = None,
     ) -> Prediction:
-        """Predict candidates on a task of these meta-features; None: nothing is known of it."""
+        """Predict candidates on a task of these meta-features (None: nothing is known of it), given trials on it.
+
+        Probes are not of the size of trials. Where there are both, percentiles rest on the trials.
+        """
         surrogate = experience.surrogate(candidates.space, metric)
-        posterior = surrogate.posterior(candidates.configurations, meta_features=meta_features)
-        low, high = (100.0 * bound for bound in posterior.percentile_interval(LEVEL))
         model = experience.improvement(candidates.space, metric)
+        if probed is not None and model is not None and len(probed.places) and observed is None:
+            measured = [json.loads(model.configurations[i]) for i in probed.places]
+            posterior = surrogate.posterior(
+                candidates.configurations, (measured, probed.losses), meta_features, noise=probed.noise
+            )
+        else:
+            posterior = surrogate.posterior(candidates.configurations, observed, meta_features=meta_features)
+        low, high = (100.0 * bound for bound in posterior.percentile_interval(LEVEL))
         return cls(
             candidates,
             posterior,
             100.0 * posterior.expected_percentile(),
             low,
             high,
-            None if model is None else AgainstDefault.of(model, meta_features, candidates.configurations),
-            surrogate.task_weights(meta_features=meta_features),
+            None
+            if model is None
+            else AgainstDefault.of(
+                model,
+                surrogate,
+                meta_features,
+                candidates.configurations,
+                everywhere=candidates.values is not None,
+                observed=observed,
+                probed=None if probed is None else probed.improvement,
+            ),
+            surrogate.task_weights(observed, meta_features),
         )

@@ -1,71 +1,33 @@
-"""What a recommendation says: configurations, what to expect of them, and why."""
+"""Recommendations: configurations, expectations, and reasons."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from sklearn.pipeline import Pipeline
+from ConfigSpace import ConfigurationSpace
+from sklearn.base import BaseEstimator
 
+from metahpo.exceptions import DataError
+from metahpo.learners.place import Place
 from metahpo.learners.registry import learner_named
+from metahpo.recommendation.basis import Basis
+from metahpo.recommendation.json_form import recommendations_from_json, recommendations_to_json
+from metahpo.recommendation.narrow_space import narrowed_space
+from metahpo.recommendation.printed import in_html, in_lines
+from metahpo.recommendation.probes import Probe
+from metahpo.recommendation.recommendation import Recommendation as Recommendation
+from metahpo.recommendation.worth import Worth
 from metahpo.space.configuration import Configuration
-from metahpo.tasks.task import Task
+from metahpo.surrogates.explanation import Explanation
+from metahpo.tasks.task import Task, TaskKind
 
-#: Reason of a recommendation that is the library's default.
-DEFAULT_REASON = "library default"
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One recommended configuration.
-
-    Attributes
-    ----------
-    learner : str
-    configuration : dict
-        Active hyperparameters, in the names of the search space.
-    expected_percentile : float
-        Expected share of the learner's recorded configurations (of all learners', where no learner was named) that
-        this one is better than, in percent.
-    interval : tuple of float
-        Central 80 % interval of that percentile.
-    expected_train_seconds : float
-        Seconds of one fit on one core; NaN where no seconds were recorded. For a task larger than all recorded ones
-        they are extrapolated, may be far too low, and a note says so.
-    reason : str
-    p_better_than_default : float
-        Probability that its error is smaller than that of the library's default, calibrated on tasks left out; .5 for
-        the default itself. NaN where the experience holds no default to compare with.
-    expected_change : float
-        Expected relative change of the error against the default: .1 is an error that is a tenth smaller, and negative
-        is worse. NaN like the probability.
-    change_interval : tuple of float
-        Central 80 % interval of that change.
-    """
-
-    learner: str
-    configuration: Configuration
-    expected_percentile: float
-    interval: tuple[float, float]
-    expected_train_seconds: float
-    reason: str
-    p_better_than_default: float = math.nan
-    expected_change: float = math.nan
-    change_interval: tuple[float, float] = (math.nan, math.nan)
-
-    def against_default(self) -> str:
-        """What to expect against the default, in words; empty where that is not known."""
-        if math.isnan(self.expected_change):
-            return ""
-        low, high = self.change_interval
-        return (
-            f"better than the default with probability {self.p_better_than_default:.2f}, error "
-            f"{-100 * self.expected_change:+.1f} % ({-100 * high:+.1f} to {-100 * low:+.1f})"
-        )
+if TYPE_CHECKING:
+    from metahpo.recommendation.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -85,10 +47,26 @@ class Recommendations:
         Seconds of each step.
     notes : tuple of str
         What the user should know: treatments of the data, unfamiliar data, a dataset that was tuned already.
-    task : Task
-        The dataset, as it was understood.
+    task : Task or None
+        The dataset, as it was understood; None where the recommendations were read by :meth:`from_json`.
     meta_features : dict of str to float
         Of the task.
+    kind : {"classification", "regression"}
+        Of the task.
+    about : str
+        The task in words.
+    worth : Worth or None
+        What recommendations were worth on recorded tasks of such a novelty; None where that is not known.
+    place : Place or None
+        Where the learner lies in the user's own estimator; None where none was given.
+    own_estimator : estimator or None
+        That estimator.
+    basis : Basis or None
+        What the answer was made of; None like `task`.
+    probes : tuple of Probe
+        Fits on few rows that were made for the answer, in the order in which they ended.
+    read_parameters : tuple of dict
+        Parameters of each recommendation where they were read by :meth:`from_json`; else empty.
     """
 
     items: tuple[Recommendation, ...]
@@ -97,8 +75,16 @@ class Recommendations:
     novelty: float
     timings: Mapping[str, float]
     notes: tuple[str, ...]
-    task: Task = field(repr=False)
+    task: Task | None = field(repr=False)
     meta_features: Mapping[str, float] = field(repr=False)
+    kind: TaskKind = "classification"
+    about: str = ""
+    worth: Worth | None = None
+    place: Place | None = field(default=None, repr=False)
+    own_estimator: BaseEstimator | None = field(default=None, repr=False)
+    basis: Basis | None = field(default=None, repr=False)
+    probes: tuple[Probe, ...] = field(default=(), repr=False)
+    read_parameters: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -122,14 +108,24 @@ class Recommendations:
         return [item.configuration for item in self.items]
 
     def parameters(self, index: int = 0) -> dict[str, Any]:
-        """Parameters of a recommendation in the names of the learner's scikit-learn estimator."""
+        """Parameters of a recommendation, for ``set_params``.
+
+        They have the names of the learner's scikit-learn estimator. Where an estimator was given, they have the names
+        of its parameters, such as ``svc__C`` in a pipeline.
+        """
         item = self.items[index]
-        return learner_named(item.learner, self.task.kind).parameters(item.configuration)
+        if self.read_parameters:
+            return dict(self.read_parameters[index])
+        if self.place is not None:
+            held = {f"{self.place.prefix}{name}": value for name, value in item.held.items()}
+            return {**self.place.parameters(item.configuration), **held}
+        return {**learner_named(item.learner, self.kind).parameters(item.configuration), **item.held}
 
-    def estimator(self, index: int = 0, random_state: int | None = None) -> Pipeline:
-        """Unfitted pipeline of a recommendation, for the very X and y that it was asked for.
+    def estimator(self, index: int = 0, random_state: int | None = None) -> BaseEstimator:
+        """Unfitted estimator of a recommendation, for the very X and y that it was asked for.
 
-        It reads the columns as the recommendation did (dates, numbers as text, columns that are dropped, ...), prepares
+        Where an estimator was given, it is a clone of that one with the parameters set. Otherwise it is a pipeline. It
+        reads the columns as the recommendation did (dates, numbers as text, columns that are dropped, ...), prepares
         them and fits the learner; predictions are labels as they stand in y. New rows may hold categories that were
         never seen, and missing values. Its steps are "columns", "preprocessing" and "learner":
         ``estimator().set_params(learner__C=1.0)``.
@@ -140,9 +136,62 @@ class Recommendations:
             Which recommendation.
         random_state : int, default=None
             Seed of the learner.
+
+        Raises
+        ------
+        DataError
+            The recommendations were read from JSON, which does not hold the dataset.
         """
         item = self.items[index]
-        return learner_named(item.learner, self.task.kind).pipeline(item.configuration, self.task, random_state)
+        if self.place is not None and self.own_estimator is not None:
+            return self.place.whole(self.own_estimator, random_state).set_params(**self.parameters(index))
+        if self.task is None:
+            raise DataError(
+                "recommendations that were read from JSON do not hold the dataset, so that no pipeline can be made; "
+                "set parameters(index) on an estimator of your own."
+            )
+        pipeline = learner_named(item.learner, self.kind).pipeline(item.configuration, self.task, random_state)
+        if item.held:
+            last = pipeline.named_steps["learner"]
+            inner = "regressor__" if hasattr(last, "regressor") else ""
+            last.set_params(**{f"{inner}{name}": value for name, value in item.held.items()})
+        return pipeline
+
+    def space(self, share: float = 0.9, learner: str | None = None) -> ConfigurationSpace:
+        """A search space narrowed to this dataset.
+
+        It is the smallest box that is found to hold the best configuration with a probability of `share`: see
+        :mod:`metahpo.recommendation.narrow_space`. Conditions stay, and the default of the space lies inside.
+
+        Parameters
+        ----------
+        share : float, default=0.9
+            In (0, 1].
+        learner : str, default=None
+            None takes the learner of the first recommendation.
+
+        Raises
+        ------
+        DataError
+            A share outside (0, 1], or recommendations that were read from JSON.
+        UnknownNameError
+            A learner that was not asked for.
+        """
+        if self.basis is None:
+            raise DataError("recommendations that were read from JSON hold no experience to narrow a space by.")
+        return narrowed_space(self.basis, learner or self.best_learner, share)
+
+    def explain(self) -> Explanation:
+        """What the expected scores depend on, and which recorded tasks say so.
+
+        Raises
+        ------
+        DataError
+            The recommendations were read from JSON.
+        """
+        if self.basis is None:
+            raise DataError("recommendations that were read from JSON hold no experience to explain them by.")
+        return self.basis.surrogate.explain(self.basis.observed, self.basis.meta_features)
 
     def report(self, path: str | Path) -> None:
         """Write a page of the recommendations: what to expect of each, and which recorded tasks say so.
@@ -161,6 +210,20 @@ class Recommendations:
 
         write_recommendation_page(self, path)
 
+    def enqueue(self, study: Any) -> None:
+        """Make the recommendations the next trials of a study of Optuna: exactly these, in this order, each once.
+
+        Parameters
+        ----------
+        study : optuna.Study
+
+        Raises
+        ------
+        MissingDependencyError
+            Optuna is not installed, or too old; the message names the extra that installs it.
+        """
+        import_module("metahpo.integrations.optuna").enqueue(study, self)  # which lies above this room
+
     def to_frame(self) -> pd.DataFrame:
         """One row a recommendation, with the columns of :class:`Recommendation`."""
         return pd.DataFrame(
@@ -177,35 +240,35 @@ class Recommendations:
             }
         )
 
-    def _task_in_words(self) -> str:
-        """What the dataset was understood to be."""
-        task = self.task
-        of_classes = f" of {len(task.classes)} classes" if task.classes else ""
-        if task.modality != "table":
-            return f"{task.kind}{of_classes}: {task.n_rows} {task.modality}s"
-        named = f" ({in_brief(task.categorical)})" if task.categorical else ""
-        columns = f"{len(task.numeric)} numeric and {len(task.categorical)} categorical columns{named}"
-        return f"{task.kind}{of_classes}: {task.n_rows} rows, {columns}"
+    def to_json(self) -> str:
+        """Everything but the dataset and the experience, as JSON: :meth:`from_json` reads it."""
+        return recommendations_to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Recommendations:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ArtefactError
+            Anything else.
+        """
+        return recommendations_from_json(cls, text)
+
+    def plot(self) -> Figure:
+        """What to expect of each recommendation against the library's default, as a figure of matplotlib.
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib is not installed.
+        """
+        from metahpo.recommendation.figure import figure_of  # it loads matplotlib
+
+        return figure_of(self.items, f"{self.about}, by {self.metric}")
 
     def __str__(self) -> str:
-        lines = [f"{len(self)} recommendations for {self.task.name!r} by {self.metric}", self._task_in_words()]
-        for rank, item in enumerate(self.items, 1):
-            low, high = item.interval
-            lines.append(f"{rank:>3}. {item.learner}: {in_words(item.configuration)}")
-            lines.append(f"     better than {item.expected_percentile:.0f} % ({low:.0f}-{high:.0f}); {item.reason}")
-            if item.against_default() and item.reason != DEFAULT_REASON:
-                lines.append(f"     {item.against_default()}")
-        near = ", ".join(f"{task} ({share:.0%})" for task, share in list(self.nearest_tasks.items())[:5])
-        lines.append(f"nearest tasks: {near or 'none known'}; novelty {self.novelty:.2f}")
-        lines += [f"note: {note}" for note in self.notes]
-        return "\n".join(lines)
+        return in_lines(self)
 
-
-def in_brief(names: Sequence[str], most: int = 20) -> str:
-    """The first of many names."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def in_words(configuration: Configuration) -> str:
-    """A configuration as a person reads it: four digits of a number."""
-    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in configuration.items())
+    def _repr_html_(self) -> str:
+        return in_html(self)

@@ -6,26 +6,50 @@ are predicted, and some of them are chosen.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
+import numpy as np
+
+from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
+from metahpo.learners.registry import learner_named
+from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metafeatures.extraction import extract
 from metahpo.numerics.arithmetic import own_arithmetic
-from metahpo.recommendation.decision import chosen
-from metahpo.recommendation.description import Description, usable
+from metahpo.recommendation.asked_values import held_by, notes_on_values
+from metahpo.recommendation.basis import Basis
+from metahpo.recommendation.decision import decide
+from metahpo.recommendation.description import Description, recorded_as, usable
+from metahpo.recommendation.expected_costs import expected_costs
 from metahpo.recommendation.experience import Experience
 from metahpo.recommendation.laps import Laps
+from metahpo.recommendation.observations import (
+    Observation,
+    Trials,
+    append_observations,
+    by_task,
+    read_observations,
+    trials_of,
+)
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.prediction import Prediction
+from metahpo.recommendation.printed import task_in_words
+from metahpo.recommendation.probe_worker import ProbeWorkers
+from metahpo.recommendation.probes import probe
+from metahpo.recommendation.recommendation import Recommendation
 from metahpo.recommendation.recommendations import Recommendations
-from metahpo.recommendation.request import Request
+from metahpo.recommendation.request import Asked, Request
 from metahpo.recommendation.shipped import SHIPPED_APART, check_modality, shipped_name
 from metahpo.recommendation.warm_start import WarmStart
-from metahpo.recommendation.wording import items_of, notes_of
+from metahpo.recommendation.wording import items_of, notes_of, notes_on_probes
+from metahpo.recommendation.worth import Worth
+from metahpo.space.activity import canonical
 from metahpo.space.cash import to_cash
-from metahpo.space.configuration import Configuration
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.metric import METRICS, metric_named
@@ -52,6 +76,8 @@ class Recommender:
 
     def __init__(self, folder: Path | str) -> None:
         self._experience = Experience(folder)
+        self._observations = read_observations(self._experience.folder)
+        self._n_saved = len(self._observations)
 
     @classmethod
     def shipped(cls, kind: TaskKind, modality: Modality = "table", learner: str | None = None) -> Recommender:
@@ -64,7 +90,7 @@ class Recommender:
         UnknownNameError
             None ships for the learner.
         """
-        found = _shipped(shipped_name(kind, modality, learner))
+        found = copy(_shipped(shipped_name(kind, modality, learner)))  # what one observes, others do not know
         if learner is not None and learner not in found.learners:
             known = [*found.learners, *SHIPPED_APART]
             hint = "Experience ships with these; `metahpo build` makes more."
@@ -115,10 +141,16 @@ class Recommender:
         return self._experience.trained_metrics(self._meant(learner))
 
     def recommend(
-        self, task: Task, learner: str | None = None, n: int = 5, metric: str | None = None, random_state: int = 0
+        self,
+        task: Task,
+        learner: str | Sequence[str] | None = None,
+        n: int = 5,
+        metric: str | Callable[..., float] | None = None,
+        random_state: int = 0,
+        **asked: Unpack[Asked],
     ) -> Recommendations:
-        """Recommend configurations for a task: see :func:`recommend`."""
-        return self.answer(task, Request(learner, n, metric, random_state))
+        """Recommend configurations for a task: see :func:`recommend`, whose other parameters it takes as well."""
+        return self.answer(task, Request.of(learner, n, metric, random_state, **asked))
 
     @own_arithmetic()
     def answer(self, task: Task, request: Request) -> Recommendations:
@@ -126,29 +158,176 @@ class Recommender:
         if task.kind != self.kind:
             raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
         check_modality(self.meta_dataset, task)
-        space, laps = self._meant(request.learner), Laps()
+        request, laps = request.for_kind(self.kind), Laps()
+        space = self._space(request.learners)
+        if request.seconds is None:
+            return self._answer(task, request, space, laps, None)
+        # They import what they need while the answer begins.
+        workers = ProbeWorkers(request.n_jobs, request.learners or self.learners, self.kind)
+        try:
+            return self._answer(task, request, space, laps, workers)
+        finally:
+            workers.stop()
+
+    def _answer(
+        self, task: Task, request: Request, space: str | None, laps: Laps, workers: ProbeWorkers | None
+    ) -> Recommendations:
         metric = self._metric(request.metric, space)
-        self._experience.load(space, metric)
+        self.surrogate(space, metric)
         laps.end("load")
-        description = Description.of(task, self._experience, request.random_state)
+        recorded = recorded_as(task, self._experience, request.random_state)
+        experience, observed = self._for(task, request, recorded, space, metric)
+        description = Description.of(task, experience, request.random_state)
         laps.end("meta_features")
-        candidates = self._experience.candidates(space)
-        prediction = Prediction.of(self._experience, candidates, metric, description.usable)
-        picks = chosen(prediction, request.n)
+        candidates = experience.candidates(space).of_learners(request.learners)
+        learners = [learner_named(name, self.kind) for name in candidates.learners]
+        spaces = self.meta_dataset.spaces
+        held = held_by(request, learners, spaces)
+        candidates = candidates.sensible(task).within(request.region, spaces, self.kind)
+        if observed is not None:
+            candidates = candidates.including(observed[0])
+        probed = None
+        if workers is not None and request.seconds is not None:
+            left = request.seconds - sum(laps.seconds.values())
+            probed = probe(task, experience, candidates, metric, description.usable, workers, left)
+            laps.end("probes")
+        prediction = Prediction.of(experience, candidates, metric, description.usable, observed, probed)
+        worth = self._worth(experience, space, metric, description.distance)
+        worth_little = worth is not None and worth.change < 0.0
+        costs = {limit: expected_costs(experience, candidates, task, limit) for limit in request.limits.given}
+        decision = decide(
+            prediction,
+            request.n,
+            limits=request.limits,
+            costs={limit: cost for limit, cost in costs.items() if cost is not None},
+            default_first=observed is None
+            and (probed is None or not len(probed.places))
+            and (description.usable is None or worth_little),
+        )
         laps.end("surrogate")
-        seconds = self._seconds(space, [candidates.configurations[i] for i in picks], task)
-        items = items_of(prediction, picks, seconds)
+        seconds = expected_costs(experience, candidates.only(decision.picks), task)
+        spent = [math.nan] * len(decision.picks) if seconds is None else seconds.tolist()
+        items = items_of(
+            prediction,
+            decision,
+            spent,
+            held,
+            familiar=description.usable is not None,
+            n_probes=0 if probed is None else sum(one.status == "success" for one in probed.probes),
+        )
+        notes = notes_of(
+            description,
+            request,
+            metric,
+            decision,
+            recorded=recorded,
+            unrecorded=[limit for limit, cost in costs.items() if cost is None],
+            worth_little=worth_little,
+        )
+        notes += notes_on_values(request, spaces, candidates)
+        notes += notes_on_probes(request, probed)
         laps.end("cost")
         return Recommendations(
-            tuple(items),
+            items,
             metric,
             prediction.weights,
             description.novelty,
             laps.seconds,
-            notes_of(description, request, metric),
+            tuple(notes),
             task,
             description.meta_features,
+            self.kind,
+            f"{task.name}\n{task_in_words(task)}",
+            worth,
+            request.place,
+            request.estimator,
+            Basis(prediction, spaces, experience.surrogate(space, metric), description.usable, observed),
+            () if probed is None else probed.probes,
         )
+
+    def observe(
+        self,
+        task: Task,
+        configuration: Mapping[str, Any] | Recommendation,
+        value: float,
+        *,
+        learner: str | None = None,
+        metric: str | None = None,
+    ) -> None:
+        """Tell what a configuration measured on a task; the next answer knows it, and nothing is trained anew.
+
+        An answer for the same task is conditioned on it. For other tasks, a task of two such trials or more is a
+        source task more. :meth:`save` keeps what was told.
+
+        Parameters
+        ----------
+        task : Task
+        configuration : mapping or Recommendation
+            In the names of the search space.
+        value : float
+            Score by the metric, higher is better; NaN for a trial that failed.
+        learner : str, default=None
+            None: that of the recommendation, or the only one there is.
+        metric : str, default=None
+            Recorded metric; None: the default of the kind of task.
+
+        Raises
+        ------
+        DataError
+            A task of another kind, a value that is no number, or no learner where there are several.
+        UnknownNameError
+            A learner or metric that the experience does not have.
+        SpaceError
+            A configuration that is not of the learner's space.
+        """
+        if task.kind != self.kind:
+            raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
+        if isinstance(configuration, Recommendation):
+            learner, configuration = learner or configuration.learner, configuration.configuration
+        name = self._meant(learner)
+        if name is None:
+            raise DataError(f"learner must say whose configuration it is: one of {self.learners}.")
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or math.isinf(value):
+            raise DataError(f"value must be a score, or NaN for a trial that failed, but is {value!r}.")
+        by = metric_named(metric, self.kind)
+        if by.name not in self.meta_dataset.metrics:
+            raise UnknownNameError("recorded metric", by.name, self.meta_dataset.metrics)
+        own = canonical(self.meta_dataset.space(name), configuration)
+        others, _ = self._experience.other_meta_features
+        loss = by.loss_from_score(float(value))
+        features = extract(task, 0, others).values
+        observation = Observation(task.name, task.fingerprint, name, own, by.name, loss, features)
+        self._observations = (*self._observations, observation)
+
+    def save(self, folder: Path | str | None = None) -> None:
+        """Keep what was observed.
+
+        Parameters
+        ----------
+        folder : path, default=None
+            None appends to the recommender's own folder; several processes may do so at a time. Another folder becomes
+            a copy of the experience with all that was observed.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written, or is that of an experience that ships.
+        """
+        own = self.folder.resolve()
+        target = own if folder is None else Path(folder)
+        if target.resolve() == own:
+            if any(own.is_relative_to(root.resolve()) for root in release.SHIPPED):
+                raise StoreError(f"{str(own)!r} ships with the package and is not written to: give another folder.")
+            append_observations(own, self._observations[self._n_saved :])
+            self._n_saved = len(self._observations)
+            return
+        self._experience.copy_to(target)
+        append_observations(target, self._observations)
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """What was observed, in the order in which it was told."""
+        return self._observations
 
     @own_arithmetic()
     def warm_start(self, task: Task | None, learner: str | None, metric: str | None = None) -> WarmStart:
@@ -169,7 +348,8 @@ class Recommender:
             first = complementary_picks(surrogate.posterior(candidates), 1)
             return WarmStart(surrogate.space, surrogate, {}, [candidates[i] for i in first], candidates, None)
         recommended = self.recommend(task, learner, n=1, metric=metric)
-        surrogate = self.surrogate(learner, recommended.metric)
+        assert recommended.basis is not None  # only what was read from JSON has none
+        surrogate = recommended.basis.surrogate
         model = self._experience.cost(learner)
         cost = None if model is None else model.on(task)
         features = usable(recommended.meta_features, recommended.novelty)
@@ -196,12 +376,31 @@ class Recommender:
         """The only learner there is, where none is named."""
         return self.learners[0] if learner is None and len(self.learners) == 1 else learner
 
-    def _seconds(self, space: str | None, configurations: list[Configuration], task: Task) -> list[float]:
-        cost = self._experience.cost(space)
-        if cost is None:
-            return [float("nan")] * len(configurations)
-        rows = self.meta_dataset.encoder(space).encode(configurations)
-        return [float(s) for s in cost.seconds(rows, task)]
+    def _space(self, learners: Sequence[str]) -> str | None:
+        """Space that is predicted in: of the only learner, or of all together."""
+        for name in learners if len(learners) > 1 else ():
+            if name not in self.learners:
+                hint = "Several learners must be recorded together; ask for any other one alone."
+                raise UnknownNameError("learner", name, self.learners, hint)
+        return learners[0] if len(learners) == 1 else self._meant(None)
+
+    def _for(
+        self, task: Task, request: Request, recorded: Mapping[str, float], space: str | None, metric: str
+    ) -> tuple[Experience, Trials | None]:
+        """The experience that an answer may use, and the trials on the very task."""
+        gone = self._experience.tasks_named(request.exclude)
+        if request.known == "exclude":
+            gone |= frozenset(recorded)
+        own = [one for one in self._observations if one.fingerprint == task.fingerprint]
+        others = tuple(one for one in self._observations if one.fingerprint != task.fingerprint)
+        known = by_task(own, space, metric) if request.known == "use" else {}
+        trials = next((trials_of(found, space) for found in known.values()), None)
+        return self._experience.without(gone).observing(others), trials
+
+    @staticmethod
+    def _worth(experience: Experience, space: str | None, metric: str, distance: float) -> Worth | None:
+        by_novelty = experience.worth(space, metric)
+        return None if by_novelty is None or math.isnan(distance) else by_novelty.at(distance)
 
     def _metric(self, name: str | None, learner: str | None) -> str:
         """The metric that is asked for; where it is a scorer that was not recorded, the nearest that was learnt."""
@@ -223,36 +422,60 @@ def _shipped(name: str) -> Recommender:
 def recommend(
     X: Any,
     y: Any,
-    learner: str | None = None,
+    learner: str | Sequence[str] | None = None,
     n: int = 5,
     *,
     kind: TaskKind | None = None,
-    metric: str | None = None,
+    metric: str | Callable[..., float] | None = None,
     recommender: Recommender | None = None,
     random_state: int = 0,
+    **asked: Unpack[Asked],
 ) -> Recommendations:
-    """Recommend hyperparameters for a dataset never seen before; offline, and nothing is trained on it.
+    """Recommend hyperparameters for a dataset never seen before; offline and at once.
 
     Parameters
     ----------
     X : DataFrame, array-like of shape (n_rows, n_features), (n, h, w) or (n, h, w, c), or sequence of str
         A table, images, or texts: see :func:`metahpo.tasks.modality.as_task`. A frame with a column of text is a table.
     y : array-like of shape (n_rows,)
-    learner : str, default=None
+    learner : str or sequence of str, default=None
         One that experience was recorded of, ``recommender.learners``, such as "linear", "svm", "random_forest" or
-        "boosting"; None recommends over all of them together.
+        "boosting", or several of them; None recommends over all of them together.
     n : int, default=5
         Number of configurations, complementing each other. One of them is the library default (the last, unless it
         deserves a better place) where `n` is at least 2.
     kind : {"classification", "regression"}, default=None
         None infers it from `y`.
-    metric : str, default=None
-        scikit-learn scorer name to recommend for; None takes balanced accuracy, or R2. Where experience was not
-        recorded by it (``roc_auc``, ``f1``, ...), the nearest metric stands for it, and a note says which.
+    metric : str or scorer, default=None
+        scikit-learn scorer, or its name, to recommend for; None takes balanced accuracy, or R2. Where experience was
+        not recorded by it (``roc_auc``, ``f1``, ...), the nearest metric stands for it, and a note says which.
     recommender : Recommender, default=None
         Experience of your own; None takes what ships with the package, which knows tables only.
     random_state : int, default=0
         Seed of the meta-features' subsample.
+    estimator : estimator, default=None
+        An estimator or a pipeline of your own in place of the learner's name. The learner is found in it;
+        ``parameters(i)`` has the names of its parameters, and ``estimator(i)`` is a clone of it with these set.
+    max_train_seconds, max_predict_seconds : float, default=None
+        Most seconds of a fit on one core, and of the prediction of as many rows as were tested at a time when
+        experience was recorded. They are compared with what recorded costs let expect.
+    max_memory : float, default=None
+        Most bytes of a fit, where experience recorded memory. Where no configuration keeps all limits, those that
+        exceed them least are recommended, and a note says so.
+    space : ConfigurationSpace or mapping, default=None
+        What may be chosen: ranges ``(low, high)``, lists of choices or single values, by the name of a hyperparameter.
+        What it does not name stays at the default, and so does what experience does not know; a note names that.
+    fixed : mapping of str to value, default=None
+        Hyperparameters that have one value; the others are chosen freely.
+    exclude : str or sequence of str, default=()
+        Recorded tasks, or families of them, that the answer is to do without.
+    known : {"use", "exclude"}, default="use"
+        Whether records of this very dataset are used. It is recognised by its rows, also shuffled or in part.
+    seconds : float, default=None
+        Budget of probes: fits on few rows of the table, which tell what the experience cannot know. The answer then
+        takes about so long, or less where no further probe would change it. None: nothing is trained.
+    n_jobs : int, default=1
+        Processes that probes run in; -1: one a core.
 
     Returns
     -------
@@ -261,9 +484,12 @@ def recommend(
     Raises
     ------
     DataError
-        Data that make no task, or images or texts without a recommender that knows such.
+        Data that make no task, images or texts without a recommender that knows such, or an argument of another type
+        or range.
     UnknownNameError
-        An unknown learner or metric; the message lists those that exist.
+        An unknown learner, metric, or name in `exclude`; the message lists those that exist.
+    SpaceError
+        A `space` or `fixed` that allows nothing, or that names no parameter of the learner.
 
     Examples
     --------
@@ -273,7 +499,9 @@ def recommend(
     >>> sorted(rec.best)[:2]
     ['C', 'class_weight']
     """
-    request = Request(learner, n, metric, random_state)
-    task = as_task(X, y, kind=kind, name="your dataset")
-    known = recommender or Recommender.shipped(task.kind, task.modality, learner)
+    request = Request.of(learner, n, metric, random_state, **asked)
+    task = as_task(X, y, kind=kind or request.kind, name="your dataset")
+    request = request.for_kind(task.kind)
+    only = request.learners[0] if len(request.learners) == 1 else None
+    known = recommender or Recommender.shipped(task.kind, task.modality, only)
     return known.answer(task, request)

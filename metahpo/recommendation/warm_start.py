@@ -1,4 +1,4 @@
-"""What a search starts with, where there is experience."""
+"""The warm start of a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metahpo.surrogates.task_cost import TaskCost
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a search needs to start from experience; no meta-features where the task is unfamiliar."""
+    """The start of a search from experience. An unfamiliar task has no meta-features."""
 
     space: ConfigurationSpace
     surrogate: Surrogate

@@ -38,7 +38,9 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     if bad := [callback for callback in callbacks if not callable(callback)]:
         raise DataError(f"callbacks must be functions of the history, but {bad[0]!r} is none.")
     size = arguments["test_size"]
-    if size is not None and not (_is_real(size) and (0.0 < size < 1.0 or (isinstance(size, Integral) and size > 0))):
+    if size is not None and not (
+        _is_real(size) and (0.0 < size < 1.0 or (isinstance(size, Integral) and int(size) > 0))
+    ):
         raise DataError(f"test_size must be a share in (0, 1), a number of rows, or None, but is {size!r}.")
     if size is not None and not arguments["refit"]:
         raise DataError("test_size needs refit: it is the refitted estimator that is tested.")
@@ -59,10 +61,10 @@ def callbacks_of(callback: Any, callbacks: Any) -> list[Callable[..., Any]]:
 
 
 def _whole(arguments: Mapping[str, Any], name: str, *, optional: bool) -> None:
-    value = arguments[name]
+    value: Any = arguments[name]
     if optional and value is None:
         return
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
         none = ", or None," if optional else ","
         raise DataError(f"{name} must be at least 1, a whole number{none} but is {value!r}.")
 

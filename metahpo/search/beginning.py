@@ -8,11 +8,12 @@ from typing import Any
 
 from ConfigSpace import ConfigurationSpace
 
+from metahpo.exceptions import DataError
+from metahpo.learners.place import Place, without
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.search.engines import SearchEngine, search_engine
-from metahpo.search.place import Place, without
 from metahpo.search.searched import Searched
 from metahpo.search.several_learners import SeveralLearners
 from metahpo.search.stages import StagedEngine
@@ -23,7 +24,7 @@ from metahpo.tasks.scorers import OWN_SCORE, name_of
 
 @dataclass(frozen=True)
 class Beginning:
-    """How a search begins.
+    """The start of a search.
 
     Attributes
     ----------
@@ -86,8 +87,10 @@ class Beginner:
             for stage in self.arguments["stages"]
         ]
         begin = initial[0] if initial else dict(space.get_default_configuration())
-        n_trials = max(self.arguments["n_trials"] - 1, len(stages))
-        engine = StagedEngine(space, stages, n_trials, lambda part: search_engine(name, part, seed), begin)
+        n_trials = self.arguments["n_trials"]
+        if len(stages) >= n_trials:
+            raise DataError(f"{len(stages)} stages need more trials than {n_trials}: one each, and one to begin with.")
+        engine = StagedEngine(space, stages, n_trials - 1, lambda part: search_engine(name, part, seed), begin)
         return Beginning(engine, space, [engine.start])
 
     def _space(self) -> ConfigurationSpace:

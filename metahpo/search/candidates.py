@@ -30,6 +30,11 @@ class Candidates:
         Configurations in all.
     learns_from_rows : bool, default=False
         Whether the engine is told losses on fewer rows as what they are.
+
+    Attributes
+    ----------
+    exhausted : SpaceError or None
+        Why there are fewer than `n`.
     """
 
     def __init__(
@@ -40,21 +45,28 @@ class Candidates:
         self._first = deque({to_json(configuration): configuration for configuration in first}.values())
         self._given: set[str] = set()
         self._left = n
+        self.exhausted: SpaceError | None = None
 
     def __len__(self) -> int:
         """Configurations that are still to come, if the space has as many."""
         return self._left
 
     def next(self) -> Configuration | None:
-        """The next one; None where there have been as many as there are to be.
+        """The next one; None where there have been as many as there are to be, or the space has no more.
 
         Raises
         ------
         SpaceError
-            The space has no more.
+            The space has none at all.
         """
         while self._left > 0:
-            configuration = self._first.popleft() if self._first else self.engine.ask()
+            try:
+                configuration = self._first.popleft() if self._first else self.engine.ask()
+            except SpaceError as error:
+                if not self._given:
+                    raise
+                self._left, self.exhausted = 0, error
+                return None
             text = to_json(configuration)
             if text not in self._given:
                 self._given.add(text)

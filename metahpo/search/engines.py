@@ -7,7 +7,8 @@ Losses are minimised; NaN is a failure. ``ask`` raises a :class:`metahpo.excepti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any, Protocol
@@ -28,16 +29,23 @@ from metahpo.trials.history import TrialHistory
 GRID_POINTS = 5
 #: Configurations that are drawn together.
 BLOCK = 64
+#: So many blocks are drawn of a finite space before the rest of it is listed.
+RANDOM_BLOCKS = 4
 #: How often in a row an engine of another package may ask for what was tried.
 MAX_REPEATED = 100
 
 
 class SearchEngine(Protocol):
-    """What asks for configurations and is told their losses."""
+    """The protocol of search engines: they propose configurations and receive losses."""
 
     @property
     def history(self) -> TrialHistory:
-        """What was told so far."""
+        """History of all reported trials."""
+        ...
+
+    @property
+    def incumbent(self) -> tuple[Configuration, float] | None:
+        """Best configuration so far and its loss; None while nothing has succeeded."""
         ...
 
     def ask(self) -> Configuration:
@@ -50,25 +58,24 @@ class SearchEngine(Protocol):
 
 
 class ListedEngine:
-    """Configurations of a list that does not depend on what is told.
+    """Configurations in an order that does not depend on what is told.
 
     Parameters
     ----------
     space : ConfigurationSpace
-    listed : iterator of mapping
-        Configurations of the space, some of them perhaps more than once.
+    block : callable
+        Number of a block, from 0 on -> its configurations, some of them perhaps not new. The list ends with an empty
+        block.
     """
 
-    def __init__(self, space: ConfigurationSpace, listed: Iterator[Mapping[str, Any]]) -> None:
+    def __init__(self, space: ConfigurationSpace, block: Callable[[int], Sequence[Mapping[str, Any]]]) -> None:
         self.space = space
         self.history = TrialHistory()
         self._domain = Domain(space)
-        self._listed = listed
+        self._block = block
+        self._n_blocks = 0
+        self._listed: deque[Mapping[str, Any]] = deque()
         self._known: set[str] = set()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the list, of which no more is asked for: an engine is stored when its search has ended."""
-        return {**vars(self), "_listed": iter(())}
 
     @property
     def incumbent(self) -> tuple[Configuration, float] | None:
@@ -83,13 +90,17 @@ class ListedEngine:
         SpaceError
             The list has come to its end.
         """
-        for given in self._listed:
-            configuration = self._domain.canonical(given)
+        while True:
+            if not self._listed:
+                self._listed.extend(self._block(self._n_blocks))
+                self._n_blocks += 1
+            if not self._listed:
+                raise SpaceError("every configuration has been suggested.")
+            configuration = self._domain.canonical(self._listed.popleft())
             text = to_json(configuration)
             if text not in self._known:
                 self._known.add(text)
                 return configuration
-        raise SpaceError("every configuration has been suggested.")
 
     def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
         """Write the loss down."""
@@ -145,39 +156,37 @@ class OtherEngine:
 
 
 def random_search(space: ConfigurationSpace, random_state: int | None) -> ListedEngine:
-    """Configurations drawn independently, the default not among them but by chance."""
-
-    def drawn() -> Iterator[Mapping[str, Any]]:
-        rng, domain, known = np.random.default_rng(random_state), Domain(space), set[str]()
-        source = deepcopy(space)  # to draw from a space changes it
-        source.seed(int(rng.integers(2**31)))
-        while True:
-            new = 0
-            for configuration in map(dict, source.sample_configuration(BLOCK)):
-                text = to_json(domain.canonical(configuration))
-                new += text not in known
-                known.add(text)
-                yield configuration
-            if not new and domain.finite:
-                yield from domain.enumerate(rng)
-                return
-
-    return ListedEngine(space, drawn())
+    """Configurations drawn independently, and all of a finite space at last."""
+    seed = int(np.random.default_rng(random_state).integers(2**31))
+    return ListedEngine(space, partial(_drawn, space, seed))
 
 
 def grid_search(space: ConfigurationSpace, random_state: int | None) -> ListedEngine:
     """Every choice, and `GRID_POINTS` values of each range, in all combinations, in a random order."""
+    seed = int(np.random.default_rng(random_state).integers(2**31))
+    return ListedEngine(space, partial(_grid, space, seed))
 
-    def grid() -> Iterator[Mapping[str, Any]]:
-        points = {
-            name: GRID_POINTS
-            for name, known in Domain(space).values.items()
-            if known.size is None or (hasattr(space[name], "lower") and known.size > GRID_POINTS)
-        }
-        found = [dict(configuration) for configuration in generate_grid(space, points)]
-        yield from (found[i] for i in np.random.default_rng(random_state).permutation(len(found)))
 
-    return ListedEngine(space, grid())
+def _drawn(space: ConfigurationSpace, seed: int, block: int) -> list[Mapping[str, Any]]:
+    """Configurations of a block; all there are, of a finite space after `RANDOM_BLOCKS`."""
+    domain = Domain(space)
+    if domain.finite and block >= RANDOM_BLOCKS:
+        return list(domain.enumerate(np.random.default_rng(seed))) if block == RANDOM_BLOCKS else []
+    source = deepcopy(space)  # to draw from a space changes it
+    source.seed(int(np.random.default_rng([seed, block]).integers(2**31)))
+    return [dict(configuration) for configuration in source.sample_configuration(BLOCK)]
+
+
+def _grid(space: ConfigurationSpace, seed: int, block: int) -> list[Mapping[str, Any]]:
+    if block > 0:
+        return []
+    points = {
+        name: GRID_POINTS
+        for name, known in Domain(space).values.items()
+        if known.size is None or (hasattr(space[name], "lower") and known.size > GRID_POINTS)
+    }
+    found = [dict(configuration) for configuration in generate_grid(space, points)]
+    return [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
 
 
 def _bayesian(space: ConfigurationSpace, random_state: int | None) -> BayesianOptimizer:

@@ -116,7 +116,7 @@ class FoldFits:
 
 @dataclass(frozen=True)
 class Raised:
-    """What a fit has raised, brought home from the worker."""
+    """Exception of a fit, returned by its worker."""
 
     error: Exception
 
@@ -156,7 +156,11 @@ def _with_real_scores(result: FoldResult, error_score: float) -> FoldResult:
         if isinstance(score, Mapping):
             return {name: real(value) for name, value in score.items()}
         try:
-            value = float(score) if isinstance(score, Real | np.generic) and not np.iscomplexobj(score) else np.nan
+            value = (
+                float(score)
+                if isinstance(score, Real | np.generic) and not isinstance(score, np.complexfloating)
+                else np.nan
+            )
         except (OverflowError, ValueError, TypeError):
             value = np.nan
         if not np.isfinite(value):

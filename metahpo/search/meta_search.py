@@ -15,7 +15,7 @@ from ConfigSpace import ConfigurationSpace
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection import check_cv, cross_validate
+from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import Tags, indexable
 from sklearn.utils.validation import _check_method_params, _num_samples
@@ -26,7 +26,7 @@ from metahpo.recommendation.recommender import Recommender
 from metahpo.search.arguments import callbacks_of, check_arguments
 from metahpo.search.beginning import Beginner, Beginning, scorer_name
 from metahpo.search.candidates import Candidates, first_configurations
-from metahpo.search.fold_fits import FoldFits
+from metahpo.search.fold_fits import FoldFits, measure
 from metahpo.search.preparation import Fidelity, HeldOut, fidelity_of, held_out, in_order_of_use, splits_of
 from metahpo.search.progress import Progress
 from metahpo.search.results import cv_results
@@ -320,7 +320,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
         self._finish(found, X, y, routed, trials)
         if test is not None:
-            self._test(test, params, scorer)
+            self._test(test, scorer)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "best_estimator_") if self.refit else hasattr(self, "cv_results_")
@@ -371,7 +371,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     def _metric_name(self) -> str:
         """Name of what is optimised, for the file of trials."""
         name = scorer_name(self.scoring, self.refit, "the estimator's own score")
-        return name or getattr(self.scoring, "__qualname__", type(self.scoring).__name__)
+        return name or str(getattr(self.scoring, "__qualname__", type(self.scoring).__name__))
 
     def _fits(self, found: Searched, X: Any, y: Any, scorer: Any, routed: Any) -> tuple[FoldFits, Fidelity | None]:
         """What the fits of all trials have in common, and what trials can be given less of."""
@@ -473,8 +473,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 known,
             )
             stoppable = self.trial_timeout is not None
-            with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, cross_validate)) as pool:
+            with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, measure)) as pool:
                 loop.run(pool)
+            if candidates.exhausted is not None:
+                warnings.warn(f"the search ends after {len(trials)} trials: {candidates.exhausted}", stacklevel=5)
 
     def _schedule(self, candidates: Candidates, fidelity: Fidelity | None) -> Schedule:
         if fidelity is None:
@@ -542,7 +544,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
-    def _test(self, test: HeldOut, params: Mapping[str, Any], scorer: Any) -> None:
+    def _test(self, test: HeldOut, scorer: Any) -> None:
         """Score the refitted estimator on the rows that were held out."""
         scores = scorer(self.best_estimator_, test.X_test, test.y_test)
         if isinstance(scores, Mapping):

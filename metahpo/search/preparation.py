@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.metaestimators import _safe_split
@@ -26,7 +25,7 @@ MAX_LEVELS = 4
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What a trial may be given less of.
+    """The fidelity of a search.
 
     Attributes
     ----------
@@ -48,8 +47,8 @@ class HeldOut:
     ----------
     X, y, params
         For the search.
-    X_test, y_test, score_rows
-        For the test, and the rows that these are of all.
+    X_test, y_test
+        For the test.
     """
 
     X: Any
@@ -57,7 +56,6 @@ class HeldOut:
     params: dict[str, Any]
     X_test: Any
     y_test: Any
-    score_rows: NDArray[np.intp]
 
 
 def held_out(
@@ -83,7 +81,7 @@ def held_out(
         raise DataError(f"test_size={size!r} cannot be held out of {_num_samples(X)} rows: {error}") from error
     X_train, y_train = _safe_split(estimator, X, y, train)
     X_test, y_test = _safe_split(estimator, X, y, test, train)
-    return HeldOut(X_train, y_train, _check_method_params(X, params, indices=train), X_test, y_test, test)
+    return HeldOut(X_train, y_train, _check_method_params(X, params, indices=train), X_test, y_test)
 
 
 def splits_of(splitter: Any, X: Any, y: Any, split_params: Mapping[str, Any]) -> list[tuple[Any, Any]]:
@@ -131,7 +129,7 @@ def fidelity_of(
     bounds: tuple[int | None, int | None],
     factor: float,
 ) -> Fidelity:
-    """What is meant by the fidelity of a search.
+    """Interpret the fidelity of a search.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def cv_results(trials: SearchTrials, error_score: float, *, train_scores: bool) 
     parameters = [dict(trial.parameters) for trial in ended]
     rows.update(_yield_masked_array_for_each_param(parameters))
     rows["params"] = parameters
-    metrics = list(trials.names) or [None]
+    metrics: list[str | None] = [*trials.names] or [None]
     for metric in metrics:
         name = metric or "score"
         _add_scores(rows, f"test_{name}", _scores(trials, "test_scores", metric, error_score), ended)
@@ -72,6 +73,9 @@ def _add_scores(rows: dict[str, Any], name: str, scores: NDArray[np.float64], en
             [np.sqrt(mean((row - m) ** 2)) if np.isfinite(m) else np.nan for row, m in zip(made, means, strict=True)]
         )
     rows[f"mean_{name}"] = means
+    if not np.isfinite(means).all():
+        kind = name.partition("_")[0]
+        warnings.warn(f"One or more of the {kind} scores are non-finite: {means}", UserWarning, stacklevel=6)
 
 
 def _ranks(ended: Sequence[SearchTrial], means: NDArray[np.float64]) -> NDArray[np.int32]:

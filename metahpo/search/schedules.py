@@ -32,7 +32,7 @@ FINISHED = 4
 
 
 class Schedule(Protocol):
-    """What says which trial is next."""
+    """The protocol of schedules, which select the next trial."""
 
     def next(self) -> Proposal | None:
         """The next trial; None where one that runs must end first, or where all have been given."""

@@ -1,4 +1,4 @@
-"""What a search varies: the space, and how a configuration of it becomes parameters of the estimator."""
+"""The search space, and the conversion of its configurations to parameters of the estimator."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ConfigSpace import ConfigurationSpace
 from sklearn.base import BaseEstimator, clone
 
 from metahpo.exceptions import DataError
+from metahpo.learners.place import Place, learner_in
 from metahpo.learners.row_counts import RowCounts
 from metahpo.search.distributions import space_of
-from metahpo.search.place import Place, learner_in
 from metahpo.search.several_learners import SeveralLearners, several_learners
 from metahpo.search.start import kind_of, sparse
 from metahpo.space.domain import Domain
@@ -95,7 +95,8 @@ def _of_several(learners: SeveralLearners, estimator: BaseEstimator | None) -> S
 
 def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_state: int | None) -> Searched:
     whole = place.whole(estimator, random_state)
-    held, notes = place.learner.held_on_sparse, ()
+    held = place.learner.held_on_sparse
+    notes: tuple[str, ...] = ()
     if held.keys() <= place.space.keys() and not held.keys() <= place.held.keys() and sparse(X, whole):
         what = " and ".join(f"{name} at {value!r}" for name, value in held.items())
         notes = (f"on sparse rows the search holds {what}, because others take as long as on dense rows",)
@@ -109,7 +110,7 @@ def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
     try:
         clone(estimator).set_params(**Domain(space).default)
     except (TypeError, ValueError, AttributeError) as error:
-        known = getattr(estimator, "get_params", dict)()
+        known: dict[str, Any] = getattr(estimator, "get_params", dict)()
         unknown = [name for name in Domain(space).default if name not in known]
         if not unknown:
             return  # a value, not a name: it is for the estimator to refuse

@@ -21,6 +21,7 @@ from metahpo.space.activity import default_configuration
 from metahpo.space.cash import cash_space, from_cash, to_cash
 from metahpo.space.configuration import Configuration
 from metahpo.space.stored import read_space
+from metahpo.space.values import choices_of
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.scorers import nearest_metric
 from metahpo.tasks.task import Task, TaskKind
@@ -103,7 +104,8 @@ class SeveralLearners:
 
     def _part(self, warm: WarmStart) -> WarmStart:
         """The part of the experience that is with these learners."""
-        others = [name for name in warm.space["learner"].choices if name not in self.learners]
+        recorded, _ = choices_of(warm.space["learner"])
+        others = [name for name in recorded if name not in self.learners]
         if not others:
             return warm
         record = warm.space.to_serialized_dict()
@@ -116,7 +118,8 @@ class SeveralLearners:
             [c for c in configurations if c["learner"] in self.learners]
             for configurations in (warm.initial, warm.candidates)
         )
-        return replace(warm, space=space, initial=[*initial, *self.defaults], candidates=candidates)
+        first = initial or [default_configuration(space)]
+        return replace(warm, space=space, initial=first, candidates=candidates)
 
 
 def several_learners(

@@ -38,7 +38,7 @@ class StagedEngine:
     Raises
     ------
     DataError
-        A stage without hyperparameters, with one that the space does not have, or more stages than trials.
+        A stage without hyperparameters, or with one that the space does not have.
     """
 
     def __init__(
@@ -61,8 +61,6 @@ class StagedEngine:
         unknown = sorted({str(name) for stage in self.stages for name in stage} - set(space))
         if unknown:
             raise DataError(f"stages names {unknown}, but the space has {list(space)}.")
-        if len(self.stages) > n_trials:
-            raise DataError(f"{len(self.stages)} stages need at least as many trials, but there are {n_trials}.")
         self._make = make
         self.start = self._domain.canonical(start)
         self._left = [n_trials // len(self.stages) + (i < n_trials % len(self.stages)) for i in range(len(self.stages))]

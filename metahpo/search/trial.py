@@ -17,7 +17,7 @@ Status = Literal["complete", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is to be tried.
+    """A trial that is to run.
 
     Attributes
     ----------

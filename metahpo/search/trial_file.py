@@ -6,7 +6,6 @@ trial, written when it has ended. The file is only ever appended to, by one sear
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import warnings
@@ -33,7 +32,7 @@ Head = dict[str, Any]
 
 
 def head_of(space: ConfigurationSpace, X: Any, y: Any, splits: Any, metric: str, fidelity: str | None) -> Head:
-    """What the trials of a search have in common."""
+    """Common data of the trials of a search."""
     return {
         "format": FORMAT,
         "space": description(space),
@@ -59,14 +58,14 @@ def check_same(ours: Head, theirs: Mapping[str, Any], where: str) -> None:
                 f"{where} holds trials of another search space: {key} is {one.get(key, 'missing')} there, but "
                 f"{other.get(key, 'missing')} here. Give resume_from another file."
             )
-    for part, what in _PARTS.items():
-        if theirs.get(part) != ours[part]:
-            raise StoreError(f"{where} holds trials of {what}. Give resume_from another file.")
     if theirs.get("fidelity") != ours["fidelity"]:
         raise StoreError(
             f"{where} holds trials with fidelity={theirs.get('fidelity')!r}, but here it is {ours['fidelity']!r}. Give "
             "resume_from another file."
         )
+    for part, what in _PARTS.items():
+        if theirs.get(part) != ours[part]:
+            raise StoreError(f"{where} holds trials of {what}. Give resume_from another file.")
 
 
 class TrialFile:
@@ -86,6 +85,8 @@ class TrialFile:
     """
 
     def __init__(self, path: Path, head: Head) -> None:
+        import fcntl  # Unix only; a search without a file needs none
+
         self._path = path
         try:
             self._file: BinaryIO = path.open("a+b")

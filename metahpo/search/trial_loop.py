@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -12,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from metahpo.exceptions import SpaceError
 from metahpo.search.fold_fits import FoldFits, FoldResult, FoldRule, Raised, measure, score_of
 from metahpo.search.progress import Progress
 from metahpo.search.schedules import Schedule
@@ -73,9 +71,14 @@ class _Running:
     dropped: bool = False
 
     @property
+    def stopped(self) -> bool:
+        """Whether no more of it is wanted."""
+        return bool(self.why) or self.dropped
+
+    @property
     def ended(self) -> bool:
         """Whether nothing of it is to be waited for."""
-        return not self.n_out and (not self.todo or bool(self.why) or self.dropped)
+        return not self.n_out and (not self.todo or self.stopped)
 
 
 class TrialLoop:
@@ -127,7 +130,7 @@ class TrialLoop:
         self._known = {_key(trial.proposal): trial for trial in known}
         self._running: list[_Running] = []
         self._enough = False
-        self._exhausted: SpaceError | None = None
+        self._killed = False
         self._best = -np.inf
         self._since_best = 0
 
@@ -154,13 +157,11 @@ class TrialLoop:
         finally:
             self._schedule.flush()
             self._progress.end()
-        if self._exhausted is not None:
-            if not len(self._trials):
-                raise self._exhausted
-            warnings.warn(f"the search ends after {len(self._trials)} trials: {self._exhausted}", stacklevel=6)
 
     def _feed(self, workers: Workers) -> None:
         """Give every free worker something to do."""
+        if not workers.n_running:
+            self._killed = False
         while workers.has_room:
             trial = self._next(workers)
             if trial is None:
@@ -185,7 +186,7 @@ class TrialLoop:
         suspects = [trial for trial in self._running if trial.lost]
         if suspects:  # alone, so that one that kills its worker takes no others with it
             return next((trial for trial in suspects if trial.todo), None) if not workers.n_running else None
-        waiting = next((trial for trial in self._running if trial.todo and not trial.why and not trial.dropped), None)
+        waiting = next((trial for trial in self._running if trial.todo and not trial.stopped), None)
         if waiting is not None:
             return waiting
         if self._running and self._share == "folds":
@@ -201,13 +202,9 @@ class TrialLoop:
 
     def _proposal(self) -> Proposal | None:
         begun = len(self._trials) or self._running
-        if self._enough or self._exhausted or (begun and time.monotonic() >= self._limits.deadline):
+        if self._enough or (begun and time.monotonic() >= self._limits.deadline):
             return None
-        try:
-            return self._schedule.next()
-        except SpaceError as error:
-            self._exhausted = error
-            return None
+        return self._schedule.next()
 
     def _new(self, proposal: Proposal) -> _Running:
         folds = list(range(self._trials.n_splits))
@@ -251,10 +248,10 @@ class TrialLoop:
 
     def _lost(self, trial: _Running, folds: list[int], error: WorkerLostError) -> None:
         """A worker has died: its folds are done again, but not for ever."""
-        if trial.why or trial.dropped:
+        if trial.stopped:
             return
         trial.todo.appendleft(folds)
-        trial.worker_died = trial.worker_died or not any(other.why or other.dropped for other in self._running)
+        trial.worker_died = trial.worker_died or not self._killed
         if trial.n_out:
             return
         trial.began = None
@@ -267,8 +264,9 @@ class TrialLoop:
 
     def _patience_of_workers(self) -> float | None:
         """Seconds until a trial has to be stopped; None where none has to be."""
-        ends = [trial.began + self._limits.trial_seconds for trial in self._running if trial.began is not None]
-        if np.isfinite(self._limits.trial_seconds) and len(self._trials):
+        going_on = [trial for trial in self._running if not trial.stopped]
+        ends = [trial.began + self._limits.trial_seconds for trial in going_on if trial.began is not None]
+        if going_on and np.isfinite(self._limits.trial_seconds) and len(self._trials):
             ends.append(self._limits.deadline)
         soonest = min(ends, default=np.inf)
         return None if not np.isfinite(soonest) else soonest - time.monotonic()
@@ -280,7 +278,9 @@ class TrialLoop:
         late = [
             trial
             for trial in self._running
-            if trial.began is not None and (over or now >= trial.began + self._limits.trial_seconds)
+            if trial.began is not None
+            and not trial.stopped
+            and (over or now >= trial.began + self._limits.trial_seconds)
         ]
         for trial in late:
             if over:
@@ -289,7 +289,7 @@ class TrialLoop:
                 trial.why = f"stopped after {now - (trial.began or now):.3g} s"
             trial.todo.clear()
         if late:
-            workers.kill()
+            self._killed = workers.kill()
 
     def _finished(self, trial: _Running) -> SearchTrial:
         n_splits = self._trials.n_splits

@@ -33,7 +33,7 @@ class WorkerLostError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call has given.
+    """Result of a call.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Workers:
 
     def __init__(self, parallel: Parallel, warm_up: Any) -> None:
         self._parallel, self._warm_up = parallel, warm_up
-        self._backend: Any = parallel._backend  # type: ignore[attr-defined]
+        self._backend: Any = parallel._backend
         own = isinstance(self._backend, StoppableWorkers)
         n_jobs = parallel.n_jobs
         self.n_workers: int = self._backend.n_workers(n_jobs) if own else max(1, parallel._effective_n_jobs())  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ class Workers:
                 raise
             return
         self.prepare()
-        calls = BatchedCalls([(function, arguments, {})], self._backend.get_nested_backend())
+        calls = BatchedCalls([(function, arguments, {})], self._backend.get_nested_backend(), self._use_own_folder)
         self._running[number] = (key, None)  # an answer may come before `submit` has returned
         future = self._backend.submit(calls, callback=lambda out: self._answers.put((number, out)))
         if number in self._running:
@@ -140,10 +140,16 @@ class Workers:
         self._backend.kill()
         return True
 
-    def abandon(self) -> None:
-        """End the workers without waiting for their calls."""
-        if self._running and hasattr(self._backend, "abort_everything"):
+    def end(self) -> None:
+        """End workers that are dead, or that still run: nobody waits for their calls."""
+        if (self._running or self._broken) and not self._in_this_process:
             self._backend.abort_everything(ensure_ready=False)
+
+    def _use_own_folder(self) -> None:
+        """Put large arrays, which worker processes map into memory, into the folder that is removed at the end."""
+        processes: Any = getattr(self._backend, "_workers", None)
+        if hasattr(processes, "_temp_folder_manager"):
+            processes._temp_folder_manager.set_current_context(vars(self._parallel)["_id"])
 
     def _value(self, out: Any) -> Any:
         try:
@@ -151,10 +157,9 @@ class Workers:
                 raise out
             (value,) = self._backend.retrieve_result_callback(out)
         except Exception as error:
-            if isinstance(error, BrokenExecutor):
-                self._broken = True
-            elif type(error).__name__ not in _DEATHS:
+            if not isinstance(error, BrokenExecutor) and type(error).__name__ not in _DEATHS:
                 raise
+            self._broken = True
             return WorkerLostError(str(error))
         return value
 
@@ -187,16 +192,14 @@ def workers(n_jobs: int | None, *, stoppable: bool, warm_up: Any) -> Iterator[Wo
             )
         context = parallel_config(backend=StoppableWorkers())
     with context, Parallel(n_jobs=n_jobs) as parallel:
-        backend = parallel._backend  # type: ignore[attr-defined]
+        backend = parallel._backend
         if hasattr(backend, "start_call"):
             backend.start_call()
         pool = Workers(parallel, warm_up)
         try:
             yield pool
-        except BaseException:
-            pool.abandon()
-            raise
         finally:
+            pool.end()
             if hasattr(backend, "stop_call"):
                 backend.stop_call()
 

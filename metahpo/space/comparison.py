@@ -35,7 +35,7 @@ def difference(first: ConfigurationSpace, second: ConfigurationSpace, *, second_
 
 
 def first_difference(one: Mapping[str, str], other: Mapping[str, str]) -> str | None:
-    """What two descriptions differ in, as a text; None where they are equal."""
+    """First difference of two descriptions, as a text; None if they are equal."""
     for key in sorted(one.keys() | other.keys()):
         if one.get(key) != other.get(key):
             return f"{key} is {one.get(key, 'missing')} in the first, but {other.get(key, 'missing')} in the second"

@@ -16,8 +16,8 @@ from metahpo.space.prior import SpacePrior
 
 #: Points of the sequence that are decoded together; the order in which they are used does not depend on it.
 BLOCK = 256
-#: The sequence is left after so many blocks in a row that hold nothing new: of a finite space, and of another one,
-#: where legal configurations may be rare.
+#: Consecutive blocks of the sequence without a new configuration after which it ends: for a finite space, and another
+#: one, where legal configurations may be rare.
 STALE_BLOCKS_FINITE, STALE_BLOCKS = 4, 64
 
 

@@ -1,9 +1,9 @@
 """The encoding of configurations as rows of the unit cube, and the decoding of rows. No other module does either.
 
 Symbols: n configurations, d columns.  A numeric hyperparameter is one column in [0, 1], on a log scale where its space
-is; an ordinal one column, equally spaced; a categorical of two choices one column, of more choices one column a
-choice (one-hot); a constant none.  A conditional hyperparameter has one more column, 1 where it is active; where it is
-not, its columns are 0, so that values nobody uses cannot move a prediction.
+is; an ordinal one column, equally spaced; a categorical of two choices one column, of more choices one column a choice
+(one-hot); a constant none.  A conditional hyperparameter has one more column, 1 where it is active; where it is not,
+its columns are 0, so that unused values cannot change a prediction.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class SpaceEncoder:
         return self._settled(np.delete(rows, left, axis=0))
 
     def rows_of(self, codes: Mapping[str, NDArray[Any]], active: Activity, n: int) -> NDArray[np.float64]:
-        """Rows (n, d) of codes (n,), where they are active."""
+        """Rows (n, d) from codes (n,) and masks of activity."""
         rows = np.zeros((n, self.n_columns))
         for block in self.blocks:
             rows[:, block.columns] = block.values.to_unit(codes[block.name])
@@ -185,7 +185,7 @@ class SpaceEncoder:
         return rows
 
     def _offending(self, rows: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-        """Which values of rows (n, d) are forbidden together."""
+        """Masks of the values of rows (n, d) that are in forbidden combinations."""
         restricted = self.domain.restricted
         if not restricted:
             return {}
@@ -238,7 +238,7 @@ def row_keys(rows: NDArray[np.float64]) -> list[bytes]:
 
 
 def _union(masks: Mapping[str, NDArray[np.bool_]], n: int) -> NDArray[np.bool_]:
-    """Where any of the masks (n,) is true."""
+    """Union of masks (n,)."""
     return np.asarray(np.logical_or.reduce([np.zeros(n, dtype=bool), *masks.values()]))
 
 

@@ -128,7 +128,8 @@ class SpaceMapping:
 
     def to_frame(self) -> pd.DataFrame:
         """One row a hyperparameter of either space: its name in both, and what becomes of it."""
-        rows = [(match.name, match.known, self._fate(match)) for match in self.matches]
+        rows: list[tuple[str | None, str | None, str]] = []
+        rows += [(match.name, match.known, self._fate(match)) for match in self.matches]
         rows += [(name, None, "left out: nothing is known of it") for name in self.unknown]
         rows += [(None, name, f"taken to be {self.known[name].default_value!r}") for name in self.defaults]
         return pd.DataFrame(rows, columns=["name", "known as", "what becomes of it"])

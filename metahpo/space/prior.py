@@ -124,4 +124,4 @@ class SpacePrior:
 
 def _relative_log(density: NDArray[np.float64]) -> NDArray[np.float64]:
     """Logarithms of densities relative to the highest one, bounded below."""
-    return np.log(np.maximum(density / density.max(), LEAST_DENSITY))
+    return np.asarray(np.log(np.maximum(density / density.max(), LEAST_DENSITY)))

@@ -14,22 +14,30 @@ if TYPE_CHECKING:
         surrogate_path,
         unregister_surrogate_kind,
     )
-    from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel
+    from metahpo.surrogates.cold_surrogate import JITTER, ColdSurrogate, FittedProcess, fitted_theta
+    from metahpo.surrogates.cost import SIZE_COLUMNS, CostModel, cost_path
     from metahpo.surrogates.explanation import Effect, Explanation, explain
     from metahpo.surrogates.fitting.component_learning import PARTS
-    from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
+    from metahpo.surrogates.fitting.improvement_learning import learn_improvement
+    from metahpo.surrogates.fitting.source_tasks import SourceTask
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
     from metahpo.surrogates.fitting.training_batches import informative, sample_batch
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
     from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
-    from metahpo.surrogates.improvement import Improvement, ImprovementModel, improvement_path
+    from metahpo.surrogates.improvement import Improvement, ImprovementModel, change_of, error_floor, improvement_path
+    from metahpo.surrogates.improvement_given_probes import ImprovementOnTask, MeasuredChanges
+    from metahpo.surrogates.improvement_given_trials import given_trials
     from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
-    from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two
+    from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two, spread_of
+    from metahpo.surrogates.mapped import MappedSurrogate
     from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
-    from metahpo.surrogates.mixture.source_task import SourceTask
+    from metahpo.surrogates.mixture.source_functions import matern52
     from metahpo.surrogates.posterior import LOG_SQRT_2PI, Posterior
+    from metahpo.surrogates.process import Process, process_of
     from metahpo.surrogates.surrogate import (
+        AdaptiveSurrogate,
         Configurations,
+        Observed,
         Surrogate,
         TaskSurrogate,
         TrainedSurrogate,
@@ -40,21 +48,29 @@ if TYPE_CHECKING:
     from metahpo.surrogates.task_cost import TaskCost
 
 __all__ = [
-    "ERROR_FLOOR",
+    "JITTER",
     "LOG_SQRT_2PI",
     "PARTS",
     "SIZE_COLUMNS",
+    "AdaptiveSurrogate",
+    "ColdSurrogate",
     "Configurations",
     "CostModel",
     "Effect",
     "Explanation",
     "FinalLoss",
+    "FittedProcess",
     "GaussianProcessSurrogate",
     "Improvement",
     "ImprovementModel",
+    "ImprovementOnTask",
     "LearningCurves",
+    "MappedSurrogate",
+    "MeasuredChanges",
     "MetaLearnedSurrogate",
+    "Observed",
     "Posterior",
+    "Process",
     "SourceTask",
     "Surrogate",
     "TaskCost",
@@ -62,19 +78,27 @@ __all__ = [
     "TrainedSurrogate",
     "TrainingLoop",
     "TrainingSettings",
+    "change_of",
+    "cost_path",
     "encoded",
     "encoded_trials",
+    "error_floor",
     "explain",
     "failed_as_worse",
+    "fitted_theta",
+    "given_trials",
     "improvement_path",
     "informative",
     "learn_improvement",
     "load_surrogate",
+    "matern52",
     "on_task",
     "power_of_two",
+    "process_of",
     "register_surrogate_kind",
     "sample_batch",
     "save_surrogate",
+    "spread_of",
     "standardised",
     "surrogate_path",
     "train_on_tables",

@@ -41,15 +41,23 @@ class CostModel:
     deviation: float
 
     @classmethod
-    def of(cls, md: MetaDataset, space: str | None) -> CostModel | None:
-        """Fit on the recorded trials of a space; None where no seconds or sizes were recorded."""
+    def of(cls, md: MetaDataset, space: str | None, column: str = "seconds") -> CostModel | None:
+        """Fit on the recorded trials of a space; None where no costs or sizes were recorded.
+
+        Parameters
+        ----------
+        md : MetaDataset
+        space : str or None
+        column : str, default="seconds"
+            Of the trials table; any cost that is positive.
+        """
         from sklearn.linear_model import Ridge  # a model that was stored needs none
 
-        if not set(SIZE_COLUMNS) <= set(md.tasks.columns):
+        if not set(SIZE_COLUMNS) <= set(md.tasks.columns) or column not in md.trials.columns:
             return None
         sizes = md.tasks[list(SIZE_COLUMNS)].astype(np.float64)
         X, log_seconds = [], []
-        for table, spent in zip(md.tables(space), md.seconds(space).values(), strict=True):
+        for table, spent in zip(md.tables(space), md.seconds(space, column).values(), strict=True):
             known = np.isfinite(spent) & (spent > 0)
             X.append(_design(table.X[known], _size(sizes.loc[table.task].to_numpy())))
             log_seconds.append(np.log(spent[known]))

@@ -28,8 +28,9 @@ BOUNDS = (1e-7, 1e7)
 #: Normal priors of log s, log l (around log of half the cube's diagonal) and log e: standard deviations.
 PRIOR_STD = (1.5, 0.9, 2.0)
 NOISE_MODE = 0.01
-#: Iterations of the optimiser; a refit starts at the previous optimum.
-MAX_ITERATIONS = 25
+#: Iterations of the optimiser in a first fit, and in later ones: those start at the previous optimum, which one more
+#: trial moves little, and the next one goes on where they end.
+MAX_ITERATIONS, MAX_REFIT_ITERATIONS = 25, 10
 #: Added to the diagonal of the kernel, as scikit-learn does.
 JITTER = 1e-10
 
@@ -98,7 +99,8 @@ class GaussianProcessSurrogate:
         prior_std = np.array([PRIOR_STD[0], *[PRIOR_STD[1]] * d, PRIOR_STD[2]])
         start = prior_mean if self.hyperparameters is None else self.hyperparameters
         kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(d), BOUNDS, nu=2.5) + WhiteKernel(1.0, BOUNDS)
-        optimise, added = MaximumAPosteriori(prior_mean, prior_std), JITTER + extra**2
+        n_iterations = MAX_ITERATIONS if self.hyperparameters is None else MAX_REFIT_ITERATIONS
+        optimise, added = MaximumAPosteriori(prior_mean, prior_std, n_iterations), JITTER + extra**2
         theta, _ = optimise(NegativeLogLikelihood(X, y, added), start, kernel.bounds)
         process = GaussianProcessRegressor(kernel.clone_with_theta(theta), alpha=added, optimizer=None).fit(X, y)
         self.hyperparameters = process.kernel_.theta
@@ -113,10 +115,12 @@ class MaximumAPosteriori:
     Attributes
     ----------
     prior_mean, prior_std : ndarray of shape (2 + d,)
+    max_iterations : int
     """
 
     prior_mean: NDArray[np.float64]
     prior_std: NDArray[np.float64]
+    max_iterations: int = MAX_ITERATIONS
 
     def __call__(
         self, negative_log_likelihood: Objective, start: NDArray[np.float64], bounds: NDArray[np.float64]
@@ -134,7 +138,7 @@ class MaximumAPosteriori:
             jac=True,
             method="L-BFGS-B",
             bounds=Bounds(*bounds.T),
-            options={"maxiter": MAX_ITERATIONS},
+            options={"maxiter": self.max_iterations},
         )
         return found.x, float(found.fun)
 

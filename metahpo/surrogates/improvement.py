@@ -14,16 +14,18 @@ The trees are extremely randomised trees that predict the principal components o
 quantile regression forests: Meinshausen, JMLR 2006). One leaf gives equal weights, so that the answer is then the best
 constant configuration. Alternatives are compared by their expected utility, where losses count `loss_weight` times:
 
-    U(x) = sum_t w_t u(G_tx),      u(g) = g for g > 0, loss_weight g otherwise;      U(r) = 0
+    U(x) = E u(g),      u(g) = g for g > 0, loss_weight g otherwise;      U(r) = 0
 
 The reference stays unless another alternative has a positive utility. Size of leaves and weight of losses are chosen
-by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`.
+by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`. What trials of the new
+task add, whatever rows they were trained on, is the subject of :mod:`metahpo.surrogates.improvement_given_probes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,18 @@ from scipy.special import expit, logit, ndtr
 from metahpo.exceptions import ArtefactError, DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.surrogates import tensor_file
+from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]
 
+SQRT_2PI = math.sqrt(2.0 * math.pi)
 #: Name of this kind of model in the header of its artefact.
 KIND = "improvement on the default"
 #: Least standard error of a change. No test set can measure smaller changes.
 MIN_STANDARD_ERROR = 1e-3
+#: Errors below this, of scores whose best value is 1, count as if they were this large. A change from .002 to .001 is
+#: no improvement by a half.
+ERROR_FLOOR = 0.01
 #: Probabilities are kept this far from 0 and 1 before they are calibrated.
 TINY_PROBABILITY = 1e-3
 
@@ -67,14 +74,18 @@ class Trees:
     leaves: NDArray[np.int64]
     depth: int
 
-    def weights(self, ranks: Array) -> Array:
-        """Weights of the source tasks, shape (T,), for a task whose meta-features have these ranks, shape (p,)."""
+    def leaf(self, ranks: Array) -> NDArray[np.int64]:
+        """Leaf of each tree, shape (K,), for a task whose meta-features have these ranks, shape (p,)."""
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.int64)
         for _ in range(self.depth):
             left = ranks[self.feature[trees, node]] <= self.threshold[trees, node]
             node = np.where(left, self.left[trees, node], self.right[trees, node])
-        together = (self.leaves == node[:, None]).astype(np.float64)
+        return node
+
+    def weights(self, ranks: Array) -> Array:
+        """Weights of the source tasks, shape (T,), for a task whose meta-features have these ranks, shape (p,)."""
+        together = (self.leaves == self.leaf(ranks)[:, None]).astype(np.float64)
         size = together.sum(axis=1, keepdims=True)
         return np.asarray((together / np.maximum(size, 1.0)).sum(axis=0) / max(1, int((size > 0).sum())))
 
@@ -101,12 +112,15 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Improvement:
-    """Distribution of the change on one task: see the symbols above.
+    """Distribution of the change on one task: a mixture of H normal distributions, one a hypothesis.
+
+    Before any trial the hypotheses are the T source tasks, with their changes and standard errors.
 
     Attributes
     ----------
-    weights : ndarray of shape (T,)
-    change, standard_error : ndarray of shape (T, n)
+    weights : ndarray of shape (H,)
+    change, standard_error : ndarray of shape (H, n)
+        Means and standard deviations of the distributions.
     reference : int
     rule : Rule
     """
@@ -125,7 +139,10 @@ class Improvement:
     @own_arithmetic()
     def utility(self) -> Array:
         """Expected utility, shape (n,); 0 for the reference."""
-        utility = self.weights @ np.where(self.change < 0.0, self.rule.loss_weight * self.change, self.change)
+        u = self.change / self.standard_error
+        gain = self.standard_error * (np.exp(-0.5 * u * u) / SQRT_2PI + u * ndtr(u))  # E max(g, 0)
+        # E min(g, 0) = E g - E max(g, 0)
+        utility = self.weights @ (gain + self.rule.loss_weight * (self.change - gain))
         utility[self.reference] = 0.0
         return np.asarray(utility)
 
@@ -146,20 +163,60 @@ class Improvement:
         return low, high
 
     @own_arithmetic()
-    def picks(self, n: int) -> list[int]:
+    def picks(self, n: int, among: NDArray[np.bool_] | None = None) -> list[int]:
         """At most `n` configurations: the best by utility, then complementary ones.
 
         Each further one has the largest gain in the expected best change of all picks and the default.
+
+        Parameters
+        ----------
+        n : int
+        among : ndarray of bool of shape (n,), default=None
+            Which configurations may be picked, at least one; None: all.
         """
-        picks = [int(np.argmax(self.utility()))]
+        closed = np.zeros(self.change.shape[1], dtype=bool) if among is None else ~among
+        picks = [int(np.argmax(np.where(closed, -np.inf, self.utility())))]
         best = np.maximum(self.change[:, picks[0]], 0.0)
-        while len(picks) < min(n, self.change.shape[1]):
+        while len(picks) < min(n, int((~closed).sum())):
             gain = self.weights @ np.maximum(self.change, best[:, None]) - self.weights @ best
             gain = gain + 1e-9 * self.utility()  # without a gain, the better one comes first
             gain[picks] = -np.inf
+            gain[closed] = -np.inf
             picks.append(int(np.argmax(gain)))
             best = np.maximum(best, self.change[:, picks[-1]])
         return picks
+
+    def of_columns(self, columns: Sequence[int]) -> Improvement:
+        """The distribution for some of the configurations, the reference among them."""
+        if list(columns) == list(range(self.change.shape[1])):
+            return self
+        kept = list(columns)
+        return replace(
+            self,
+            change=np.ascontiguousarray(self.change[:, kept]),
+            standard_error=np.ascontiguousarray(self.standard_error[:, kept]),
+            reference=kept.index(self.reference),
+        )
+
+    @own_arithmetic()
+    def extended(self, weights: Array, open_share: Array) -> Improvement:
+        """The distribution with m configurations more, whose changes are interpolated from those of the others.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (m, n)
+            Weights of the interpolation.
+        open_share : ndarray of shape (m,)
+            Share of the variance over configurations that the interpolation leaves open.
+        """
+        change = np.clip(self.change @ weights.T, -1.0, 1.0)
+        variance = np.square(self.standard_error) @ np.square(weights).T
+        variance += open_share * self.change.var(axis=1, keepdims=True)
+        return replace(
+            self,
+            change=np.concatenate([self.change, change], axis=1),
+            standard_error=np.concatenate([self.standard_error, np.sqrt(variance)], axis=1),
+        )
 
     def _quantile(self, q: float) -> Array:
         order = np.argsort(self.change, axis=0, kind="stable")
@@ -195,6 +252,15 @@ class ImprovementModel:
         Known values of each meta-feature on the source tasks, ascending.
     trees : Trees
     rule : Rule
+        Before any trial.
+    encoded : ndarray of shape (n, d)
+        The configurations in the unit cube.
+    trial_rule : Rule
+        After trials.
+    residual_share : float
+        Share of the variance over source tasks that is left between the new task and the source task it resembles.
+    fit_variance : float
+        Variance of the change that a single fit on 1,000 rows measures; it falls with the number of rows.
     """
 
     space_name: str | None
@@ -208,15 +274,21 @@ class ImprovementModel:
     sorted_values: tuple[Array, ...]
     trees: Trees
     rule: Rule
+    encoded: Array
+    trial_rule: Rule
+    residual_share: float
+    fit_variance: float
     _equal: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.tasks), len(self.configurations))
-        if self.change.shape != shape or self.standard_error.shape != shape or not 0 <= self.reference < shape[1]:
+        shapes = self.change.shape, self.standard_error.shape, (shape[0], *self.encoded.shape[:1])
+        if shapes != (shape, shape, shape) or not 0 <= self.reference < shape[1]:
             raise DataError(
-                f"{shape[0]} tasks and {shape[1]} configurations need changes and standard errors of shape {shape} and "
-                f"a reference among them, but they are of shapes {self.change.shape} and {self.standard_error.shape}, "
-                f"and the reference is {self.reference}."
+                f"{shape[0]} tasks and {shape[1]} configurations need changes and standard errors of shape {shape}, "
+                f"{shape[1]} encoded rows and a reference among them, but there are changes of shape "
+                f"{self.change.shape}, standard errors of shape {self.standard_error.shape}, encoded rows of shape "
+                f"{self.encoded.shape} and the reference {self.reference}."
             )
         object.__setattr__(self, "_equal", np.full(shape[0], 1.0 / shape[0]))
 
@@ -231,9 +303,46 @@ class ImprovementModel:
         """
         weights = self._equal
         if meta_features and self.meta_feature_names:
-            values = np.array([float(meta_features.get(name, np.nan)) for name in self.meta_feature_names])
-            weights = self.trees.weights(ranks_among(self.sorted_values, values[None])[0])
+            of_trees = self.trees.weights(self._ranks(meta_features))
+            weights = of_trees if of_trees.any() else weights  # tasks of all these leaves may have been left out
         return Improvement(weights, self.change, self.standard_error, self.reference, self.rule)
+
+    def with_task(
+        self, name: str, change: Array, standard_error: Array, meta_features: Mapping[str, float] | None
+    ) -> ImprovementModel:
+        """The model with one source task more, of changes and standard errors of shape (n,); nothing is trained."""
+        leaf = self.trees.leaf(self._ranks(meta_features or {}))
+        return replace(
+            self,
+            tasks=(*self.tasks, name),
+            change=np.concatenate([self.change, change[None]]),
+            standard_error=np.concatenate([self.standard_error, standard_error[None]]),
+            trees=replace(self.trees, leaves=np.concatenate([self.trees.leaves, leaf[:, None]], axis=1)),
+        )
+
+    def _ranks(self, meta_features: Mapping[str, float]) -> Array:
+        values = np.array([float(meta_features.get(name, np.nan)) for name in self.meta_feature_names])
+        return np.asarray(ranks_among(self.sorted_values, values[None])[0])
+
+    def weights_like(self, task: int) -> Array:
+        """Weights of the source tasks, shape (T,), for a task that lies where one of them does."""
+        together = (self.trees.leaves == self.trees.leaves[:, [task]]).astype(np.float64)
+        return np.asarray((together / together.sum(axis=1, keepdims=True)).mean(axis=0))
+
+    def without_tasks(self, names: Collection[str]) -> ImprovementModel | None:
+        """The model without some of its source tasks; None where none is left."""
+        kept = [i for i, task in enumerate(self.tasks) if task not in names]
+        if not kept:
+            return None
+        if len(kept) == len(self.tasks):
+            return self
+        return replace(
+            self,
+            tasks=tuple(self.tasks[i] for i in kept),
+            change=self.change[kept],
+            standard_error=self.standard_error[kept],
+            trees=replace(self.trees, leaves=self.trees.leaves[:, kept]),
+        )
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :meth:`load` reads it."""
@@ -241,6 +350,7 @@ class ImprovementModel:
         arrays = {
             "change": self.change.astype(np.float32),
             "standard_error": self.standard_error.astype(np.float32),
+            "encoded": self.encoded.astype(np.float32),
             "values": np.concatenate([*self.sorted_values, np.zeros(0)]),
             "feature": self.trees.feature.astype(np.int16),
             "left": self.trees.left.astype(np.int16),
@@ -258,6 +368,9 @@ class ImprovementModel:
             "lengths": lengths,
             "depth": self.trees.depth,
             "rule": vars(self.rule),
+            "trial_rule": vars(self.trial_rule),
+            "residual_share": self.residual_share,
+            "fit_variance": self.fit_variance,
         }
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensor_file.write(Path(path), KIND, tensors, header)
@@ -290,7 +403,11 @@ class ImprovementModel:
                 tuple(map(str, header["meta_feature_names"])),
                 tuple(np.split(values, np.cumsum(lengths)[:-1])) if lengths else (),
                 trees,
-                Rule(**{name: float(value) for name, value in header["rule"].items()}),
+                _rule(header["rule"]),
+                parts["encoded"].astype(np.float64),
+                _rule(header["trial_rule"]),
+                float(header["residual_share"]),
+                float(header["fit_variance"]),
             )
             _check(model)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -309,6 +426,19 @@ def improvement_path(folder: Path, space: str | None, metric: str) -> Path:
     return tensor_file.path_in(folder, "improvements", space, metric, "file")
 
 
+def error_floor(metric: str) -> float:
+    """Errors of the default below it count as if they were this large."""
+    known = known_metric(metric)
+    return ERROR_FLOOR if known is not None and known.best_score == 1.0 else 0.0
+
+
+def change_of(error: float, default_error: float, metric: str) -> float:
+    """Change G of a single error: see the symbols above; -1 for a configuration that failed (NaN)."""
+    if math.isnan(error):
+        return -1.0
+    return float(np.clip((default_error - error) / max(abs(default_error), error_floor(metric), 1e-12), -1.0, 1.0))
+
+
 def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:
     """Mid-ranks of values (m, p) among those of the source tasks, in [-.5, .5]; 0, the middle, where unknown."""
     ranks = np.zeros(values.shape)
@@ -317,6 +447,10 @@ def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:
         below = 0.5 * (np.searchsorted(known, column, "left") + np.searchsorted(known, column, "right"))
         ranks[:, j] = np.where(np.isnan(column), 0.0, below / max(1, len(known)) - 0.5)
     return ranks
+
+
+def _rule(settings: Mapping[str, Any]) -> Rule:
+    return Rule(**{name: float(value) for name, value in settings.items()})
 
 
 def _check(model: ImprovementModel) -> None:
@@ -331,5 +465,6 @@ def _check(model: ImprovementModel) -> None:
     in_range = ((nodes >= 0) & (nodes < shape[1])).all() and (trees.feature >= 0).all()
     if not in_range or (n_features and (trees.feature >= n_features).any()) or not 0 <= trees.depth <= shape[1]:
         raise ValueError("nodes and meta-features of the trees must exist")
-    if not (np.isfinite(model.change).all() and np.isfinite(model.standard_error).all()):
-        raise ValueError("changes and standard errors must be finite")
+    numbers = model.change, model.standard_error, model.encoded, np.array([model.residual_share, model.fit_variance])
+    if not all(np.isfinite(part).all() for part in numbers):
+        raise ValueError("changes, standard errors, encoded configurations and variances must be finite")

@@ -27,7 +27,6 @@ from scipy.special import softmax
 
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.configuration import Configuration
-from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.mapping import SpaceMapping
 from metahpo.surrogates.cold_surrogate import (
     MAX_ITERATIONS,
@@ -40,7 +39,15 @@ from metahpo.surrogates.cold_surrogate import (
 from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.process import LEAST_VARIANCE, matern
-from metahpo.surrogates.surrogate import Configurations, Observed, Surrogate, TaskSurrogate, on_task
+from metahpo.surrogates.surrogate import (
+    Configurations,
+    Observed,
+    Surrogate,
+    TaskSurrogate,
+    encoded,
+    encoded_trials,
+    on_task,
+)
 
 Array = NDArray[np.float64]
 
@@ -110,14 +117,8 @@ class MappedSurrogate:
     ) -> Posterior:
         """See :meth:`metahpo.surrogates.surrogate.Surrogate.posterior`."""
         encoder = self.mapping.encoder
-        tried = None if observed is None else (_rows(encoder, observed[0]), np.asarray(observed[1], dtype=np.float64))
-        return self.on(meta_features).posterior(_rows(encoder, configurations), tried, noise)
-
-
-def _rows(encoder: SpaceEncoder, configurations: Configurations) -> Array:
-    if not isinstance(configurations, np.ndarray):
-        return encoder.encode(configurations)
-    return encoder.arrange(configurations)
+        tried = None if observed is None else encoded_trials(encoder, observed)
+        return self.on(meta_features).posterior(encoded(encoder, configurations), tried, noise)
 
 
 class MappedOnTask:
@@ -206,7 +207,7 @@ class MappedOnTask:
         )
 
     def _pull(self, rows: Array) -> Array:
-        return DEFAULT_PULL * np.square((rows - self._default)[:, self._pulled]).sum(axis=1)
+        return np.asarray(DEFAULT_PULL * np.square((rows - self._default)[:, self._pulled]).sum(axis=1))
 
     def _features(self, rows: Array) -> tuple[Array, Array]:
         """Mean (m,) of the known surrogate, and what it does not know of it: features (m, q) of unit variance."""

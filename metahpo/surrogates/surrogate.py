@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -195,6 +195,25 @@ class TrainedSurrogate(Surrogate, Protocol):
         self, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> Explanation:
         """Importance of hyperparameters on a task, and of source tasks and meta-features in the prediction."""
+
+    def without_tasks(self, names: Collection[str]) -> TrainedSurrogate:
+        """Return the surrogate without some of its source tasks, without training.
+
+        Raises
+        ------
+        DataError
+            No source task is left.
+        """
+
+    def with_task(
+        self, name: str, family: str, observed: Observed, meta_features: Mapping[str, float] | None = None
+    ) -> TrainedSurrogate:
+        """Return the surrogate with one source task more, without training."""
+
+    def interpolation(
+        self, known: Configurations, new: Configurations
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights (m, n) by which functions are interpolated from n configurations to m, and the open shares (m,)."""
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""

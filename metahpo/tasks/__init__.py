@@ -20,12 +20,15 @@ if TYPE_CHECKING:
         metric_named,
         metric_names,
         recorded_metric_names,
+        register_metric,
         regression_losses,
         scorer_of,
+        unregister_metric,
     )
     from metahpo.tasks.modality import as_task, modality_of
     from metahpo.tasks.pipeline import ReadColumns, TaskPipeline
     from metahpo.tasks.preprocessing import Encoding
+    from metahpo.tasks.row_sketch import rows_in_common
     from metahpo.tasks.scorers import OWN_SCORE, check_scorer, name_of, nearest_metric
     from metahpo.tasks.target import KINDS, TaskKind, as_target, infer_kind
     from metahpo.tasks.task import Modality, Task
@@ -64,8 +67,11 @@ __all__ = [
     "needs_comma",
     "number_writing",
     "recorded_metric_names",
+    "register_metric",
     "regression_losses",
+    "rows_in_common",
     "scorer_of",
+    "unregister_metric",
     "words_of",
 ]
 

@@ -57,7 +57,7 @@ _TREATMENTS = {
 
 @dataclass(frozen=True)
 class ColumnReading:
-    """How one column is read.
+    """The reading of one column.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class TableReading:
 
     @classmethod
     def of_prepared(cls, X: pd.DataFrame) -> TableReading:
-        """Of columns that are ready: numbers stay numbers, categories categories."""
+        """Reading of prepared columns, which leaves them unchanged."""
         columns = [
             ColumnReading(str(name), "category" if isinstance(dtype, pd.CategoricalDtype) else "number")
             for name, dtype in X.dtypes.items()

@@ -14,7 +14,7 @@ from metahpo.exceptions import DataError
 
 T = TypeVar("T")
 
-#: A sparse matrix is made a table of at most so many cells (2 GiB of numbers).
+#: Most cells of a table from a sparse matrix (2 GiB of numbers).
 MAX_DENSE_CELLS = 2**28
 
 

@@ -95,7 +95,7 @@ class ImageReading:
 
     @classmethod
     def of(cls, X: Any, shape: Sequence[int] | None = None) -> ImageReading:
-        """Of images of any layout that :func:`as_images` takes."""
+        """Reading of images of any layout that :func:`as_images` takes."""
         _, channels, height, width = as_images(X, shape).shape
         return cls((height, width, channels))
 

@@ -1,8 +1,7 @@
-"""Metrics by their scikit-learn scorer names, as losses: the only place where a sign is flipped.
+"""Metrics by their scikit-learn scorer names, and their losses. Only this module converts scores to losses.
 
 A score in [0, 1] or below 1 where 1 is best (accuracy, R2, ...) becomes ``1 - score``; a ``neg_*`` score becomes
-``-score``.
-Past this module every number is a loss to be minimised.
+``-score``. All other modules use losses, which are minimised.
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ def register_metric(metric: Metric) -> None:
 
 
 def unregister_metric(name: str) -> None:
-    """Take away a metric that :func:`register_metric` added.
+    """Remove a metric that :func:`register_metric` added.
 
     Raises
     ------
@@ -147,7 +146,7 @@ def asked_metric(name: str) -> Metric | None:
 
 
 def scorer_of(name: str) -> Callable[[Any, Any, Any], float] | str:
-    """What scikit-learn takes as ``scoring`` for a metric: the scorer of another package's, else the name itself."""
+    """Value of ``scoring`` for a metric: its scorer if it is of another package, else its name."""
     metric = asked_metric(name)
     return name if metric is None or metric.scorer is None else metric.scorer
 

@@ -41,7 +41,7 @@ def modality_of(X: Any) -> Modality:
 def as_task(X: Any, y: Any, *, kind: TaskKind | None = None, name: str = "task") -> Task:
     """Make data a task of what :func:`modality_of` takes them for.
 
-    What was guessed stands first among the treatments of the task: images, texts, and the kind where none is given.
+    The first treatments of the task name what was inferred: images, texts, and the kind if none is given.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The recorded metric that is nearest to a scikit-learn scorer.
 
 Nearest is what ranks configurations most alike: the order of the recorded metrics in `ALIKE` is that of the mean rank
-correlation of their losses within a task and search space, over the tables that ship. A scorer that is not recorded
-stands beside the recorded one that counts the same thing: hits, hits within each class, order, or probabilities.
+correlation of their losses within a task and search space, over the tables that ship. A scorer that is not recorded is
+mapped to the recorded one that measures the same property: hits, hits within each class, order, or probabilities.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def name_of(scorer: Any) -> str | None:
 
 
 def _averaging(scorer: Any) -> dict[str, Any]:
-    """What is given to the function of a scorer, apart from the name of the positive class."""
+    """Arguments of the function of a scorer, without the name of the positive class."""
     return {name: value for name, value in scorer._kwargs.items() if name != "pos_label"}
 
 

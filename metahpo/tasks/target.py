@@ -43,6 +43,9 @@ def as_target(y: Any) -> pd.Series:
         if y.shape[1] != 1:
             raise DataError(f"y must be one column, but has {y.shape[1]}; multi-output targets are not supported.")
         y = y.iloc[:, 0]
+    dtype = getattr(y, "dtype", None)
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype) and pd.api.types.is_integer_dtype(dtype):
+        y = pd.Series(y).astype(object)  # an array of numbers would hold fractions beside its gaps
     if isinstance(y, pd.Series) and not isinstance(y.dtype, pd.CategoricalDtype):
         array = y.to_numpy()
     elif isinstance(y, (list, pd.Index)) and len(y) and all(isinstance(label, tuple) for label in y):
@@ -59,7 +62,11 @@ def as_target(y: Any) -> pd.Series:
     sort = pd.api.types.infer_dtype(target, skipna=True)
     if sort in _NEITHER:
         raise DataError(f"y holds values of type {sort}; give numbers (days, parts, ...) or class labels.")
-    return as_finite(target, "y") if target.dtype.kind == "f" or holds_numbers(target) else target
+    if target.dtype.kind != "f" and not holds_numbers(target):
+        return target
+    given = pd.Series(array)
+    is_whole = given.dtype == object and given.dropna().infer_objects().dtype.kind in "iu"
+    return given if is_whole else as_finite(target, "y")  # whole labels stay whole beside gaps
 
 
 def with_target(X: Rows, y: Any) -> tuple[Rows, pd.Series, list[str]]:
@@ -110,6 +117,7 @@ def is_continuous(target: pd.Series) -> bool:
 
 def as_numbers(target: pd.Series) -> pd.Series | None:
     """A target column without gaps as float64 where it holds numbers, or texts that say numbers; else None."""
+    target = target.infer_objects()
     if pd.api.types.is_numeric_dtype(target) and not pd.api.types.is_complex_dtype(target):
         return target.astype(np.float64)
     if not is_texts(target):

@@ -21,7 +21,7 @@ from metahpo.tasks.texts import as_texts, is_text
 
 __all__ = ["KINDS", "Modality", "Task", "TaskKind", "infer_kind"]
 
-#: Of a sparse matrix so many cells are made a table (400 MB of numbers); from more, rows are drawn.
+#: Most cells of a sparse matrix that become a table (400 MB of numbers). Larger matrices are sampled by rows.
 MAX_SPARSE_CELLS = 50_000_000
 
 #: What the rows of a task are.

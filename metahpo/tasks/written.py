@@ -49,7 +49,7 @@ _DATE = re.compile(r"(?=.*[0-9])[0-9A-Za-z]+[-/. ][0-9A-Za-z]+,?[-/. ][0-9]+.*")
 
 @dataclass(frozen=True)
 class NumberWriting:
-    """How numbers are written.
+    """Format of numbers in text form.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class NumberWriting:
 
 @dataclass(frozen=True)
 class DateWriting:
-    """How dates are written.
+    """Format of dates in text form.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What every baseline must satisfy: a subclass gives the fixture `method` and inherits the tests."""
+"""The contract of a baseline: a subclass gives the fixture `method` and inherits the tests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BaselineContract:
 
     @pytest.fixture
     def learnt(self, method: Method, tables: list[TaskTable]) -> tuple[Policy, TaskTable]:
-        """What the method has learnt from all tasks but the last, and the last."""
+        """Result of learning from all tasks but the last, and the last task."""
         return method.learn(tables[:-1], "toy", random_state=0), tables[-1]
 
     def test_has_a_name_and_a_number_of_replays(self, method: Method) -> None:

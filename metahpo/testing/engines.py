@@ -1,4 +1,4 @@
-"""What every engine must satisfy: a subclass gives the fixture `engine` and inherits the tests.
+"""The contract of an engine: a subclass gives the fixture `engine` and inherits the tests.
 
 They run a build of six short trials, which takes some seconds. The engine must see the folders that pytest makes.
 """

@@ -1,4 +1,4 @@
-"""What every learner must satisfy: a subclass gives the fixture `learner` and inherits the tests."""
+"""The contract of a learner: a subclass gives the fixture `learner` and inherits the tests."""
 
 from __future__ import annotations
 

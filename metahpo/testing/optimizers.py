@@ -1,4 +1,4 @@
-"""What every optimiser must satisfy: a subclass gives the fixture `make` and inherits the tests."""
+"""The contract of an optimiser: a subclass gives the fixture `make` and inherits the tests."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class OptimizerContract:
 
     @pytest.fixture
     def make(self) -> Make:
-        """What makes the optimiser under test."""
+        """Function that makes the optimiser under test."""
         raise NotImplementedError
 
     def test_asks_for_configurations_of_the_space(self, make: Make) -> None:

@@ -1,4 +1,4 @@
-"""What every surrogate must satisfy: a subclass gives the fixtures `surrogate` and `trials` and inherits the tests."""
+"""The contract of a surrogate: a subclass gives the fixtures `surrogate` and `trials` and inherits the tests."""
 
 from __future__ import annotations
 

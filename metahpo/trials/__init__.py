@@ -9,8 +9,8 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.trials.compaction import compact
     from metahpo.trials.exchange import export_part, import_parts
-    from metahpo.trials.history import TrialHistory
-    from metahpo.trials.log import sync_folder
+    from metahpo.trials.history import FAILED, SUCCESS, TrialHistory
+    from metahpo.trials.log import LogReader, LogWriter, sync_folder
     from metahpo.trials.plain_names import is_plain
     from metahpo.trials.records import TaskRefusal, record_from_json
     from metahpo.trials.store import TrialStore
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
 __all__ = [
+    "FAILED",
+    "SUCCESS",
+    "LogReader",
+    "LogWriter",
     "TaskRefusal",
     "Trial",
     "TrialHistory",

@@ -16,7 +16,7 @@ FAILED, SUCCESS = "failed", "success"
 
 
 class TrialHistory:
-    """What was tried, in this order: configurations with their losses, seconds, rows, status and constraints.
+    """Trials in order: configurations with their losses, seconds, rows, status and constraints.
 
     A NaN loss is a failed trial. A trial of fewer rows than the whole is no incumbent, and neither is one that violates
     a constraint.
@@ -80,7 +80,7 @@ class TrialHistory:
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """What each trial took, of shape (n,), NaN where that is not known."""
+        """Seconds of each trial, of shape (n,); NaN if unknown."""
         return np.array(self._seconds, dtype=np.float64)
 
     @property
@@ -90,7 +90,7 @@ class TrialHistory:
 
     @property
     def whole(self) -> NDArray[np.bool_]:
-        """Which trials were trained on all rows, shape (n,)."""
+        """Mask of trials that were trained on all rows, shape (n,)."""
         rows = self.rows
         return np.asarray(rows >= (rows.max(initial=1.0) if self.n_rows is None else self.n_rows), dtype=bool)
 
@@ -105,7 +105,7 @@ class TrialHistory:
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
-        """Which trials violate no constraint that was told of them, shape (n,)."""
+        """Mask of trials that violate no reported constraint, shape (n,)."""
         return np.asarray(~np.any(self.constraints > 0.0, axis=1))
 
     @property

@@ -19,7 +19,7 @@ _LARGEST_COUNT = 2**63 - 1
 
 
 class TrialStatus(StrEnum):
-    """How a trial ended."""
+    """Status of a finished trial."""
 
     SUCCESS = "success"
     TIMEOUT = "timeout"
@@ -31,7 +31,7 @@ class TrialStatus(StrEnum):
 
 @dataclass(frozen=True)
 class TrialKey:
-    """What makes a trial itself: two trials with equal keys are the same trial, and one of them is enough.
+    """Key of a trial. Trials with equal keys are the same trial, and one record of it is enough.
 
     Attributes
     ----------

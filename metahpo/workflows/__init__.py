@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from metahpo.workflows.adaptive_design import extend_plan
     from metahpo.workflows.build_estimate import estimate
     from metahpo.workflows.demonstration import MILESTONES, demonstrate
-    from metahpo.workflows.redescription import describe_again
+    from metahpo.workflows.redescription import describe_again, sketch_again
 
 __all__ = [
     "MILESTONES",
@@ -18,6 +18,7 @@ __all__ = [
     "describe_again",
     "estimate",
     "extend_plan",
+    "sketch_again",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -20,7 +20,7 @@ from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.configuration import Configuration
 from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
 
-#: Task families are told apart in so many folds, where there are as many: a surrogate is trained for each.
+#: Most folds of task families. A surrogate is trained for each fold.
 N_FOLDS = 5
 
 #: Task -> learner -> configurations.

@@ -19,7 +19,8 @@ from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import ENOUGH_TEST_ROWS, Protocol
 from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.recommendation.recommendations import Recommendations, in_words
+from metahpo.recommendation.printed import in_words
+from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender
 from metahpo.tasks.metric import Metric, metric_named
 from metahpo.tasks.task import Task

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from metahpo.building.protocol import PROTOCOL_VERSION, Protocol
@@ -16,6 +18,7 @@ from metahpo.datasets.cache import read_task
 from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
+from metahpo.tasks.row_sketch import row_sketch
 from metahpo.tasks.task import Task
 
 #: Rows that a class had at least under protocol 1.
@@ -60,6 +63,33 @@ def describe_again(md: MetaDataset, cache: Path | str, n_jobs: int = -1) -> Meta
         protocol=md.protocol,
         canonical=True,
     )
+
+
+def sketch_again(md: MetaDataset, cache: Path | str, n_jobs: int = 1) -> MetaDataset:
+    """The meta-dataset with the row sketches of its datasets: see :mod:`metahpo.tasks.row_sketch`.
+
+    Parameters and errors are those of :func:`describe_again`.
+    """
+    column = "dataset" if "dataset" in md.tasks else "key"
+    if column not in md.tasks:
+        raise DataError(f"the tasks of {md.name!r} name no datasets: the tasks table lacks the column 'key'.")
+    keys = md.tasks[column].astype(str)
+    work = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(_sketch)(Path(cache), key) for key in keys.drop_duplicates())
+    sketches = dict(zip(keys.drop_duplicates(), work, strict=True))
+    return MetaDataset(
+        md.tasks.assign(row_sketch=pd.Series([sketches[key] for key in keys], md.tasks.index, object)),
+        md.trials,
+        md.meta_features,
+        md.spaces,
+        name=md.name,
+        version=md.version,
+        protocol=md.protocol,
+        canonical=True,
+    )
+
+
+def _sketch(cache: Path, key: str) -> NDArray[np.int64]:
+    return row_sketch(read_task(cache, key))
 
 
 def _describe(cache: Path, about: Mapping[Any, Any], protocol: str) -> dict[str, float]:

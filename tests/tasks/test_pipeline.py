@@ -227,3 +227,20 @@ def test_images_and_texts_are_taken_as_they_are() -> None:
     model = pipeline(as_task(said, y), "text", learner__epochs=2).fit(said, y)
     assert model.predict([*said, None]).shape == (21,)
     np.testing.assert_array_equal(model.predict(said), model.predict(as_task(said, y).X))
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "int64[pyarrow]", object])
+def test_whole_labels_beside_gaps_stay_whole(dtype: Any) -> None:
+    y = pd.Series([None if i % 10 == 0 else int(v) for i, v in enumerate(SIDE)], dtype=dtype)
+    X = pd.DataFrame({"a": SIDE, "b": NOISE})
+    task = Task.from_arrays(X, y)
+    assert task.kind == "classification"
+    assert task.n_rows == N - 10
+    predicted = pipeline(task).fit(X, y).predict(X)
+    assert predicted.dtype.kind == "i"
+    np.testing.assert_array_equal(predicted[1:10], SIDE[1:10].astype(int))
+
+
+def test_many_whole_numbers_beside_gaps_are_a_quantity() -> None:
+    y = pd.array([None if i % 10 == 0 else i for i in range(N)], dtype="Int64")
+    assert Task.from_arrays(pd.DataFrame({"a": NOISE}), y).kind == "regression"

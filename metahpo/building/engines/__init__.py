@@ -9,7 +9,14 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.building.engines.engine import Engine, WorkersLostError
     from metahpo.building.engines.local import LocalEngine
-    from metahpo.building.engines.options import add_engine_arguments, engine_from, positive, shard_from
+    from metahpo.building.engines.options import (
+        add_engine_arguments,
+        engine_from,
+        positive,
+        register_engine,
+        shard_from,
+        unregister_engine,
+    )
 
 __all__ = [
     "Engine",
@@ -18,7 +25,9 @@ __all__ = [
     "add_engine_arguments",
     "engine_from",
     "positive",
+    "register_engine",
     "shard_from",
+    "unregister_engine",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

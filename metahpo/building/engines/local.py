@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 
 from metahpo.building.engines.engine import WorkersLostError
 from metahpo.building.worker import Outcome, Workplace, close_tools, run_batch

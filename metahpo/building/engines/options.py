@@ -147,7 +147,7 @@ def register_engine(name: str, make: Callable[[argparse.Namespace], Engine]) -> 
 
 
 def unregister_engine(name: str) -> None:
-    """Take away an engine that :func:`register_engine` added.
+    """Remove an engine that :func:`register_engine` added.
 
     Raises
     ------

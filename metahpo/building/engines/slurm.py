@@ -49,7 +49,7 @@ LOGS = "slurm"
 
 @dataclass(frozen=True)
 class ArrayElement:
-    """What an element of the array runs.
+    """The job of an element of the array.
 
     Attributes
     ----------

@@ -1,1 +1,40 @@
-"""Methods that can be replayed, one file each; `catalogue` knows them by name."""
+"""Methods that an evaluation compares, one file each. The catalogue finds them by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metahpo.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from metahpo.evaluation.baselines.baseline import Method, Policy, Run, label_of
+    from metahpo.evaluation.baselines.catalogue import (
+        DEFAULT_METHODS,
+        method_named,
+        register_baseline,
+        unregister_baseline,
+    )
+    from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
+    from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
+    from metahpo.evaluation.baselines.own_method import MetaLearned, MetaLearnedPolicy
+    from metahpo.evaluation.baselines.recommended import Recommended
+    from metahpo.evaluation.baselines.task_process import TaskProcess
+
+__all__ = [
+    "DEFAULT_METHODS",
+    "ColdGaussianProcess",
+    "GreedyPortfolio",
+    "MetaLearned",
+    "MetaLearnedPolicy",
+    "Method",
+    "Policy",
+    "Recommended",
+    "Run",
+    "TaskProcess",
+    "label_of",
+    "method_named",
+    "register_baseline",
+    "unregister_baseline",
+]
+
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -42,7 +42,7 @@ class Run(Protocol):
 
 
 class Policy(Protocol):
-    """What a method has learnt in one search space."""
+    """Result of learning of a method in one search space."""
 
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> Run:
         """Begin on a task with these meta-features (None = not known)."""

@@ -69,7 +69,7 @@ def register_baseline(name: str, make: Callable[[], Method]) -> None:
 
 
 def unregister_baseline(name: str) -> None:
-    """Take away a baseline that :func:`register_baseline` added.
+    """Remove a baseline that :func:`register_baseline` added.
 
     Raises
     ------

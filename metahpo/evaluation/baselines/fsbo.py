@@ -34,7 +34,7 @@ from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import SINGLE
 from metahpo.numerics.torch_seed import torch_seeded
 from metahpo.surrogates.fitting.training_batches import sample_batch
-from metahpo.surrogates.mixture.kernels import matern52
+from metahpo.surrogates.mixture.source_functions import matern52
 
 Array = NDArray[np.float64]
 

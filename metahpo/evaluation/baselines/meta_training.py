@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.metadata.task_table import TaskTable
+from metahpo.surrogates.fitting.source_tasks import SourceTask
 from metahpo.surrogates.fitting.training_batches import informative
 from metahpo.surrogates.loss_spread import failed_as_worse
-from metahpo.surrogates.mixture.source_task import SourceTask
 
 
 def source_tasks(tables: Sequence[TaskTable]) -> list[SourceTask]:

@@ -75,7 +75,7 @@ def source_processes(tables: Sequence[TaskTable], random_state: int) -> list[Tas
 
 
 class Combination(Protocol):
-    """How an ensemble is made of the processes of tasks."""
+    """Combination of the processes of tasks to an ensemble."""
 
     def weights(self, sources: Sequence[TaskProcess], target: TaskProcess | None, X: Array, y: Array) -> Array:
         """Weights w, shape (T + 1,), the last that of the task at hand.

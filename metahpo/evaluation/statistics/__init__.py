@@ -8,7 +8,7 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.evaluation.statistics.bayesian import REGION, signed_rank_probabilities
-    from metahpo.evaluation.statistics.bootstrap import mean_intervals
+    from metahpo.evaluation.statistics.bootstrap import interval, mean_intervals, resampled_means
     from metahpo.evaluation.statistics.groups import NOVELTIES, SIZES, bins, regret_by, where_it_hurts
     from metahpo.evaluation.statistics.pairs import paired_comparison
     from metahpo.evaluation.statistics.targets import area_under_curve, speed_up, time_to_targets
@@ -19,9 +19,11 @@ __all__ = [
     "SIZES",
     "area_under_curve",
     "bins",
+    "interval",
     "mean_intervals",
     "paired_comparison",
     "regret_by",
+    "resampled_means",
     "signed_rank_probabilities",
     "speed_up",
     "time_to_targets",

@@ -1,4 +1,4 @@
-"""Where a method is good and where it is not: regret by kinds of tasks, and the tasks on which it loses most."""
+"""Regret by kinds of tasks, and the tasks with the largest losses of a method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How soon a target is reached: trials, seconds, speed-up, and the area under the curve."""
+"""Time to a target: trials, seconds, speed-up, and the area under the curve."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Stream:
         return np.asarray(shuffled[: n_steps * batch].reshape(n_steps, batch))
 
     def offsets(self, epoch: int) -> NDArray[np.int64]:
-        """Where in the noise each layer's begins at every step of an epoch, of shape (S, LAYERS)."""
+        """Start of the noise of each layer at every step of an epoch, of shape (S, LAYERS)."""
         n_steps, _ = self._model.steps_and_batch
         return self._rng(epoch, 3).integers(0, BLOCK, (n_steps, LAYERS))
 

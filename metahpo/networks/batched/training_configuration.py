@@ -59,7 +59,7 @@ class TrainingConfiguration:
 
 
 class ModelStatus(StrEnum):
-    """How the training of a model ended."""
+    """Status of a model after training."""
 
     FINISHED = "finished"
     STOPPED = "stopped"  # early: the validation loss no longer fell

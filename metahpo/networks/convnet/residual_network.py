@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
         self.out = nn.Conv2d(channels, channels, kernel, padding="same", bias=False, dtype=SINGLE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of the shape of `x`."""
+        """Output of the shape of `x`."""
         changed = self.into(functional.relu(self.first(x)))
         changed = self.out(functional.relu(self.second(changed)))
         y: Tensor = x + changed

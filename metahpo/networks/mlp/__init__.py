@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
+    from metahpo.networks.mlp.compiled.compiled_training import compile_ahead, train_on_cpu
     from metahpo.networks.mlp.mlp_classifier import NetworkClassifier
     from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
     from metahpo.networks.mlp.mlp_fitting import fit_together, training_configuration_of
@@ -23,6 +23,7 @@ __all__ = [
     "NetworkEstimator",
     "NetworkRegressor",
     "StackedMLP",
+    "compile_ahead",
     "fit_together",
     "stacking_order",
     "train_on_cpu",

@@ -58,7 +58,7 @@ class TableEncoder:
 
     @property
     def n_numbers(self) -> int:
-        """Columns of numbers, bins and indicators included."""
+        """Number of numeric columns, including bins and indicators."""
         return len(self._centre) + sum(max(0, len(edges) - 1) for edges in self._edges) + len(self._gaps)
 
     def transform(self, X: pd.DataFrame | NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -109,7 +109,7 @@ def _bin_edges(values: NDArray[np.float64], n_bins: int) -> NDArray[np.float64]:
 
 
 def _shares(column: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much of each bin lies below a value, from -1 (nothing) to 1 (all); 0 for a missing one: (n, n_bins)."""
+    """Share of each bin below a value, from -1 (nothing) to 1 (all), and 0 for a missing value; (n, n_bins)."""
     share = np.clip((column[:, None] - edges[:-1]) / np.diff(edges), 0.0, 1.0)
     return 2.0 * np.where(np.isnan(share), 0.5, share) - 1.0
 

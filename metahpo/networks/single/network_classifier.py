@@ -1,4 +1,4 @@
-"""What classifiers that train one torch module share, whatever their rows are: images or texts."""
+"""Base of classifiers that train one torch module, for images or texts."""
 
 from __future__ import annotations
 

@@ -8,16 +8,17 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.surrogates.fitting.component_learning import PARTS
-    from metahpo.surrogates.fitting.improvement_learning import ERROR_FLOOR, learn_improvement
+    from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
+    from metahpo.surrogates.fitting.source_tasks import SourceTask
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
     from metahpo.surrogates.fitting.training_batches import informative, sample_batch
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
 
 __all__ = [
-    "ERROR_FLOOR",
     "PARTS",
     "NegativeLogLikelihood",
+    "SourceTask",
     "TrainingLoop",
     "TrainingSettings",
     "informative",

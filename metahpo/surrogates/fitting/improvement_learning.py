@@ -5,13 +5,17 @@ rule selects one configuration, which is judged by its recorded change. A select
 than the default by more than one standard error of their difference. A rule is admissible if it loses on at most
 `MOST_LOSSES` of the tasks and wins at least `WINS_PER_LOSS` times as often as it loses. The admissible rule with the
 largest mean change is chosen. If no rule is admissible, the one with the best balance of wins and losses is chosen.
+
+The rule that decides after trials of the new task is chosen in the same way, together with the share of the residual:
+on each held-out task, the first `SIMULATED_TRIALS` picks are given with the noise of two fits.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -35,23 +39,25 @@ from metahpo.surrogates.improvement import (
     ImprovementModel,
     Rule,
     Trees,
+    error_floor,
     ranks_among,
 )
+from metahpo.surrogates.improvement_given_probes import MeasuredChanges, condition, residual_covariance
 from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]
+S = TypeVar("S")
 
 #: Trees of the forest; principal components of the changes that it predicts; share of meta-features a split looks at.
 TREES, COMPONENTS, FEATURE_SHARE = 100, 10, 0.5
 #: Candidates for the fewest tasks in a leaf, and for the weight of losses.
 LEAVES, LOSS_WEIGHTS = (4, 10, None), (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+#: Candidates for the share of the residual, and trials of a held-out task by which the rule after trials is chosen.
+RESIDUAL_SHARES, SIMULATED_TRIALS = (0.1, 0.3, 0.6), 6
 #: Groups of families, at most, of which each is left out in turn.
 GROUPS = 10
 #: Conditions for an admissible rule: see above.
 MOST_LOSSES, WINS_PER_LOSS = 0.12, 3.0
-#: Errors below this, of scores whose best value is 1, count as if they were this large: a change from .002 to .001 is
-#: not half of anything.
-ERROR_FLOOR = 0.01
 #: A configuration that so large a share of the tasks recorded is a candidate.
 RECORDED_SHARE = 0.9
 #: Fewest tasks and configurations to learn from.
@@ -83,30 +89,35 @@ def learn_improvement(
         None where fewer than eight tasks recorded the default and another configuration in common.
     """
     metric = md.metric(metric)
-    recorded = _shared_errors(md, space, metric)
-    if recorded is None:
+    shared = _shared_errors(md, space, metric)
+    if shared is None:
         return None
-    tasks, keys, errors, gap_errors, reference = recorded
-    known = known_metric(metric)
-    floor = ERROR_FLOOR if known is not None and known.best_score == 1.0 else 0.0
-    change, spread = relative_changes(errors, gap_errors, reference, floor)
-    names, values = _meta_features(md, tasks)
+    reference = shared.reference
+    change, spread = relative_changes(shared.errors, shared.gap_errors, reference, error_floor(metric))
+    names, values = _meta_features(md, shared.tasks)
     sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
     ranks = ranks_among(sorted_values, values)
-    families = md.tasks.loc[tasks, "family"].astype(str).tolist()
-    leaf, rule = _chosen_rule(change, spread, reference, ranks, families, random_state)
+    families = md.tasks.loc[shared.tasks, "family"].astype(str).tolist()
+    configurations = [_configuration(key, cash=space is None) for key in shared.keys]
+    encoded = md.encoder(space).encode([json.loads(text) for text in configurations])
+    variance = _fit_variance(md, shared, spread)
+    chosen = _chosen_rules(change, spread, reference, ranks, families, encoded, variance, random_state)
     return ImprovementModel(
         space,
         metric,
-        tuple(tasks),
-        tuple(_configuration(key, cash=space is None) for key in keys),
+        tuple(shared.tasks),
+        tuple(configurations),
         reference,
         change,
         spread,
         tuple(names),
         sorted_values,
-        grow(ranks, change, leaf, random_state),
-        rule,
+        grow(ranks, change, chosen.leaf, random_state),
+        chosen.rule,
+        encoded,
+        chosen.trial_rule,
+        chosen.residual_share,
+        variance,
     )
 
 
@@ -162,26 +173,84 @@ def grow(ranks: Array, change: Array, leaf: int | None, random_state: int) -> Tr
     )
 
 
-def _chosen_rule(
-    change: Array, spread: Array, reference: int, ranks: Array, families: Sequence[str], random_state: int
-) -> tuple[int | None, Rule]:
+class _Chosen(NamedTuple):
+    """Settings that leave-family-out cross-validation has selected."""
+
+    leaf: int | None
+    rule: Rule
+    residual_share: float
+    trial_rule: Rule
+
+
+def _chosen_rules(
+    change: Array,
+    spread: Array,
+    reference: int,
+    ranks: Array,
+    families: Sequence[str],
+    encoded: Array,
+    variance: float,
+    random_state: int,
+) -> _Chosen:
     groups = family_groups(families, GROUPS, np.random.default_rng(random_state))
-    best: tuple[tuple[bool, float], int | None, Rule] | None = None
     predictions = {leaf: _left_out(change, spread, reference, ranks, groups, leaf, random_state) for leaf in LEAVES}
+    leaf, rule = _best_rule(predictions, change, spread)
+    after = {
+        share: _after_trials(predictions[leaf], change, encoded, rule, share, variance, random_state)
+        for share in RESIDUAL_SHARES
+    }
+    share, trial_rule = _best_rule(after, change, spread)
+    return _Chosen(leaf, rule, share, trial_rule)
+
+
+def _best_rule(predictions: Mapping[S, Sequence[Improvement]], change: Array, spread: Array) -> tuple[S, Rule]:
+    """The setting and the rule with the best decisions on held-out tasks, calibrated on them."""
     rows = np.arange(len(change))
-    for leaf, predicted in predictions.items():
+    found: list[tuple[tuple[bool, float], S, Rule]] = []
+    for setting, predicted in predictions.items():
         for loss_weight in LOSS_WEIGHTS:
             rule = Rule(loss_weight=loss_weight)
-            picks = [replace(one, rule=rule).picks(1)[0] for one in predicted]
+            picks = [int(np.argmax(replace(one, rule=rule).utility())) for one in predicted]
             came_true, noise = change[rows, picks], spread[rows, picks]
             wins, losses = (came_true > noise).mean(), (came_true < -noise).mean()
             fit = bool(losses <= MOST_LOSSES and wins >= WINS_PER_LOSS * losses)
             quality = (fit, float(came_true.mean()) if fit else float(wins - WINS_PER_LOSS * losses))
-            if best is None or quality > best[0]:
-                best = (quality, leaf, rule)
-    assert best is not None
-    _, leaf, rule = best
-    return leaf, _calibrated(rule, predictions[leaf], change)
+            found.append((quality, setting, rule))
+    _, setting, rule = max(found, key=lambda one: one[0])
+    return setting, _calibrated(rule, predictions[setting], change)
+
+
+def _after_trials(
+    predicted: Sequence[Improvement],
+    change: Array,
+    encoded: Array,
+    rule: Rule,
+    share: float,
+    variance: float,
+    random_state: int,
+) -> list[Improvement]:
+    """Predictions for held-out tasks after simulated trials of the first picks, each of two fits."""
+    rng = np.random.default_rng(random_state)
+    found = []
+    for task, before in enumerate(predicted):
+        picks = [i for i in replace(before, rule=rule).picks(SIMULATED_TRIALS + 1) if i != before.reference]
+        places = np.array(picks[:SIMULATED_TRIALS], dtype=np.intp)
+        if not len(places):
+            found.append(before)
+            continue
+        noise = np.full(len(places), 0.5 * variance)
+        measured = change[task, places] + rng.normal(scale=np.sqrt(noise))
+        trials = MeasuredChanges(places, np.ones(len(places)), measured, noise)
+        residual = residual_covariance(before.change, encoded, before.reference, share)
+        found.append(condition(before, residual, trials, 1.0)[0])
+    return found
+
+
+def _fit_variance(md: MetaDataset, shared: SharedErrors, spread: Array) -> float:
+    """Median over tasks of the variance of the change that one fit on 1,000 rows measures."""
+    others = np.delete(spread, shared.reference, axis=1)
+    rows = md.tasks.loc[shared.tasks, "n_rows"].to_numpy(np.float64) if "n_rows" in md.tasks else np.array(1000.0)
+    return float(np.median(np.median(others**2, axis=1) * shared.n_fits * rows / 1000.0))
 
 
 def _left_out(
@@ -230,10 +299,30 @@ def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> 
     return replace(rule, slope=max(0.0, float(fit.coef_[0, 0])), intercept=float(fit.intercept_[0]))
 
 
-def _shared_errors(
-    md: MetaDataset, space: str | None, metric: str
-) -> tuple[list[str], list[str], Array, Array, int] | None:
-    """Tasks, configurations, errors (T, n), standard errors of differences (T, n), and which one is the default."""
+class SharedErrors(NamedTuple):
+    """Errors of the configurations that all tasks recorded.
+
+    Attributes
+    ----------
+    tasks, keys : list of str
+        The T tasks, and ``LEARNER|JSON`` of the n configurations.
+    errors, gap_errors : ndarray of shape (T, n)
+        Errors, NaN where a configuration failed, and standard errors of their differences to the reference.
+    n_fits : ndarray of int of shape (T,)
+        Fits that the errors are means of; 1 where single fits were not recorded.
+    reference : int
+        Index of the library's default.
+    """
+
+    tasks: list[str]
+    keys: list[str]
+    errors: Array
+    gap_errors: Array
+    n_fits: NDArray[np.int64]
+    reference: int
+
+
+def _shared_errors(md: MetaDataset, space: str | None, metric: str) -> SharedErrors | None:
     trials = md.trials if space is None else md.trials[md.trials["space"] == space]
     keys = trials["space"] + "|" + trials["configuration"]
     frame = pd.DataFrame({"task": trials["task"], "key": keys, "error": trials[f"loss.{metric}"].astype(np.float64)})
@@ -258,10 +347,12 @@ def _shared_errors(
     reference = defaults[int(ranks.mean(axis=0).argmin())]
     if f"folds.{metric}" in trials:
         rows = tables["fits"].loc[tasks, shared]
-        gap_errors = np.array([_paired_errors(as_rows(fits), reference) for fits in rows.to_numpy()])
+        by_task = [as_rows(fits) for fits in rows.to_numpy()]
+        gap_errors = np.array([_paired_errors(fits, reference) for fits in by_task])
+        n_fits = np.array([fits.shape[1] for fits in by_task])
     else:  # the noise of both counts as independent, which overstates that of the difference
-        gap_errors = np.hypot(own, own[:, [reference]])
-    return tasks, shared, errors, gap_errors, reference
+        gap_errors, n_fits = np.hypot(own, own[:, [reference]]), np.ones(len(tasks), dtype=np.int64)
+    return SharedErrors(tasks, shared, errors, gap_errors, n_fits, reference)
 
 
 def _paired_errors(fits: Array, reference: int) -> Array:

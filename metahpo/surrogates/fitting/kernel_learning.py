@@ -33,7 +33,7 @@ class KernelSettings:
     batch_trials: int = 40
     """Trials a task in the batches of the kernel; in those of the components, at most."""
     device: str = "cpu"
-    """Where the steps are computed: "cpu", "cuda", "cuda:N", or "auto", a GPU where there is one."""
+    """Device of the computation: "cpu", "cuda", "cuda:N", or "auto", which takes a GPU if there is one."""
 
 
 def learn_kernel(

@@ -26,14 +26,13 @@ from metahpo.surrogates.mixture.source_functions import (
     bandwidths_of,
     number_or_nan,
     task_kernel,
+    varies,
 )
 
 Array = NDArray[np.float64]
 
 #: Most folds of families in the cross-validation of the relevance.
 GROUPS = 10
-#: Fewest source tasks that a meta-feature must be known for. Meta-features with fewer values are ignored.
-MIN_KNOWN = 3
 #: Trees of the forest, and the fewest tasks in a leaf: deeper trees would overfit.
 TREES, MIN_LEAF = 100, 5
 #: Principal components of the source functions that the forest predicts.
@@ -52,7 +51,7 @@ def learn_similarity(
     relevance are learnt without the functions of its family.
     """
     known = [m or {} for m in meta_features]
-    names = [name for name in dict.fromkeys(n for m in known for n in m) if _varies([m.get(name) for m in known])]
+    names = [name for name in dict.fromkeys(n for m in known for n in m) if varies([m.get(name) for m in known])]
     values = np.array([[number_or_nan(m.get(name)) for name in names] for m in known]).reshape(len(known), len(names))
     similarity = TaskSimilarity(tuple(names), values, np.full(len(names), 1.0 / max(1, len(names))), 0.0)
     equal = _equal_weights(families)
@@ -129,8 +128,3 @@ def _equal_weights(families: Sequence[str]) -> Array:
     names = np.asarray(families)
     other = (names[:, None] != names[None]).astype(np.float64)
     return np.asarray(other / other.sum(axis=1, keepdims=True))
-
-
-def _varies(values: Sequence[float | None]) -> bool:
-    known = [v for v in map(number_or_nan, values) if not np.isnan(v)]
-    return len(known) >= MIN_KNOWN and min(known) < max(known)

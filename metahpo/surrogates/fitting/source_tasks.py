@@ -15,7 +15,7 @@ The source features of a held-out task use the functions of tasks of other famil
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metahpo.metadata.task_table import TaskTable
+from metahpo.numerics.copula import normal_scores
 from metahpo.surrogates.fitting.similarity_learning import learn_similarity
+from metahpo.surrogates.loss_spread import failed_as_worse
 from metahpo.surrogates.mixture.source_functions import (
     SourceFeatures,
     SourceFunctions,
@@ -32,13 +34,54 @@ from metahpo.surrogates.mixture.source_functions import (
     source_features_at,
     squared_distances,
 )
-from metahpo.surrogates.mixture.source_task import MAX_TRIALS as MAX_TRIALS
-from metahpo.surrogates.mixture.source_task import SourceTask
 
+#: Most trials that are used of one task. More trials add little to a few hundred reference configurations.
+MAX_TRIALS = 5000
 #: Most recorded configurations that are considered as reference configurations.
 MAX_CANDIDATES = 4000
 #: Jitter for K_ZZ.
 JITTER = 1e-6
+
+
+@dataclass(frozen=True)
+class SourceTask:
+    """Recorded trials of one source task.
+
+    Attributes
+    ----------
+    name, family : str
+    X : Tensor of shape (n, d)
+        Encoded configurations.
+    loss : Tensor of shape (n,)
+        Losses. Failed trials have a loss that is worse than all others.
+    z : Tensor of shape (n,)
+        Copula z-scores of the losses.
+    """
+
+    name: str
+    family: str
+    X: Tensor
+    loss: Tensor
+    z: Tensor
+
+    @classmethod
+    def from_table(cls, table: TaskTable) -> SourceTask:
+        """Read an informative table. Of more than `MAX_TRIALS` trials, a fixed random sample is kept."""
+        task = cls(
+            table.task,
+            table.family,
+            torch.tensor(table.X),
+            torch.tensor(failed_as_worse(table.loss, typical_spread=0.0)),
+            torch.tensor(normal_scores(table.loss)),
+        )
+        if len(table.loss) <= MAX_TRIALS:
+            return task
+        drawn = torch.randperm(len(table.loss), generator=torch.Generator().manual_seed(0))[:MAX_TRIALS]
+        return task.rows(drawn)
+
+    def rows(self, index: Tensor | slice) -> SourceTask:
+        """Copy of the task with a subset of its trials."""
+        return replace(self, X=self.X[index], loss=self.loss[index], z=self.z[index])
 
 
 def reference_configurations(

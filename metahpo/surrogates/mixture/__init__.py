@@ -23,18 +23,18 @@ if TYPE_CHECKING:
         TaskSimilarity,
         ZScoreKernel,
         bandwidths_of,
+        matern52,
         number_or_nan,
         source_features_at,
         squared_distances,
         stack,
         task_kernel,
+        varies,
     )
-    from metahpo.surrogates.mixture.source_task import MAX_TRIALS, SourceTask
 
 __all__ = [
     "BANDWIDTHS",
     "KIND",
-    "MAX_TRIALS",
     "RIDGE",
     "TRIAL_COUNTS",
     "Losses",
@@ -44,16 +44,17 @@ __all__ = [
     "Provenance",
     "SourceFeatures",
     "SourceFunctions",
-    "SourceTask",
     "TaskSimilarity",
     "ZScoreKernel",
     "bandwidths_of",
+    "matern52",
     "mixture_posterior",
     "number_or_nan",
     "source_features_at",
     "squared_distances",
     "stack",
     "task_kernel",
+    "varies",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -21,8 +21,8 @@ Symbols
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from metahpo.space.stored import read_space
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.explanation import Explanation, explain
 from metahpo.surrogates.loss_spread import failed_as_worse
+from metahpo.surrogates.mixture.kriging import kriging
 from metahpo.surrogates.mixture.mixture import Conditioned, Hypotheses, Losses, Mixture, MixtureComponents
 from metahpo.surrogates.mixture.source_functions import (
     TINY,
@@ -199,6 +200,74 @@ class MetaLearnedSurrogate:
             self.task_weights(observed, meta_features),
             self.similarity.shares(meta_features),
         )
+
+    def without_tasks(self, names: Collection[str]) -> MetaLearnedSurrogate:
+        """The surrogate without some of its source tasks; what was learnt of all tasks together stays.
+
+        Raises
+        ------
+        DataError
+            No source task is left.
+        """
+        kept = [i for i, task in enumerate(self.provenance.tasks) if task not in names]
+        if not kept:
+            raise DataError(f"all {len(self.provenance.tasks)} source tasks are left out: leave out fewer.")
+        if len(kept) == len(self.provenance.tasks):
+            return self
+        tasks, families = (tuple(part[i] for i in kept) for part in (self.provenance.tasks, self.provenance.families))
+        return replace(
+            self,
+            similarity=self.similarity.of_tasks(kept),
+            weights=self.weights[:, kept],
+            provenance=replace(self.provenance, tasks=tasks, families=families),
+        )
+
+    @own_arithmetic()
+    def with_task(
+        self, name: str, family: str, observed: Observed, meta_features: Mapping[str, float] | None = None
+    ) -> MetaLearnedSurrogate:
+        """The surrogate with one source task more, without training.
+
+        The function of the new source task is the expected z-score of the reference configurations given its trials.
+
+        Parameters
+        ----------
+        name, family : str
+            Of the task.
+        observed : pair (configurations, losses)
+            Its trials: see :meth:`metahpo.surrogates.surrogate.Surrogate.posterior`.
+        meta_features : mapping of str to float, default=None
+        """
+        expected = self.posterior(self.reference.numpy(), observed, meta_features).mixture_mean()
+        weights = torch.from_numpy(self._functions.weights_of(expected))
+        return replace(
+            self,
+            similarity=self.similarity.with_task(meta_features),
+            weights=torch.cat([self.weights, weights[:, None]], dim=1),
+            provenance=replace(
+                self.provenance,
+                tasks=(*self.provenance.tasks, name),
+                families=(*self.provenance.families, family),
+            ),
+        )
+
+    @own_arithmetic()
+    def interpolation(
+        self, known: Configurations, new: Configurations
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights by which any function is interpolated from n known configurations to m new ones.
+
+        It is ordinary kriging with the learnt kernel (Cressie 1993, section 3.2).
+
+        Returns
+        -------
+        weights : ndarray of shape (m, n)
+            Each row sums to one.
+        open_share : ndarray of shape (m,)
+            Share of the variance that is not explained, in [0, 1].
+        """
+        rows = [self._encoder.encode(c) if not isinstance(c, np.ndarray) else c for c in (known, new)]
+        return kriging(self.kernel, *(torch.from_numpy(np.ascontiguousarray(part)) for part in rows))
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""

@@ -54,7 +54,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -84,6 +84,8 @@ BANDWIDTHS = (0.5, 1.0, 2.0)
 RIDGE = 1.0
 #: Smallest variance, quadratic form and squared distance. Smaller values are rounding errors.
 TINY = 1e-9
+#: Fewest source tasks that a meta-feature must be known for. Meta-features with fewer values are ignored.
+MIN_KNOWN = 3
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,10 @@ class SourceFunctions:
         """Pickle the constructor arguments. Everything else is computed from them."""
         return type(self), self._made_of
 
+    def weights_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights, shape (R,), of the smooth function nearest to values (R,) at the reference configurations."""
+        return np.asarray(torch.cholesky_solve(torch.from_numpy(values)[:, None], self._factor)[:, 0].numpy())
+
     def at(self, rows: Tensor) -> SourceValues:
         """Kernel inputs of rows (n, d), source functions there (n, T), and r (n, R)."""
         place = self._kernel.locate(rows)
@@ -304,6 +310,24 @@ class TaskSimilarity:
         order = np.argsort(-shares, kind="stable")
         return {self.names[i]: float(shares[i] / shares.sum()) for i in order.tolist() if shares[i] > 0.0}
 
+    def of_tasks(self, kept: Sequence[int]) -> TaskSimilarity:
+        """The similarity to some of the source tasks. Meta-features that do not vary over them are left out."""
+        values = self.values[list(kept)]
+        varied = [j for j, column in enumerate(values.T) if len(np.unique(column[~np.isnan(column)])) > 1]
+        relevance = self.relevance[varied]
+        total = relevance.sum()
+        return TaskSimilarity(
+            tuple(self.names[j] for j in varied),
+            values[:, varied],
+            relevance / total if total > 0.0 else np.full(len(varied), 1.0 / max(1, len(varied))),
+            self.shrinkage if total > 0.0 else 0.0,
+        )
+
+    def with_task(self, meta_features: Mapping[str, float] | None) -> TaskSimilarity:
+        """The similarity to one source task more, of these meta-features."""
+        row = np.array([[number_or_nan((meta_features or {}).get(name)) for name in self.names]]).reshape(1, -1)
+        return replace(self, values=np.concatenate([self.values, row]))
+
     @cached_property
     def _sorted(self) -> list[Array]:
         """Known values of each meta-feature, ascending."""
@@ -350,6 +374,12 @@ def bandwidths_of(between: Array) -> list[float]:
 def task_kernel(distances: Array, bandwidth: float) -> Array:
     """kappa_h, from distances of any shape."""
     return np.asarray(np.exp(-0.5 * np.square(distances / bandwidth)))
+
+
+def varies(values: Sequence[float | None]) -> bool:
+    """Whether enough source tasks know a meta-feature, and with more than one value."""
+    known = [v for v in map(number_or_nan, values) if not np.isnan(v)]
+    return len(known) >= MIN_KNOWN and min(known) < max(known)
 
 
 def number_or_nan(value: float | None) -> float:

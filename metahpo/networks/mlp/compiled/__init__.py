@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from metahpo.networks.mlp.compiled.compiled_training import train_on_cpu
+    from metahpo.networks.mlp.compiled.compiled_training import compile_ahead, train_on_cpu
 
 __all__ = [
+    "compile_ahead",
     "train_on_cpu",
 ]
 

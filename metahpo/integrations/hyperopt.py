@@ -1,0 +1,262 @@
+"""Hyperopt: our optimiser as an algorithm of ``fmin``, points to evaluate first, and search spaces both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+
+from metahpo.exceptions import SpaceError
+from metahpo.integrations.libraries import HYPEROPT
+from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from, space_of
+from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.space.configuration import value_text
+from metahpo.space.conversion import (
+    Choices,
+    Conversion,
+    NotExpressibleError,
+    Parameter,
+    Range,
+    common_names,
+    completed,
+    convert,
+    evenly_spaced,
+    placed,
+    revert,
+)
+
+HYPEROPT.load()
+
+from hyperopt import STATUS_OK, Trials, hp, pyll  # noqa: E402
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, Domain  # noqa: E402
+from hyperopt.fmin import generate_trials_to_calculate  # noqa: E402
+
+
+def to_hyperopt(space: ConfigurationSpace) -> Conversion[dict[str, Any]]:
+    """Search space for ``fmin``, a dictionary of ``hp`` nodes, and what it cannot say."""
+    return convert(space, _written)
+
+
+def from_hyperopt(space: Any) -> Conversion[ConfigurationSpace]:
+    """Search space of a space of Hyperopt, by its labels, and what is different in it."""
+    return revert(_labels(space), _read)
+
+
+def points_to_evaluate(initial: Initial, space: ConfigurationSpace | None = None) -> list[dict[str, Any]]:
+    """Configurations for the ``points_to_evaluate`` of ``fmin`` in the space of :func:`to_hyperopt`.
+
+    Choices are positions, as Hyperopt has them, and inactive hyperparameters are at their defaults.
+
+    Parameters
+    ----------
+    initial : sequence of configurations, or recommendations
+    space : ConfigurationSpace, default=None
+        None: that of the learner that is recommended.
+
+    Raises
+    ------
+    SpaceError
+        There is no such space, or a configuration is not of it.
+    """
+    space = space_of(initial) if space is None else space
+    if space is None:
+        raise SpaceError("points of Hyperopt need the space that they are of: give space.")
+    labels = _labels(to_hyperopt(space).space)
+    return [
+        {name: label.kept(configuration[name]) for name, label in labels.items()}
+        for configuration in first_configurations(initial, space)
+    ]
+
+
+def trials_to_calculate(initial: Initial, space: ConfigurationSpace | None = None) -> Trials:
+    """Trials of :func:`points_to_evaluate`, not yet made: ``fmin(..., trials=...)`` makes them first."""
+    return generate_trials_to_calculate(points_to_evaluate(initial, space))
+
+
+class MetaSuggest:
+    """Algorithm of ``hyperopt.fmin`` around :class:`metahpo.BayesianOptimizer`; one object serves one search.
+
+    Parameters
+    ----------
+    start : BayesianOptimizer, WarmStart, Surrogate or ConfigurationSpace, default=None
+        Experience, or a space, whose hyperparameters have the names of the labels. Labels that it does not have are
+        drawn at random. None: a cold start in the space of ``fmin``.
+    meta_features : mapping of str to float, default=None
+        Of the task, where `start` is a surrogate.
+    initial : sequence of configurations, or recommendations, default=None
+        Suggested first, in this order, each once; those among the trials of ``fmin`` are passed over.
+    seed : int, default=None
+        None takes the one that ``fmin`` gives.
+
+    Raises
+    ------
+    SpaceError
+        `initial` is not of the space; later, a space of ``fmin`` that has nothing in common with it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hyperopt import fmin, hp
+    >>> from metahpo.integrations.hyperopt import MetaSuggest
+    >>> best = fmin(lambda x: x**2, hp.uniform("x", -1, 1), MetaSuggest(), 8, rstate=np.random.default_rng(0),
+    ...             show_progressbar=False)
+    """
+
+    def __init__(
+        self,
+        start: Start | None = None,
+        *,
+        meta_features: Mapping[str, float] | None = None,
+        initial: Initial | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self._seed, self._initial = seed, initial
+        self._optimizer: BayesianOptimizer | None = None
+        if start is not None:
+            self._optimizer = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
+        self._told: set[int] = set()
+
+    def __call__(self, new_ids: list[int], domain: Domain, trials: Trials, seed: int) -> list[dict[str, Any]]:
+        """Documents of new trials, as ``fmin`` asks for them; none where a finite space has no more."""
+        labels = _labels(domain.expr)
+        if self._optimizer is None:
+            space = from_hyperopt(domain.expr).space
+            first = seed if self._seed is None else self._seed
+            self._optimizer = optimizer_from(space, initial=self._initial, random_state=int(first))
+        optimizer, rng = self._optimizer, np.random.default_rng(seed)
+        common_names(optimizer.space, labels, "the space of fmin")
+        self._tell(optimizer, labels, trials)
+        documents: list[dict[str, Any]] = []
+        for new_id in new_ids:
+            try:
+                whole = completed(optimizer.space, optimizer.ask())
+            except SpaceError:
+                break
+            values = {
+                name: label.kept(whole[name]) if name in whole else pyll.stochastic.sample(label.distribution, rng)
+                for name, label in labels.items()
+            }
+            misc = {"tid": new_id, "cmd": domain.cmd, "workdir": domain.workdir}
+            misc["idxs"] = {name: [new_id] for name in values}
+            misc["vals"] = {name: [value] for name, value in values.items()}
+            documents += trials.new_trial_docs([new_id], [None], [domain.new_result()], [misc])
+        return documents
+
+    def _tell(self, optimizer: BayesianOptimizer, labels: Mapping[str, _Label], trials: Trials) -> None:
+        for trial in trials.trials:
+            if trial["tid"] in self._told or trial["state"] not in (JOB_STATE_DONE, JOB_STATE_ERROR):
+                continue
+            self._told.add(trial["tid"])
+            kept = {name: found[0] for name, found in trial["misc"]["vals"].items() if found}
+            values = {name: labels[name].value(value) for name, value in kept.items() if name in labels}
+            try:
+                configuration = placed(optimizer.space, values)
+            except SpaceError:  # a trial of another space
+                continue
+            result = trial["result"]
+            loss = result.get("loss") if result.get("status") == STATUS_OK else None
+            optimizer.tell(configuration, math.nan if loss is None else loss)
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What Hyperopt draws for a label.
+
+    Attributes
+    ----------
+    distribution
+        Node of the distribution; of a choice that of the position.
+    options : list or None
+        Values of a choice; their positions, where some of them hold other labels.
+    integer : bool
+        Whether the objective gets an integer.
+    """
+
+    distribution: Any
+    options: list[Any] | None = None
+    integer: bool = False
+
+    def kept(self, value: Any) -> Any:
+        """A value as Hyperopt keeps it: of a choice its position."""
+        return value if self.options is None else list(map(value_text, self.options)).index(value_text(value))
+
+    def value(self, kept: Any) -> Any:
+        """The value of what Hyperopt keeps."""
+        return kept if self.options is None else self.options[int(kept)]
+
+
+def _labels(space: Any) -> dict[str, _Label]:
+    """Labels of a space of Hyperopt."""
+    found: dict[str, _Label] = {}
+    for node in pyll.dfs(pyll.as_apply(space)):  # what a node consists of comes before it
+        if node.name == "hyperopt_param":
+            distribution = node.arg["obj"]
+            found[node.arg["label"].obj] = _Label(distribution, integer=distribution.name == "randint")
+        elif node.name == "switch" and node.pos_args[0].name == "hyperopt_param":
+            label = node.pos_args[0].arg["label"].obj
+            given = node.pos_args[1:]
+            constant = not any(part.name == "hyperopt_param" for option in given for part in pyll.dfs(option))
+            options = [pyll.rec_eval(option) for option in given] if constant else list(range(len(given)))
+            found[label] = replace(found[label], options=options)
+        elif node.name == "int":
+            inner = node.pos_args[0]
+            inner = inner.pos_args[0] if inner.name == "float" else inner
+            if inner.name == "hyperopt_param":
+                label = inner.arg["label"].obj
+                found[label] = replace(found[label], integer=True)
+    return found
+
+
+def _read(name: str, label: _Label) -> tuple[Parameter, str]:
+    if label.options is not None:
+        note = "" if label.distribution.name == "randint" else "its probabilities are lost"
+        return Choices(tuple(label.options)), note
+    arguments = {key: node.obj for key, node in label.distribution.arg.items() if hasattr(node, "obj")}
+    kind = label.distribution.name
+    if kind == "randint":
+        low, high = (arguments["low"], arguments["high"]) if "high" in arguments else (0, arguments["low"])
+        return Range(low, high - 1, True), ""
+    log, step, note = "log" in kind, arguments.get("q"), ""
+    if "normal" in kind:
+        spread = 3 * arguments["sigma"]
+        low, high = arguments["mu"] - spread, arguments["mu"] + spread
+        note = "uniform, within three standard deviations"
+    elif "uniform" in kind:
+        low, high = arguments["low"], arguments["high"]
+    else:
+        raise NotExpressibleError(f"{kind} is no range and no choice")
+    low, high = (math.exp(low), math.exp(high)) if log else (low, high)
+    if step is None:
+        return Range(low, high, False, log), note
+    low, high = round(low / step) * step, round(high / step) * step
+    if label.integer:
+        low, high, step = round(low), round(high), round(step)
+    if log and step == 1:
+        low, high, log_kept, lost = max(round(low), 1), round(high), True, ""
+    else:
+        log_kept, lost = False, "its log scale is lost" if log else ""
+    unit = label.integer and step == 1
+    return Range(low, high, label.integer, log_kept, None if unit else step), "; ".join(n for n in (note, lost) if n)
+
+
+def _written(name: str, parameter: Parameter) -> tuple[Any, str]:
+    if isinstance(parameter, Choices):
+        spaced = evenly_spaced(parameter)
+        if spaced is None or spaced.low % (spaced.step or 1):
+            note = "the order of its values is lost" if parameter.ordered else ""
+            return hp.choice(name, list(parameter.values)), note
+        parameter = spaced
+    low, high, step = parameter.low, parameter.high, parameter.step
+    if parameter.integer:
+        if parameter.log:
+            return pyll.scope.int(hp.qloguniform(name, math.log(low), math.log(high), 1)), ""
+        if step not in (None, 1):
+            return pyll.scope.int(hp.quniform(name, low, high, step)), ""
+        return hp.uniformint(name, low, high), ""
+    if step is not None:
+        return hp.quniform(name, low, high, step), ""
+    return hp.loguniform(name, math.log(low), math.log(high)) if parameter.log else hp.uniform(name, low, high), ""

@@ -1,0 +1,50 @@
+"""TensorBoard: a callback of a search that writes its trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metahpo.integrations.callbacks import records
+from metahpo.integrations.libraries import TENSORBOARD
+from metahpo.trials.history import TrialHistory
+
+TENSORBOARD.load()
+
+from tensorboardX import SummaryWriter  # noqa: E402
+
+
+class TensorBoardCallback:
+    """Callback of :class:`metahpo.MetaSearchCV` that writes to TensorBoard: one step a trial.
+
+    Only the process that searches writes. Each trial has a file of its own, so that a search that is interrupted leaves
+    whole ones.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the run.
+
+    Examples
+    --------
+    >>> from metahpo.integrations.tensorboard import TensorBoardCallback
+    >>> search = MetaSearchCV(SVC(), callback=TensorBoardCallback("runs/svm"))  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = str(folder)
+        self._n_written = 0
+
+    def __call__(self, history: TrialHistory) -> None:
+        """Write the trials that are new."""
+        if len(history) < self._n_written:  # another search
+            self._n_written = 0
+        for record in records(history, self._n_written):
+            numbers = {k: float(v) for k, v in record.parameters.items() if type(v) in (int, float)}
+            with SummaryWriter(self.folder, filename_suffix=f".{record.number:06d}") as writer:
+                for name, value in record.metrics.items():
+                    writer.add_scalar(name, value, record.number)
+                for name, value in numbers.items():
+                    writer.add_scalar(f"parameters/{name}", value, record.number)
+                text = ", ".join(f"{name}={value!r}" for name, value in record.parameters.items())
+                writer.add_text("configuration", text, record.number)
+        self._n_written = len(history)

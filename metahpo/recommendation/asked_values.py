@@ -1,0 +1,80 @@
+"""Values that a request asks for and that experience knows nothing of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ConfigSpace import ConfigurationSpace
+
+from metahpo.exceptions import SpaceError
+from metahpo.learners.learner import Learner
+from metahpo.recommendation.candidates import Candidates
+from metahpo.recommendation.region import same_value
+from metahpo.recommendation.request import Request
+
+
+def held_by(
+    request: Request, learners: Sequence[Learner], spaces: Mapping[str, ConfigurationSpace]
+) -> dict[str, dict[str, Any]]:
+    """Fixed parameters of each learner's estimator that are no hyperparameters of its space, by the learner's name.
+
+    Parameters
+    ----------
+    request : Request
+    learners : sequence of Learner
+    spaces : mapping of str to ConfigurationSpace
+        The recorded space of each learner.
+
+    Raises
+    ------
+    SpaceError
+        A fixed name that is of none of the learners.
+    """
+    held: dict[str, dict[str, Any]] = {learner.name: {} for learner in learners}
+    for name, value in request.region.fixed.items():
+        known = False
+        for learner in learners:
+            if name in spaces[learner.name]:
+                known = True
+            elif name in _parameters(request, learner):
+                held[learner.name][name] = value
+                known = True
+        if not known:
+            hyperparameters = sorted({own for learner in learners for own in spaces[learner.name]})
+            raise SpaceError(
+                f"{name!r} cannot be fixed: it is no parameter of {' or '.join(held)}, whose hyperparameters are "
+                f"{hyperparameters}."
+            )
+    return held
+
+
+def notes_on_values(request: Request, spaces: Mapping[str, ConfigurationSpace], candidates: Candidates) -> list[str]:
+    """What was asked of hyperparameters and could not be answered, in words."""
+    known = [name for learner in candidates.learners for name in spaces[learner]]
+    unknown = [name for name in request.region.allowed if name not in known]
+    notes = []
+    left = [name for name in unknown if name not in request.region.fixed]
+    if left:
+        notes.append(f"experience knows nothing of {', '.join(left)}: left at the default")
+    fixed = [name for name in unknown if name in request.region.fixed]
+    if fixed:
+        notes.append(f"experience knows nothing of {', '.join(fixed)}: set as asked, and predictions are without it")
+    if candidates.values is not None:
+        beyond = {
+            name
+            for i, values in enumerate(candidates.values)
+            for name, value in values.items()
+            if not same_value(candidates.known(i).get(name), value)
+        }
+        if beyond:
+            notes.append(
+                f"values of {', '.join(sorted(beyond))} lie outside of what experience knows: predictions are for the "
+                "nearest values that it knows"
+            )
+    return notes
+
+
+def _parameters(request: Request, learner: Learner) -> set[str]:
+    estimator = learner.estimator_class() if request.place is None else request.place.estimator
+    return set(estimator.get_params(deep=False))

@@ -1,0 +1,65 @@
+"""One recommended configuration, and what to expect of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from metahpo.space.configuration import Configuration
+
+#: Reason of a recommendation that is the library's default.
+DEFAULT_REASON = "library default"
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended configuration.
+
+    Attributes
+    ----------
+    learner : str
+    configuration : dict
+        Active hyperparameters, in the names of the search space.
+    expected_percentile : float
+        Expected share of the learner's recorded configurations (of all learners', where no learner was named) that
+        this one is better than, in percent.
+    interval : tuple of float
+        Central 80 % interval of that percentile.
+    expected_train_seconds : float
+        Seconds of one fit on one core; NaN where no seconds were recorded. For a task larger than all recorded ones
+        they are extrapolated, may be far too low, and a note says so.
+    reason : str
+    p_better_than_default : float
+        Probability that its error is smaller than that of the library's default, calibrated on tasks left out; .5 for
+        the default itself. NaN where the experience holds no default to compare with.
+    expected_change : float
+        Expected relative change of the error against the default: .1 is an error that is a tenth smaller, and negative
+        is worse. NaN like the probability.
+    change_interval : tuple of float
+        Central 80 % interval of that change.
+    held : dict of str to value
+        Parameters of the estimator that were asked to be fixed, and that experience knows nothing of.
+    """
+
+    learner: str
+    configuration: Configuration
+    expected_percentile: float
+    interval: tuple[float, float]
+    expected_train_seconds: float
+    reason: str
+    p_better_than_default: float = math.nan
+    expected_change: float = math.nan
+    change_interval: tuple[float, float] = (math.nan, math.nan)
+    held: Mapping[str, Any] = field(default_factory=dict)
+
+    def against_default(self) -> str:
+        """What to expect against the default, in words; empty where that is not known."""
+        if math.isnan(self.expected_change):
+            return ""
+        low, high = self.change_interval
+        return (
+            f"better than the default with probability {self.p_better_than_default:.2f}, error "
+            f"{-100 * self.expected_change:+.1f} % ({-100 * high:+.1f} to {-100 * low:+.1f})"
+        )

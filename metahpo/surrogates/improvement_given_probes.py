@@ -1,0 +1,195 @@
+"""The improvement on the default after trials of the new task, whatever number of rows they were trained on.
+
+Symbols beside those of :mod:`metahpo.surrogates.improvement`: m trials of configurations x_i, trained on s_i rows; y
+the changes that they measured and v their variances; s* the rows that the recommended model is trained on; r what is
+left between the new task and the source task that it resembles; k its share of the variance; b the decay over sizes.
+
+    y_i | t, b = G_t,x_i + r(x_i, s_i) + e_i,        e_i ~ N(0, v_i)
+    r | b ~ GP(0, R(x, x') (s / s')^(-b)),           s > s'
+    R = k (C / 2 + M / 2),    C the covariance of G over the source tasks,
+                              M_xx' = sqrt(C_xx C_x'x') exp(-|x - x'|_1 / l),    l the median distance
+
+A trial on few rows is thus an observation of the same task at another size. Its correlation with the size that counts
+is (s* / s)^(-b). The decay b is not known: each of `DECAYS` is a hypothesis, and trials at several sizes tell them
+apart. A hypothesis is a pair (t, b). R does not depend on t. One Cholesky factor therefore serves the T hypotheses of a
+decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import logsumexp
+
+from metahpo.exceptions import DataError
+from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.surrogates.improvement import MIN_STANDARD_ERROR, Improvement, ImprovementModel
+
+Array = NDArray[np.float64]
+
+#: Candidates for the decay b and their prior probabilities. The correlation of two sizes that differ by a factor of 4
+#: is .96, .90, .80, .64 and .33.
+DECAYS, DECAY_PRIOR = (0.03, 0.08, 0.16, 0.32, 0.8), (0.15, 0.35, 0.25, 0.15, 0.1)
+#: Hypotheses whose weight is less than this share of the largest one are left out.
+NEGLIGIBLE = 1e-5
+#: Variance that keeps covariance matrices positive definite.
+JITTER = 1e-8
+#: Nodes of the quadrature over the result of a trial.
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredChanges:
+    """Changes that m trials of the new task measured.
+
+    Attributes
+    ----------
+    places : ndarray of int of shape (m,)
+        Index of each trial's configuration among those of the model.
+    rows : ndarray of shape (m,)
+        Rows that each was trained on.
+    change : ndarray of shape (m,)
+        Relative to the default, trained and tested on the same rows.
+    variance : ndarray of shape (m,)
+        Of the noise of each change.
+    """
+
+    places: NDArray[np.intp]
+    rows: Array
+    change: Array
+    variance: Array
+
+    def __post_init__(self) -> None:
+        shapes = {self.places.shape, self.rows.shape, self.change.shape, self.variance.shape}
+        finite = np.isfinite(np.concatenate([self.rows, self.change, self.variance])).all()
+        if shapes != {(len(self.places),)} or not finite or (self.rows <= 0).any() or (self.variance < 0).any():
+            raise DataError(
+                "probes need places, rows, changes and variances of one shape (m,), all finite, rows above 0 and "
+                f"variances of at least 0, but are {self}."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ImprovementOnTask:
+    """The improvement on the default on one task, which trials of it make more certain.
+
+    Attributes
+    ----------
+    model : ImprovementModel
+    rows : float
+        Rows that the recommended model is trained on.
+    meta_features : mapping of str to float, default=None
+        As in :meth:`metahpo.surrogates.improvement.ImprovementModel.on`.
+    """
+
+    model: ImprovementModel
+    rows: float
+    meta_features: Mapping[str, float] | None = None
+    before: Improvement = field(init=False, repr=False)
+    residual: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        model = self.model
+        object.__setattr__(self, "before", replace(model.on(self.meta_features), rule=model.trial_rule))
+        residual = residual_covariance(model.change, model.encoded, model.reference, model.residual_share)
+        object.__setattr__(self, "residual", residual)
+
+    @own_arithmetic()
+    def given(self, trials: MeasuredChanges) -> Improvement:
+        """Distribution of the change after trials; before any it is that of the model."""
+        if not len(trials.places):
+            return self.model.on(self.meta_features)
+        return condition(self.before, self.residual, trials, self.rows)[0]
+
+    @own_arithmetic()
+    def value_of_trials(self, trials: MeasuredChanges, rows: float, variance: float) -> Array:
+        """By how much one more trial of each configuration would raise the expected change of the best, shape (n,).
+
+        This is the knowledge gradient (Frazier, Powell and Dayanik, INFORMS J. Comput. 2009), for a normal distribution
+        with the moments of the mixture.
+
+        Parameters
+        ----------
+        trials : MeasuredChanges
+            Trials so far.
+        rows, variance : float
+            Rows that the trial is trained on, and variance of the change that it measures.
+        """
+        after, residual = self.before, self.residual
+        if len(trials.places):
+            after, residual = condition(self.before, self.residual, trials, self.rows)
+        mean = after.expected()
+        centred = after.change - mean
+        shared = (after.weights[:, None] * centred).T @ centred
+        rho = float(np.dot(DECAY_PRIOR, [_correlation(rows, self.rows, decay) for decay in DECAYS]))
+        covariance = shared + rho * residual  # (n, n): of the change at s*, with what a trial of x measures
+        spread = np.diag(shared) + rho**2 * np.diag(residual) + (1.0 - rho**2) * np.diag(self.residual) + variance
+        step = covariance / np.sqrt(spread + JITTER)
+        value = np.zeros(len(mean))
+        for node, weight in zip(NODES, NODE_WEIGHTS / NODE_WEIGHTS.sum(), strict=True):
+            value += weight * (mean[:, None] + node * step).max(axis=0)
+        value -= mean.max()
+        value[after.reference] = 0.0
+        return np.maximum(value, 0.0)
+
+
+def residual_covariance(change: Array, encoded: Array, reference: int, share: float) -> Array:
+    """Covariance R, shape (n, n), from changes (T, n) on source tasks and encoded configurations (n, d)."""
+    covariance = np.atleast_2d(np.cov(change.T, bias=True))
+    std = np.sqrt(np.diag(covariance))
+    distance = np.abs(encoded[:, None, :] - encoded[None, :, :]).sum(axis=2)
+    near = np.exp(-distance / np.median(distance[distance > 0])) if (distance > 0).any() else np.ones_like(distance)
+    residual = 0.5 * share * (covariance + np.outer(std, std) * near)
+    residual[reference] = residual[:, reference] = 0.0
+    return np.asarray(residual)
+
+
+def condition(before: Improvement, residual: Array, trials: MeasuredChanges, rows: float) -> tuple[Improvement, Array]:
+    """Condition a distribution on trials: its hypotheses after them, and the mean covariance (n, n) of their residuals.
+
+    Parameters
+    ----------
+    before : Improvement
+        Its H hypotheses are source tasks.
+    residual : ndarray of shape (n, n)
+        R.
+    trials : MeasuredChanges
+        At least one.
+    rows : float
+        s*.
+    """
+    at, n_tasks = trials.places, len(before.weights)
+    with np.errstate(divide="ignore"):
+        log_prior = np.log(before.weights)
+    # Where all trials have the size that counts, the decay does not matter.
+    same_size = bool((trials.rows == rows).all())
+    decays, prior = (DECAYS[:1], (1.0,)) if same_size else (DECAYS, DECAY_PRIOR)
+    parts = []
+    for decay, probability in zip(decays, prior, strict=True):
+        between = _correlation(trials.rows[:, None], trials.rows[None, :], decay)
+        towards = residual[:, at] * _correlation(trials.rows, rows, decay)  # (n, m)
+        own = np.diag(trials.variance + JITTER)
+        factor = cho_factor(residual[np.ix_(at, at)] * between + own, lower=True)
+        left = trials.change - before.change[:, at]  # (T, m)
+        solved = cho_solve(factor, left.T)  # (m, T)
+        log_evidence = -0.5 * np.einsum("tm,mt->t", left, solved) - np.log(np.diag(factor[0])).sum()
+        after = residual - towards @ cho_solve(factor, towards.T)
+        parts.append((log_prior + np.log(probability) + log_evidence, (towards @ solved).T, after))
+    log_weights = np.concatenate([part[0] for part in parts])
+    weights = np.exp(log_weights - logsumexp(log_weights))
+    by_decay = weights.reshape(len(decays), n_tasks).sum(axis=1)
+    change = np.concatenate([before.change + moved for _, moved, _ in parts])
+    variance = np.array([np.maximum(np.diag(after), 0.0) for *_, after in parts])
+    spread = np.sqrt(np.tile(before.standard_error**2, (len(decays), 1)) + np.repeat(variance, n_tasks, axis=0))
+    change[:, before.reference], spread[:, before.reference] = 0.0, MIN_STANDARD_ERROR
+    kept = weights > NEGLIGIBLE * weights.max()
+    known = Improvement(weights[kept] / weights[kept].sum(), change[kept], spread[kept], before.reference, before.rule)
+    return known, np.asarray(np.tensordot(by_decay, np.array([after for *_, after in parts]), axes=1))
+
+
+def _correlation(rows: Array | float, others: Array | float, decay: float) -> Array:
+    return np.asarray(np.exp(-decay * np.abs(np.log(rows) - np.log(others))))

@@ -1,0 +1,109 @@
+"""What can be searched: lists and distributions, several learners, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ConfigSpace import ConfigurationSpace, Float
+from scipy.stats import expon, loguniform, norm, poisson, randint, uniform
+from sklearn.datasets import load_iris
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from metahpo.exceptions import DataError, SpaceError, UnknownNameError
+from metahpo.search import MetaSearchCV
+from metahpo.search.distributions import space_of
+
+X, y = load_iris(return_X_y=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (uniform(1, 3), "Type: UniformFloat, Range: [1.0, 4.0], Default: 2.5"),
+        (loguniform(1e-3, 10), "Type: UniformFloat, Range: [0.001, 10.0]"),
+        (randint(1, 5), "Type: UniformInteger, Range: [1, 4]"),
+        (norm(2, 1), "Type: NormalFloat, Mu: 2.0, Sigma: 1.0"),
+        (expon(scale=2), "Type: UniformFloat, Range: [0.0, 13.8155"),
+        (poisson(3), "Type: UniformInteger, Range: [0, 10]"),
+        (["a", None, (1, 2), "a"], "Type: Categorical, Choices: {a, None, (1, 2)}"),
+        (np.array([3]), "Type: Constant, Value: 3"),
+        (Float("h", (0.0, 1.0)), "Type: UniformFloat, Range: [0.0, 1.0]"),
+    ],
+)
+def test_what_randomized_search_takes_becomes_a_space(given: Any, expected: str) -> None:
+    assert expected in str(space_of({"h": given})["h"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"h": (1, 2)}, "may mean a range or two choices"),
+        ({"h": []}, "the list is empty"),
+        ({"h": "gini"}, "must be a list of choices, a distribution"),
+        ({"h": 3}, "must be a list of choices, a distribution"),
+        ({1: [2]}, "named by a str"),
+        ({"h": Float("g", (0.0, 1.0))}, "is named 'g'"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        space_of(given)
+
+
+def test_distributions_are_searched_by_either_name() -> None:
+    given = {"max_depth": randint(1, 8), "criterion": ["gini", "entropy"]}
+    model = DecisionTreeClassifier(random_state=0)
+    one = MetaSearchCV(model, given, n_trials=4, cv=2, random_state=0, engine="random").fit(X, y)
+    other = MetaSearchCV(model, param_distributions=given, n_trials=4, cv=2, random_state=0, engine="random").fit(X, y)
+    assert one.cv_results_["params"] == other.cv_results_["params"]
+    assert {type(parameters["max_depth"]) for parameters in one.cv_results_["params"]} == {int}
+    with pytest.raises(DataError, match="either space or param_distributions"):
+        MetaSearchCV(model, given, param_distributions=given).fit(X, y)
+
+
+@pytest.mark.parametrize("space", [{"max_dept": [1, 2]}, ConfigurationSpace({"svc__C": (1.0, 2.0)})])
+def test_names_that_the_estimator_does_not_have_are_refused_before_any_trial(space: Any) -> None:
+    search = MetaSearchCV(DecisionTreeClassifier(), space)
+    with pytest.raises(DataError, match=r"no parameters of DecisionTreeClassifier; it has \['ccp_alpha'"):
+        search.fit(X, y)
+    assert not hasattr(search, "optimizer_")
+
+
+def test_several_learners_in_a_pipeline() -> None:
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", "passthrough")])
+    search = MetaSearchCV(pipeline, ["svm", "knn"], n_trials=4, cv=2, warm_start=False, random_state=0).fit(X, y)
+    tried = {type(parameters["model"]).__name__ for parameters in search.cv_results_["params"]}
+    assert tried == {"SVC", "KNeighborsClassifier"}
+    assert {configuration["learner"] for configuration in search.optimizer_.history.configurations} == {"svm", "knn"}
+    assert search.best_score_ > 0.9
+    assert search.estimator is pipeline
+
+
+def test_several_learners_prepare_the_columns_of_a_table_themselves() -> None:
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(colour=["red" if label else "blue" for label in y])
+    search = MetaSearchCV(None, ["svm", "random_forest"], n_trials=2, cv=2, random_state=0).fit(frame, y)
+    assert search.notes_ == ()
+    assert search.predict(frame.iloc[:3]).shape == (3,)
+    assert search.classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "message"),
+    [
+        (SVC(), ["svm", "knn"], "empty place"),
+        (None, ["svm", "svm"], "each learner once"),
+        (None, [], "each learner once"),
+        (None, {"C": [1.0]}, "an estimator must be given"),
+    ],
+)
+def test_several_learners_that_cannot_be_are_refused(estimator: Any, space: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        MetaSearchCV(estimator, space).fit(X, y)
+    with pytest.raises(UnknownNameError, match="unknown classification learner 'tree'"):
+        MetaSearchCV(None, ["svm", "tree"]).fit(X, y)

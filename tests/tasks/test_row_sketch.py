@@ -1,0 +1,52 @@
+"""Datasets are recognised by their rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metahpo.tasks.row_sketch import KEPT, row_sketch, rows_in_common
+from metahpo.tasks.task import Task
+
+
+def table(n_rows: int = 3000, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(rng.standard_normal((n_rows, 3)), columns=list("abc"))
+    X["colour"] = rng.choice(["red", "green", "blue"], n_rows)
+    X["code"] = rng.integers(0, 4, n_rows)
+    X.loc[rng.random(n_rows) < 0.1, "b"] = np.nan
+    return X, rng.integers(0, 2, n_rows)
+
+
+def test_a_sketch_is_small_and_the_same_for_shuffled_and_renamed_data() -> None:
+    X, y = table()
+    sketch = row_sketch(Task.from_arrays(X, y))
+    order = np.random.default_rng(1).permutation(len(X))
+    other = X.iloc[order][["code", "c", "colour", "a", "b"]].set_axis(list("vwxyz"), axis=1)
+    assert len(sketch) == KEPT
+    np.testing.assert_array_equal(sketch, row_sketch(Task.from_arrays(other, y[order])))
+
+
+@pytest.mark.parametrize("change", ["codes as text", "single precision", "part of the rows", "other labels"])
+def test_a_dataset_is_found_again(change: str) -> None:
+    X, y = table()
+    sketches = {"known": row_sketch(Task.from_arrays(X, y)), "other": row_sketch(Task.from_arrays(*table(seed=5)))}
+    share = 1.0
+    if change == "codes as text":
+        X = X.assign(code=X["code"].astype(str))
+    elif change == "single precision":
+        X = X.astype({"a": np.float32, "b": np.float32, "c": np.float32})
+    elif change == "part of the rows":
+        X, y, share = X.iloc[500:900], y[500:900], 400 / 3000
+    else:
+        y = np.where(y == 1, "yes", "no")
+    found = rows_in_common(Task.from_arrays(X, y, kind="classification"), sketches)
+    assert list(found) == ["known"]
+    assert found["known"] == pytest.approx(share, abs=0.08)
+
+
+def test_rows_of_little_information_are_not_compared() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (Task.from_arrays(rng.integers(0, 2, (200, 6)), rng.integers(0, 2, 200)) for _ in range(2))
+    assert rows_in_common(second, {"first": row_sketch(first)}) == {}
