@@ -259,7 +259,7 @@ def _tasks(plan: Plan) -> pd.DataFrame:
             others = features.loc[[t for t in features.index if families[t] != families[name]]]
             if len(others) > 1:
                 familiarity = Familiarity.of(others)
-                values = features.loc[name].to_numpy(np.float64).tolist()
+                values = [float(value) for value in features.loc[name].to_numpy(np.float64).ravel()]
                 novelty[name] = familiarity.novelty(dict(zip(map(str, features.columns), values, strict=True)))
     known["novelty"] = [novelty.get(name, np.nan) for name in names]
     return known.rename_axis("task").reset_index()

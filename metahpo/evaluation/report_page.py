@@ -82,7 +82,7 @@ def summary_sentences(report: EvaluationReport) -> list[str]:
         second = f"In {last} trials, {name} does not become as good as {label_of(baseline)} is after {last}."
     else:
         second = (
-            f"After {int(row['trials'])} of {last} trials it is as good as {label_of(baseline)} after {last}, which is "
+            f"After {row['trials']:.0f} of {last} trials it is as good as {label_of(baseline)} after {last}, which is "
             f"{row['speed_up']:.1f} times as fast (95 % interval {row['low']:.1f} to {row['high']:.1f})."
         )
     return [first, second, _where_it_fails(report, at)]
