@@ -26,6 +26,7 @@ SMALL = {
     "benchmark_latency": ["--rows", "300", "--suggestions", "2"],
     "benchmark_metafeatures": ["--size", "200", "5"],
     "benchmark_mlp": ["CACHE", "--tasks", "1"],
+    "benchmark_recommend": ["--sizes", "200x3", "--sparse", "--repeats", "1"],
     "benchmark_spaces": ["--hyperparameters", "5", "--trials", "6"],
     "benchmark_store": ["2000"],
     "benchmark_texts": ["CACHE", "texts"],

@@ -29,7 +29,8 @@ class RowCounts:
     @classmethod
     def of(cls, y: Any, kind: TaskKind) -> RowCounts:
         """Counts of a target of shape (n_rows,); of one with several columns, the rows alone."""
-        if kind == "regression" or np.ndim(y) != 1:
-            return cls(np.shape(y)[0])
-        counts = np.bincount(pd.factorize(np.asarray(y))[0] + 1)[1:]  # the first is of what is missing
+        y = np.asarray(y)
+        if kind == "regression" or y.ndim != 1:
+            return cls(len(y))
+        counts = np.bincount(pd.factorize(y)[0] + 1)[1:]  # the first is of what is missing
         return cls(len(y), len(counts), int(counts.min(initial=len(y))))

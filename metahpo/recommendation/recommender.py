@@ -502,6 +502,7 @@ def recommend(
     request = Request.of(learner, n, metric, random_state, **asked)
     task = as_task(X, y, kind=kind or request.kind, name="your dataset")
     request = request.for_kind(task.kind)
-    only = request.learners[0] if len(request.learners) == 1 else None
+    # What was recorded apart has trials of the other learners, too, so that it can compare them.
+    only = next((name for name in request.learners if name in SHIPPED_APART or len(request.learners) == 1), None)
     known = recommender or Recommender.shipped(task.kind, task.modality, only)
     return known.answer(task, request)

@@ -16,6 +16,9 @@ from metahpo.space.configuration import Configuration, builtin, value_text
 from metahpo.space.domain import Domain
 from metahpo.space.values import choices_of
 
+#: Stands for "no value is near": None is a value of some hyperparameters.
+NOTHING: Any = object()
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -30,9 +33,9 @@ class Numbers:
         return _is_number(value) and self.low <= value <= self.high and (not self.whole or value == round(value))
 
     def nearest(self, value: Any) -> Any:
-        """The allowed value that is nearest to a number; None where `value` is no number."""
+        """The allowed value that is nearest to a number; `NOTHING` where `value` is no number."""
         if not _is_number(value):
-            return None
+            return NOTHING
         found = min(max(value, self.low), self.high)
         return round(found) if self.whole or (isinstance(value, int) and found == round(found)) else found
 
@@ -52,11 +55,11 @@ class Choices:
         return any(same_value(value, choice) for choice in self.values)
 
     def nearest(self, value: Any) -> Any:
-        """The value itself, or, for a number, the nearest number among them; None where there is none."""
+        """The value itself, or, for a number, the nearest number among them; `NOTHING` where there is none."""
         if self.allows(value):
             return value
         numbers = [choice for choice in self.values if _is_number(choice)]
-        return min(numbers, key=lambda n: abs(n - value)) if _is_number(value) and numbers else None
+        return min(numbers, key=lambda n: abs(n - value)) if _is_number(value) and numbers else NOTHING
 
     def any_value(self) -> Any:
         """One of the values."""
@@ -181,12 +184,12 @@ class Region:
                 value = values[own]
                 if own == rule and (value == BY_VALUE or allowed.allows(value)):
                     continue
-                found = None if own == rule else allowed.nearest(value)
-                if found is None and own == rule and force:
+                found = NOTHING if own == rule else allowed.nearest(value)
+                if found is NOTHING and own == rule and force:
                     found = self._word(space[rule], allowed)
-                elif found is None and force:
+                elif found is NOTHING and force:
                     found = allowed.any_value()
-                if found is None:
+                if found is NOTHING:
                     return None
                 values[own] = found
         values = _completed(values, space, self.allowed if force else {})
@@ -244,7 +247,7 @@ def _completed(values: Configuration, space: ConfigurationSpace, wanted: Mapping
         value = values.get(name, builtin(hyperparameter.default_value))
         if name not in values and name in wanted:
             value = wanted[name].nearest(value)
-            value = wanted[name].any_value() if value is None else value
+            value = wanted[name].any_value() if value is NOTHING else value
         complete[name] = value
     return complete
 

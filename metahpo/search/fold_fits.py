@@ -173,5 +173,5 @@ def _with_real_scores(result: FoldResult, error_score: float) -> FoldResult:
             if name in result:
                 result[name] = real(result[name])
         if problems:
-            result["fit_error"] = problems[0]
+            result |= {"fit_error": problems[0], "fitted": True}
     return result

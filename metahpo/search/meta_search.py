@@ -495,7 +495,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self.multimetric_ = bool(trials.names)
         if self.multimetric_ and not self.refit:
             return
-        if trials.best() is not None:
+        # Without a score, the first trial is refitted, as GridSearchCV does it: its estimator says what is wrong.
+        if trials.best() is not None or trials.fitted:
             name = trials.metric or "score"
             self.best_index_ = int(self.cv_results_[f"rank_test_{name}"].argmin())
             self.best_params_ = self.cv_results_["params"][self.best_index_]
@@ -508,7 +509,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             f"{n} of the trials failed with:\n{reason}"
             for reason, n in Counter(trial.reason for trial in failures).most_common()
         )
-        if len(failures) == n_trials:
+        if len(failures) == n_trials and not trials.fitted:
             ended = f" The search has ended early: it does after {HOPELESS_AFTER} trials that all failed." if (
                 n_trials < self.n_trials and n_trials >= HOPELESS_AFTER
             ) else ""  # fmt: skip

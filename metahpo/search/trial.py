@@ -100,6 +100,12 @@ class SearchTrials:
         """Trials without a score."""
         return [trial for trial in self.ended if trial.status == "failed"]
 
+    @property
+    def fitted(self) -> bool:
+        """Whether a fit of any trial succeeded, although it may have no score."""
+        folds = [fold for trial in self.ended for fold in trial.folds.values()]
+        return any(fold["fit_error"] is None or fold.get("fitted", False) for fold in folds)
+
     def metric_among(self, folds: Iterable[FoldResult]) -> str | None:
         """Metric that is optimised; it is learnt from results of folds, where it was not known before."""
         if self.metric is None and self.choose is not None:

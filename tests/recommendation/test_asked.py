@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ConfigSpace import ConfigurationSpace, Float
+from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import get_scorer
@@ -272,3 +273,9 @@ def test_an_artefact_of_another_version_is_refused(tmp_path: Any) -> None:
     with pytest.raises(ArtefactError, match="format version 99"):
         Recommender(tmp_path)
     assert issubclass(ArtefactError, MetaHPOError)
+
+
+def test_none_is_a_value_that_may_be_fixed() -> None:
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    found = recommend(X, y, "svm", n=3, fixed={"class_weight": None})
+    assert [found.parameters(i)["class_weight"] for i in range(len(found))] == [None] * 3
