@@ -11,8 +11,13 @@ from metahpo.tasks.task import Modality, Task, TaskKind
 #: Meta-datasets that ship for each kind of task of a table: of all learners together, and of those recorded apart,
 #: because their trials are of other tasks.
 SHIPPED: Mapping[TaskKind, str] = {"classification": "tabular_classification", "regression": "tabular_regression"}
+AT_1200_ROWS: Mapping[TaskKind, str] = {
+    "classification": "tabular_1200_classification",
+    "regression": "tabular_1200_regression",
+}
 SHIPPED_APART: Mapping[str, Mapping[TaskKind, str]] = {
-    "mlp": {"classification": "networks_classification", "regression": "networks_regression"}
+    "mlp": {"classification": "networks_classification", "regression": "networks_regression"},
+    **dict.fromkeys(("knn", "extra_trees", "lightgbm", "xgboost"), AT_1200_ROWS),
 }
 #: Learners that are made for images, and for texts.
 NETWORKS: Mapping[Modality, str] = {"image": "convnet", "text": "text"}

@@ -45,7 +45,7 @@ class ComponentSettings(KernelSettings):
     component_rate: float = 0.05
     """Learning rate of these steps. The last third of the steps uses a third of it."""
     without: tuple[str, ...] = ()
-    """Parts of the mixture to leave out in an ablation: names of `metahpo.surrogates.fitting.component_learning.PARTS`."""
+    """Parts of the mixture to leave out in an ablation, by their names in `PARTS` of its module."""
 
 
 def learn_components(
