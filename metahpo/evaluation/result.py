@@ -269,7 +269,10 @@ class EvaluationReport:
         return paired_comparison(self.regrets, self._known(reference), self.moments if trials is None else trials)
 
     def speed(self, reference: str | None = None) -> pd.DataFrame:
-        """How many times sooner a method is as good as each other one: see :mod:`metahpo.evaluation.statistics.targets`."""
+        """Ratios of trials until a method is as good as each other one.
+
+        See :mod:`metahpo.evaluation.statistics.targets`.
+        """
         return speed_up(self.regrets, self._known(reference))
 
     def area(self) -> pd.DataFrame:

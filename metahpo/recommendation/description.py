@@ -73,7 +73,9 @@ def recorded_as(task: Task, experience: Experience, random_state: int = 0) -> di
             str(name): np.asarray(s) for name, s in tasks["row_sketch"].items() if isinstance(s, np.ndarray | list)
         }
         found |= rows_in_common(task, sketches, random_state)
-    if "fingerprint" in tasks.columns:
+    sizes = [tasks[column] for column in ("n_rows", "n_rows_of_dataset") if column in tasks]
+    may_be_equal = not sizes or any((rows == task.n_rows).any() for rows in sizes)
+    if "fingerprint" in tasks.columns and may_be_equal:  # a fingerprint reads all rows
         found |= {str(name): 1.0 for name in tasks.index[tasks["fingerprint"] == task.fingerprint]}
     return found
 

@@ -92,7 +92,7 @@ class Recommender:
         """
         found = copy(_shipped(shipped_name(kind, modality, learner)))  # what one observes, others do not know
         if learner is not None and learner not in found.learners:
-            known = [*found.learners, *SHIPPED_APART]
+            known = [*found.learners, *(name for name, by_kind in SHIPPED_APART.items() if kind in by_kind)]
             hint = "Experience ships with these; `metahpo build` makes more."
             raise UnknownNameError("learner", learner, known, hint)
         return found

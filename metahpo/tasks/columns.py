@@ -313,7 +313,7 @@ def _finite_block(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, 
         is_plain = bool(flat @ flat < LARGEST**2)
         large = [] if is_plain else [name for name, found in zip(names, values.T, strict=True) if _has_large(found)]
     if not large:
-        return pd.DataFrame(values, frame.index, names), []
+        return pd.DataFrame(values, frame.index, names, copy=False), []
     for name in large:
         as_finite(frame[name], f"column {name!r}")
     return pd.DataFrame(np.clip(values, -LARGEST, LARGEST), frame.index, names), large

@@ -81,7 +81,8 @@ def _without_names(X: Any, names: Sequence[str] | None) -> pd.DataFrame:
         names = [f"x{i}" for i in range(array.shape[1])]
     if len(names) != array.shape[1]:
         raise DataError(f"X must have {len(names)} columns, {list(names)[:20]}, but has {array.shape[1]}.")
-    return encodable(lambda: pd.DataFrame(array, columns=list(names)), "X")
+    # Without a copy: a task changes nothing of its rows, and a copy of a large table takes longer than all the rest.
+    return encodable(lambda: pd.DataFrame(array, columns=list(names), copy=False), "X")
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
