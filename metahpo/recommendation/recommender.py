@@ -16,7 +16,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
-from metahpo.learners.registry import learner_named
+from metahpo.learners.extras import missing_libraries
+from metahpo.learners.registry import learner_named, learner_names
 from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
@@ -92,7 +93,7 @@ class Recommender:
         """
         found = copy(_shipped(shipped_name(kind, modality, learner)))  # what one observes, others do not know
         if learner is not None and learner not in found.learners:
-            known = [*found.learners, *(name for name, by_kind in SHIPPED_APART.items() if kind in by_kind)]
+            known = [*found.learners, *SHIPPED_APART]
             hint = "Experience ships with these; `metahpo build` makes more."
             raise UnknownNameError("learner", learner, known, hint)
         return found
@@ -179,7 +180,11 @@ class Recommender:
         experience, observed = self._for(task, request, recorded, space, metric)
         description = Description.of(task, experience, request.random_state)
         laps.end("meta_features")
-        candidates = experience.candidates(space).of_learners(request.learners)
+        recorded_learners = [space] if space is not None else self.learners
+        # A learner that was not asked for by name must be there: its estimator is needed next.
+        lacking = [name for name in recorded_learners if self._lacks_library(name)] if not request.learners else []
+        usable_learners = [name for name in recorded_learners if name not in lacking]
+        candidates = experience.candidates(space).of_learners(request.learners or usable_learners)
         learners = [learner_named(name, self.kind) for name in candidates.learners]
         spaces = self.meta_dataset.spaces
         held = held_by(request, learners, spaces)
@@ -226,6 +231,7 @@ class Recommender:
         )
         notes += notes_on_values(request, spaces, candidates)
         notes += notes_on_probes(request, probed)
+        notes += [f"{name} is left out, because it is not installed: pip install 'metahpo[{name}]'" for name in lacking]
         laps.end("cost")
         return Recommendations(
             items,
@@ -372,6 +378,10 @@ class Recommender:
         features = usable(recommended.meta_features, recommended.novelty)
         return self.surrogate(self._meant(learner), recommended.metric).explain(meta_features=features)
 
+    def _lacks_library(self, name: str) -> bool:
+        """Whether the estimator of a recorded learner cannot be made here."""
+        return name in learner_names(self.kind) and bool(missing_libraries(learner_named(name, self.kind)))
+
     def _meant(self, learner: str | None) -> str | None:
         """The only learner there is, where none is named."""
         return self.learners[0] if learner is None and len(self.learners) == 1 else learner
@@ -502,7 +512,6 @@ def recommend(
     request = Request.of(learner, n, metric, random_state, **asked)
     task = as_task(X, y, kind=kind or request.kind, name="your dataset")
     request = request.for_kind(task.kind)
-    # What was recorded apart has trials of the other learners, too, so that it can compare them.
-    only = next((name for name in request.learners if name in SHIPPED_APART or len(request.learners) == 1), None)
+    only = request.learners[0] if len(request.learners) == 1 else None
     known = recommender or Recommender.shipped(task.kind, task.modality, only)
     return known.answer(task, request)

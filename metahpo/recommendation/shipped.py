@@ -10,11 +10,9 @@ from metahpo.tasks.task import Modality, Task, TaskKind
 
 #: Meta-datasets that ship for each kind of task of a table: of all learners together, and of those recorded apart,
 #: because their trials are of other tasks.
-SHIPPED: Mapping[TaskKind, str] = {"classification": "tabular_classification", "regression": "tabular_regression"}
-AT_1200_ROWS: Mapping[TaskKind, str] = {"regression": "tabular_1200_regression"}
+SHIPPED: Mapping[TaskKind, str] = {"classification": "tabular_classification", "regression": "tabular_1200_regression"}
 SHIPPED_APART: Mapping[str, Mapping[TaskKind, str]] = {
-    "mlp": {"classification": "networks_classification", "regression": "networks_regression"},
-    **dict.fromkeys(("knn", "extra_trees", "lightgbm", "xgboost"), AT_1200_ROWS),
+    "mlp": {"classification": "networks_classification", "regression": "networks_regression"}
 }
 #: Learners that are made for images, and for texts.
 NETWORKS: Mapping[Modality, str] = {"image": "convnet", "text": "text"}
@@ -30,7 +28,7 @@ def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None)
     """
     if modality != "table":
         raise DataError(f"no experience with {modality}s ships. {how_to_make(modality)}")
-    return SHIPPED_APART.get(learner or "", SHIPPED).get(kind, SHIPPED[kind])
+    return SHIPPED_APART.get(learner or "", SHIPPED)[kind]
 
 
 def check_modality(md: MetaDataset, task: Task) -> None:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from metahpo.exceptions import DataError, MetaHPOError
-from metahpo.learners.extras import check_installed
+from metahpo.learners.extras import check_installed, missing_libraries
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
 from metahpo.recommendation.recommender import Recommender
@@ -153,7 +153,8 @@ def several_learners(
     if kind is None:
         raise DataError("a search over several learners needs a target y: classes, or numbers.")
     if names is None:
-        names = Recommender.shipped(kind).learners
+        recorded = Recommender.shipped(kind).learners
+        names = [name for name in recorded if not missing_libraries(learner_named(name, kind))]
     if not names or len(set(names)) < len(names):
         raise DataError(f"space must name each learner once, and at least one, but is {list(names)}.")
     learners = {name: learner_named(name, kind) for name in names}

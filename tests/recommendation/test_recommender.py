@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
@@ -218,3 +219,15 @@ def test_experience_with_networks_ships_and_is_found_by_the_learner(kind: TaskKi
         recommend(X, y, learner="mpl")
     of_its_own = Recommender(f"networks_{kind}")
     assert recommend(X, y, n=3, recommender=of_its_own).best == rec.best  # the only learner need not be named
+
+
+def test_learners_whose_library_is_not_installed_are_left_out_unless_they_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "lightgbm" else found(name, *a))
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    every = recommend(X, y, n=40)
+    assert "lightgbm" not in {item.learner for item in every.items}
+    assert any("metahpo[lightgbm]" in note for note in every.notes)
+    assert recommend(X, y, "lightgbm", n=1).best_learner == "lightgbm"
