@@ -84,7 +84,8 @@ def test_the_documentation__shows_code_and_commands() -> None:
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
-def test_python_blocks__run_one_after_the_other(page: Page) -> None:
+def test_python_blocks__run_one_after_the_other(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where they write their files
     names: dict[str, Any] = {"__name__": "shown"}
     for i, block in enumerate(page.blocks):
         exec(compile(block, f"{page.name}, block {i + 1}", "exec", dont_inherit=True), names)
