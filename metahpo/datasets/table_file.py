@@ -130,7 +130,7 @@ def _parts(path: Path) -> tuple[str, str, str]:
 
 
 def _columns(path: Path, layout: Layout) -> pd.DataFrame:
-    """The columns; where some say numbers with a decimal comma, whole ones may have dots between thousands."""
+    """Read the columns. If some numbers have a decimal comma, dots in whole numbers separate thousands."""
     options: dict[str, Any] = {
         "sep": layout.sep,
         "encoding": layout.encoding,
