@@ -197,11 +197,11 @@ class Prober:
 
     def _next(self, running: set[tuple[_Place, int]], left: float) -> tuple[_Place, int] | None:
         """The most valuable probe that fits into the seconds that are left; None where none does."""
-        trials = self._trials()
+        known = self._on_task.conditioned(self._trials())
         best: tuple[float, _Place, int] | None = None
         for size in self._sizes():
             rows = self._rows(size)
-            value = np.where(self._allowed, self._on_task.value_of_trials(trials, rows, self._variance(size)), 0.0)
+            value = np.where(self._allowed, self._on_task.value_of_trials(known, rows, self._variance(size)), 0.0)
             cost = self._seconds(size)
             for x in np.argsort(-value)[:10]:
                 if value[x] < WORTHLESS or (rows, int(x)) in self._excluded:

@@ -103,10 +103,17 @@ class ImprovementOnTask:
         """Distribution of the change after trials; before any it is that of the model."""
         if not len(trials.places):
             return self.model.on(self.meta_features)
-        return condition(self.before, self.residual, trials, self.rows)[0]
+        return self.conditioned(trials)[0]
 
     @own_arithmetic()
-    def value_of_trials(self, trials: MeasuredChanges, rows: float, variance: float) -> Array:
+    def conditioned(self, trials: MeasuredChanges) -> tuple[Improvement, Array]:
+        """Distribution of the change after trials, and the covariance (n, n) of the residuals."""
+        if not len(trials.places):
+            return self.before, self.residual
+        return condition(self.before, self.residual, trials, self.rows)
+
+    @own_arithmetic()
+    def value_of_trials(self, conditioned: tuple[Improvement, Array], rows: float, variance: float) -> Array:
         """By how much one more trial of each configuration would raise the expected change of the best, shape (n,).
 
         This is the knowledge gradient (Frazier, Powell and Dayanik, INFORMS J. Comput. 2009), for a normal distribution
@@ -114,14 +121,12 @@ class ImprovementOnTask:
 
         Parameters
         ----------
-        trials : MeasuredChanges
-            Trials so far.
+        conditioned : pair (Improvement, ndarray of shape (n, n))
+            Result of :meth:`conditioned` for the trials so far. It serves trials of every size.
         rows, variance : float
             Rows that the trial is trained on, and variance of the change that it measures.
         """
-        after, residual = self.before, self.residual
-        if len(trials.places):
-            after, residual = condition(self.before, self.residual, trials, self.rows)
+        after, residual = conditioned
         mean = after.expected()
         centred = after.change - mean
         shared = (after.weights[:, None] * centred).T @ centred

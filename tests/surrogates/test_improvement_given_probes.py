@@ -85,13 +85,13 @@ def test_without_probes_it_is_the_answer_before() -> None:
 
 def test_the_value_of_a_probe_is_largest_where_least_is_known_and_falls_when_it_was_made() -> None:
     on_task = ImprovementOnTask(model(TWO_KINDS), 1000.0)
-    value = on_task.value_of_trials(probes(), 1000.0, 1e-4)
+    value = on_task.value_of_trials(on_task.conditioned(probes()), 1000.0, 1e-4)
     assert value[0] == 0.0
     assert (value >= 0.0).all()
     assert value.argmax() == 1
-    again = on_task.value_of_trials(probes((1, 1000.0, 0.38, 1e-5)), 1000.0, 1e-4)
+    again = on_task.value_of_trials(on_task.conditioned(probes((1, 1000.0, 0.38, 1e-5))), 1000.0, 1e-4)
     assert again[1] < 0.2 * value[1]
-    assert on_task.value_of_trials(probes(), 300.0, 1.0)[1] < value[1]
+    assert on_task.value_of_trials(on_task.conditioned(probes()), 300.0, 1.0)[1] < value[1]
 
 
 def test_prior_of_the_decay_is_a_distribution() -> None:
