@@ -57,7 +57,36 @@ class SearchEngine(Protocol):
         ...
 
 
-class ListedEngine:
+class _EngineWithHistory:
+    """The history of an engine, and the configurations that it knows."""
+
+    def __init__(self, space: ConfigurationSpace) -> None:
+        self.space = space
+        self.history = TrialHistory()
+        self._domain = Domain(space)
+        self._known: set[str] = set()
+
+    @property
+    def incumbent(self) -> tuple[Configuration, float] | None:
+        """Best configuration so far and its loss; None while nothing has succeeded."""
+        return self.history.incumbent
+
+    def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
+        """Write the loss down."""
+        checked = self._domain.canonical(configuration)
+        self._known.add(to_json(checked))
+        self.history.append(checked, value, np.nan if seconds is None else seconds)
+
+    def _is_new(self, configuration: Configuration) -> bool:
+        """Whether a configuration was not known before. It is from now on."""
+        text = to_json(configuration)
+        if text in self._known:
+            return False
+        self._known.add(text)
+        return True
+
+
+class ListedEngine(_EngineWithHistory):
     """Configurations in an order that does not depend on what is told.
 
     Parameters
@@ -69,18 +98,10 @@ class ListedEngine:
     """
 
     def __init__(self, space: ConfigurationSpace, block: Callable[[int], Sequence[Mapping[str, Any]]]) -> None:
-        self.space = space
-        self.history = TrialHistory()
-        self._domain = Domain(space)
+        super().__init__(space)
         self._block = block
         self._n_blocks = 0
         self._listed: deque[Mapping[str, Any]] = deque()
-        self._known: set[str] = set()
-
-    @property
-    def incumbent(self) -> tuple[Configuration, float] | None:
-        """Best configuration so far and its loss; None while nothing has succeeded."""
-        return self.history.incumbent
 
     def ask(self) -> Configuration:
         """Next of the list.
@@ -97,19 +118,11 @@ class ListedEngine:
             if not self._listed:
                 raise SpaceError("every configuration has been suggested.")
             configuration = self._domain.canonical(self._listed.popleft())
-            text = to_json(configuration)
-            if text not in self._known:
-                self._known.add(text)
+            if self._is_new(configuration):
                 return configuration
 
-    def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
-        """Write the loss down."""
-        checked = self._domain.canonical(configuration)
-        self._known.add(to_json(checked))
-        self.history.append(checked, value, np.nan if seconds is None else seconds)
 
-
-class OtherEngine:
+class OtherEngine(_EngineWithHistory):
     """An engine of another package, of which only ``ask()`` and ``tell(configuration, loss)`` are expected.
 
     Parameters
@@ -120,16 +133,8 @@ class OtherEngine:
     """
 
     def __init__(self, space: ConfigurationSpace, engine: Any) -> None:
-        self.space = space
-        self.history = TrialHistory()
+        super().__init__(space)
         self.engine = engine
-        self._domain = Domain(space)
-        self._known: set[str] = set()
-
-    @property
-    def incumbent(self) -> tuple[Configuration, float] | None:
-        """Best configuration so far and its loss; None while nothing has succeeded."""
-        return self.history.incumbent
 
     def ask(self) -> Configuration:
         """What the engine asks for, where it was not asked for before.
@@ -141,18 +146,14 @@ class OtherEngine:
         """
         for _ in range(MAX_REPEATED):
             configuration = self._domain.canonical(self.engine.ask())
-            text = to_json(configuration)
-            if text not in self._known:
-                self._known.add(text)
+            if self._is_new(configuration):
                 return configuration
         raise SpaceError(f"the engine has asked {MAX_REPEATED} times for what was tried.")
 
     def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
         """Tell the engine, and write the loss down."""
-        checked = self._domain.canonical(configuration)
-        self._known.add(to_json(checked))
-        self.history.append(checked, value, np.nan if seconds is None else seconds)
-        self.engine.tell(checked, value)
+        super().tell(configuration, value, seconds=seconds)
+        self.engine.tell(self._domain.canonical(configuration), value)
 
 
 def random_search(space: ConfigurationSpace, random_state: int | None) -> ListedEngine:
