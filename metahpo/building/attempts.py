@@ -8,9 +8,11 @@ killed the worker. :class:`Attempts` says which trials are to run alone, and whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from metahpo.exceptions import StoreError
 from metahpo.trials.trial import TrialKey
 
 FOLDER = ".attempts"
@@ -33,16 +35,30 @@ class Attempts:
         self._folder = folder / FOLDER
 
     def begin(self, keys: Iterable[TrialKey]) -> None:
-        """Mark trials that start now."""
-        self._folder.mkdir(exist_ok=True)
-        for key in keys:
-            with (self._folder / key.identity).open("ab") as mark:
-                mark.write(b".")
+        """Mark trials that start now.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written, or it is gone.
+        """
+        with self._writing():
+            self._folder.mkdir(exist_ok=True)
+            for key in keys:
+                with (self._folder / key.identity).open("ab") as mark:
+                    mark.write(b".")
 
     def end(self, keys: Iterable[TrialKey]) -> None:
-        """Remove the marks of trials that have ended, or that do not run after all."""
-        for key in keys:
-            (self._folder / key.identity).unlink(missing_ok=True)
+        """Remove the marks of trials that have ended, or that do not run after all.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written.
+        """
+        with self._writing():
+            for key in keys:
+                (self._folder / key.identity).unlink(missing_ok=True)
 
     def starts(self) -> dict[str, int]:
         """Identity -> number of starts, of every trial with a mark."""
@@ -53,3 +69,13 @@ class Attempts:
             except FileNotFoundError:  # the trial has just ended
                 continue
         return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"trials cannot be marked as running in {str(self._folder)!r}: {error}. Nothing finished before is "
+                "lost; make room or mend the folder, then start the same command again."
+            ) from error

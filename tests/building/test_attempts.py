@@ -19,6 +19,7 @@ from metahpo.building.plan import Plan
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
 from metahpo.building.worker import Outcome, Workplace
+from metahpo.exceptions import StoreError
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
 
@@ -95,3 +96,10 @@ def test_a_trial_that_another_driver_is_running_is_no_suspect(small_cache: Path,
     finally:
         claims_of(tmp_path).release(elsewhere.identity)
     assert statuses(tmp_path) == {own.identity: "success"}
+
+
+def test_a_folder_that_is_gone_is_named_with_the_next_step(tmp_path: Path) -> None:
+    key = TrialKey("task", "learner", {"alpha": 1.0}, "protocol", 0)
+    with pytest.raises(StoreError, match=r"gone.*mend the folder"):
+        Attempts(tmp_path / "gone").begin([key])
+    Attempts(tmp_path / "gone").end([key])
