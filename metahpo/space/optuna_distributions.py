@@ -55,7 +55,7 @@ def distributions_by_place(space: ConfigurationSpace) -> dict[str, BaseDistribut
 
 
 def within(distribution: BaseDistribution, value: Any) -> Any:
-    """The value of a distribution that is nearest to one; `NOTHING` where there is none like it."""
+    """The legal value of a distribution that is nearest to a given value; `NOTHING` if no legal value is like it."""
     if isinstance(distribution, CategoricalDistribution):
         text = value_text(value)
         return next((choice for choice in distribution.choices if value_text(choice) == text), NOTHING)

@@ -156,7 +156,7 @@ class Labels:
         return cls(plain.to_numpy() if plain.dtype.kind in "biuf" else labels)
 
     def codes(self, target: pd.Series) -> NDArray[np.int64]:
-        """Codes of a target column without gaps; -1 for a label that is none of these."""
+        """Index of each label of a target column without missing values; -1 for an unknown label."""
         code = {_key(value): i for i, value in enumerate(self.values.tolist())}
         places, distinct = _distinct(target)
         return np.array([code.get(_key(value), -1) for value in distinct], dtype=np.int64)[places]

@@ -50,7 +50,7 @@ class Provenance:
 
 
 class Parts(NamedTuple):
-    """What makes up a surrogate: see :class:`metahpo.surrogates.mixture.meta_learned.MetaLearnedSurrogate`."""
+    """Constructor arguments of a :class:`metahpo.surrogates.mixture.meta_learned.MetaLearnedSurrogate`."""
 
     space: ConfigurationSpace
     kernel: ZScoreKernel
