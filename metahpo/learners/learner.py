@@ -84,8 +84,9 @@ class Learner:
     encoding : {"scaled", "ordinal", "text"}
         How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
     rules : dict of str to str
-        Rule hyperparameter -> the parameter that it chooses a value of. A parameter that is a word or a number (``gamma="scale"`` or
-        ``gamma=0.1``) has two hyperparameters: the rule, and the number, which is active if the rule is "value".
+        Rule hyperparameter -> the parameter that it chooses a value of. A parameter that is a word or a number
+        (``gamma="scale"`` or ``gamma=0.1``) has two hyperparameters: the rule, and the number, which is active if the
+        rule is "value".
     translate : callable
         Configuration -> the same in the names of the estimator's parameters, before the rules.
     fixed : callable
@@ -104,8 +105,8 @@ class Learner:
     fidelity : str or None
         Hyperparameter that is the budget of a training. None: there is none, and every trial has the full budget.
     libraries : tuple of str
-        Packages whose versions change its results, beside scikit-learn, NumPy and SciPy. One that this package does not need
-        comes with the extra of its name.
+        Packages whose versions change its results, beside scikit-learn, NumPy and SciPy. One that this package does
+        not need comes with the extra of its name.
     held_by : callable
         Estimator of the user -> hyperparameters that it fixes at one value. The rest of the space can be searched.
         None: an estimator of another class than `estimator_class` is not the learner's.
