@@ -70,7 +70,7 @@ def test_recommend__of_experience_without_the_default(trained: Path, task: Task,
 def test_recommend__frame_says_what_to_expect(recommender: Recommender, task: Task) -> None:
     frame = recommender.recommend(task, "svm", n=3).to_frame()
     assert list(frame.columns) == [
-        "learner", "configuration", "expected_percentile", "lower", "upper", "expected_train_seconds",
+        "learner", "parameters", "configuration", "expected_percentile", "lower", "upper", "expected_train_seconds",
         "p_better_than_default", "expected_change", "reason",
     ]  # fmt: skip
     assert frame["expected_percentile"].between(frame["lower"], frame["upper"]).all()
