@@ -61,6 +61,7 @@ html_title = "metahpo"
 html_static_path = ["_static"]
 html_css_files = ["metahpo.css"]
 html_show_sourcelink = False
+toc_object_entries_show_parents = "hide"  # the list of methods is narrow
 html_theme_options = {
     "logo": {"text": "metahpo"},
     "navbar_align": "left",
