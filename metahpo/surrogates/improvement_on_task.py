@@ -231,7 +231,8 @@ def _bases(before: Improvement, places: NDArray[np.intp], errors: Array) -> Arra
     """Values of the default's loss that source tasks imply, given losses of other configurations."""
     share = np.maximum(1.0 - before.change[before.weights > 0.0][:, places], LEAST_SHARE)
     implied = (np.log(np.maximum(errors, np.finfo(float).tiny)) - np.log(share)).mean(axis=1)
-    return np.asarray(np.exp(np.linspace(*np.quantile(implied, BASE_QUANTILES), BASES)))
+    low, high = np.quantile(implied, BASE_QUANTILES)
+    return np.asarray(np.exp(np.linspace(low, high, BASES)))
 
 
 class _Given(NamedTuple):
