@@ -21,22 +21,26 @@ if TYPE_CHECKING:
     from metahpo.evaluation.parts import part_methods
     from metahpo.evaluation.plan import make_plan
     from metahpo.evaluation.pool import PoolOptimizer
-    from metahpo.evaluation.quick import quick_look
+    from metahpo.evaluation.quick import QUICK_PROTOCOL, QuickLook, quick_look
     from metahpo.evaluation.ranking import signed_rank_p
     from metahpo.evaluation.regret import normalised_regret, regret_so_far
     from metahpo.evaluation.result import EvaluationReport, check_page, check_report
+    from metahpo.evaluation.settings import EvaluationSettings
     from metahpo.evaluation.statistics.bayesian import signed_rank_probabilities
     from metahpo.evaluation.statistics.bootstrap import interval, resampled_means
 
 __all__ = [
+    "QUICK_PROTOCOL",
     "ColdGaussianProcess",
     "EvaluationReport",
+    "EvaluationSettings",
     "GreedyPortfolio",
     "MetaLearned",
     "MetaLearnedPolicy",
     "Method",
     "Policy",
     "PoolOptimizer",
+    "QuickLook",
     "ReportFigure",
     "Run",
     "TaskProcess",

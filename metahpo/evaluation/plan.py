@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ from metahpo.evaluation.cost import Cost, cost_of
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.histories import HistoryFolder, digest_of_tables
 from metahpo.evaluation.regret import normalised_regret
+from metahpo.evaluation.settings import EvaluationSettings
 from metahpo.evaluation.unit import Halves, LearnsFromMetaDataset, Unit, UnitResult, carry_out
 from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -42,8 +44,6 @@ from metahpo.space.cash import to_cash
 from metahpo.tasks.scorers import check_scorer, nearest_metric
 from metahpo.tasks.target import KINDS
 
-#: Number of folds, or one fold a family.
-Folds = int | Literal["family"]
 #: What the CASH space over all learners is called.
 JOINT = "joint"
 
@@ -77,36 +77,30 @@ class Plan:
     Attributes
     ----------
     md : MetaDataset
-    metric : str
+    settings : EvaluationSettings
+        Its metric is the recorded one.
     methods : tuple of Method
     spaces : tuple of PlannedSpace
     units : tuple of Unit
-    n_trials, n_seeds, random_state : int
-    n_folds : int or "family"
-    default_first, honest : bool
     n_jobs : int
         Processes.
     notes : tuple of str
     folder : HistoryFolder or None
-    understand : bool
-        Whether the report tells what the recorded trials tell of hyperparameters.
     """
 
     md: MetaDataset
-    metric: str
+    settings: EvaluationSettings
     methods: tuple[Method, ...]
     spaces: tuple[PlannedSpace, ...]
     units: tuple[Unit, ...]
-    n_trials: int
-    n_seeds: int
-    random_state: int
-    n_folds: Folds
-    default_first: bool
-    honest: bool
     n_jobs: int
     notes: tuple[str, ...] = ()
     folder: HistoryFolder | None = None
-    understand: bool = False
+
+    @property
+    def metric(self) -> str:
+        """The metric whose losses are replayed."""
+        return self.md.metric(self.settings.metric)
 
     def cost(self) -> Cost:
         """What is left to be done."""
@@ -187,32 +181,25 @@ class Provenance:
 def make_plan(
     md: MetaDataset,
     methods: Sequence[str | Method] | None = None,
-    n_trials: int = 50,
-    spaces: Sequence[str | None] | None = None,
-    metric: str | None = None,
-    n_folds: Folds = 5,
-    random_state: int = 0,
+    settings: EvaluationSettings | None = None,
+    *,
     n_jobs: int | None = None,
-    honest: bool = False,
-    default_first: bool = True,
-    n_seeds: int = 1,
-    folder: Any = None,
-    understand: bool = False,
+    folder: Path | str | None = None,
 ) -> Plan:
     """Check what is asked for, and plan it: see :func:`metahpo.evaluate` for the parameters and what is raised."""
-    for name, number in (("n_trials", n_trials), ("n_seeds", n_seeds)):
-        if number < 1:
-            raise DataError(f"{name} must be at least 1, but is {number}.")
-    wanted = list(md.spaces) if spaces is None else list(spaces)
-    asked, metric = metric, _recorded_metric(md, metric)
+    settings = settings or EvaluationSettings()
+    wanted = list(md.spaces) if settings.spaces is None else list(settings.spaces)
+    asked, metric = settings.metric, _recorded_metric(md, settings.metric)
+    settings = settings.but(metric=metric)
+    random_state, default_first = settings.random_state, settings.default_first
     defaults = {space: _default_rows(md, space) for space in wanted}
-    chosen = _methods(md, methods, wanted, defaults, default_first)
-    if n_folds == "family":
+    chosen = _methods(methods, wanted, defaults, default_first)
+    if settings.n_folds == "family":
         n_folds_made = int(md.tasks["family"].nunique())
         if n_folds_made < 2:
             raise DataError(f"leaving families out needs two families at least, but {md.name!r} has one.")
     else:
-        n_folds_made = n_folds
+        n_folds_made = settings.n_folds
     held_out_tasks = [set(held_out.tasks.index) for _, held_out in md.folds(n_folds_made, random_state)]
     notes = (
         [f"{asked!r} was not recorded: the nearest, {metric!r}, stands for it"] if asked not in (None, metric) else []
@@ -223,7 +210,7 @@ def make_plan(
     planned = []
     for space in wanted:
         label = label_of_space(space)
-        halves = md.half_losses(space, metric) if honest else None
+        halves = md.half_losses(space, metric) if settings.honest else None
         tables = _replayable(md.tables(space, metric), halves, label, notes)
         lacking = [table.task for table in tables if not any(table.task in rows for rows in defaults[space].values())]
         if default_first and lacking and len(lacking) < len(tables):
@@ -243,11 +230,12 @@ def make_plan(
                 source = (md.drop(tasks=[task for task in map(str, md.tasks.index) if task in names]), metric)
             units += [
                 Unit(
-                    label, fold, random_state + k, method, training, held_out, n_trials, own, default_first, own_halves,
+                    label, fold, random_state + k, method, training, held_out, settings.n_trials, own, default_first,
+                    own_halves,
                     source if isinstance(method, LearnsFromMetaDataset) else None,
                 )
                 for method in chosen
-                for k in range(n_seeds)
+                for k in range(settings.n_seeds)
             ]  # fmt: skip
         if len(units) == before:
             raise DataError(
@@ -258,11 +246,7 @@ def make_plan(
         fits = md.fold_losses(space, metric).values() if shown else ()
         planned.append(PlannedSpace(label, tuple(tables), halves, md.seconds(space), digest_of_tables(tables, fits)))
     kept_in = None if folder is None else HistoryFolder(folder)
-    return Plan(
-        md, metric, tuple(chosen), tuple(planned), tuple(units), n_trials, n_seeds, random_state, n_folds,
-        default_first, honest, _processes(n_jobs), tuple(notes), kept_in,
-        understand,
-    )  # fmt: skip
+    return Plan(md, settings, tuple(chosen), tuple(planned), tuple(units), _processes(n_jobs), tuple(notes), kept_in)
 
 
 def label_of_space(space: str | None) -> str:
@@ -271,7 +255,6 @@ def label_of_space(space: str | None) -> str:
 
 
 def _methods(
-    md: MetaDataset,
     methods: Sequence[str | Method] | None,
     spaces: Sequence[str | None],
     defaults: Mapping[str | None, Mapping[str, Mapping[str, int]]],

@@ -39,7 +39,7 @@ def as_json(report: EvaluationReport, tables: dict[str, pd.DataFrame]) -> dict[s
         "format": "metahpo evaluation",
         "format_version": FORMAT,
         "summary": report.summary_sentences(),
-        "settings": asdict(report.settings),
+        "settings": asdict(report.settings) | {"n_replays": dict(report.n_replays)},
         "provenance": None if report.provenance is None else asdict(report.provenance),
         "notes": list(report.notes),
         "tables": {},
@@ -66,7 +66,7 @@ def as_markdown(report: EvaluationReport) -> str:
     for title, table in shown:
         if table is not None and len(table):
             parts += ["", f"## {title}", "", _table(readable(table))]
-    parts += ["", "## How it was measured", "", report.settings.in_words(report.regrets)]
+    parts += ["", "## How it was measured", "", report.protocol()]
     parts += [f"\n- {note}" for note in report.notes]
     if report.provenance is not None:
         parts += ["", _table(report.provenance.to_frame())]

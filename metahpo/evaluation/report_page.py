@@ -420,7 +420,7 @@ def _explorer(report: EvaluationReport) -> str:
 
 
 def _method(report: EvaluationReport) -> list[Section]:
-    text = [PROTOCOL, report.settings.in_words(report.regrets), *report.notes]
+    text = [PROTOCOL, report.protocol(), *report.notes]
     tables = {}
     if report.failures is not None and len(report.failures):
         text.append("Some searches failed; they keep what they had found, or are left out where all failed.")

@@ -17,8 +17,8 @@ from matplotlib.text import Text
 from metahpo.evaluation.baselines.catalogue import METHODS as ALL_METHODS
 from metahpo.evaluation.figures import search_figure, spread
 from metahpo.evaluation.report_page import _explorer
-from metahpo.evaluation.report_text import Settings
 from metahpo.evaluation.result import EvaluationReport
+from metahpo.evaluation.settings import EvaluationSettings
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
 from metahpo.reports.charts import COLOURS, INK, MUTED
 
@@ -45,7 +45,8 @@ def made_up(
         ignore_index=True,
     )  # fmt: skip
     costs = pd.DataFrame({"space": "svm", "method": list(methods), "learn_seconds": 1.0, "suggest_milliseconds": 2.0})
-    return EvaluationReport(regrets, costs, Settings(12, 5, 0, "accuracy", dict.fromkeys(methods, 1)), notes)
+    settings = EvaluationSettings(n_trials=12, metric="accuracy", default_first=False)
+    return EvaluationReport(regrets, costs, settings, dict.fromkeys(methods, 1), notes)
 
 
 @pytest.fixture(scope="module")
