@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.evaluation.default_comparison import compare_with_default
-from metahpo.evaluation.plan import Plan, Provenance
+from metahpo.evaluation.plan import Plan, Provenance, replays_of
 from metahpo.evaluation.regret import normalised_regret, regret_over_seconds, regret_so_far
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.evaluation.understanding import understood
@@ -51,7 +51,8 @@ def assemble(plan: Plan, results: Sequence[UnitResult], seconds: float) -> Evalu
         first = failures.iloc[0]
         raise DataError(f"no method could be replayed; the first, {first['method']!r}, failed: {first['error']}")
     pairs = [(unit, result) for unit, result in zip(plan.units, results, strict=True) if unit.method.name not in ended]
-    methods = {method.name: method.n_replays for method in plan.methods if method.name not in ended}
+    n_seeds = plan.settings.n_seeds
+    methods = {m.name: n_seeds * replays_of(m, n_seeds) for m in plan.methods if m.name not in ended}
     budgets = _budgets(plan)
     main, over_seconds = _regrets(plan, pairs, ("even", "odd") if plan.settings.honest else ("all",), budgets)
     usual = _regrets(plan, pairs, ("all",), None)[0] if plan.settings.honest else None

@@ -15,7 +15,7 @@ import hashlib
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -30,15 +30,16 @@ from tqdm import tqdm
 
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.catalogue import DEFAULT_METHODS, method_named
+from metahpo.evaluation.baselines.shared_training import SharesTraining, shared_training
 from metahpo.evaluation.cost import Cost, cost_of
 from metahpo.evaluation.default_comparison import default_rows
-from metahpo.evaluation.histories import HistoryFolder, digest_of_tables
+from metahpo.evaluation.histories import HistoryFolder
 from metahpo.evaluation.regret import normalised_regret
 from metahpo.evaluation.settings import EvaluationSettings
 from metahpo.evaluation.unit import Halves, LearnsFromMetaDataset, Unit, UnitResult, carry_out
 from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
-from metahpo.metadata.task_table import TaskTable
+from metahpo.metadata.task_table import TaskTable, digest_of_tables
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import to_cash
 from metahpo.tasks.scorers import check_scorer, nearest_metric
@@ -109,21 +110,44 @@ class Plan:
     def run(self) -> list[UnitResult]:
         """Carry out what is not kept, in parallel; results in the order of the units."""
         kept = [self._kept(unit) for unit in self.units]
-        todo = [unit for unit, found in zip(self.units, kept, strict=True) if found is None]
+        todo = [i for i, found in enumerate(kept) if found is None]
+        groups = self.jobs(todo)
         work = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(carry_out)(unit)
-            if self.folder is None
-            else delayed(self.folder.carry_out)(unit, self._digest(unit))
-            for unit in todo
+            delayed(_carry_out_together)([(self.units[i], self._digest(self.units[i])) for i in group], self.folder)
+            for group in groups
         )
-        fresh = iter(list(tqdm(work, total=len(todo), desc="evaluate", disable=None)))
-        return [next(fresh) if found is None else found for found in kept]
+        with tqdm(total=len(todo), desc="evaluate", disable=None) as bar:
+            for group, results in zip(groups, work, strict=True):
+                for i, result in zip(group, results, strict=True):
+                    kept[i] = result
+                bar.update(len(group))
+        return [result for result in kept if result is not None]
+
+    def jobs(self, wanted: Sequence[int]) -> list[list[int]]:
+        """Indices of units that one process carries out: those that share a training, and the others alone."""
+        groups: dict[Hashable, list[int]] = {}
+        for i in wanted:
+            unit = self.units[i]
+            shared = unit.method.training if isinstance(unit.method, SharesTraining) else i
+            groups.setdefault((unit.space, unit.fold, unit.seed, shared), []).append(i)
+        return list(groups.values())
 
     def _kept(self, unit: Unit) -> UnitResult | None:
         return None if self.folder is None else self.folder.find(unit, self._digest(unit))
 
     def _digest(self, unit: Unit) -> str:
         return next(space.digest for space in self.spaces if space.name == unit.space)
+
+
+def _carry_out_together(units: Sequence[tuple[Unit, str]], folder: HistoryFolder | None) -> list[UnitResult]:
+    """Results of units with the digests of their tables; each is kept as soon as it is there."""
+    results = []
+    with shared_training():
+        for unit, digest in units:
+            results.append(carry_out(unit))
+            if folder is not None:
+                folder.keep(unit, digest, results[-1])
+    return results
 
 
 @dataclass(frozen=True)
@@ -231,7 +255,7 @@ def make_plan(
             units += [
                 Unit(
                     label, fold, random_state + k, method, training, held_out, settings.n_trials, own, default_first,
-                    own_halves,
+                    replays_of(method, settings.n_seeds), own_halves,
                     source if isinstance(method, LearnsFromMetaDataset) else None,
                 )
                 for method in chosen
@@ -247,6 +271,11 @@ def make_plan(
         planned.append(PlannedSpace(label, tuple(tables), halves, md.seconds(space), digest_of_tables(tables, fits)))
     kept_in = None if folder is None else HistoryFolder(folder)
     return Plan(md, settings, tuple(chosen), tuple(planned), tuple(units), _processes(n_jobs), tuple(notes), kept_in)
+
+
+def replays_of(method: Method, n_seeds: int) -> int:
+    """Replays of each task with one of `n_seeds` seeds: over all of them no fewer than the method asks for."""
+    return -(-method.n_replays // n_seeds)
 
 
 def label_of_space(space: str | None) -> str:

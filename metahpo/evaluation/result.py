@@ -49,7 +49,7 @@ class EvaluationReport:
     settings : EvaluationSettings
         Its metric is the one that was replayed.
     n_replays : mapping of str to int
-        Replays of each task, by method, in the order of the methods.
+        Replays of each task over all seeds, by method, in the order of the methods.
     notes : tuple of str
         Tasks that were left out, and why.
     against_default : DataFrame or None

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from metahpo.metadata.families import family_groups, family_split
     from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
     from metahpo.metadata.meta_dataset import MetaDataset
-    from metahpo.metadata.task_table import TaskTable
+    from metahpo.metadata.task_table import TaskTable, digest_of_tables
 
 __all__ = [
     "ConfigurationNumbers",
     "MetaDataset",
     "TaskTable",
     "as_rows",
+    "digest_of_tables",
     "family_groups",
     "family_split",
     "half_means",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,17 @@ import pytest
 from numpy.typing import NDArray
 
 from metahpo.cli import main
+from metahpo.evaluation.baselines.baseline import Method
+from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
+from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.baselines.random_search import RandomSearch
+from metahpo.evaluation.baselines.sequential_search import ModelRun
+from metahpo.evaluation.baselines.shared_training import shared_training
 from metahpo.evaluation.cross_validation import evaluate
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.plan import make_plan
+from metahpo.evaluation.predictive_calibration import ScorePredictor
 from metahpo.evaluation.quick import quick_look
 from metahpo.evaluation.regret import regret_over_seconds
 from metahpo.evaluation.replay import search
@@ -26,7 +32,9 @@ from metahpo.evaluation.settings import EvaluationSettings, SettingChanges
 from metahpo.exceptions import DataError, PluginError, StoreError, UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
-from tests.conftest import toy_meta_dataset
+from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.space.encoding import unit_cube_space
+from tests.conftest import QUICK, toy_meta_dataset
 from tests.evaluation.bowls import bowl
 
 Array = NDArray[np.float64]
@@ -245,7 +253,7 @@ def test_the_command_says_the_cost_first_and_can_stop_there(
     toy.save(tmp_path / "toy")
     asked = ["evaluate", str(tmp_path / "toy"), "--methods", "random_search", "--folds", "family", "--jobs", "1"]
     assert main([*asked, "--seeds", "2", "--trials", "3", "--dry-run"]) == 0
-    assert capsys.readouterr().out == "12 units of work: 360 suggestions, some seconds on 1 process\n"
+    assert capsys.readouterr().out == "12 units of work: 216 suggestions, some seconds on 1 process\n"
 
 
 def test_a_quick_look_takes_whole_families_and_one_space(toy: MetaDataset) -> None:
@@ -280,3 +288,39 @@ def test_settings_change_by_the_names_that_there_are() -> None:
     assert EvaluationSettings().but(n_trials=3, spaces=["a", None]) == EvaluationSettings(3, spaces=("a", None))
     with pytest.raises(UnknownNameError, match="n_trials"):
         EvaluationSettings().but(trials=3)  # type: ignore[call-arg]  # wrong on purpose
+
+
+def test_methods_that_train_alike_share_the_training_and_learn_what_they_would_alone(toy: MetaDataset) -> None:
+    short = replace(QUICK, kernel_steps=5, component_steps=5)
+    methods: list[Method] = [MetaLearned(settings=short), MetaLearned(settings=short, label="twin")]
+    with shared_training() as trainings:
+        first, second = (method.learn(toy.tables("toy"), "toy", 0) for method in methods)
+        assert len(trainings.made) == 1
+        assert trainings.seconds_saved > 0
+        methods[0].learn(toy.tables("toy"), "toy", 1)
+        assert len(trainings.made) == 2
+    alone = methods[1].learn(toy.tables("toy"), "toy", 0)
+    X = toy.tables("toy")[0].X
+    for policy in (first, second):
+        assert isinstance(policy, ScorePredictor)
+        assert isinstance(alone, ScorePredictor)
+        found, expected = (p.score_posterior(X, (X[:0], np.zeros(0)), None) for p in (policy, alone))
+        np.testing.assert_array_equal(found.mean, expected.mean)
+    plan = make_plan(toy, [*methods, "random_search"], EvaluationSettings(n_folds=2))
+    assert [len(job) for job in plan.jobs(range(len(plan.units)))] == [2, 1, 2, 1]
+
+
+def test_replays_are_shared_out_among_the_seeds(toy: MetaDataset) -> None:
+    report = evaluate(toy, ["random_search", "portfolio"], n_trials=2, n_folds=2, n_seeds=3)
+    assert dict(report.n_replays) == {"random_search": 6, "portfolio": 3}
+    assert "random search 6, portfolio 3" in report.protocol()
+
+
+def test_a_cold_search_predicts_as_that_of_a_user_does() -> None:
+    table = bowl("t", 0.5)
+    run = ColdGaussianProcess().learn([], "s", 0).start(None, 0)
+    user = BayesianOptimizer(unit_cube_space(2), random_state=0)
+    assert isinstance(run, ModelRun)
+    assert type(run.model) is type(user._surrogate)
+    assert run.n_initial == user._n_initial
+    assert 0 <= run.suggest(table.X[:6], table.loss[:6], table.X[6:]) < 34

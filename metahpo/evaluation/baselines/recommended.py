@@ -6,7 +6,7 @@ With parts of it left out, it shows what each of them is worth: see :mod:`metahp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.own_method import MetaLearnedPolicy
 from metahpo.evaluation.baselines.sequential_search import PicksFirstRun
+from metahpo.evaluation.baselines.shared_training import trained
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement
-from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables
+from metahpo.surrogates.fitting.training import TrainingSettings
 from metahpo.surrogates.improvement import ImprovementModel
 from metahpo.surrogates.posterior import Posterior
 
@@ -58,6 +59,11 @@ class Recommended:
         """1: the picks are determined."""
         return 1
 
+    @property
+    def training(self) -> Hashable:
+        """See :class:`~metahpo.evaluation.baselines.shared_training.SharesTraining`."""
+        return self.meta_features, self.settings
+
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> RecommendedPolicy:
         """Train the surrogate; without defaults and standard errors there is no model of the improvement."""
         return self._policy(list(tables), space_name, random_state, None)
@@ -87,7 +93,7 @@ class Recommended:
     ) -> RecommendedPolicy:
         if self.meta_features == "none":
             tables = [TaskTable(t.task, t.family, t.X, t.loss, None) for t in tables]
-        surrogate = train_on_tables(tables, space_name=space, random_state=random_state, settings=self.settings)
+        surrogate = trained(tables, space, random_state, self.settings)
         candidates = np.unique(np.concatenate([table.X for table in tables]), axis=0)
         stand_ins = tuple(table.meta_features for table in tables) if self.meta_features == "random" else ()
         return RecommendedPolicy(
