@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from metahpo.evaluation.baselines.shared_training import SharesTraining
+from metahpo.evaluation.baselines.sharing import SharesTraining
 from metahpo.evaluation.unit import Unit
 
 #: Seconds to train a surrogate on one task; methods share a training.
@@ -22,10 +22,10 @@ RATES = {
     "recommended_without_meta_features": (0.0, 3.0),
     "recommended_random_meta_features": (0.0, 3.0),
     "recommended_without_risk": (0.0, 3.0),
-    "portfolio": (0.0, 5.5),
-    "constant": (0.0, 5.5),
-    "gaussian_process": (0.0, 5.5),
-    "nearest_tasks": (0.0, 5.5),
+    "portfolio": (0.0, 4.0),
+    "constant": (0.0, 4.0),
+    "gaussian_process": (0.0, 4.0),
+    "nearest_tasks": (0.0, 4.0),
     "default": (0.0, 0.01),
     "random_search": (0.0, 0.01),
 }

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.catalogue import DEFAULT_METHODS, method_named
-from metahpo.evaluation.baselines.shared_training import SharesTraining, shared_training
+from metahpo.evaluation.baselines.sharing import SharesTraining, shared_training
 from metahpo.evaluation.cost import Cost, cost_of
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.histories import HistoryFolder

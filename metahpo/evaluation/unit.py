@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.baseline import Method, Policy
-from metahpo.evaluation.baselines.shared_training import seconds_saved
+from metahpo.evaluation.baselines.sharing import seconds_saved
 from metahpo.evaluation.predictive_calibration import ScorePredictor, interval_coverage
 from metahpo.evaluation.replay import search, suggestion, task_seed
 from metahpo.metadata.meta_dataset import MetaDataset

@@ -20,7 +20,7 @@ from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
 from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.baselines.random_search import RandomSearch
 from metahpo.evaluation.baselines.sequential_search import ModelRun
-from metahpo.evaluation.baselines.shared_training import shared_training
+from metahpo.evaluation.baselines.sharing import shared_training
 from metahpo.evaluation.cross_validation import evaluate
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.plan import make_plan

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
     from metahpo.evaluation.baselines.own_method import MetaLearned, MetaLearnedPolicy
     from metahpo.evaluation.baselines.recommended import Recommended
-    from metahpo.evaluation.baselines.shared_training import SharesTraining, seconds_saved, shared_training
+    from metahpo.evaluation.baselines.sharing import SharesTraining, seconds_saved, shared_training
     from metahpo.evaluation.baselines.task_process import TaskProcess
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.evaluation.baselines.shared_training import trained
+from metahpo.evaluation.baselines.sharing import trained
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.metadata.task_table import TaskTable
 from metahpo.surrogates.fitting.training import TrainingSettings
@@ -46,7 +46,7 @@ class MetaLearned:
 
     @property
     def training(self) -> Hashable:
-        """See :class:`~metahpo.evaluation.baselines.shared_training.SharesTraining`."""
+        """See :class:`~metahpo.evaluation.baselines.sharing.SharesTraining`."""
         return "own" if self.use_meta_features else "none", self.settings
 
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> MetaLearnedPolicy:

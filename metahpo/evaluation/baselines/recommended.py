@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.own_method import MetaLearnedPolicy
 from metahpo.evaluation.baselines.sequential_search import PicksFirstRun
-from metahpo.evaluation.baselines.shared_training import trained
+from metahpo.evaluation.baselines.sharing import trained
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement
@@ -61,7 +61,7 @@ class Recommended:
 
     @property
     def training(self) -> Hashable:
-        """See :class:`~metahpo.evaluation.baselines.shared_training.SharesTraining`."""
+        """See :class:`~metahpo.evaluation.baselines.sharing.SharesTraining`."""
         return self.meta_features, self.settings
 
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> RecommendedPolicy:
