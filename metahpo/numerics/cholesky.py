@@ -22,8 +22,8 @@ def factor(K: Array) -> Array:
         K is not positive definite, or not finite.
     """
     L, failed_at = dpotrf(K, lower=1)
-    if failed_at:
-        raise LinAlgError(f"the leading minor of order {failed_at} is not positive definite.")
+    if failed_at or not np.isfinite(np.diagonal(L).sum()):
+        raise LinAlgError(f"a matrix of {len(K)} rows is not positive definite, or holds numbers that are not finite.")
     return np.asarray(L)
 
 

@@ -20,7 +20,7 @@ def test_factor_and_solution_are_those_of_scipy(n: int) -> None:
     assert K[0, 0] == (A @ A.T)[0, 0]  # the matrix itself is not changed
 
 
-@pytest.mark.parametrize("bad", [-1.0, 0.0, np.nan])
+@pytest.mark.parametrize("bad", [-1.0, 0.0, np.nan, np.inf])
 def test_what_is_not_positive_definite_is_refused(bad: float) -> None:
     with pytest.raises(LinAlgError, match="positive definite"):
         factor(np.diag([1.0, bad, 1.0]))
