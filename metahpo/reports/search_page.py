@@ -23,6 +23,8 @@ from metahpo.trials.history import TrialHistory
 
 #: Fewest trials from which the importance of hyperparameters is told; effects listed.
 MIN_TRIALS, EFFECTS = 10, 8
+#: Source tasks shown, at most, of those with the largest shares.
+SOURCES = 10
 #: Share of the trials that is drawn as the best ones.
 GOOD = 0.2
 
@@ -109,7 +111,8 @@ def sections(search: Any, optimizer: Searched) -> list[Section]:
         else "The search started without experience: the first trials are spread over the space."
     )
     made.append(Section("What experience contributed", [experience, *notes], table=_contribution(optimizer)))
-    return made
+    sources = _source_tasks(optimizer)
+    return made if sources is None else [*made, sources]
 
 
 def _history(history: TrialHistory) -> Section:
@@ -176,7 +179,7 @@ def _all_trials(optimizer: Searched) -> Section:
     good[np.argsort(losses, kind="stable")[: max(1, round(GOOD * len(losses)))]] = True
     charts = {}
     if names:
-        chart = parallel_chart(names, values, good, "Configurations tried")
+        chart = parallel_chart(names, values, good, "Configurations tried", f"the best {GOOD:.0%}".replace("%", " %"))
         charts["Each line is a trial, from its lowest to its highest value of each hyperparameter"] = chart
     frame = pd.DataFrame(optimizer.history.configurations)
     frame.insert(0, "score", -optimizer.history.losses)
@@ -214,6 +217,31 @@ def _contribution(optimizer: Searched) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["what", "score"])
     table["score"] = table["score"].where(np.isfinite(table["score"]))
     return table
+
+
+def _source_tasks(optimizer: Searched) -> Section | None:
+    """What each source task contributed, before the first trial and after the last; None without experience."""
+    weights_of = getattr(optimizer, "task_weights", None)
+    weights: dict[str, float] = {} if weights_of is None else weights_of()
+    if not weights:
+        return None
+    before: dict[str, float] = weights_of(0)
+    shown = list(dict.fromkeys([*list(weights)[:SOURCES], *list(before)[:SOURCES]]))
+    shown.sort(key=lambda task: -weights[task])
+    table = pd.DataFrame({"task": shown, "before": [before[t] for t in shown], "after": [weights[t] for t in shown]})
+    charts = {}
+    nothing = np.full(len(shown), np.nan)
+    for column, caption in (("before", "Before the first trial"), ("after", "After the last trial")):
+        charts[caption] = interval_chart(
+            shown, table[column].to_numpy(np.float64), nothing, nothing, caption, "share in the prediction"
+        )
+    text = (
+        "The share of each recorded task in the prediction. Before the first trial the meta-features decide; after the "
+        f"last, the trials do as well. The {SOURCES} largest of both are shown, of {len(weights)} tasks. All shares "
+        f"sum to {sum(before.values()):.2f} before and {sum(weights.values()):.2f} after; what lacks to 1 is not from "
+        "recorded tasks."
+    )
+    return Section("Which recorded tasks say so", [text], charts=charts, table=table, folded=True)
 
 
 def _default_trial(optimizer: Searched) -> int | None:

@@ -70,12 +70,12 @@ def test_every_figure_of_the_page_has_its_table_and_its_name(page: str) -> None:
     with_figures = [part for part in parts if "<figure>" in part]
     assert len(with_figures) == 3
     for part in with_figures:
-        assert "<table>" in part
+        assert "<table" in part
         assert part.count("<figcaption>") == part.count("<figure>") == part.count('role="img" aria-label="')
 
 
 def test_page_can_be_read_by_keyboard_and_in_print(page: str) -> None:
-    assert page.count('<div class="scroll" tabindex="0" role="region" aria-label="') == page.count("<table>")
+    assert page.count('<div class="scroll" tabindex="0" role="region" aria-label="') == page.count("<table")
     assert '<html lang="en">' in page
     assert 'class="skip" href="#content"' in page
     assert "@media print" in page
