@@ -128,8 +128,11 @@ def sections(report: EvaluationReport) -> list[Section]:
     made.append(
         Section(
             "Task by task",
-            ["Choose a task to see the regret of every method on it after so many trials. In a map of tasks above, the "
-             "chosen task is marked; a point can be clicked."],
+            [
+                "Choose a task to see the regret of every method on it after so many trials. In a map of tasks above, "
+                "the chosen task is marked; a point can be clicked.",
+                "The folder NAME_tasks beside this page holds a page of each task.",
+            ],
             explorer=_explorer(report),
         )
     )  # fmt: skip
@@ -311,6 +314,10 @@ def _groups(report: EvaluationReport) -> list[Section]:
         for name, table in groups.items()
         if name != "family"
     }  # fmt: skip
+    if "family" in groups:
+        table = groups["family"]
+        own = table[table["method"] == report.methods[0]].sort_values("regret", ascending=False).head(10)
+        wide["By family, the ten worst"] = readable(own.drop(columns="method"))
     text = (
         f"Mean regret after {trial} trials of groups of tasks. Novelty: the share of recorded tasks that are more "
         "familiar than the task; above 0.95 it is unlike all that was recorded."
@@ -369,10 +376,27 @@ def _understanding(report: EvaluationReport) -> list[Section]:
         chart = line_chart(lines, "Learning curves", "share of the epochs", "loss", log_x=False, log_y=False)
         text = "Loss after a share of the epochs, relative to that of the first epoch (1) and the best (0)."
         made.append(Section("Learning curves", [text], charts={"Mean over trials": chart}, table=curves, folded=True))
+    sizes = known.get("size_curves")
+    if sizes is not None and len(sizes):
+        made.append(_size_curves(sizes))
     places = known.get("map")
     if places is not None:
         made.append(_map(report, places))
     return made
+
+
+def _size_curves(sizes: pd.DataFrame) -> Section:
+    lines = [
+        Line(label_of(str(s)), *(own[c].to_numpy(np.float64) for c in ("rows", "loss", "low", "high")))
+        for s, own in sizes.groupby("space", sort=False)
+    ]
+    chart = line_chart(lines, "Loss by rows trained on", "rows", "loss, relative to the fewest rows")
+    text = (
+        "Loss after training on so many rows, divided by that of the same configuration on the fewest rows of the same "
+        "dataset: mean over datasets and configurations, and the range of 80 % of the datasets. Correlation: of the "
+        "ranks of the configurations with their ranks on the most rows."
+    )
+    return Section("Size curves", [text], charts={"Mean over datasets": chart}, table=readable(sizes.round(3)))
 
 
 def _map(report: EvaluationReport, places: pd.DataFrame) -> Section:

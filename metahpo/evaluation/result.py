@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -384,21 +383,20 @@ class EvaluationReport:
         ----------
         path : path
         beside : bool, default=True
-            Write the numbers beside it: ``NAME.json``, ``NAME.md``, ``NAME_tables/*.csv`` and ``NAME_figures/*.svg``.
+            Write the numbers beside it: ``NAME.json``, ``NAME.md``, ``NAME_tables/*.csv``, ``NAME_figures/*.svg``
+            and ``NAME_tasks/TASK.html``.
 
         Raises
         ------
         MissingDependencyError
             jinja2 or matplotlib is not installed.
         """
-        from metahpo.evaluation.report_files import write_beside
+        from metahpo.evaluation.report_files import footer, write_beside
         from metahpo.evaluation.report_page import sections
 
         path = Path(path)
-        footer = f"metahpo {version('metahpo')}"
-        if self.provenance is not None:
-            footer += f"; {self.provenance.meta_dataset} ({self.provenance.checksum}); {self.provenance.date}"
-        path.write_text(render(TITLE, self.summary_sentences(), sections(self), footer), encoding="utf-8")
+        page = render(TITLE, self.summary_sentences(), sections(self), footer(self))
+        path.write_text(page, encoding="utf-8")
         if beside:
             write_beside(self, path)
 
