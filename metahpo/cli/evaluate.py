@@ -54,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--random-state", type=int, default=0)
     parser.add_argument("--report", type=Path, help="write an HTML report here, and its numbers beside it")
+    parser.add_argument("--tensorboard", type=Path, help="write the curves for TensorBoard into this folder")
     parser.set_defaults(run=run)
 
 
@@ -88,6 +89,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if options.report:
         check_report(options.report)
+    if options.tensorboard:
+        from metahpo.integrations.tensorboard import write_report
     started = time.perf_counter()
     md = MetaDataset.load(options.folder[0])
     methods, settings = _methods(options), _settings(options)
@@ -103,6 +106,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.report:
         report.save(options.report)
         print(f"report: {options.report}")
+    if options.tensorboard:
+        write_report(report, options.tensorboard)
 
 
 def _methods(options: argparse.Namespace) -> Sequence[str | Method] | None:

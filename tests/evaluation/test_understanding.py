@@ -91,9 +91,8 @@ def test_size_curves_tell_how_loss_falls_with_rows_and_how_ranks_carry_over(toy:
         for task in ("task0", "task1"):
             own = trials[trials["task"] == task]
             parts.append(own.assign(task=f"{task}@{rows}", **{"loss.r2": factor * (own["loss.r2"] + 10.0)}))
-            tasks.append(
-                {"task": f"{task}@{rows}", "family": task, "kind": "regression", "dataset": task, "size": rows}
-            )
+            about = {"family": task, "kind": "regression", "dataset": task, "size": rows}
+            tasks.append({"task": f"{task}@{rows}", **about})
     md = MetaDataset(pd.DataFrame(tasks).set_index("task"), pd.concat(parts, ignore_index=True), None, toy.spaces)
     found = size_curves(md, "toy", "r2")
     assert found is not None
