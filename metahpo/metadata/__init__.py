@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from metahpo.metadata.datasheet import overview, provenance, reliability, to_markdown
     from metahpo.metadata.families import family_groups, family_split
     from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
+    from metahpo.metadata.hpob import INITIALISATIONS, META_FEATURES, SPLITS
     from metahpo.metadata.meta_dataset import MetaDataset
     from metahpo.metadata.task_table import TaskTable, digest_of_tables
 
 __all__ = [
+    "INITIALISATIONS",
+    "META_FEATURES",
+    "SPLITS",
     "ConfigurationNumbers",
     "MetaDataset",
     "TaskTable",
