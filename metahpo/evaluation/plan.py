@@ -38,6 +38,7 @@ from metahpo.evaluation.regret import normalised_regret
 from metahpo.evaluation.settings import EvaluationSettings
 from metahpo.evaluation.unit import Halves, LearnsFromMetaDataset, Unit, UnitResult, carry_out
 from metahpo.exceptions import DataError
+from metahpo.metadata.families import family_folds
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable, digest_of_tables
 from metahpo.space.activity import default_configuration
@@ -224,7 +225,8 @@ def make_plan(
             raise DataError(f"leaving families out needs two families at least, but {md.name!r} has one.")
     else:
         n_folds_made = settings.n_folds
-    held_out_tasks = [set(held_out.tasks.index) for _, held_out in md.folds(n_folds_made, random_state)]
+    sides = family_folds(md.tasks["family"], n_folds_made, random_state)
+    held_out_tasks = [set(md.tasks.index[held_out]) for _, held_out in sides]
     notes = (
         [f"{asked!r} was not recorded: the nearest, {metric!r}, stands for it"] if asked not in (None, metric) else []
     )
