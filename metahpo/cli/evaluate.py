@@ -12,6 +12,7 @@ from metahpo.exceptions import DataError
 if TYPE_CHECKING:
     from metahpo.evaluation.baselines.baseline import Method
     from metahpo.evaluation.settings import EvaluationSettings
+    from metahpo.metadata.meta_dataset import MetaDataset
 
 #: Instead of a folder: two reports follow, which are compared.
 COMPARE = "compare"
@@ -93,7 +94,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         from metahpo.integrations.tensorboard import write_report
     started = time.perf_counter()
     md = MetaDataset.load(options.folder[0])
-    methods, settings = _methods(options), _settings(options)
+    methods, settings = _methods(options, md), _settings(options)
     if options.quick:
         quick = quick_look(md, methods, settings)
         md, methods, settings = quick.md, quick.methods, quick.settings
@@ -110,14 +111,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         write_report(report, options.tensorboard)
 
 
-def _methods(options: argparse.Namespace) -> Sequence[str | Method] | None:
+def _methods(options: argparse.Namespace, md: MetaDataset) -> Sequence[str | Method] | None:
     """Those that were named, behind the recommender with and without its parts where these are asked for."""
     named = options.methods and [name for part in options.methods for name in part.split(",") if name]
     if not options.parts:
         return cast("list[str] | None", named)
     from metahpo.evaluation.parts import part_methods
 
-    parts = part_methods()
+    parts = part_methods(md)
     known = {method.name for method in parts}
     return [*parts, *(name for name in named or () if name not in known)]
 

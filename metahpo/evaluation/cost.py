@@ -22,6 +22,7 @@ RATES = {
     "recommended_without_meta_features": (0.0, 3.0),
     "recommended_random_meta_features": (0.0, 3.0),
     "recommended_without_risk": (0.0, 3.0),
+    "recommended_without_sizes": (0.0, 3.0),
     "portfolio": (0.0, 4.0),
     "constant": (0.0, 4.0),
     "gaussian_process": (0.0, 4.0),

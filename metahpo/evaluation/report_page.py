@@ -41,7 +41,9 @@ RANKS = (
 )
 PARTS = (
     "The same searches with one part left out: mean regret without the part minus that with all, paired, with 95 % "
-    "intervals over families. Above 0, the part helps. An interval that holds 0 means that no worth was shown."
+    "intervals over families. Above 0, the part helps. An interval that holds 0 means that no worth was shown. "
+    "Probes are not replayed, because they need fits on rows of the table itself: "
+    "`scripts/evaluate_recommend.py --probe-seconds` measures them on real tables."
 )
 SECONDS = (
     "A budget counts the recorded seconds of the trials made, and only trials that were finished. Searches make {n} "
