@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ class Claim:
 
 def claims() -> Iterator[Claim]:
     for name in re.findall(r"^\| `(\w+)` \| \d", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE):
-        yield Claim("README.md", rf"\| `{name}` \| (\d+) \| (\d+) \| ([\d,]+) \|", lambda name=name: counts(name))
+        yield Claim("README.md", rf"\| `{name}` \| (\d+) \| (\d+) \| ([\d,]+) \|", partial(counts, name))
     yield Claim("README.md", r"wins against the library's default on (\d+) %", lambda: mean_of(2))
     yield Claim("README.md", r"default on \d+ % and loses on (\d+) %", lambda: mean_of(3))
     yield Claim("README.md", r"boosting (\d+) / (\d+), random forests (\d+) / (\d+), SVMs (\d+) / (\d+)", by_learner)

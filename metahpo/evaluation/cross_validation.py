@@ -64,6 +64,8 @@ def evaluate(
         The folder cannot be written.
     """
     started = time.perf_counter()
-    plan = make_plan(md, methods, (settings or EvaluationSettings()).but(**changes), n_jobs=n_jobs, folder=folder)
+    if settings is None or changes:
+        settings = (settings or EvaluationSettings()).but(**changes)
+    plan = make_plan(md, methods, settings, n_jobs=n_jobs, folder=folder)
     results = plan.run()
     return assemble(plan, results, time.perf_counter() - started)

@@ -213,6 +213,8 @@ def make_plan(
 ) -> Plan:
     """Check what is asked for, and plan it: see :func:`metahpo.evaluate` for the parameters and what is raised."""
     settings = settings or EvaluationSettings()
+    if not isinstance(settings, EvaluationSettings):
+        raise DataError(f"settings must be EvaluationSettings, but are {settings!r}; give single ones by name.")
     wanted = list(md.spaces) if settings.spaces is None else list(settings.spaces)
     asked, metric = settings.metric, _recorded_metric(md, settings.metric)
     settings = settings.but(metric=metric)

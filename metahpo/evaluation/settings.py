@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from metahpo.exceptions import DataError, UnknownNameError
 
@@ -76,15 +76,17 @@ class EvaluationSettings:
     sample: str = ""
 
     def __post_init__(self) -> None:
-        if self.spaces is not None:
-            if isinstance(self.spaces, str):
-                raise DataError(f"spaces must be a sequence of names, but is the text {self.spaces!r}; write a list.")
-            object.__setattr__(self, "spaces", tuple(self.spaces))
+        spaces: Any = self.spaces
+        n_folds: Any = self.n_folds
+        if spaces is not None:
+            if isinstance(spaces, str):
+                raise DataError(f"spaces must be a sequence of names, but is the text {spaces!r}; write a list.")
+            object.__setattr__(self, "spaces", tuple(spaces))
         for name, number in (("n_trials", self.n_trials), ("n_seeds", self.n_seeds)):
             if number < 1:
                 raise DataError(f"{name} must be at least 1, but is {number}.")
-        if self.n_folds != "family" and (isinstance(self.n_folds, str) or self.n_folds < 2):
-            raise DataError(f'n_folds must be a number of at least 2 or "family", but is {self.n_folds!r}.')
+        if n_folds != "family" and (isinstance(n_folds, str) or n_folds < 2):
+            raise DataError(f'n_folds must be a number of at least 2 or "family", but is {n_folds!r}.')
 
     def but(self, **changes: Unpack[SettingChanges]) -> Self:
         """The same settings with some of them changed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metahpo.evaluation.regret import ALL_SPACES, mean_regret
+from metahpo.evaluation.regret import mean_regret
 from metahpo.integrations.callbacks import records
 from metahpo.integrations.libraries import TENSORBOARD
 from metahpo.trials.history import TrialHistory
@@ -70,9 +70,9 @@ def write_report(report: EvaluationReport, folder: Path | str) -> None:
     curves = mean_regret(report.regrets)
     for method in report.methods:
         with SummaryWriter(str(Path(folder) / method)) as writer:
-            for row in curves[curves["method"] == method].itertuples():
-                space = "all spaces" if row.space == ALL_SPACES else str(row.space)
-                writer.add_scalar(f"regret/{space}", float(row.regret), int(row.trial))
-                if row.standard_error == row.standard_error:
-                    writer.add_scalar(f"regret_standard_error/{space}", float(row.standard_error), int(row.trial))
+            own = curves[curves["method"] == method]
+            for column, tag in (("regret", "regret"), ("standard_error", "regret_standard_error")):
+                known = own.dropna(subset=[column])
+                for space, trial, value in zip(known["space"], known["trial"], known[column], strict=True):
+                    writer.add_scalar(f"{tag}/{space}", float(value), int(trial))
             writer.add_text("summary", "\n\n".join(report.summary_sentences()), 0)

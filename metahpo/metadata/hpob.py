@@ -101,8 +101,8 @@ def read_folder(folder: Path) -> tuple[Tables, Mapping[str, Mapping[str, float |
                     f"{str(path)!r} holds tasks of space {space!r} that another part holds too: {twice[:5]}."
                 )
             own.update(tables)
-    features = folder / META_FEATURES
-    return merged, _parse(features) if features.is_file() else None
+    features: Any = _parse(folder / META_FEATURES) if (folder / META_FEATURES).is_file() else None
+    return merged, features
 
 
 def _parse(path: Path) -> Tables:

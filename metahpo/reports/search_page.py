@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,15 @@ class Searched(Protocol):
     @property
     def history(self) -> TrialHistory:
         """Its trials; losses are scores times -1."""
+
+
+@runtime_checkable
+class FromExperience(Protocol):
+    """An optimiser that tells what recorded tasks contributed."""
+
+    def task_weights(self, n_trials: int | None = None) -> dict[str, float]:
+        """Share of each source task in the prediction, largest first; empty where there is no experience."""
+        ...
 
 
 def write_search_page(search: Any, path: Path | str) -> None:
@@ -221,11 +230,11 @@ def _contribution(optimizer: Searched) -> pd.DataFrame:
 
 def _source_tasks(optimizer: Searched) -> Section | None:
     """What each source task contributed, before the first trial and after the last; None without experience."""
-    weights_of = getattr(optimizer, "task_weights", None)
-    weights: dict[str, float] = {} if weights_of is None else weights_of()
+    if not isinstance(optimizer, FromExperience):
+        return None
+    weights, before = optimizer.task_weights(), optimizer.task_weights(0)
     if not weights:
         return None
-    before: dict[str, float] = weights_of(0)
     shown = list(dict.fromkeys([*list(weights)[:SOURCES], *list(before)[:SOURCES]]))
     shown.sort(key=lambda task: -weights[task])
     table = pd.DataFrame({"task": shown, "before": [before[t] for t in shown], "after": [weights[t] for t in shown]})

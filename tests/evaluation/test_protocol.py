@@ -182,7 +182,7 @@ def test_what_another_protocol_has_left_is_not_taken(toy: MetaDataset, tmp_path:
 
     evaluate(toy, [RandomSearch(n_replays=1)], settings, folder=tmp_path)
     assert n_kept(toy, 1, settings) == 3
-    assert n_kept(toy, 1, settings.but(**change)) == 0  # type: ignore[typeddict-item]  # one of several
+    assert n_kept(toy, 1, settings.but(**change)) == 0
     assert n_kept(toy, 2, settings) == 0
     assert n_kept(toy.drop(tasks=["task0"]), 1, settings) == 0
 
@@ -288,6 +288,11 @@ def test_settings_change_by_the_names_that_there_are() -> None:
     assert EvaluationSettings().but(n_trials=3, spaces=["a", None]) == EvaluationSettings(3, spaces=("a", None))
     with pytest.raises(UnknownNameError, match="n_trials"):
         EvaluationSettings().but(trials=3)  # type: ignore[call-arg]  # wrong on purpose
+
+
+def test_a_number_in_place_of_settings_is_refused(toy: MetaDataset) -> None:
+    with pytest.raises(DataError, match="give single ones by name"):
+        evaluate(toy, ["random_search"], 3)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_methods_that_train_alike_share_the_training_and_learn_what_they_would_alone(toy: MetaDataset) -> None:
