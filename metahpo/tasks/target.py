@@ -39,6 +39,11 @@ def as_target(y: Any) -> pd.Series:
     DataError
         Not one column, not rectangular, or dates, durations, complex or infinite values in it.
     """
+    if isinstance(y, str):
+        raise DataError(
+            f"y must hold the values of the target, of shape (n_rows,), but is the text {y!r}. If that is a column of "
+            f"a table, give X=table.drop(columns={y!r}) and y=table[{y!r}]."
+        )
     if isinstance(y, pd.DataFrame):
         if y.shape[1] != 1:
             raise DataError(f"y must be one column, but has {y.shape[1]}; multi-output targets are not supported.")
