@@ -113,7 +113,10 @@ def _map(report: EvaluationReport, task: str) -> Section | None:
     regret = at[at["method"] == report.methods[0]].groupby("task")["regret"].mean()
     table = pd.DataFrame({"task": names.iloc[near], "distance": distance[near]})
     table[f"regret of {label_of(report.methods[0])}"] = table["task"].map(regret)
-    text = "Tasks by the two principal components of their meta-features. When this task was held out, its family was."
+    text = (
+        "Tasks by the two principal components of their meta-features. No method learnt from this task, nor from another "
+        "one of its family."
+    )
     return Section("Where it stands", [text], charts={"Each point is a task": shown}, table=table)
 
 
