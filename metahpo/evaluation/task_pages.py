@@ -114,8 +114,8 @@ def _map(report: EvaluationReport, task: str) -> Section | None:
     table = pd.DataFrame({"task": names.iloc[near], "distance": distance[near]})
     table[f"regret of {label_of(report.methods[0])}"] = table["task"].map(regret)
     text = (
-        "Tasks by the two principal components of their meta-features. No method learnt from this task, nor from another "
-        "one of its family."
+        "Tasks by the two principal components of their meta-features. No method learnt from this task, nor from "
+        "another one of its family."
     )
     return Section("Where it stands", [text], charts={"Each point is a task": shown}, table=table)
 
