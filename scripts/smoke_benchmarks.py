@@ -25,6 +25,7 @@ SMALL = {
     "benchmark_images": ["--epochs", "1"],
     "benchmark_latency": ["--rows", "300", "--suggestions", "2"],
     "benchmark_metafeatures": ["--size", "200", "5"],
+    "benchmark_million": ["20000"],
     "benchmark_mlp": ["CACHE", "--tasks", "1"],
     "benchmark_recommend": ["--sizes", "200x3", "--sparse", "--repeats", "1"],
     "benchmark_spaces": ["--hyperparameters", "5", "--trials", "6"],

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from metahpo.exceptions import DataError
+
+if TYPE_CHECKING:
+    from metahpo.evaluation.baselines.baseline import Method
+    from metahpo.evaluation.settings import EvaluationSettings
+    from metahpo.metadata.meta_dataset import MetaDataset
 
 #: Instead of a folder: two reports follow, which are compared.
 COMPARE = "compare"
@@ -49,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--random-state", type=int, default=0)
     parser.add_argument("--report", type=Path, help="write an HTML report here, and its numbers beside it")
+    parser.add_argument("--tensorboard", type=Path, help="write the curves for TensorBoard into this folder")
     parser.set_defaults(run=run)
 
 
@@ -76,7 +83,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     import time
 
     from metahpo.evaluation.assembly import assemble
-    from metahpo.evaluation.parts import part_methods
     from metahpo.evaluation.plan import make_plan
     from metahpo.evaluation.quick import quick_look
     from metahpo.evaluation.result import check_report
@@ -84,35 +90,15 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if options.report:
         check_report(options.report)
+    if options.tensorboard:
+        from metahpo.integrations.tensorboard import write_report
     started = time.perf_counter()
     md = MetaDataset.load(options.folder[0])
-    named = options.methods and [name for part in options.methods for name in part.split(",") if name]
-    given: dict[str, Any] = {
-        "methods": named,
-        "spaces": options.spaces and [None if space == "all" else space for space in options.spaces],
-        "n_trials": 25,
-        "n_folds": 5,
-    }
+    methods, settings = _methods(options, md), _settings(options)
     if options.quick:
-        md, given = quick_look(md, given["methods"], given["spaces"], options.random_state)
-    if options.parts:
-        parts = part_methods()
-        known = {method.name for method in parts}
-        given["methods"] = [*parts, *(name for name in named or () if name not in known)]
-    given |= {"n_trials": options.trials} if options.trials is not None else {}
-    given |= {"n_folds": options.folds} if options.folds is not None else {}
-    plan = make_plan(
-        md,
-        **given,
-        metric=options.metric,
-        random_state=options.random_state,
-        n_jobs=options.jobs,
-        honest=options.honest,
-        default_first=not options.no_default_first,
-        n_seeds=options.seeds,
-        folder=options.keep,
-        understand=options.report is not None,
-    )
+        quick = quick_look(md, methods, settings)
+        md, methods, settings = quick.md, quick.methods, quick.settings
+    plan = make_plan(md, methods, settings, n_jobs=options.jobs, folder=options.keep)
     print(plan.cost(), flush=True)
     if options.dry_run:
         return
@@ -121,6 +107,39 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.report:
         report.save(options.report)
         print(f"report: {options.report}")
+    if options.tensorboard:
+        write_report(report, options.tensorboard)
+
+
+def _methods(options: argparse.Namespace, md: MetaDataset) -> Sequence[str | Method] | None:
+    """Those that were named, behind the recommender with and without its parts where these are asked for."""
+    named = options.methods and [name for part in options.methods for name in part.split(",") if name]
+    if not options.parts:
+        return cast("list[str] | None", named)
+    from metahpo.evaluation.parts import part_methods
+
+    parts = part_methods(md)
+    known = {method.name for method in parts}
+    return [*parts, *(name for name in named or () if name not in known)]
+
+
+def _settings(options: argparse.Namespace) -> EvaluationSettings:
+    """The settings that the options say."""
+    from metahpo.evaluation.quick import QUICK_PROTOCOL
+    from metahpo.evaluation.settings import EvaluationSettings
+
+    settings = QUICK_PROTOCOL if options.quick else EvaluationSettings(n_trials=25)
+    settings = settings.but(
+        n_seeds=options.seeds,
+        random_state=options.random_state,
+        metric=options.metric,
+        spaces=options.spaces and [None if space == "all" else space for space in options.spaces],
+        default_first=not options.no_default_first,
+        honest=options.honest,
+        understand=options.report is not None,
+    )
+    settings = settings if options.trials is None else settings.but(n_trials=options.trials)
+    return settings if options.folds is None else settings.but(n_folds=options.folds)
 
 
 def _compare(options: argparse.Namespace) -> None:

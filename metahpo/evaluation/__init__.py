@@ -18,25 +18,31 @@ if TYPE_CHECKING:
     from metahpo.evaluation.comparison import compare_reports
     from metahpo.evaluation.cross_validation import evaluate
     from metahpo.evaluation.figures import search_figure
+    from metahpo.evaluation.hpob_results import report_of_results, search_in_protocol
     from metahpo.evaluation.parts import part_methods
     from metahpo.evaluation.plan import make_plan
     from metahpo.evaluation.pool import PoolOptimizer
-    from metahpo.evaluation.quick import quick_look
+    from metahpo.evaluation.quick import QUICK_PROTOCOL, QuickLook, quick_look
     from metahpo.evaluation.ranking import signed_rank_p
-    from metahpo.evaluation.regret import normalised_regret, regret_so_far
+    from metahpo.evaluation.regret import ALL_SPACES, mean_regret, normalised_regret, regret_so_far
     from metahpo.evaluation.result import EvaluationReport, check_page, check_report
+    from metahpo.evaluation.settings import EvaluationSettings
     from metahpo.evaluation.statistics.bayesian import signed_rank_probabilities
     from metahpo.evaluation.statistics.bootstrap import interval, resampled_means
 
 __all__ = [
+    "ALL_SPACES",
+    "QUICK_PROTOCOL",
     "ColdGaussianProcess",
     "EvaluationReport",
+    "EvaluationSettings",
     "GreedyPortfolio",
     "MetaLearned",
     "MetaLearnedPolicy",
     "Method",
     "Policy",
     "PoolOptimizer",
+    "QuickLook",
     "ReportFigure",
     "Run",
     "TaskProcess",
@@ -47,13 +53,16 @@ __all__ = [
     "evaluate",
     "interval",
     "make_plan",
+    "mean_regret",
     "normalised_regret",
     "part_methods",
     "quick_look",
     "register_baseline",
     "regret_so_far",
+    "report_of_results",
     "resampled_means",
     "search_figure",
+    "search_in_protocol",
     "signed_rank_p",
     "signed_rank_probabilities",
     "unregister_baseline",

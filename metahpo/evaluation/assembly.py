@@ -11,9 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.evaluation.default_comparison import compare_with_default
-from metahpo.evaluation.plan import Plan, Provenance
+from metahpo.evaluation.plan import Plan, Provenance, replays_of
 from metahpo.evaluation.regret import normalised_regret, regret_over_seconds, regret_so_far
-from metahpo.evaluation.report_text import Settings
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.evaluation.understanding import understood
 from metahpo.evaluation.unit import History, Told, Unit, UnitResult, coverage_frame
@@ -52,17 +51,16 @@ def assemble(plan: Plan, results: Sequence[UnitResult], seconds: float) -> Evalu
         first = failures.iloc[0]
         raise DataError(f"no method could be replayed; the first, {first['method']!r}, failed: {first['error']}")
     pairs = [(unit, result) for unit, result in zip(plan.units, results, strict=True) if unit.method.name not in ended]
-    methods = {method.name: method.n_replays for method in plan.methods if method.name not in ended}
+    n_seeds = plan.settings.n_seeds
+    methods = {m.name: n_seeds * replays_of(m, n_seeds) for m in plan.methods if m.name not in ended}
     budgets = _budgets(plan)
-    main, over_seconds = _regrets(plan, pairs, ("even", "odd") if plan.honest else ("all",), budgets)
-    usual = _regrets(plan, pairs, ("all",), None)[0] if plan.honest else None
+    main, over_seconds = _regrets(plan, pairs, ("even", "odd") if plan.settings.honest else ("all",), budgets)
+    usual = _regrets(plan, pairs, ("all",), None)[0] if plan.settings.honest else None
     return EvaluationReport(
         regrets=main,
         costs=_costs(pairs),
-        settings=Settings(
-            plan.n_trials, plan.n_folds, plan.random_state, plan.metric, methods, plan.honest, plan.default_first,
-            plan.n_seeds,
-        ),
+        settings=plan.settings,
+        n_replays=methods,
         notes=(*plan.notes, *_notes_of_failures(failures, ended)),
         against_default=_against_default(plan, pairs),
         coverage=_coverage(pairs),
@@ -71,8 +69,10 @@ def assemble(plan: Plan, results: Sequence[UnitResult], seconds: float) -> Evalu
         failures=failures,
         tasks=_tasks(plan),
         provenance=Provenance.of(plan, seconds),
-        understanding=understood(plan.md, [s.name for s in plan.spaces], plan.metric) if plan.understand else {},
-    )  # fmt: skip
+        understanding=understood(plan.md, [s.name for s in plan.spaces], plan.metric)
+        if plan.settings.understand
+        else {},
+    )
 
 
 def _failures(units: Sequence[Unit], results: Sequence[UnitResult]) -> pd.DataFrame:
@@ -124,9 +124,9 @@ def _regrets(
             judged = judging[unit.space, history.task, history.told]
             picks = list(history.picks)
             key = (unit.space, history.task, unit.method.name)
-            curve = np.ones(plan.n_trials)
+            curve = np.ones(plan.settings.n_trials)
             if picks:
-                curve = regret_so_far(judged.regret[picks], judged.told[picks], plan.n_trials)
+                curve = regret_so_far(judged.regret[picks], judged.told[picks], plan.settings.n_trials)
             curves.setdefault(key, []).append(curve)
             if budgets is not None and judged.seconds is not None:
                 timed.setdefault(key, []).append(regret_over_seconds(curve, judged.seconds[picks], budgets))
@@ -145,7 +145,7 @@ def _regrets(
             }
         )
 
-    trials = np.arange(1, plan.n_trials + 1)
+    trials = np.arange(1, plan.settings.n_trials + 1)
     over_seconds = frame(timed, "seconds", budgets) if timed and budgets is not None else None
     return frame(curves, "trial", trials), over_seconds
 
@@ -189,7 +189,7 @@ def _budgets(plan: Plan) -> Array | None:
     ]
     if not means or max(means) <= 0:
         return None
-    low, high = np.quantile(means, 0.1), plan.n_trials * np.quantile(means, 0.9)
+    low, high = np.quantile(means, 0.1), plan.settings.n_trials * np.quantile(means, 0.9)
     grid = np.geomspace(max(low, 1e-3), max(high, 2e-3), N_BUDGETS)
     return np.unique([float(f"{value:.2g}") for value in grid])
 
@@ -236,7 +236,7 @@ def _against_default(plan: Plan, pairs: Sequence[tuple[Unit, UnitResult]]) -> pd
     }
     rows: list[dict[str, object]] = []
     for unit, result in pairs:
-        if unit.space not in errors or unit.seed != plan.random_state:
+        if unit.space not in errors or unit.seed != plan.settings.random_state:
             continue
         for task, picks in result.first_picks.items():
             table = tables[unit.space, task]

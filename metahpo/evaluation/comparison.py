@@ -19,7 +19,7 @@ from metahpo.reports.charts import interval_chart
 from metahpo.reports.page import Section, render
 
 #: Settings in which two reports should agree.
-SETTINGS = ("metric", "n_trials", "n_folds", "n_seeds", "random_state", "honest", "default_first")
+SETTINGS = ("sample", "metric", "n_trials", "n_folds", "n_seeds", "random_state", "honest", "default_first")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from metahpo.evaluation.assembly import assemble
 from metahpo.evaluation.baselines.baseline import Method
-from metahpo.evaluation.plan import Folds, make_plan
+from metahpo.evaluation.plan import make_plan
 from metahpo.evaluation.result import EvaluationReport
+from metahpo.evaluation.settings import EvaluationSettings, SettingChanges
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.numerics.arithmetic import own_arithmetic
 
@@ -18,17 +20,11 @@ from metahpo.numerics.arithmetic import own_arithmetic
 def evaluate(
     md: MetaDataset,
     methods: Sequence[str | Method] | None = None,
-    n_trials: int = 50,
-    spaces: Sequence[str | None] | None = None,
-    metric: str | None = None,
-    n_folds: Folds = 5,
-    random_state: int = 0,
+    settings: EvaluationSettings | None = None,
+    *,
     n_jobs: int | None = None,
-    honest: bool = False,
-    default_first: bool = True,
-    n_seeds: int = 1,
     folder: Path | str | None = None,
-    understand: bool = False,
+    **changes: Unpack[SettingChanges],
 ) -> EvaluationReport:
     """Measure methods on tasks held out of training.
 
@@ -40,32 +36,15 @@ def evaluate(
         :class:`~metahpo.evaluation.baselines.baseline.Method`. The first is the reference of comparisons. None: the
         quick ones, :data:`~metahpo.evaluation.baselines.catalogue.DEFAULT_METHODS` (`default` only where defaults were
         recorded and are not the first trial of every method).
-    n_trials : int, default=50
-        Trials of each search. A task with fewer recorded configurations is searched to its end.
-    spaces : sequence of str or None, default=None
-        Search spaces to evaluate in, each on its own; None among them is the CASH space over all learners. None: every
-        learner's space.
-    metric : str, default=None
-        None: the default metric of the meta-dataset. Where the scorer was not recorded, the nearest metric stands for
-        it, and a note says which.
-    n_folds : int or "family", default=5
-        Folds of task families; "family" leaves out each family in turn.
-    random_state : int, default=0
-        Decides the folds and every random pick; the same number gives the same regrets whatever `n_jobs` is.
+    settings : EvaluationSettings, default=None
+        Trials, folds, seeds, metric, spaces and protocol. None: the defaults.
     n_jobs : int, default=None
         Processes (joblib), one a (space, fold, method, seed). None: 1, or what ``joblib.parallel_config`` says.
-    honest : bool, default=False
-        Choose configurations by one half of a task's fits and judge them by the other half. The usual regret is
-        measured as well: :attr:`~metahpo.evaluation.result.EvaluationReport.usual`.
-    default_first : bool, default=True
-        Make the library's default the first trial of every search, cold ones too. In the CASH space it is the default
-        of the learner whose default ranks best on the training tasks. Where it was not recorded, a note says so.
-    n_seeds : int, default=1
-        How often each method learns and searches, with the seeds `random_state`, `random_state` + 1, ...
     folder : path, default=None
         Where histories are kept. An evaluation that was ended and is started again with the same folder goes on.
-    understand : bool, default=False
-        Tell what the recorded trials tell of hyperparameters: their importance, good ranges, better defaults.
+    **changes
+        Single settings, by the names of :class:`~metahpo.evaluation.settings.EvaluationSettings`, such as
+        ``n_trials=25``.
 
     Returns
     -------
@@ -80,14 +59,13 @@ def evaluate(
         families than folds, a space in which no fold has tasks both to learn from and to be held out, `honest` without
         recorded losses of two fits, or every method failed.
     UnknownNameError
-        A method, space or metric that does not exist.
+        A method, space, metric or setting that does not exist.
     StoreError
         The folder cannot be written.
     """
     started = time.perf_counter()
-    plan = make_plan(
-        md, methods, n_trials, spaces, metric, n_folds, random_state, n_jobs, honest, default_first, n_seeds, folder,
-        understand,
-    )  # fmt: skip
+    if settings is None or changes:
+        settings = (settings or EvaluationSettings()).but(**changes)
+    plan = make_plan(md, methods, settings, n_jobs=n_jobs, folder=folder)
     results = plan.run()
     return assemble(plan, results, time.perf_counter() - started)

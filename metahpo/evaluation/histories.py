@@ -12,20 +12,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metahpo import __version__
 from metahpo.evaluation.baselines.baseline import Method
-from metahpo.evaluation.unit import History, Unit, UnitResult, carry_out
+from metahpo.evaluation.unit import History, Unit, UnitResult
 from metahpo.exceptions import StoreError
-from metahpo.metadata.task_table import TaskTable
 
 #: Version of the files' layout.
 FORMAT = 1
@@ -46,17 +43,6 @@ def digest_of_code() -> str:
     return digest.hexdigest()
 
 
-def digest_of_tables(tables: Sequence[TaskTable], fits: Iterable[NDArray[np.float64]] = ()) -> str:
-    """Digest of recorded trials, meta-features and families, and of the losses of fits where methods see them."""
-    digest = hashlib.sha256()
-    for losses in fits:
-        digest.update(np.ascontiguousarray(losses).tobytes())
-    for table in tables:
-        digest.update(repr((table.task, table.family, table.X.shape, table.meta_features)).encode())
-        digest.update(np.ascontiguousarray(table.X).tobytes() + np.ascontiguousarray(table.loss).tobytes())
-    return digest.hexdigest()
-
-
 def identity(unit: Unit, data: str) -> str:
     """Digest of all that the result of a unit depends on.
 
@@ -64,7 +50,7 @@ def identity(unit: Unit, data: str) -> str:
     ----------
     unit : Unit
     data : str
-        What :func:`digest_of_tables` gives for all tables of the space.
+        What :func:`~metahpo.metadata.task_table.digest_of_tables` gives for all tables of the space.
     """
     halves = hashlib.sha256()
     for table in unit.held_out if unit.halves is not None else ():
@@ -81,6 +67,7 @@ def identity(unit: Unit, data: str) -> str:
         unit.space,
         unit.seed,
         unit.n_trials,
+        unit.n_replays,
         sorted(unit.defaults.items()),
         unit.default_first,
         halves.hexdigest() if unit.halves is not None else None,
@@ -124,15 +111,14 @@ class HistoryFolder:
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return None
 
-    def carry_out(self, unit: Unit, data: str) -> UnitResult:
-        """Carry out a unit and keep its result; one in which the method failed is not kept, so that it is tried again.
+    def keep(self, unit: Unit, data: str, result: UnitResult) -> None:
+        """Keep the result of a unit; one in which the method failed is not kept, so that it is tried again.
 
         Raises
         ------
         StoreError
             The file cannot be written.
         """
-        result = carry_out(unit)
         if result.failure is None and not any(history.failure for history in result.histories):
             path = self.path(unit, data)
             part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -141,7 +127,6 @@ class HistoryFolder:
                 part.replace(path)
             except OSError as error:
                 raise StoreError(f"{str(path)!r} cannot be written: {error}. What was finished is kept.") from error
-        return result
 
 
 def _described(method: Method) -> str:

@@ -9,8 +9,10 @@ import pandas as pd
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
-from metahpo.evaluation.baselines.recommended import Recommended
+from metahpo.evaluation.baselines.random_search import RandomSearch
+from metahpo.evaluation.baselines.recommended import Recommended, smaller_sizes
 from metahpo.evaluation.statistics.pairs import paired_comparison
+from metahpo.metadata.meta_dataset import MetaDataset
 
 #: Name of the method with every part, and what is left out or done instead in the others.
 WHOLE = "recommended"
@@ -18,20 +20,33 @@ WITHOUT = {
     "recommended_without_meta_features": "meta-features",
     "recommended_random_meta_features": "meta-features, those of another task in their place",
     "recommended_without_risk": "the decision against the default (the best expected percentile is taken)",
+    "recommended_without_sizes": "sizes (the largest of each dataset)",
     "gaussian_process": "all experience (cold)",
     "constant": "the surrogate (the best constant configuration, then cold)",
+    "portfolio": "the surrogate (a greedy portfolio, then cold)",
+    "default": "any model (the default, then random search)",
 }
 
 
-def part_methods() -> list[Method]:
-    """The whole, and the whole without each of its parts."""
+def part_methods(md: MetaDataset | None = None) -> list[Method]:
+    """The whole, and the whole without each of its parts.
+
+    Parameters
+    ----------
+    md : MetaDataset, default=None
+        Sizes are left out only where it has datasets of several sizes; None: always.
+    """
+    several = md is None or bool(smaller_sizes(md))
     return [
         Recommended(),
         Recommended(meta_features="none"),
         Recommended(meta_features="random"),
         Recommended(risk=False),
+        *([Recommended(sizes=False)] if several else []),
         ColdGaussianProcess(),
         GreedyPortfolio(n_picks=1),
+        GreedyPortfolio(),
+        RandomSearch(default_first=True),
     ]
 
 

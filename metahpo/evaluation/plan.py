@@ -15,11 +15,12 @@ import hashlib
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,21 +30,22 @@ from tqdm import tqdm
 
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.catalogue import DEFAULT_METHODS, method_named
+from metahpo.evaluation.baselines.sharing import SharesTraining, shared_training
 from metahpo.evaluation.cost import Cost, cost_of
 from metahpo.evaluation.default_comparison import default_rows
-from metahpo.evaluation.histories import HistoryFolder, digest_of_tables
+from metahpo.evaluation.histories import HistoryFolder
 from metahpo.evaluation.regret import normalised_regret
+from metahpo.evaluation.settings import EvaluationSettings
 from metahpo.evaluation.unit import Halves, LearnsFromMetaDataset, Unit, UnitResult, carry_out
 from metahpo.exceptions import DataError
+from metahpo.metadata.families import family_folds
 from metahpo.metadata.meta_dataset import MetaDataset
-from metahpo.metadata.task_table import TaskTable
+from metahpo.metadata.task_table import TaskTable, digest_of_tables
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import to_cash
 from metahpo.tasks.scorers import check_scorer, nearest_metric
 from metahpo.tasks.target import KINDS
 
-#: Number of folds, or one fold a family.
-Folds = int | Literal["family"]
 #: What the CASH space over all learners is called.
 JOINT = "joint"
 
@@ -77,36 +79,30 @@ class Plan:
     Attributes
     ----------
     md : MetaDataset
-    metric : str
+    settings : EvaluationSettings
+        Its metric is the recorded one.
     methods : tuple of Method
     spaces : tuple of PlannedSpace
     units : tuple of Unit
-    n_trials, n_seeds, random_state : int
-    n_folds : int or "family"
-    default_first, honest : bool
     n_jobs : int
         Processes.
     notes : tuple of str
     folder : HistoryFolder or None
-    understand : bool
-        Whether the report tells what the recorded trials tell of hyperparameters.
     """
 
     md: MetaDataset
-    metric: str
+    settings: EvaluationSettings
     methods: tuple[Method, ...]
     spaces: tuple[PlannedSpace, ...]
     units: tuple[Unit, ...]
-    n_trials: int
-    n_seeds: int
-    random_state: int
-    n_folds: Folds
-    default_first: bool
-    honest: bool
     n_jobs: int
     notes: tuple[str, ...] = ()
     folder: HistoryFolder | None = None
-    understand: bool = False
+
+    @property
+    def metric(self) -> str:
+        """The metric whose losses are replayed."""
+        return self.md.metric(self.settings.metric)
 
     def cost(self) -> Cost:
         """What is left to be done."""
@@ -115,21 +111,44 @@ class Plan:
     def run(self) -> list[UnitResult]:
         """Carry out what is not kept, in parallel; results in the order of the units."""
         kept = [self._kept(unit) for unit in self.units]
-        todo = [unit for unit, found in zip(self.units, kept, strict=True) if found is None]
+        todo = [i for i, found in enumerate(kept) if found is None]
+        groups = self.jobs(todo)
         work = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(carry_out)(unit)
-            if self.folder is None
-            else delayed(self.folder.carry_out)(unit, self._digest(unit))
-            for unit in todo
+            delayed(_carry_out_together)([(self.units[i], self._digest(self.units[i])) for i in group], self.folder)
+            for group in groups
         )
-        fresh = iter(list(tqdm(work, total=len(todo), desc="evaluate", disable=None)))
-        return [next(fresh) if found is None else found for found in kept]
+        with tqdm(total=len(todo), desc="evaluate", disable=None) as bar:
+            for group, results in zip(groups, work, strict=True):
+                for i, result in zip(group, results, strict=True):
+                    kept[i] = result
+                bar.update(len(group))
+        return [result for result in kept if result is not None]
+
+    def jobs(self, wanted: Sequence[int]) -> list[list[int]]:
+        """Indices of units that one process carries out: those that share a training, and the others alone."""
+        groups: dict[Hashable, list[int]] = {}
+        for i in wanted:
+            unit = self.units[i]
+            shared = unit.method.training if isinstance(unit.method, SharesTraining) else i
+            groups.setdefault((unit.space, unit.fold, unit.seed, shared), []).append(i)
+        return list(groups.values())
 
     def _kept(self, unit: Unit) -> UnitResult | None:
         return None if self.folder is None else self.folder.find(unit, self._digest(unit))
 
     def _digest(self, unit: Unit) -> str:
         return next(space.digest for space in self.spaces if space.name == unit.space)
+
+
+def _carry_out_together(units: Sequence[tuple[Unit, str]], folder: HistoryFolder | None) -> list[UnitResult]:
+    """Results of units with the digests of their tables; each is kept as soon as it is there."""
+    results = []
+    with shared_training():
+        for unit, digest in units:
+            results.append(carry_out(unit))
+            if folder is not None:
+                folder.keep(unit, digest, results[-1])
+    return results
 
 
 @dataclass(frozen=True)
@@ -187,33 +206,29 @@ class Provenance:
 def make_plan(
     md: MetaDataset,
     methods: Sequence[str | Method] | None = None,
-    n_trials: int = 50,
-    spaces: Sequence[str | None] | None = None,
-    metric: str | None = None,
-    n_folds: Folds = 5,
-    random_state: int = 0,
+    settings: EvaluationSettings | None = None,
+    *,
     n_jobs: int | None = None,
-    honest: bool = False,
-    default_first: bool = True,
-    n_seeds: int = 1,
-    folder: Any = None,
-    understand: bool = False,
+    folder: Path | str | None = None,
 ) -> Plan:
     """Check what is asked for, and plan it: see :func:`metahpo.evaluate` for the parameters and what is raised."""
-    for name, number in (("n_trials", n_trials), ("n_seeds", n_seeds)):
-        if number < 1:
-            raise DataError(f"{name} must be at least 1, but is {number}.")
-    wanted = list(md.spaces) if spaces is None else list(spaces)
-    asked, metric = metric, _recorded_metric(md, metric)
+    settings = settings or EvaluationSettings()
+    if not isinstance(settings, EvaluationSettings):
+        raise DataError(f"settings must be EvaluationSettings, but are {settings!r}; give single ones by name.")
+    wanted = list(md.spaces) if settings.spaces is None else list(settings.spaces)
+    asked, metric = settings.metric, _recorded_metric(md, settings.metric)
+    settings = settings.but(metric=metric)
+    random_state, default_first = settings.random_state, settings.default_first
     defaults = {space: _default_rows(md, space) for space in wanted}
-    chosen = _methods(md, methods, wanted, defaults, default_first)
-    if n_folds == "family":
+    chosen = _methods(methods, wanted, defaults, default_first)
+    if settings.n_folds == "family":
         n_folds_made = int(md.tasks["family"].nunique())
         if n_folds_made < 2:
             raise DataError(f"leaving families out needs two families at least, but {md.name!r} has one.")
     else:
-        n_folds_made = n_folds
-    held_out_tasks = [set(held_out.tasks.index) for _, held_out in md.folds(n_folds_made, random_state)]
+        n_folds_made = settings.n_folds
+    sides = family_folds(md.tasks["family"], n_folds_made, random_state)
+    held_out_tasks = [set(md.tasks.index[held_out]) for _, held_out in sides]
     notes = (
         [f"{asked!r} was not recorded: the nearest, {metric!r}, stands for it"] if asked not in (None, metric) else []
     )
@@ -223,7 +238,7 @@ def make_plan(
     planned = []
     for space in wanted:
         label = label_of_space(space)
-        halves = md.half_losses(space, metric) if honest else None
+        halves = md.half_losses(space, metric) if settings.honest else None
         tables = _replayable(md.tables(space, metric), halves, label, notes)
         lacking = [table.task for table in tables if not any(table.task in rows for rows in defaults[space].values())]
         if default_first and lacking and len(lacking) < len(tables):
@@ -243,11 +258,12 @@ def make_plan(
                 source = (md.drop(tasks=[task for task in map(str, md.tasks.index) if task in names]), metric)
             units += [
                 Unit(
-                    label, fold, random_state + k, method, training, held_out, n_trials, own, default_first, own_halves,
+                    label, fold, random_state + k, method, training, held_out, settings.n_trials, own, default_first,
+                    replays_of(method, settings.n_seeds), own_halves,
                     source if isinstance(method, LearnsFromMetaDataset) else None,
                 )
                 for method in chosen
-                for k in range(n_seeds)
+                for k in range(settings.n_seeds)
             ]  # fmt: skip
         if len(units) == before:
             raise DataError(
@@ -258,11 +274,12 @@ def make_plan(
         fits = md.fold_losses(space, metric).values() if shown else ()
         planned.append(PlannedSpace(label, tuple(tables), halves, md.seconds(space), digest_of_tables(tables, fits)))
     kept_in = None if folder is None else HistoryFolder(folder)
-    return Plan(
-        md, metric, tuple(chosen), tuple(planned), tuple(units), n_trials, n_seeds, random_state, n_folds,
-        default_first, honest, _processes(n_jobs), tuple(notes), kept_in,
-        understand,
-    )  # fmt: skip
+    return Plan(md, settings, tuple(chosen), tuple(planned), tuple(units), _processes(n_jobs), tuple(notes), kept_in)
+
+
+def replays_of(method: Method, n_seeds: int) -> int:
+    """Replays of each task with one of `n_seeds` seeds: over all of them no fewer than the method asks for."""
+    return -(-method.n_replays // n_seeds)
 
 
 def label_of_space(space: str | None) -> str:
@@ -271,7 +288,6 @@ def label_of_space(space: str | None) -> str:
 
 
 def _methods(
-    md: MetaDataset,
     methods: Sequence[str | Method] | None,
     spaces: Sequence[str | None],
     defaults: Mapping[str | None, Mapping[str, Mapping[str, int]]],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from metahpo.evaluation.report_text import readable
+from metahpo.evaluation.task_pages import write_task_pages
 
 if TYPE_CHECKING:
     from metahpo.evaluation.result import EvaluationReport
@@ -19,7 +21,7 @@ FORMAT = 1
 
 
 def write_beside(report: EvaluationReport, page: Path) -> None:
-    """Write ``NAME.json``, ``NAME.md``, ``NAME_tables/*.csv`` and ``NAME_figures/*.svg`` beside ``NAME.html``."""
+    """Write ``NAME.json``, ``NAME.md``, and folders of tables, figures and pages of tasks beside ``NAME.html``."""
     tables = report.tables()
     folder = page.with_name(f"{page.stem}_tables")
     folder.mkdir(exist_ok=True)
@@ -27,10 +29,19 @@ def write_beside(report: EvaluationReport, page: Path) -> None:
         table.to_csv(folder / f"{name}.csv", index=False)
     page.with_suffix(".json").write_text(json.dumps(as_json(report, tables), allow_nan=False), encoding="utf-8")
     page.with_suffix(".md").write_text(as_markdown(report), encoding="utf-8")
+    write_task_pages(report, page.with_name(f"{page.stem}_tasks"), footer(report))
     figures = page.with_name(f"{page.stem}_figures")
     figures.mkdir(exist_ok=True)
     for name, drawn in report.figures().items():
         (figures / f"{name}.svg").write_text(drawn.svg(), encoding="utf-8")
+
+
+def footer(report: EvaluationReport) -> str:
+    """Version, meta-dataset and date, for the foot of a page."""
+    told = f"metahpo {version('metahpo')}"
+    if report.provenance is not None:
+        told += f"; {report.provenance.meta_dataset} ({report.provenance.checksum}); {report.provenance.date}"
+    return told
 
 
 def as_json(report: EvaluationReport, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
@@ -39,7 +50,7 @@ def as_json(report: EvaluationReport, tables: dict[str, pd.DataFrame]) -> dict[s
         "format": "metahpo evaluation",
         "format_version": FORMAT,
         "summary": report.summary_sentences(),
-        "settings": asdict(report.settings),
+        "settings": asdict(report.settings) | {"n_replays": dict(report.n_replays)},
         "provenance": None if report.provenance is None else asdict(report.provenance),
         "notes": list(report.notes),
         "tables": {},
@@ -66,7 +77,7 @@ def as_markdown(report: EvaluationReport) -> str:
     for title, table in shown:
         if table is not None and len(table):
             parts += ["", f"## {title}", "", _table(readable(table))]
-    parts += ["", "## How it was measured", "", report.settings.in_words(report.regrets)]
+    parts += ["", "## How it was measured", "", report.protocol()]
     parts += [f"\n- {note}" for note in report.notes]
     if report.provenance is not None:
         parts += ["", _table(report.provenance.to_frame())]

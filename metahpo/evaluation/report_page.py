@@ -41,7 +41,9 @@ RANKS = (
 )
 PARTS = (
     "The same searches with one part left out: mean regret without the part minus that with all, paired, with 95 % "
-    "intervals over families. Above 0, the part helps. An interval that holds 0 means that no worth was shown."
+    "intervals over families. Above 0, the part helps. An interval that holds 0 means that no worth was shown. "
+    "Probes are not replayed, because they need fits on rows of the table itself: "
+    "`scripts/evaluate_recommend.py --probe-seconds` measures them on real tables."
 )
 SECONDS = (
     "A budget counts the recorded seconds of the trials made, and only trials that were finished. Searches make {n} "
@@ -128,8 +130,11 @@ def sections(report: EvaluationReport) -> list[Section]:
     made.append(
         Section(
             "Task by task",
-            ["Choose a task to see the regret of every method on it after so many trials. In a map of tasks above, the "
-             "chosen task is marked; a point can be clicked."],
+            [
+                "Choose a task to see the regret of every method on it after so many trials. In a map of tasks above, "
+                "the chosen task is marked; a point can be clicked.",
+                "The folder NAME_tasks beside this page holds a page of each task.",
+            ],
             explorer=_explorer(report),
         )
     )  # fmt: skip
@@ -311,6 +316,10 @@ def _groups(report: EvaluationReport) -> list[Section]:
         for name, table in groups.items()
         if name != "family"
     }  # fmt: skip
+    if "family" in groups:
+        table = groups["family"]
+        own = table[table["method"] == report.methods[0]].sort_values("regret", ascending=False).head(10)
+        wide["By family, the ten worst"] = readable(own.drop(columns="method"))
     text = (
         f"Mean regret after {trial} trials of groups of tasks. Novelty: the share of recorded tasks that are more "
         "familiar than the task; above 0.95 it is unlike all that was recorded."
@@ -369,10 +378,27 @@ def _understanding(report: EvaluationReport) -> list[Section]:
         chart = line_chart(lines, "Learning curves", "share of the epochs", "loss", log_x=False, log_y=False)
         text = "Loss after a share of the epochs, relative to that of the first epoch (1) and the best (0)."
         made.append(Section("Learning curves", [text], charts={"Mean over trials": chart}, table=curves, folded=True))
+    sizes = known.get("size_curves")
+    if sizes is not None and len(sizes):
+        made.append(_size_curves(sizes))
     places = known.get("map")
     if places is not None:
         made.append(_map(report, places))
     return made
+
+
+def _size_curves(sizes: pd.DataFrame) -> Section:
+    lines = [
+        Line(label_of(str(s)), *(own[c].to_numpy(np.float64) for c in ("rows", "loss", "low", "high")))
+        for s, own in sizes.groupby("space", sort=False)
+    ]
+    chart = line_chart(lines, "Loss by rows trained on", "rows", "loss, relative to the fewest rows")
+    text = (
+        "Loss after training on so many rows, divided by that of the same configuration on the fewest rows of the same "
+        "dataset: mean over datasets and configurations, and the range of 80 % of the datasets. Correlation: of the "
+        "ranks of the configurations with their ranks on the most rows."
+    )
+    return Section("Size curves", [text], charts={"Mean over datasets": chart}, table=readable(sizes.round(3)))
 
 
 def _map(report: EvaluationReport, places: pd.DataFrame) -> Section:
@@ -420,7 +446,7 @@ def _explorer(report: EvaluationReport) -> str:
 
 
 def _method(report: EvaluationReport) -> list[Section]:
-    text = [PROTOCOL, report.settings.in_words(report.regrets), *report.notes]
+    text = [PROTOCOL, report.protocol(), *report.notes]
     tables = {}
     if report.failures is not None and len(report.failures):
         text.append("Some searches failed; they keep what they had found, or are left out where all failed.")

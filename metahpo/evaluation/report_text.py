@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
 from metahpo.evaluation.baselines.baseline import label_of
 from metahpo.evaluation.regret import ALL_SPACES, trials_to_match
+from metahpo.evaluation.settings import EvaluationSettings
 
 PROTOCOL = (
     "Tasks of one origin form a family. Families are divided into folds; each fold is held out once, while every "
@@ -33,53 +33,28 @@ CALIBRATION = (
 COST = "Seconds to learn from the training tasks of one fold, and milliseconds to suggest one configuration."
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of an evaluation.
-
-    Attributes
-    ----------
-    n_trials, n_folds, random_state : int
-    metric : str
-    n_replays : mapping of str to int
-        Replays of each task, by method, in the order of the methods.
-    honest : bool, default=False
-        Whether configurations were chosen by one half of the fits and judged by the other.
-    default_first : bool, default=False
-        Whether every search began with the library's default.
-    n_seeds : int, default=1
-        Seeds with which each method learnt and searched.
-    """
-
-    n_trials: int
-    n_folds: int | str
-    random_state: int
-    metric: str
-    n_replays: Mapping[str, int]
-    honest: bool = False
-    default_first: bool = False
-    n_seeds: int = 1
-
-    def in_words(self, regrets: pd.DataFrame) -> str:
-        """Return a sentence for each setting, and the number of tasks in each space."""
-        counts = regrets.groupby("space", sort=False)[["task", "family"]].nunique()
-        spaces = "; ".join(
-            f"{space}: {n_tasks} tasks of {n_families} families"
-            for space, n_tasks, n_families in counts.itertuples(name=None)
-        )
-        replays = ", ".join(f"{label_of(method)} {n}" for method, n in self.n_replays.items())
-        honest = (
-            " Honest regret: configurations are chosen by one half of a task's fits and judged by the other half, and "
-            "the other way round."
-        )
-        folds = "One fold a family" if self.n_folds == "family" else f"{self.n_folds} folds"
-        seeds = "" if self.n_seeds == 1 else f"{self.n_seeds} seeds, "
-        first = " Every search begins with the library's default, where it was recorded; it counts as a trial."
-        return (
-            f"{folds}, {seeds}{self.n_trials} trials, random state {self.random_state}, metric {self.metric}. "
-            f"Replays of each task: {replays}. {spaces}.{first if self.default_first else ''}"
-            f"{honest if self.honest else ''}"
-        )
+def in_words(settings: EvaluationSettings, n_replays: Mapping[str, int], regrets: pd.DataFrame) -> str:
+    """Return a sentence for each setting, the replays of each task by each method, and the number of tasks."""
+    counts = regrets.groupby("space", sort=False)[["task", "family"]].nunique()
+    spaces = "; ".join(
+        f"{space}: {n_tasks} tasks of {n_families} families"
+        for space, n_tasks, n_families in counts.itertuples(name=None)
+    )
+    replays = ", ".join(f"{label_of(method)} {n}" for method, n in n_replays.items())
+    honest = (
+        " Honest regret: configurations are chosen by one half of a task's fits and judged by the other half, and "
+        "the other way round."
+    )
+    folds = "One fold a family" if settings.n_folds == "family" else f"{settings.n_folds} folds"
+    seeds = "" if settings.n_seeds == 1 else f"{settings.n_seeds} seeds, "
+    first = " Every search begins with the library's default, where it was recorded; it counts as a trial."
+    sample = f"This is {settings.sample}. " if settings.sample else ""
+    return (
+        f"{sample}{folds}, {seeds}{settings.n_trials} trials, random state {settings.random_state}, "
+        f"metric {settings.metric}. "
+        f"Replays of each task: {replays}. {spaces}.{first if settings.default_first else ''}"
+        f"{honest if settings.honest else ''}"
+    )
 
 
 def findings(summary: pd.DataFrame, methods: Sequence[str]) -> list[str]:

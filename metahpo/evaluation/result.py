@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from metahpo.evaluation.parts import worth_of_parts
 from metahpo.evaluation.predictive_calibration import calibration_table
 from metahpo.evaluation.ranking import Ranking, compare_to, rank_methods
 from metahpo.evaluation.regret import mean_regret, trials_to_match
-from metahpo.evaluation.report_text import Settings, findings, readable
+from metahpo.evaluation.report_text import findings, in_words, readable
+from metahpo.evaluation.settings import EvaluationSettings
 from metahpo.evaluation.statistics.bootstrap import mean_intervals
 from metahpo.evaluation.statistics.groups import NOVELTIES, SIZES, bins, regret_by, where_it_hurts
 from metahpo.evaluation.statistics.pairs import paired_comparison
@@ -45,7 +45,10 @@ class EvaluationReport:
         What :meth:`to_frame` returns.
     costs : DataFrame
         Columns space, method, learn_seconds (one fold), suggest_milliseconds (one suggestion).
-    settings : Settings
+    settings : EvaluationSettings
+        Its metric is the one that was replayed.
+    n_replays : mapping of str to int
+        Replays of each task over all seeds, by method, in the order of the methods.
     notes : tuple of str
         Tasks that were left out, and why.
     against_default : DataFrame or None
@@ -72,7 +75,8 @@ class EvaluationReport:
 
     regrets: pd.DataFrame
     costs: pd.DataFrame
-    settings: Settings
+    settings: EvaluationSettings
+    n_replays: Mapping[str, int]
     notes: tuple[str, ...] = ()
     against_default: pd.DataFrame | None = None
     coverage: pd.DataFrame | None = None
@@ -86,7 +90,7 @@ class EvaluationReport:
     @property
     def methods(self) -> list[str]:
         """Names of the methods, in the order given; the first is the reference of comparisons."""
-        return list(self.settings.n_replays)
+        return list(self.n_replays)
 
     @property
     def milestones(self) -> list[int]:
@@ -379,21 +383,20 @@ class EvaluationReport:
         ----------
         path : path
         beside : bool, default=True
-            Write the numbers beside it: ``NAME.json``, ``NAME.md``, ``NAME_tables/*.csv`` and ``NAME_figures/*.svg``.
+            Write the numbers beside it: ``NAME.json``, ``NAME.md``, ``NAME_tables/*.csv``, ``NAME_figures/*.svg``
+            and ``NAME_tasks/TASK.html``.
 
         Raises
         ------
         MissingDependencyError
             jinja2 or matplotlib is not installed.
         """
-        from metahpo.evaluation.report_files import write_beside
+        from metahpo.evaluation.report_files import footer, write_beside
         from metahpo.evaluation.report_page import sections
 
         path = Path(path)
-        footer = f"metahpo {version('metahpo')}"
-        if self.provenance is not None:
-            footer += f"; {self.provenance.meta_dataset} ({self.provenance.checksum}); {self.provenance.date}"
-        path.write_text(render(TITLE, self.summary_sentences(), sections(self), footer), encoding="utf-8")
+        page = render(TITLE, self.summary_sentences(), sections(self), footer(self))
+        path.write_text(page, encoding="utf-8")
         if beside:
             write_beside(self, path)
 
@@ -422,6 +425,10 @@ class EvaluationReport:
             tables.append(("Coverage of intervals and log density, of configurations not observed", shown))
         printed = [f"{title}:\n{readable(table).to_string(index=False)}" for title, table in tables]
         return "\n\n".join([*printed, "\n".join([*self.findings(), *self.notes])])
+
+    def protocol(self) -> str:
+        """Say in sentences how it was measured."""
+        return in_words(self.settings, self.n_replays, self.regrets)
 
     def findings(self) -> list[str]:
         """Say in sentences what was found: regrets early and late, and trials saved."""

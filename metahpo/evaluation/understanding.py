@@ -39,8 +39,8 @@ MAX_EFFECTS, MAX_LINES = 8, 150
 def understood(md: MetaDataset, spaces: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
     """Every table of this file, for some spaces.
 
-    Keys importance, tuned_defaults, good_ranges, learning_curves and map, and ``parallel.SPACE`` of each space (a
-    column a hyperparameter, and `good`), where the trials tell them.
+    Keys importance, tuned_defaults, good_ranges, learning_curves, size_curves and map, and ``parallel.SPACE`` of each
+    space (a column a hyperparameter, and `good`), where the trials tell them.
     """
     learners = [space for space in spaces if space in md.spaces]
     found: dict[str, pd.DataFrame] = {}
@@ -59,6 +59,9 @@ def understood(md: MetaDataset, spaces: Sequence[str], metric: str) -> dict[str,
     curves = [table for space in learners if (table := mean_learning_curve(md, space)) is not None]
     if curves:
         found["learning_curves"] = pd.concat(curves, ignore_index=True)
+    of_sizes = [table for space in learners if (table := size_curves(md, space, metric)) is not None]
+    if of_sizes:
+        found["size_curves"] = pd.concat(of_sizes, ignore_index=True)
     places = map_of_tasks(md)
     if places is not None:
         found["map"] = places
@@ -245,6 +248,39 @@ def mean_learning_curve(md: MetaDataset, space: str, n_points: int = 20) -> pd.D
     table = np.array(relative)
     low, high = np.quantile(table, [0.1, 0.9], axis=0)
     return pd.DataFrame({"space": space, "share_of_epochs": at, "loss": table.mean(axis=0), "low": low, "high": high})
+
+
+def size_curves(md: MetaDataset, space: str, metric: str) -> pd.DataFrame | None:
+    """Loss and ranks of configurations after training on more rows of the same dataset.
+
+    Returns
+    -------
+    DataFrame or None
+        Columns space, rows, loss (relative to that of the same configuration on the fewest rows; mean over datasets),
+        low, high (10 and 90 % quantiles over datasets), correlation (Spearman's, of the configurations' losses with
+        those on the most rows; mean over datasets), n_datasets. None where no dataset has two sizes.
+    """
+    if not {"dataset", "size"} <= set(md.tasks.columns):
+        return None
+    trials = md.trials[(md.trials["space"] == space) & md.trials["task"].isin(md.tasks.index[md.tasks["size"].notna()])]
+    known = md.tasks.loc[trials["task"], ["dataset", "size"]].set_index(trials.index)
+    losses = trials.assign(dataset=known["dataset"], rows=known["size"].astype(float), loss=trials[f"loss.{metric}"])
+    rows = []
+    for _, own in losses.groupby("dataset", sort=False):
+        table = own.pivot_table("loss", "configuration", "rows").dropna()
+        if table.shape[1] < 2 or len(table) < MIN_TRIALS or not (table.iloc[:, 0] > 0).all():
+            continue
+        relative = table.div(table.iloc[:, 0], axis=0).mean()
+        ranks = table.corrwith(table.iloc[:, -1], method="spearman")
+        rows += [(size, relative[size], ranks[size]) for size in table.columns]
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows, columns=["rows", "loss", "correlation"]).groupby("rows")
+    found = frame.agg(
+        loss=("loss", "mean"), low=("loss", lambda v: v.quantile(0.1)), high=("loss", lambda v: v.quantile(0.9)),
+        correlation=("correlation", "mean"), n_datasets=("loss", "size"),
+    ).reset_index()  # fmt: skip
+    return found.assign(space=space)[["space", "rows", "loss", "low", "high", "correlation", "n_datasets"]]
 
 
 def _in_order(md: MetaDataset, trials: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

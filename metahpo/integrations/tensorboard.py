@@ -1,12 +1,17 @@
-"""TensorBoard: a callback of a search that writes its trials."""
+"""TensorBoard: a callback of a search that writes its trials, and the curves of an evaluation."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from metahpo.evaluation.regret import mean_regret
 from metahpo.integrations.callbacks import records
 from metahpo.integrations.libraries import TENSORBOARD
 from metahpo.trials.history import TrialHistory
+
+if TYPE_CHECKING:
+    from metahpo.evaluation.result import EvaluationReport
 
 TENSORBOARD.load()
 
@@ -48,3 +53,26 @@ class TensorBoardCallback:
                 text = ", ".join(f"{name}={value!r}" for name, value in record.parameters.items())
                 writer.add_text("configuration", text, record.number)
         self._n_written = len(history)
+
+
+def write_report(report: EvaluationReport, folder: Path | str) -> None:
+    """Write the curves of an evaluation: a run a method, a step a trial, so that TensorBoard lays them over each other.
+
+    Scalars ``regret/SPACE`` (mean over tasks; ``regret/all spaces`` where there are several) and their standard errors
+    over families, ``regret_standard_error/SPACE``; the text of each run is the summary of the report.
+
+    Parameters
+    ----------
+    report : EvaluationReport
+    folder : path
+        The runs are ``FOLDER/METHOD``.
+    """
+    curves = mean_regret(report.regrets)
+    for method in report.methods:
+        with SummaryWriter(str(Path(folder) / method)) as writer:
+            own = curves[curves["method"] == method]
+            for column, tag in (("regret", "regret"), ("standard_error", "regret_standard_error")):
+                known = own.dropna(subset=[column])
+                for space, trial, value in zip(known["space"], known["trial"], known[column], strict=True):
+                    writer.add_scalar(f"{tag}/{space}", float(value), int(trial))
+            writer.add_text("summary", "\n\n".join(report.summary_sentences()), 0)

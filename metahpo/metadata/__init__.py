@@ -9,16 +9,22 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.metadata.configuration_numbers import ConfigurationNumbers
     from metahpo.metadata.datasheet import overview, provenance, reliability, to_markdown
-    from metahpo.metadata.families import family_groups, family_split
+    from metahpo.metadata.families import family_folds, family_groups, family_split
     from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
+    from metahpo.metadata.hpob import INITIALISATIONS, META_FEATURES, SPLITS
     from metahpo.metadata.meta_dataset import MetaDataset
-    from metahpo.metadata.task_table import TaskTable
+    from metahpo.metadata.task_table import TaskTable, digest_of_tables
 
 __all__ = [
+    "INITIALISATIONS",
+    "META_FEATURES",
+    "SPLITS",
     "ConfigurationNumbers",
     "MetaDataset",
     "TaskTable",
     "as_rows",
+    "digest_of_tables",
+    "family_folds",
     "family_groups",
     "family_split",
     "half_means",

@@ -75,6 +75,36 @@ def read(source: Path | str | Tables) -> tuple[pd.DataFrame, dict[str, Configura
     return trials, spaces
 
 
+def read_folder(folder: Path) -> tuple[Tables, Mapping[str, Mapping[str, float | None]] | None]:
+    """The parts of a folder in HPO-B's layout as one benchmark, and its meta-features where it has a file of them.
+
+    Raises
+    ------
+    DataError
+        It holds none of the parts, one cannot be read, or two hold the same task of a space.
+    """
+    merged: dict[str, dict[str, Mapping[str, Any]]] = {}
+    paths = [folder / name for name in SPLITS.values() if (folder / name).is_file()]
+    if not paths:
+        raise DataError(f"{str(folder)!r} holds none of {', '.join(SPLITS.values())}; give such a folder, or a file.")
+    for path in paths:
+        part = _parse(path)
+        if not isinstance(part, Mapping) or not all(isinstance(tables, Mapping) for tables in part.values()):
+            raise DataError(
+                f'{str(path)!r} must be {{space: {{task: {{"X": ..., "y": ...}}}}}}, but is laid out otherwise.'
+            )
+        for space, tables in part.items():
+            own = merged.setdefault(space, {})
+            twice = sorted(own.keys() & tables.keys())
+            if twice:
+                raise DataError(
+                    f"{str(path)!r} holds tasks of space {space!r} that another part holds too: {twice[:5]}."
+                )
+            own.update(tables)
+    features: Any = _parse(folder / META_FEATURES) if (folder / META_FEATURES).is_file() else None
+    return merged, features
+
+
 def _parse(path: Path) -> Tables:
     try:
         tables: Tables = json.loads(_unpacked(path) if path.suffix == ".gz" else path.read_bytes())

@@ -289,9 +289,11 @@ class MetaDataset(MetaTables):
 
         Parameters
         ----------
-        source : mapping, or path of a JSON file (.json or .json.gz)
-            ``{space: {task: {"X": [[...]], "y": [[...]]}}}``, X in the unit cube, y to be maximised. The columns of X
-            are named x0, x1, ..., with leading zeros where there are more than ten, and keep their order.
+        source : mapping, or path of a JSON file (.json or .json.gz) or of a folder
+            A folder holds the three parts of :meth:`to_hpob`; its ``metafeatures.json`` is taken as well, if it has
+            one. A file and a mapping are ``{space: {task: {"X": [[...]], "y": [[...]]}}}``, X in the unit cube, y to be
+            maximised. The columns of X are named x0, x1, ..., with leading zeros where there are more than ten, and
+            keep their order.
         meta_features : mapping, default=None
             ``{task: {name: value or None}}``.
 
@@ -300,6 +302,9 @@ class MetaDataset(MetaTables):
         DataError
             Another layout, X outside the unit cube, or X and y of different lengths.
         """
+        if not isinstance(source, Mapping) and Path(source).is_dir():
+            source, own = hpob.read_folder(Path(source))
+            meta_features = own if meta_features is None else meta_features
         trials, spaces = hpob.read(source)
         names = pd.Index(dict.fromkeys(trials["task"]), name="task")
         tasks = pd.DataFrame({"family": names, "kind": "recorded"}, index=names)
@@ -359,6 +364,38 @@ class MetaDataset(MetaTables):
                 for task, row in self.meta_features.iterrows()
             }
         hpob.write(Path(folder), contents)
+
+    @classmethod
+    def from_tabrepo(
+        cls,
+        results: pd.DataFrame | Path | str,
+        hyperparameters: Mapping[str, Mapping[str, Any]] | Path | str,
+        meta_features: pd.DataFrame | None = None,
+        *,
+        name: str = "tabrepo",
+    ) -> MetaDataset:
+        """Import results of configurations in the layout of TabRepo and TabArena: see :mod:`metahpo.metadata.tabrepo`.
+
+        Parameters
+        ----------
+        results : DataFrame, or path of a .csv or .parquet file
+            Columns dataset, fold, framework (or method), metric_error; optionally problem_type and time_train_s.
+        hyperparameters : mapping, or path of a .json file
+            ``{framework: {"model_type": ..., "hyperparameters": {...}}}``. Each type of model is a search space.
+        meta_features : DataFrame, default=None
+            One row a dataset (index), one column a meta-feature.
+        name : str, default="tabrepo"
+
+        Raises
+        ------
+        DataError
+            Another layout, a file that cannot be read, or no configuration with hyperparameters.
+        """
+        from metahpo.metadata import tabrepo
+
+        tasks, trials, spaces = tabrepo.read(results, hyperparameters)
+        features = None if meta_features is None else meta_features.loc[meta_features.index.isin(tasks.index)]
+        return cls(tasks, trials, features, spaces, name=name, protocol="tabrepo")
 
     @classmethod
     def from_optuna(

@@ -173,10 +173,10 @@ class MetaTables:
             twice = sorted({str(name) for name in pd.Index(index)[pd.Index(index).duplicated()]})
             if twice:
                 raise DataError(f"the {what} table lists tasks twice: {twice[:10]}.")
-        unknown = sorted(set(self.trials["task"]) - set(self.tasks.index))
+        unknown = sorted(set(self.trials["task"].unique()) - set(self.tasks.index))
         if unknown:
             raise DataError(f"trials name tasks that the tasks table does not have: {unknown[:10]}.")
-        unknown = sorted(set(self.trials["space"]) - set(self.spaces))
+        unknown = sorted(set(self.trials["space"].unique()) - set(self.spaces))
         if unknown:
             raise DataError(
                 f"trials name search spaces that are not given: {unknown}; given are {sorted(self.spaces)}."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,17 @@ class TaskTable:
     X: NDArray[np.float64]
     loss: NDArray[np.float64]
     meta_features: Mapping[str, float] | None
+
+
+def digest_of_tables(tables: Sequence[TaskTable], fits: Iterable[NDArray[np.float64]] = ()) -> str:
+    """Digest of recorded trials, meta-features and families, and of the losses of fits where methods see them."""
+    digest = hashlib.sha256()
+    for losses in fits:
+        digest.update(np.ascontiguousarray(losses).tobytes())
+    for table in tables:
+        digest.update(repr((table.task, table.family, table.X.shape, table.meta_features)).encode())
+        digest.update(np.ascontiguousarray(table.X).tobytes() + np.ascontiguousarray(table.loss).tobytes())
+    return digest.hexdigest()
 
 
 def by_task(

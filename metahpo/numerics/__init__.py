@@ -8,6 +8,7 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.numerics.arithmetic import own_arithmetic
+    from metahpo.numerics.cholesky import factor, solve
     from metahpo.numerics.copula import normal_scores
     from metahpo.numerics.device import SINGLE, device_named
     from metahpo.numerics.torch_seed import torch_seeded
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SINGLE",
     "device_named",
+    "factor",
     "normal_scores",
     "own_arithmetic",
+    "solve",
     "torch_seeded",
 ]
 

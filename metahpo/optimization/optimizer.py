@@ -194,6 +194,7 @@ class BayesianOptimizer:
         self._encoder = SpaceEncoder(encoded)
         self._prior, self._prior_strength = SpacePrior(self._encoder, believed), prior_strength
         self._surrogate: TaskSurrogate = ColdSurrogate() if surrogate is None else on_task(surrogate, meta_features)
+        self._experience = surrogate
         self._rng = np.random.default_rng(random_state)
         self._made_with = {
             "surrogate": _name_of(surrogate),
@@ -252,6 +253,25 @@ class BayesianOptimizer:
         """Best configuration so far and its loss; None while nothing has succeeded."""
         with self._lock:
             return self.history.incumbent
+
+    @own_arithmetic()
+    def task_weights(self, n_trials: int | None = None) -> dict[str, float]:
+        """Share of each source task in the prediction, largest first; empty where the search has no experience.
+
+        Parameters
+        ----------
+        n_trials : int, default=None
+            After so many trials: 0 tells what the meta-features alone say. None: after all of them.
+        """
+        weights = getattr(self._experience, "task_weights", None)
+        if weights is None:
+            return {}
+        with self._lock:
+            rows = np.flatnonzero(self.history.whole)[:n_trials]
+            losses = self.history.losses[rows]
+            configurations = [self.history.configurations[i] for i in rows]
+        observed = (self._encoder.encode(configurations), losses) if len(rows) else None
+        return dict(weights(observed, self._meta_features))
 
     @overload
     def ask(self, n: None = None) -> Configuration: ...

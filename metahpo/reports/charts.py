@@ -67,12 +67,13 @@ def line_chart(
     lines: Sequence[Line], title: str, x_title: str, y_title: str, *, log_x: bool = True, log_y: bool = True
 ) -> Chart:
     """Lines over a common axis; on a logarithmic axis, values at or below 0 lie on its lower end."""
-    height, left, right, top, bottom = 290, 52, 14, 14, 44
+    height, right, top, bottom = 290, 14, 14, 44
     xs = np.concatenate([line.x for line in lines])
     ys = np.concatenate([v for line in lines for v in (line.y, line.low, line.high) if v is not None])
     ys = ys[np.isfinite(ys)]
-    across = _Axis.over(xs, left, WIDTH - right, log_x)
     up = _Axis.over(ys, height - bottom, top, log_y)
+    left = 30 + 7 * max((len(f"{tick:g}") for tick in up.ticks()), default=0)  # the title of the axis, then its ticks
+    across = _Axis.over(xs, left, WIDTH - right, log_x)
     parts = [_grid(across, up, left, WIDTH - right, top, height - bottom)]
     for i, line in reversed(list(enumerate(lines))):  # the first is on top
         colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
@@ -204,7 +205,9 @@ def point_chart(
     return Chart(_svg(height, title, parts), key)
 
 
-def parallel_chart(columns: Sequence[str], rows: Array, good: NDArray[np.bool_], title: str) -> Chart:
+def parallel_chart(
+    columns: Sequence[str], rows: Array, good: NDArray[np.bool_], title: str, good_name: str = "the best tenth"
+) -> Chart:
     """Parallel coordinates: rows (n, d) in the unit cube; NaN is not drawn; the good ones are strong, and on top."""
     d = len(columns)
     row, top, left, right = 40, 20, 12, 12
@@ -223,7 +226,7 @@ def parallel_chart(columns: Sequence[str], rows: Array, good: NDArray[np.bool_],
             )
     for i, column in enumerate(columns):
         parts.append(_halo(_text(left, top + row * i - 5, column, "start", INK)))
-    key = (("the best tenth", COLOURS[0], ""), ("the others", "#9A9A9A", ""))
+    key = ((good_name, COLOURS[0], ""), ("the others", "#9A9A9A", ""))
     return Chart(_svg(height, title, parts), key)
 
 

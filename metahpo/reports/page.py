@@ -79,6 +79,7 @@ def render(title: str, findings: Sequence[str], sections: Sequence[Section], foo
     )
     environment.filters["data_uri"] = data_uri
     environment.filters["cell"] = cell
+    environment.filters["spaced"] = spaced
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(title=title, findings=findings, sections=sections, footer=footer)
 
@@ -91,6 +92,11 @@ def embedded(value: Any) -> str:
 def data_uri(svg: str) -> str:
     """Return an SVG figure as the address of an image that holds itself."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def spaced(name: Any) -> str:
+    """Return the name of a column as words, which a browser can break into lines."""
+    return str(name).replace("_", " ")
 
 
 def cell(value: Any) -> str:

@@ -71,8 +71,7 @@ def summary(recommended: Any) -> list[str]:
 def sections(recommended: Any) -> list[Section]:
     """Sections of the page."""
     frame: pd.DataFrame = recommended.to_frame()
-    named = zip(frame["learner"], frame["parameters"], strict=True)
-    labels = [f"{i}. {learner}: {in_words(parameters)}" for i, (learner, parameters) in enumerate(named, 1)]
+    labels = [f"{number}. {learner.replace('_', ' ')}" for number, learner in enumerate(frame["learner"], 1)]
     charts = {
         "Expected percentile among recorded configurations (80 % interval)": interval_chart(
             labels, frame["expected_percentile"].to_numpy(np.float64), frame["lower"].to_numpy(np.float64),
@@ -86,13 +85,20 @@ def sections(recommended: Any) -> list[Section]:
             labels, -100 * changes, -100 * high, -100 * low, "Change of the error", "percent; below 0 is better"
         )
     table = frame.drop(columns="configuration").assign(parameters=[in_words(p) for p in frame["parameters"]])
+    table.insert(0, "number", range(1, len(table) + 1))
     made = [Section("Recommended configurations", charts=charts, table=table)]
     nearest = list(recommended.nearest_tasks.items())[:NEAREST]
     if nearest:
         near = pd.DataFrame(nearest, columns=["task", "share"])
         nothing = np.full(len(near), np.nan)
         chart = interval_chart(
-            near["task"].tolist(), near["share"].to_numpy(np.float64), nothing, nothing, "Nearest tasks", "share"
+            near["task"].tolist(),
+            near["share"].to_numpy(np.float64),
+            nothing,
+            nothing,
+            "Nearest tasks",
+            "share",
+            zero=None,
         )
         text = "Recorded tasks on which the recommendation leans, and their shares in the prediction."
         made.append(Section("Which recorded tasks say so", [text], charts={"Shares": chart}, table=near, folded=True))

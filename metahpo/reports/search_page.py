@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,8 @@ from metahpo.trials.history import TrialHistory
 
 #: Fewest trials from which the importance of hyperparameters is told; effects listed.
 MIN_TRIALS, EFFECTS = 10, 8
+#: Source tasks shown, at most, of those with the largest shares.
+SOURCES = 10
 #: Share of the trials that is drawn as the best ones.
 GOOD = 0.2
 
@@ -37,6 +39,15 @@ class Searched(Protocol):
     @property
     def history(self) -> TrialHistory:
         """Its trials; losses are scores times -1."""
+
+
+@runtime_checkable
+class FromExperience(Protocol):
+    """An optimiser that tells what recorded tasks contributed."""
+
+    def task_weights(self, n_trials: int | None = None) -> dict[str, float]:
+        """Share of each source task in the prediction, largest first; empty where there is no experience."""
+        ...
 
 
 def write_search_page(search: Any, path: Path | str) -> None:
@@ -110,7 +121,8 @@ def sections(search: Any, optimizer: Searched) -> list[Section]:
         else "The search started without experience: the first trials are spread over the space."
     )
     made.append(Section("What experience contributed", [experience, *notes], table=_contribution(optimizer)))
-    return made
+    sources = _source_tasks(optimizer)
+    return made if sources is None else [*made, sources]
 
 
 def _history(history: TrialHistory) -> Section:
@@ -177,7 +189,7 @@ def _all_trials(optimizer: Searched) -> Section:
     good[np.argsort(losses, kind="stable")[: max(1, round(GOOD * len(losses)))]] = True
     charts = {}
     if names:
-        chart = parallel_chart(names, values, good, "Configurations tried")
+        chart = parallel_chart(names, values, good, "Configurations tried", f"the best {GOOD:.0%}".replace("%", " %"))
         charts["Each line is a trial, from its lowest to its highest value of each hyperparameter"] = chart
     frame = pd.DataFrame(optimizer.history.configurations)
     frame.insert(0, "score", -optimizer.history.losses)
@@ -215,6 +227,31 @@ def _contribution(optimizer: Searched) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["what", "score"])
     table["score"] = table["score"].where(np.isfinite(table["score"]))
     return table
+
+
+def _source_tasks(optimizer: Searched) -> Section | None:
+    """What each source task contributed, before the first trial and after the last; None without experience."""
+    if not isinstance(optimizer, FromExperience):
+        return None
+    weights, before = optimizer.task_weights(), optimizer.task_weights(0)
+    if not weights:
+        return None
+    shown = list(dict.fromkeys([*list(weights)[:SOURCES], *list(before)[:SOURCES]]))
+    shown.sort(key=lambda task: -weights[task])
+    table = pd.DataFrame({"task": shown, "before": [before[t] for t in shown], "after": [weights[t] for t in shown]})
+    charts = {}
+    nothing = np.full(len(shown), np.nan)
+    for column, caption in (("before", "Before the first trial"), ("after", "After the last trial")):
+        charts[caption] = interval_chart(
+            shown, table[column].to_numpy(np.float64), nothing, nothing, caption, "share in the prediction"
+        )
+    text = (
+        "The share of each recorded task in the prediction. Before the first trial the meta-features decide; after the "
+        f"last, the trials do as well. The {SOURCES} largest of both are shown, of {len(weights)} tasks. All shares "
+        f"sum to {sum(before.values()):.2f} before and {sum(weights.values()):.2f} after; what lacks to 1 is not from "
+        "recorded tasks."
+    )
+    return Section("Which recorded tasks say so", [text], charts=charts, table=table, folded=True)
 
 
 def _default_trial(optimizer: Searched) -> int | None:

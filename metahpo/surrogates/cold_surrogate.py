@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.linalg import LinAlgError
 from scipy.optimize import Bounds, minimize
 
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.numerics.cholesky import factor, solve
 from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
 from metahpo.surrogates.loss_spread import failed_as_worse, spread_of
 from metahpo.surrogates.loss_warping import BENDS, warped
@@ -177,10 +178,10 @@ def _likeliest_bend(theta: Array, X: Array, losses: Array, extra: Array) -> floa
         if extra.any():
             own[np.diag_indices(len(K))] += (extra * slopes) ** 2
         try:
-            L = cholesky(own, lower=True)
+            L = factor(own)
         except LinAlgError:
             continue
-        fit = 0.5 * float(y @ cho_solve((L, True), y)) + float(np.log(np.diag(L)).sum())
+        fit = 0.5 * float(y @ solve(L, y)) + float(np.log(np.diag(L)).sum())
         found[bend] = fit - log_jacobian
     return min(found, key=found.__getitem__, default=np.inf)
 

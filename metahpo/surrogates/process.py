@@ -17,8 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
+
+from metahpo.numerics.cholesky import factor, solve
 
 Array = NDArray[np.float64]
 
@@ -104,8 +106,8 @@ def process_of(theta: Array, X: Array, y: Array, added: Array, under_way: Array)
     n, total = len(X), len(X) + len(under_way)
     K = variance * matern(Z, Z)
     K[np.diag_indices(total)] += noise + np.concatenate([added, np.full(total - n, LEAST_VARIANCE * variance)])
-    L = cholesky(K, lower=True)
+    L = factor(K)
     weights = np.zeros(total)
     # The factor of the trials alone is the first block of that of all.
     weights[:n] = solve_triangular(L[:n, :n], solve_triangular(L[:n, :n], y, lower=True), lower=True, trans="T")
-    return Process(variance, scales, Z, weights, cho_solve((L, True), np.eye(total)))
+    return Process(variance, scales, Z, weights, solve(L, np.eye(total)))

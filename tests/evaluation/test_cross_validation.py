@@ -105,7 +105,7 @@ def test_honest_regret_chooses_by_one_half_of_the_fits_and_judges_by_the_other(t
     honest = evaluate(lucky, methods=["random_search"], n_trials=24, n_folds=2, honest=True)
     assert usual[24] == 0.0
     assert honest.summary().set_index("trial")["regret"][24] == 1.0
-    assert "chosen by one half" in honest.settings.in_words(honest.to_frame())
+    assert "chosen by one half" in honest.protocol()
     plain = MetaDataset(toy.tasks, trials.drop(columns="folds.r2"), toy.meta_features, toy.spaces)
     with pytest.raises(DataError, match="records no losses per fit"):
         evaluate(plain, methods=["random_search"], n_trials=2, honest=True)

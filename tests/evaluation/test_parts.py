@@ -4,18 +4,41 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from metahpo.evaluation.baselines.recommended import Recommended
+from metahpo.evaluation.baselines.own_method import MetaLearned
+from metahpo.evaluation.baselines.recommended import Recommended, RecommendedPolicy, smaller_sizes
 from metahpo.evaluation.parts import WHOLE, WITHOUT, part_methods, worth_of_parts
 from metahpo.evaluation.unit import LearnsFromMetaDataset
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.task_table import TaskTable
 from tests.conftest import QUICK
 from tests.evaluation.statistics.made_up import made_up_regrets
 
 
-def test_each_part_has_a_method_without_it() -> None:
+def test_each_part_has_a_method_without_it(toy: MetaDataset) -> None:
     assert [method.name for method in part_methods()] == [WHOLE, *WITHOUT]
     assert isinstance(part_methods()[0], LearnsFromMetaDataset)
+    without_sizes = [method.name for method in part_methods(toy)]
+    assert without_sizes == [name for name in [WHOLE, *WITHOUT] if name != "recommended_without_sizes"]
+
+
+def test_without_sizes_the_largest_of_each_dataset_is_left(toy: MetaDataset) -> None:
+    sizes = toy.tasks.assign(dataset=toy.tasks["family"], size=[300, 1200] * 6)
+    md = MetaDataset(sizes, toy.trials, toy.meta_features, toy.spaces)
+    assert smaller_sizes(md) == [f"task{i}" for i in range(0, 12, 2)]
+    assert "recommended_without_sizes" in [method.name for method in part_methods(md)]
+    seen: list[str] = []
+
+    class Witness(Recommended):
+        def _policy(self, tables: list[TaskTable], *_: object) -> RecommendedPolicy:
+            seen.extend(table.task for table in tables)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        Witness(risk=False, sizes=False).learn_from(md, "toy", "r2", 0)
+    assert seen == [f"task{i}" for i in range(1, 12, 2)]
+    assert Recommended(sizes=False).training != Recommended().training == MetaLearned().training
 
 
 def test_first_pick_is_the_decision_against_the_default_for_the_meta_features_of_another_task(toy: MetaDataset) -> None:

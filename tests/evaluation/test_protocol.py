@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,27 @@ import pytest
 from numpy.typing import NDArray
 
 from metahpo.cli import main
+from metahpo.evaluation.baselines.baseline import Method
+from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
+from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.baselines.random_search import RandomSearch
+from metahpo.evaluation.baselines.sequential_search import ModelRun
+from metahpo.evaluation.baselines.sharing import shared_training
 from metahpo.evaluation.cross_validation import evaluate
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.plan import make_plan
+from metahpo.evaluation.predictive_calibration import ScorePredictor
 from metahpo.evaluation.quick import quick_look
 from metahpo.evaluation.regret import regret_over_seconds
 from metahpo.evaluation.replay import search
-from metahpo.exceptions import DataError, PluginError, StoreError
+from metahpo.evaluation.settings import EvaluationSettings, SettingChanges
+from metahpo.exceptions import DataError, PluginError, StoreError, UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
-from tests.conftest import toy_meta_dataset
+from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.space.encoding import unit_cube_space
+from tests.conftest import QUICK, toy_meta_dataset
 from tests.evaluation.bowls import bowl
 
 Array = NDArray[np.float64]
@@ -83,7 +92,7 @@ def test_a_default_before_them_takes_no_place_of_a_portfolio() -> None:
 def test_the_joint_space_begins_with_the_default_of_the_learner_whose_default_is_best(
     built_meta_dataset: MetaDataset,
 ) -> None:
-    plan = make_plan(built_meta_dataset, ["random_search"], 2, [None], n_folds=2)
+    plan = make_plan(built_meta_dataset, ["random_search"], EvaluationSettings(2, 2, spaces=(None,)))
     tables = {table.task: table for table in plan.spaces[0].tables}
     for unit in plan.units:
         assert set(unit.defaults) == {table.task for table in unit.held_out}
@@ -145,19 +154,20 @@ def test_methods_without_name_or_repetitions_are_refused(toy: MetaDataset, metho
 
 
 def test_an_evaluation_that_was_ended_goes_on(toy: MetaDataset, tmp_path: Path) -> None:
-    whole = evaluate(toy, COLD, n_trials=4, n_folds=3, n_seeds=2)
-    evaluate(toy, COLD[:1], n_trials=4, n_folds=3, n_seeds=2, folder=tmp_path)
+    settings = EvaluationSettings(n_trials=4, n_folds=3, n_seeds=2)
+    whole = evaluate(toy, COLD, settings)
+    evaluate(toy, COLD[:1], settings, folder=tmp_path)
     kept = sorted(tmp_path.glob("*.json"))
     assert len(kept) == 6
     kept[0].write_text(kept[0].read_text()[:100])  # cut off
     (tmp_path / ".x.json.1.part").write_text("{")
-    plan = make_plan(toy, COLD, n_trials=4, n_folds=3, n_seeds=2, folder=tmp_path)
+    plan = make_plan(toy, COLD, settings, folder=tmp_path)
     cost = plan.cost()
     assert (cost.n_units, cost.n_kept) == (12, 5)
     assert "12 units of work, 5 of them kept from before" in str(cost)
-    again = evaluate(toy, COLD, n_trials=4, n_folds=3, n_seeds=2, folder=tmp_path)
+    again = evaluate(toy, COLD, settings, folder=tmp_path)
     pd.testing.assert_frame_equal(again.to_frame(), whole.to_frame())
-    assert make_plan(toy, COLD, n_trials=4, n_folds=3, n_seeds=2, folder=tmp_path).cost().n_kept == 12
+    assert make_plan(toy, COLD, settings, folder=tmp_path).cost().n_kept == 12
     assert json.loads(kept[0].read_text())["failure"] is None
 
 
@@ -165,13 +175,16 @@ def test_an_evaluation_that_was_ended_goes_on(toy: MetaDataset, tmp_path: Path) 
     "change", [{"n_trials": 5}, {"default_first": False}, {"random_state": 1}, {"honest": True}, {"n_folds": 2}]
 )
 def test_what_another_protocol_has_left_is_not_taken(toy: MetaDataset, tmp_path: Path, change: dict[str, Any]) -> None:
-    given: dict[str, Any] = {"n_trials": 2, "n_folds": 3, "folder": tmp_path}
-    evaluate(toy, [RandomSearch(n_replays=1)], **given)
-    assert make_plan(toy, [RandomSearch(n_replays=1)], **given).cost().n_kept == 3
-    assert make_plan(toy, [RandomSearch(n_replays=1)], **{**given, **change}).cost().n_kept == 0
-    assert make_plan(toy, [RandomSearch(n_replays=2)], **given).cost().n_kept == 0
-    other = toy.drop(tasks=["task0"])
-    assert make_plan(other, [RandomSearch(n_replays=1)], **given).cost().n_kept == 0
+    settings = EvaluationSettings(n_trials=2, n_folds=3)
+
+    def n_kept(md: MetaDataset, n_replays: int, asked: EvaluationSettings) -> int:
+        return make_plan(md, [RandomSearch(n_replays=n_replays)], asked, folder=tmp_path).cost().n_kept
+
+    evaluate(toy, [RandomSearch(n_replays=1)], settings, folder=tmp_path)
+    assert n_kept(toy, 1, settings) == 3
+    assert n_kept(toy, 1, settings.but(**change)) == 0
+    assert n_kept(toy, 2, settings) == 0
+    assert n_kept(toy.drop(tasks=["task0"]), 1, settings) == 0
 
 
 def test_histories_need_a_folder_that_can_be_written(toy: MetaDataset, tmp_path: Path) -> None:
@@ -181,12 +194,12 @@ def test_histories_need_a_folder_that_can_be_written(toy: MetaDataset, tmp_path:
 
 
 def test_families_are_left_out_one_by_one(toy: MetaDataset) -> None:
-    plan = make_plan(toy, ["random_search"], n_folds="family")
+    plan = make_plan(toy, ["random_search"], EvaluationSettings(n_folds="family"))
     assert len(plan.units) == 6
     for unit in plan.units:
         assert len({table.family for table in unit.held_out}) == 1
     with pytest.raises(DataError, match="has one"):
-        make_plan(toy.drop(families=[f"family{i}" for i in range(1, 6)]), ["random_search"], n_folds="family")
+        make_plan(toy.drop(families=[f"family{i}" for i in range(1, 6)]), ["random_search"], plan.settings)
 
 
 def test_honest_regret_comes_beside_the_usual(toy: MetaDataset) -> None:
@@ -218,7 +231,10 @@ def test_without_recorded_defaults_a_note_says_so() -> None:
     rng = np.random.default_rng(0)
     X = {f"t{i}": rng.random((9, 2)) for i in range(4)}
     md = MetaDataset.from_hpob({"s": {t: {"X": x.tolist(), "y": x.sum(axis=1).tolist()} for t, x in X.items()}})
-    assert "s records no defaults, so that no search begins with one" in make_plan(md, COLD, n_folds=2).notes
+    assert (
+        "s records no defaults, so that no search begins with one"
+        in make_plan(md, COLD, EvaluationSettings(n_folds=2)).notes
+    )
 
 
 def test_a_report_names_what_it_was_made_of(toy: MetaDataset) -> None:
@@ -237,16 +253,78 @@ def test_the_command_says_the_cost_first_and_can_stop_there(
     toy.save(tmp_path / "toy")
     asked = ["evaluate", str(tmp_path / "toy"), "--methods", "random_search", "--folds", "family", "--jobs", "1"]
     assert main([*asked, "--seeds", "2", "--trials", "3", "--dry-run"]) == 0
-    assert capsys.readouterr().out == "12 units of work: 360 suggestions, some seconds on 1 process\n"
+    assert capsys.readouterr().out == "12 units of work: 216 suggestions, some seconds on 1 process\n"
 
 
 def test_a_quick_look_takes_whole_families_and_one_space(toy: MetaDataset) -> None:
-    some, given = quick_look(toy, None, None)
-    assert len(some.tasks) == 12
-    assert given["spaces"] == ["toy"]
-    assert [method if isinstance(method, str) else method.name for method in given["methods"]] == [
-        "metahpo", "portfolio", "random_search",
-    ]  # fmt: skip
-    few, _ = quick_look(toy_meta_dataset(n_tasks=60, n_configurations=4), ["random_search"], ["toy"])
-    assert len(few.tasks) == 30
-    assert (few.tasks.groupby("family").size() == 2).all()
+    quick = quick_look(toy)
+    assert len(quick.md.tasks) == 12
+    assert quick.settings.spaces == ("toy",)
+    assert [method.name for method in quick.methods] == ["metahpo", "portfolio", "random_search"]
+    few = quick_look(toy_meta_dataset(n_tasks=60, n_configurations=4), ["random_search"])
+    assert len(few.md.tasks) == 30
+    assert (few.md.tasks.groupby("family").size() == 2).all()
+    report = evaluate(few.md, few.methods, few.settings.but(n_trials=2))
+    assert "This is a quick look at 30 of 60 tasks (15 of 30 families" in report.protocol()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n_trials": 0}, "n_trials must be at least 1"),
+        ({"n_seeds": 0}, "n_seeds must be at least 1"),
+        ({"n_folds": 1}, "n_folds must be a number of at least 2"),
+        ({"n_folds": "task"}, "n_folds must be a number of at least 2"),
+        ({"spaces": "svm"}, "write a list"),
+    ],
+)
+def test_settings_are_checked_when_they_are_made(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        EvaluationSettings(**change)
+
+
+def test_settings_change_by_the_names_that_there_are() -> None:
+    assert set(SettingChanges.__annotations__) == {field.name for field in fields(EvaluationSettings)}
+    assert EvaluationSettings().but(n_trials=3, spaces=["a", None]) == EvaluationSettings(3, spaces=("a", None))
+    with pytest.raises(UnknownNameError, match="n_trials"):
+        EvaluationSettings().but(trials=3)  # type: ignore[call-arg]  # wrong on purpose
+
+
+def test_a_number_in_place_of_settings_is_refused(toy: MetaDataset) -> None:
+    with pytest.raises(DataError, match="give single ones by name"):
+        evaluate(toy, ["random_search"], 3)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_methods_that_train_alike_share_the_training_and_learn_what_they_would_alone(toy: MetaDataset) -> None:
+    short = replace(QUICK, kernel_steps=5, component_steps=5)
+    methods: list[Method] = [MetaLearned(settings=short), MetaLearned(settings=short, label="twin")]
+    tables = toy.tables("toy")[:6]
+    with shared_training() as trainings:
+        first, second = (method.learn(tables, "toy", 0) for method in methods)
+        assert len(trainings.made) == 1
+        assert trainings.seconds_saved > 0
+    alone = methods[1].learn(tables, "toy", 0)
+    X = tables[0].X
+    for policy in (first, second):
+        assert isinstance(policy, ScorePredictor)
+        assert isinstance(alone, ScorePredictor)
+        found, expected = (p.score_posterior(X, (X[:0], np.zeros(0)), None) for p in (policy, alone))
+        np.testing.assert_array_equal(found.mean, expected.mean)
+    plan = make_plan(toy, [*methods, "random_search"], EvaluationSettings(n_folds=2))
+    assert [len(job) for job in plan.jobs(range(len(plan.units)))] == [2, 1, 2, 1]
+
+
+def test_replays_are_shared_out_among_the_seeds(toy: MetaDataset) -> None:
+    report = evaluate(toy, ["random_search", "portfolio"], n_trials=2, n_folds=2, n_seeds=3)
+    assert dict(report.n_replays) == {"random_search": 6, "portfolio": 3}
+    assert "random search 6, portfolio 3" in report.protocol()
+
+
+def test_a_cold_search_predicts_as_that_of_a_user_does() -> None:
+    table = bowl("t", 0.5)
+    run = ColdGaussianProcess().learn([], "s", 0).start(None, 0)
+    user = BayesianOptimizer(unit_cube_space(2), random_state=0)
+    assert isinstance(run, ModelRun)
+    assert type(run.model) is type(user._surrogate)
+    assert run.n_initial == user._n_initial
+    assert 0 <= run.suggest(table.X[:6], table.loss[:6], table.X[6:]) < 34

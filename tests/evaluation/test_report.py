@@ -17,8 +17,9 @@ from matplotlib.text import Text
 from metahpo.evaluation.baselines.catalogue import METHODS as ALL_METHODS
 from metahpo.evaluation.figures import search_figure, spread
 from metahpo.evaluation.report_page import _explorer
-from metahpo.evaluation.report_text import Settings
 from metahpo.evaluation.result import EvaluationReport
+from metahpo.evaluation.settings import EvaluationSettings
+from metahpo.evaluation.task_pages import write_task_pages
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
 from metahpo.reports.charts import COLOURS, INK, MUTED
 
@@ -45,7 +46,8 @@ def made_up(
         ignore_index=True,
     )  # fmt: skip
     costs = pd.DataFrame({"space": "svm", "method": list(methods), "learn_seconds": 1.0, "suggest_milliseconds": 2.0})
-    return EvaluationReport(regrets, costs, Settings(12, 5, 0, "accuracy", dict.fromkeys(methods, 1)), notes)
+    settings = EvaluationSettings(n_trials=12, metric="accuracy", default_first=False)
+    return EvaluationReport(regrets, costs, settings, dict.fromkeys(methods, 1), notes)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +71,12 @@ def test_every_figure_of_the_page_has_its_table_and_its_name(page: str) -> None:
     with_figures = [part for part in parts if "<figure>" in part]
     assert len(with_figures) == 3
     for part in with_figures:
-        assert "<table>" in part
+        assert "<table" in part
         assert part.count("<figcaption>") == part.count("<figure>") == part.count('role="img" aria-label="')
 
 
 def test_page_can_be_read_by_keyboard_and_in_print(page: str) -> None:
-    assert page.count('<div class="scroll" tabindex="0" role="region" aria-label="') == page.count("<table>")
+    assert page.count('<div class="scroll" tabindex="0" role="region" aria-label="') == page.count("<table")
     assert '<html lang="en">' in page
     assert 'class="skip" href="#content"' in page
     assert "@media print" in page
@@ -155,7 +157,7 @@ def test_page_holds_what_intervals_cover(tmp_path: Path) -> None:
     replace(made_up(("svm",)), coverage=coverage).save(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     table = page[page.index("Quality of predictions") :]
-    for cell in ('<th scope="col">50 %</th>', "<td>0.511</td>", "<td>0.811</td>", "<td>-0.750</td>", "<td>5</td>"):
+    for cell in ('<th scope="col">50 %</th>', ">0.511</td>", ">0.811</td>", ">-0.750</td>", ">5</td>"):
         assert cell in table
 
 
@@ -275,3 +277,30 @@ def test_labels_are_spread_apart_in_order_and_around_where_they_were(positions: 
     order = np.argsort(positions, kind="stable")
     assert (np.diff(moved[order]) >= 0.1 - 1e-9).all()
     assert moved.mean() == pytest.approx(positions.mean())
+
+
+def test_each_task_has_a_page_that_shows_where_it_stands(tmp_path: Path) -> None:
+    report = made_up()
+    tasks = [f"t{i}" for i in range(10)]
+    families = [f"f{i // 2}" for i in range(10)]
+    places = pd.DataFrame({"task": tasks, "family": families, "x": np.arange(10.0), "y": np.zeros(10)})
+    known = pd.DataFrame({"task": tasks, "family": families, "kind": "regression", "n_rows": range(100, 110)})
+    told = replace(report, tasks=known, understanding={"map": places})
+    written = write_task_pages(told, tmp_path / "tasks", "foot")
+    assert [path.name for path in written] == [f"{task}.html" for task in tasks]
+    page = written[4].read_text(encoding="utf-8")
+    assert "family: f2, kind: regression, n rows: 104." in page
+    at = report.regrets[(report.regrets["task"] == "t4") & (report.regrets["trial"] == 5)].groupby("method")["regret"]
+    assert f"metahpo has a regret of {at.mean()['metahpo']:.3f}" in page
+    near = page.split("<h2>Where it stands</h2>")[1].split("<tbody>")[1].split("</tbody>")[0]
+    assert re.findall(r"t\d(?=</td>)", near) == ["t3", "t2", "t6", "t1", "t7"]  # t5 is of its family
+    assert re.findall(r'<circle[^>]*fill="#C04E00"[^>]*data-task="([^"]*)"', page) == ["t4"]
+
+
+def test_names_of_tasks_become_names_of_files(tmp_path: Path) -> None:
+    report = made_up()
+    renamed = report.regrets.assign(task=report.regrets["task"].replace({"t0": "a/b", "t1": "a?b", "t2": "../c"}))
+    written = write_task_pages(replace(report, regrets=renamed), tmp_path / "tasks", "")
+    assert len(set(written)) == 10
+    assert {path.parent for path in written} == {tmp_path / "tasks"}
+    assert all(path.is_file() for path in written)

@@ -13,6 +13,7 @@ from metahpo.evaluation.understanding import (
     mean_learning_curve,
     parallel_coordinates,
     regret_matrix,
+    size_curves,
     tuned_defaults,
     understood,
 )
@@ -81,3 +82,23 @@ def test_everything_at_once_and_nothing_of_too_few_trials(toy: MetaDataset) -> N
     assert "importance" not in found
     assert {"tuned_defaults", "good_ranges", "map", "parallel.toy"} <= found.keys()
     assert isinstance(found["parallel.toy"], pd.DataFrame)
+
+
+def test_size_curves_tell_how_loss_falls_with_rows_and_how_ranks_carry_over(toy: MetaDataset) -> None:
+    trials = toy.trials[toy.trials["task"].isin(["task0", "task1"])]
+    parts, tasks = [], []
+    for rows, factor in ((300, 1.0), (1200, 0.5)):
+        for task in ("task0", "task1"):
+            own = trials[trials["task"] == task]
+            parts.append(own.assign(task=f"{task}@{rows}", **{"loss.r2": factor * (own["loss.r2"] + 10.0)}))
+            about = {"family": task, "kind": "regression", "dataset": task, "size": rows}
+            tasks.append({"task": f"{task}@{rows}", **about})
+    md = MetaDataset(pd.DataFrame(tasks).set_index("task"), pd.concat(parts, ignore_index=True), None, toy.spaces)
+    found = size_curves(md, "toy", "r2")
+    assert found is not None
+    assert found["rows"].tolist() == [300, 1200]
+    np.testing.assert_allclose(found["loss"], [1.0, 0.5])
+    np.testing.assert_allclose(found["correlation"], [1.0, 1.0])
+    assert found["n_datasets"].tolist() == [2, 2]
+    assert "size_curves" in understood(md, ["toy"], "r2")
+    assert size_curves(toy, "toy", "r2") is None

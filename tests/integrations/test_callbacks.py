@@ -10,6 +10,8 @@ from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 from metahpo import MetaSearchCV
+from metahpo.evaluation import evaluate
+from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.trials.history import TrialHistory
 
 
@@ -53,6 +55,19 @@ def test_tensorboard_has_each_trial_once(tmp_path: Path) -> None:
     assert [value for _, value in scalars(tmp_path / "search")["score"]] == pytest.approx(
         list(search.cv_results_["mean_test_score"])
     )
+
+
+def test_tensorboard_lays_the_methods_of_an_evaluation_over_each_other(toy: MetaDataset, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    from metahpo.integrations.tensorboard import write_report
+
+    report = evaluate(toy, ["portfolio", "random_search"], n_trials=3, n_folds=2)
+    write_report(report, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["portfolio", "random_search"]
+    curve = report.summary().query("method == 'portfolio'")
+    found = scalars(tmp_path / "portfolio")["regret/toy"]
+    assert [step for step, _ in found] == [1, 2, 3]
+    assert [value for _, value in found] == pytest.approx(curve["regret"].tolist(), rel=1e-5)
 
 
 def test_mlflow_has_one_parent_run_and_each_trial_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

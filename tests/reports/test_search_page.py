@@ -16,6 +16,7 @@ from metahpo.reports.recommendation_page import write_recommendation_page
 from metahpo.reports.search_page import summary, write_search_page
 from metahpo.space.activity import default_configuration
 from metahpo.space.design import sobol_design
+from metahpo.surrogates.surrogate import TrainedSurrogate
 from tests.conftest import toy_space
 
 
@@ -33,7 +34,7 @@ def check_page(page: str) -> None:
     """Nothing comes from elsewhere, and every figure has its table."""
     assert all(address.startswith("#") for address in re.findall(r'(?:src|href)="([^"]*)"', page))
     for part in page.split("<section ")[1:]:
-        assert "<figure>" not in part or "<table>" in part
+        assert "<figure>" not in part or "<table" in part
 
 
 def test_page_of_a_search_tells_history_incumbents_importance_and_gain(tmp_path: Path) -> None:
@@ -80,3 +81,22 @@ def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -
     told = recommendation_summary(rec)
     assert told[1].endswith("is expected to change by -10.0 % (-30.0 to +2.0).")
     assert told[2] == "30 % of the recorded tasks are more familiar than this dataset; it is most like wine."
+
+
+def test_page_of_a_warm_search_tells_what_each_source_task_contributed(
+    toy_surrogate: TrainedSurrogate, tmp_path: Path
+) -> None:
+    optimizer = BayesianOptimizer(toy_space(), toy_surrogate, {"shift": 0.2}, random_state=0)
+    assert optimizer.task_weights() == optimizer.task_weights(0) == toy_surrogate.task_weights(None, {"shift": 0.2})
+    for rate in (0.1, 0.01, 0.5):
+        optimizer.tell({**default_configuration(toy_space()), "rate": rate}, abs(np.log10(rate) + 1))
+    after, before = optimizer.task_weights(), optimizer.task_weights(0)
+    assert after != before
+    assert optimizer.task_weights(3) == after
+    assert BayesianOptimizer(toy_space()).task_weights() == {}
+    write_search_page(SimpleNamespace(optimizer_=optimizer), tmp_path / "search.html")
+    page = (tmp_path / "search.html").read_text(encoding="utf-8")
+    check_page(page)
+    part = page.split("<h2>Which recorded tasks say so</h2>")[1].split("</section>")[0]
+    assert next(iter(after)) in part
+    assert f"sum to {sum(before.values()):.2f} before and {sum(after.values()):.2f} after" in part

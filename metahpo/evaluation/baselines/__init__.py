@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from metahpo.evaluation.baselines.cold_gaussian_process import ColdGaussianProcess
     from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
     from metahpo.evaluation.baselines.own_method import MetaLearned, MetaLearnedPolicy
-    from metahpo.evaluation.baselines.recommended import Recommended
+    from metahpo.evaluation.baselines.random_search import RandomSearch
+    from metahpo.evaluation.baselines.recommended import Recommended, smaller_sizes
+    from metahpo.evaluation.baselines.sharing import SharesTraining, seconds_saved, shared_training
     from metahpo.evaluation.baselines.task_process import TaskProcess
 
 __all__ = [
@@ -28,12 +30,17 @@ __all__ = [
     "MetaLearnedPolicy",
     "Method",
     "Policy",
+    "RandomSearch",
     "Recommended",
     "Run",
+    "SharesTraining",
     "TaskProcess",
     "label_of",
     "method_named",
     "register_baseline",
+    "seconds_saved",
+    "shared_training",
+    "smaller_sizes",
     "unregister_baseline",
 ]
 

@@ -1,4 +1,4 @@
-"""Bayesian optimisation from a cold start: a Gaussian process on the task's own trials."""
+"""Bayesian optimisation from a cold start: the process that a search without experience has."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from metahpo.evaluation.baselines.sequential_search import ColdMethod, ModelRun
-from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.cold_surrogate import ColdSurrogate
 
 
 class ColdGaussianProcess(ColdMethod):
-    """Gaussian process with expected improvement, after a few random trials."""
+    """The cold surrogate with expected improvement, after a few random trials."""
 
     @property
     def name(self) -> str:
@@ -20,4 +20,4 @@ class ColdGaussianProcess(ColdMethod):
 
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> ModelRun:
         """Begin with a generator of the task's own."""
-        return ModelRun(np.random.default_rng(random_state), GaussianProcessSurrogate(), self.n_initial)
+        return ModelRun(np.random.default_rng(random_state), ColdSurrogate(), self.n_initial)

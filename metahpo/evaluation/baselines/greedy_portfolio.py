@@ -21,7 +21,7 @@ from scipy.spatial.distance import cdist
 from metahpo.evaluation.baselines.sequential_search import ModelRun, PicksFirstRun
 from metahpo.evaluation.regret import normalised_regret
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.cold_surrogate import ColdSurrogate
 
 #: Candidates are a random sample of the distinct training configurations where there are more than this.
 MAX_CANDIDATES = 1500
@@ -70,7 +70,7 @@ class PortfolioPolicy:
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> PicksFirstRun:
         """Begin at the first pick."""
         rng = np.random.default_rng(random_state)
-        return PicksFirstRun(self.picks, ModelRun(rng, GaussianProcessSurrogate(), n_initial=0))
+        return PicksFirstRun(self.picks, ModelRun(rng, ColdSurrogate(), n_initial=0))
 
 
 def greedy_picks(regret: NDArray[np.float64], n_picks: int) -> list[int]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.sequential_search import ModelRun, PicksFirstRun
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate
+from metahpo.surrogates.cold_surrogate import ColdSurrogate
 
 Array = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ class NearestTasksPolicy:
         order = np.argsort(self.distances(meta_features or {}) + 1e-9 * rng.random(len(self.best)))
         _, first = np.unique(self.best[order], axis=0, return_index=True)
         picks = self.best[order][np.sort(first)][: self.n_picks]
-        return PicksFirstRun(picks, ModelRun(rng, GaussianProcessSurrogate(), n_initial=0))
+        return PicksFirstRun(picks, ModelRun(rng, ColdSurrogate(), n_initial=0))
 
     def distances(self, meta_features: Mapping[str, float]) -> Array:
         """Distance to each training task, shape (T,); zeros where none can be told."""

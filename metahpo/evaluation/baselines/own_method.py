@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metahpo.evaluation.baselines.sharing import trained
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables
+from metahpo.surrogates.fitting.training import TrainingSettings
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.surrogate import Surrogate
 
@@ -43,11 +44,16 @@ class MetaLearned:
         """1: the picks are determined."""
         return 1
 
+    @property
+    def training(self) -> Hashable:
+        """See :class:`~metahpo.evaluation.baselines.sharing.SharesTraining`."""
+        return "own" if self.use_meta_features else "none", self.settings
+
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> MetaLearnedPolicy:
         """Train the surrogate."""
         if not self.use_meta_features:
             tables = [TaskTable(table.task, table.family, table.X, table.loss, None) for table in tables]
-        surrogate = train_on_tables(tables, space_name=space_name, random_state=random_state, settings=self.settings)
+        surrogate = trained(tables, space_name, random_state, self.settings)
         return MetaLearnedPolicy(surrogate, self.use_meta_features)
 
 

@@ -6,7 +6,7 @@ With parts of it left out, it shows what each of them is worth: see :mod:`metahp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.own_method import MetaLearnedPolicy
 from metahpo.evaluation.baselines.sequential_search import PicksFirstRun
+from metahpo.evaluation.baselines.sharing import trained
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement
-from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables
+from metahpo.surrogates.fitting.training import TrainingSettings
 from metahpo.surrogates.improvement import ImprovementModel
 from metahpo.surrogates.posterior import Posterior
 
@@ -41,22 +42,30 @@ class Recommended:
         be the default. False: the one with the best expected percentile.
     settings : TrainingSettings, default=None
         Of the surrogate; None takes the defaults.
+    sizes : bool, default=True
+        Whether it learns from all sizes of a dataset. False: from the largest that was recorded of each.
     """
 
     meta_features: MetaFeatures = "own"
     risk: bool = True
     settings: TrainingSettings | None = None
+    sizes: bool = True
 
     @property
     def name(self) -> str:
         """`recommended`, and what it is without."""
         features = {"own": "", "none": "_without_meta_features", "random": "_random_meta_features"}[self.meta_features]
-        return f"recommended{features}{'' if self.risk else '_without_risk'}"
+        return f"recommended{features}{'' if self.risk else '_without_risk'}{'' if self.sizes else '_without_sizes'}"
 
     @property
     def n_replays(self) -> int:
         """1: the picks are determined."""
         return 1
+
+    @property
+    def training(self) -> Hashable:
+        """See :class:`~metahpo.evaluation.baselines.sharing.SharesTraining`."""
+        return (self.meta_features, self.settings) if self.sizes else (self.meta_features, self.settings, "one size")
 
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> RecommendedPolicy:
         """Train the surrogate; without defaults and standard errors there is no model of the improvement."""
@@ -64,6 +73,8 @@ class Recommended:
 
     def learn_from(self, md: MetaDataset, space: str | None, metric: str, random_state: int) -> RecommendedPolicy:
         """Train the surrogate and the model of the improvement on the default."""
+        if not self.sizes:
+            md = md.drop(tasks=smaller_sizes(md))
         tables = md.tables(space, metric)
         if self.meta_features == "random":
             dealt = self._dealt_out(tables, random_state)
@@ -87,7 +98,7 @@ class Recommended:
     ) -> RecommendedPolicy:
         if self.meta_features == "none":
             tables = [TaskTable(t.task, t.family, t.X, t.loss, None) for t in tables]
-        surrogate = train_on_tables(tables, space_name=space, random_state=random_state, settings=self.settings)
+        surrogate = trained(tables, space, random_state, self.settings)
         candidates = np.unique(np.concatenate([table.X for table in tables]), axis=0)
         stand_ins = tuple(table.meta_features for table in tables) if self.meta_features == "random" else ()
         return RecommendedPolicy(
@@ -101,6 +112,15 @@ class Recommended:
             TaskTable(t.task, t.family, t.X, t.loss, tables[i].meta_features)
             for t, i in zip(tables, order, strict=True)
         ]
+
+
+def smaller_sizes(md: MetaDataset) -> list[str]:
+    """Tasks of which the same dataset was recorded at a larger size; none where sizes are not known."""
+    if not {"dataset", "size"} <= set(md.tasks.columns):
+        return []
+    size = md.tasks["size"].astype(float)
+    largest = size.groupby(md.tasks["dataset"]).transform("max")
+    return [str(task) for task in md.tasks.index[size < largest]]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.linalg import LinAlgError
 from scipy.spatial.distance import cdist
 
+from metahpo.numerics.cholesky import factor, solve
 from metahpo.surrogates.posterior import LOG_SQRT_2PI
 
 Array = NDArray[np.float64]
@@ -38,6 +39,7 @@ class NegativeLogLikelihood:
 
     def __init__(self, X: Array, y: Array, added: Array, shared: Array | None = None) -> None:
         self._X, self._y, self._added, self._shared = X, y, added, shared
+        self._diagonal, self._unit = np.diag_indices(len(y)), np.eye(len(y))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Value and gradient (2 + d,); infinite, and without a slope, where K is not positive definite."""
@@ -48,16 +50,16 @@ class NegativeLogLikelihood:
         C = (1.0 + a + a * a / 3.0) * decay
         n = len(self._y)
         K = variance * C
-        K[np.diag_indices(n)] += noise + self._added
+        K[self._diagonal] += noise + self._added
         if self._shared is not None:
             K += self._shared
         try:
-            L = cholesky(K, lower=True)
+            L = factor(K)
         except LinAlgError:
             return np.inf, np.zeros_like(theta)
-        solved = cho_solve((L, True), self._y)
-        value = 0.5 * float(self._y @ solved) + float(np.log(np.diag(L)).sum()) + n * LOG_SQRT_2PI
-        W = cho_solve((L, True), np.eye(n)) - np.outer(solved, solved)
+        solved = solve(L, self._y)
+        value = 0.5 * float(self._y @ solved) + float(np.log(L[self._diagonal]).sum()) + n * LOG_SQRT_2PI
+        W = solve(L, self._unit) - np.outer(solved, solved)
         slope = W * (variance * 5.0 / 3.0) * (1.0 + a) * decay
         # sum_ab G_ab (u_a - u_b)^2 = 2 sum_a u_a (u_a sum_b G_ab - (G u)_a) for a symmetric G
         of_scales = (scaled * (scaled * slope.sum(1)[:, None] - slope @ scaled)).sum(0)
