@@ -26,6 +26,7 @@ import argparse
 import json
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -37,6 +38,7 @@ import numpy as np
 import pandas as pd
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from metahpo.building.measurement import Measuring
 from metahpo.datasets.cache import read_task
@@ -164,7 +166,8 @@ def made(run: Run, place: Place) -> dict[str, Any]:
     md = meta_dataset_at(place.folder)
     start = start_of(place.cache, run.table, run.learner, place.experience) if run.method == "metahpo" else None
     space = md.spaces[run.learner]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the loss of a trial tells
         engine = engine_of(run, space, start, place.n_trials, Path(folder))
         if run.kind == "live":
             losses = list(live(run, place, engine, md))
@@ -279,7 +282,9 @@ def _wide(regrets: pd.DataFrame) -> pd.DataFrame:
 
 
 def means_of(regrets: pd.DataFrame, n_trials: int) -> pd.DataFrame:
-    """Mean regret of each method after the milestones."""
+    """Mean regret of each method after the milestones, over the pairs that all methods have finished."""
+    n_methods = regrets.groupby(["table", "learner"])["method"].transform("nunique")
+    regrets = regrets[n_methods == regrets["method"].nunique()]
     means = regrets[regrets["trial"].isin(MILESTONES)].pivot_table("regret", "method", "trial", sort=False)
     return means.reindex([method for method in METHODS if method in means.index])[
         [trial for trial in MILESTONES if trial <= n_trials]

@@ -31,6 +31,7 @@ SMALL = {
     "benchmark_spaces": ["--hyperparameters", "5", "--trials", "6"],
     "benchmark_store": ["2000"],
     "benchmark_texts": ["CACHE", "texts"],
+    "benchmark_workers": ["--trials", "2", "--seconds", "0.01", "--backend", "threading"],
     "benchmark_training": ["--size", "4", "12", "2"],
 }
 

@@ -179,6 +179,7 @@ def _warm_fit(
 ) -> None:
     """Go on by ``fit``; the parameters that this needs are put back."""
     switch, parameter = f"{continuation.prefix}warm_start", continuation.parameter
+    assert parameter is not None
     before = estimator.get_params(deep=True)
     estimator.set_params(**{switch: True, parameter: n_steps})
     with warnings.catch_warnings():

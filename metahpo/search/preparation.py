@@ -99,7 +99,7 @@ def splits_of(splitter: Any, X: Any, y: Any, split_params: Mapping[str, Any]) ->
             f"cv.split and cv.get_n_splits return inconsistent results. Expected {expected} splits, got {len(splits)}"
         )
     if not splits:
-        raise ValueError("No fits were performed. Was the CV iterator empty?")
+        raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
     return splits
 
 
