@@ -61,6 +61,7 @@ html_title = "metahpo"
 html_static_path = ["_static"]
 html_css_files = ["metahpo.css"]
 html_show_sourcelink = False
+toc_object_entries_show_parents = "hide"  # the list of methods is narrow
 html_theme_options = {
     "logo": {"text": "metahpo"},
     "navbar_align": "left",
@@ -70,10 +71,23 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "getting_started": [], "faq": [], "changelog": []}
+#: Pages that no other pages belong to have no list of neighbours beside them.
+ALONE = (
+    "index",
+    "getting_started",
+    "how_it_works",
+    "measurements",
+    "faq",
+    "datasheet",
+    "changelog",
+    "contributing",
+)
+html_sidebars: dict[str, list[str]] = {page: [] for page in ALONE}
 
 
-def show_as_name(app: Sphinx, env: Any, node: Any, content: nodes.Element) -> nodes.Element | None:
+def show_as_name(
+    app: Sphinx, env: Any, node: Any, content: nodes.Element
+) -> nodes.Element | None:
     """Show a reference to what exists, but has no page here, as its name; others are dead, and are reported.
 
     Objects of other packages have no page here: the build needs no network.
@@ -103,7 +117,10 @@ def exists(name: str) -> bool:
         except ImportError:
             continue
         for part in parts[cut:]:
-            declared = {**getattr(found, "__dataclass_fields__", {}), **getattr(found, "__annotations__", {})}
+            declared = {
+                **getattr(found, "__dataclass_fields__", {}),
+                **getattr(found, "__annotations__", {}),
+            }
             if not hasattr(found, part) and part not in declared:
                 return False
             found = getattr(found, part, None)

@@ -46,7 +46,7 @@ from metahpo.surrogates.cost import CostModel
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement
 from metahpo.surrogates.fitting.training import train_surrogate
 from metahpo.surrogates.improvement import ImprovementModel, error_floor
-from metahpo.surrogates.improvement_given_probes import ImprovementOnTask
+from metahpo.surrogates.improvement_on_task import ImprovementOnTask
 from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.metric import METRICS
 from metahpo.tasks.task import Task

@@ -17,7 +17,9 @@ X, y = load_diabetes(return_X_y=True)
 
 best = {}
 for name, warm in (("with experience", True), ("without", False)):
-    search = MetaSearchCV(HistGradientBoostingRegressor(), n_trials=8, cv=3, warm_start=warm, random_state=0).fit(X, y)
+    search = MetaSearchCV(
+        HistGradientBoostingRegressor(), n_trials=8, cv=3, warm_start=warm, random_state=0
+    ).fit(X, y)
     best[name] = np.maximum.accumulate(search.cv_results_["mean_test_score"])
     print(f"{name}: best R2 {search.best_score_:.3f} with {search.best_params_}")
 

@@ -22,7 +22,10 @@ pipeline = Pipeline([("scale", StandardScaler()), ("pca", PCA()), ("svc", SVC())
 space = ConfigurationSpace()
 kernel = Categorical("svc__kernel", ["rbf", "linear"], default="rbf")
 gamma = Float("svc__gamma", (1e-4, 10.0), log=True, default=0.1)
-space.add(Integer("pca__n_components", (1, 13), default=13), Float("svc__C", (1e-2, 1e3), log=True, default=1.0))
+space.add(
+    Integer("pca__n_components", (1, 13), default=13),
+    Float("svc__C", (1e-2, 1e3), log=True, default=1.0),
+)
 space.add(kernel, gamma, EqualsCondition(gamma, kernel, "rbf"))
 
 search = MetaSearchCV(pipeline, space, n_trials=20, cv=3, random_state=0).fit(X, y)
@@ -35,7 +38,10 @@ fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 for name, marker in (("rbf", "o"), ("linear", "s")):
     chosen = results["param_svc__kernel"] == name
     ax.scatter(
-        results["param_pca__n_components"][chosen], results["mean_test_score"][chosen], marker=marker, label=name
+        results["param_pca__n_components"][chosen],
+        results["mean_test_score"][chosen],
+        marker=marker,
+        label=name,
     )
 ax.set(xlabel="pca__n_components", ylabel="Accuracy (3 folds)")
 ax.legend(title="svc__kernel", frameon=False)

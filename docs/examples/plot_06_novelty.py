@@ -13,7 +13,9 @@ from sklearn.datasets import load_breast_cancer, make_classification
 import metahpo
 
 rng = np.random.default_rng(0)
-hard = make_classification(n_samples=400, n_features=60, n_informative=30, n_classes=8, random_state=0)
+hard = make_classification(
+    n_samples=400, n_features=60, n_informative=30, n_classes=8, random_state=0
+)
 tables = {
     "breast cancer": load_breast_cancer(return_X_y=True),
     "make_classification": make_classification(n_samples=400, random_state=0),

@@ -41,7 +41,10 @@ at = [configuration_with(C) for C in grid]
 # %%
 # The bands hold the score with a probability of 80 %.
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
-for ax, seen, title in ((axes[0], None, "Before any trial"), (axes[1], observed, "After four trials")):
+for ax, seen, title in (
+    (axes[0], None, "Before any trial"),
+    (axes[1], observed, "After four trials"),
+):
     posterior = surrogate.posterior(at, seen, rec.meta_features)
     ax.fill_between(grid, posterior.quantile(0.1), posterior.quantile(0.9), alpha=0.3)
     ax.plot(grid, posterior.mixture_mean())

@@ -15,7 +15,9 @@ from metahpo import MetaDataset, train_surrogate
 md = MetaDataset.load("tabular_classification")
 md = md.drop(tasks=[task for task in md.tasks.index if task not in set(md.tasks.index[:24])])
 held_out = md.tasks.index[5]
-surrogate = train_surrogate(md.drop(families=[md.tasks.at[held_out, "family"]]), "linear", random_state=0)
+surrogate = train_surrogate(
+    md.drop(families=[md.tasks.at[held_out, "family"]]), "linear", random_state=0
+)
 
 table = next(table for table in md.tables("linear") if table.task == held_out)
 weights = {}
@@ -31,6 +33,11 @@ print((100 * frame).round(1).to_string())
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for task, row in frame.iterrows():
     ax.plot(range(len(row)), 100 * row, marker="o", label=task)
-ax.set(xticks=range(len(weights)), xticklabels=list(weights), xlabel="Trials observed", ylabel="Weight of a task (%)")
+ax.set(
+    xticks=range(len(weights)),
+    xticklabels=list(weights),
+    xlabel="Trials observed",
+    ylabel="Weight of a task (%)",
+)
 ax.legend(frameon=False, bbox_to_anchor=(1.02, 1.0), loc="upper left", title="Recorded task")
 plt.show()

@@ -12,7 +12,9 @@ import matplotlib.pyplot as plt
 from metahpo import MetaDataset, evaluate
 
 md = MetaDataset.load("tabular_classification")
-report = evaluate(md, ["portfolio", "random_search"], n_trials=15, spaces=["svm"], random_state=0)
+report = evaluate(
+    md, ["portfolio", "random_search"], n_trials=15, spaces=["svm"], random_state=0
+)
 summary = report.summary()
 print(summary[summary["trial"].isin([1, 5, 15])].round(4).to_string(index=False))
 
@@ -22,7 +24,10 @@ fig, ax = plt.subplots(figsize=(6.5, 3.4), layout="constrained")
 for method, rows in summary.groupby("method", sort=False):
     ax.plot(rows["trial"], rows["regret"], marker=".", label=method)
     ax.fill_between(
-        rows["trial"], rows["regret"] - rows["standard_error"], rows["regret"] + rows["standard_error"], alpha=0.2
+        rows["trial"],
+        rows["regret"] - rows["standard_error"],
+        rows["regret"] + rows["standard_error"],
+        alpha=0.2,
     )
 ax.set(xlabel="Trials", ylabel="Mean normalised regret", yscale="log")
 ax.legend(frameon=False)

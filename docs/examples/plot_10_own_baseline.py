@@ -27,7 +27,9 @@ class MeanRank:
         """Remember the mean rank of each configuration."""
         found: dict = {}
         for table in tables:
-            for row, rank in zip(table.X, rankdata(table.loss, nan_policy="omit") / len(table.loss)):
+            for row, rank in zip(
+                table.X, rankdata(table.loss, nan_policy="omit") / len(table.loss)
+            ):
                 found.setdefault(row.tobytes(), []).append(rank)
         return MeanRank(ranks={row: float(np.nanmean(r)) for row, r in found.items()})
 
@@ -41,7 +43,13 @@ class MeanRank:
 
 
 md = MetaDataset.load("tabular_regression")
-report = evaluate(md, [MeanRank(), "portfolio", "random_search"], n_trials=10, spaces=["boosting"], random_state=0)
+report = evaluate(
+    md,
+    [MeanRank(), "portfolio", "random_search"],
+    n_trials=10,
+    spaces=["boosting"],
+    random_state=0,
+)
 comparison = report.comparison()
 print(comparison.round(3).to_string(index=False))
 

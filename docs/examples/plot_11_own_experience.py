@@ -16,7 +16,9 @@ from ConfigSpace import ConfigurationSpace, Float
 from metahpo import BayesianOptimizer, MetaDataset, train_surrogate
 
 space = ConfigurationSpace()
-space.add(Float("rate", (1e-4, 1.0), log=True, default=0.5), Float("decay", (0.0, 1.0), default=0.5))
+space.add(
+    Float("rate", (1e-4, 1.0), log=True, default=0.5), Float("decay", (0.0, 1.0), default=0.5)
+)
 rng = np.random.default_rng(0)
 sizes = {f"task{t:02}": 10.0**size for t, size in enumerate(np.linspace(2, 5, 12))}
 
@@ -42,7 +44,9 @@ trials = pd.DataFrame(
         for configuration in design
     ]
 )
-tasks = pd.DataFrame({"family": list(sizes), "kind": "regression"}, index=pd.Index(list(sizes), name="task"))
+tasks = pd.DataFrame(
+    {"family": list(sizes), "kind": "regression"}, index=pd.Index(list(sizes), name="task")
+)
 features = pd.DataFrame({"log_size": np.log10(list(sizes.values()))}, index=tasks.index)
 md = MetaDataset(tasks, trials, features, {"net": space}, name="mine")
 

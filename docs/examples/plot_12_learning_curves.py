@@ -27,7 +27,11 @@ for i, (curve, cut) in enumerate(zip(curves, cuts)):
     final = learning_curves.predict(cut, len(curve), others)
     (line,) = ax.plot(np.arange(1, len(curve) + 1) / len(curve), curve, alpha=0.35)
     ax.plot(np.arange(1, len(cut) + 1) / len(curve), cut, color=line.get_color(), linewidth=2)
-    ax.errorbar(1.02 + 0.015 * i, final.mean, final.std, fmt="o", color=line.get_color(), capsize=3)
-    print(f"last seen {cut[-1]:.3f}, predicted {final.mean:.3f} +- {final.std:.3f}, came true {curve[-1]:.3f}")
+    ax.errorbar(
+        1.02 + 0.015 * i, final.mean, final.std, fmt="o", color=line.get_color(), capsize=3
+    )
+    print(
+        f"last seen {cut[-1]:.3f}, predicted {final.mean:.3f} +- {final.std:.3f}, came true {curve[-1]:.3f}"
+    )
 ax.set(xlabel="Share of the epochs", ylabel="Loss on held-out rows")
 plt.show()

@@ -168,7 +168,7 @@ class TrialProcess:
         return second if isinstance(first, TaskRefusal) or isinstance(second, TaskRefusal) else [*first, *second]
 
     def close(self) -> None:
-        """End the trial process and what it forked, if there is one."""
+        """End the trial process, if one runs, and all processes that it forked."""
         if self._child is not None:
             self._child.end()
         self._child = None

@@ -189,7 +189,7 @@ class _Output:
 
     def trial(self, history: TrialHistory) -> None:
         """Print the latest trial; before the first, what the user should know of the start."""
-        from metahpo.recommendation.printed import in_words
+        from metahpo.space.configuration import in_words
 
         number = len(history)
         if number == 1 and not self.options.json:

@@ -84,34 +84,35 @@ class Learner:
     encoding : {"scaled", "ordinal", "text"}
         How the columns are prepared: see :func:`metahpo.tasks.preprocessing.preprocessing`.
     rules : dict of str to str
-        Rule hyperparameter -> the parameter it speaks for. A parameter that is a word or a number (``gamma="scale"`` or
-        ``gamma=0.1``) has two hyperparameters: the rule, and the number, which is active if the rule is "value".
+        Rule hyperparameter -> the parameter that it chooses a value of. A parameter that is a word or a number
+        (``gamma="scale"`` or ``gamma=0.1``) has two hyperparameters: the rule, and the number, which is active if the
+        rule is "value".
     translate : callable
         Configuration -> the same in the names of the estimator's parameters, before the rules.
     fixed : callable
         Task -> parameters that are not tuned: limits, and parameters that follow from the data.
     adapted : callable
         (Parameters, numbers of rows) -> the parameters that must change, and their values, because so few rows cannot
-        be fitted otherwise. Half of the rows must do, so that a cross-validation of the estimator works too.
+        be fitted otherwise. The parameters must suit half of the rows, so that a cross-validation works too.
     scale_target : bool
         Standardise a regression target, so that C, epsilon and alpha mean the same on every task.
     fit_together : FitTogether or None
-        Fits several unfitted estimators and tells how it went; None: ``fit`` of each does.
+        Fits several unfitted estimators and returns records of their training. None: they are fitted one by one.
     get_ready : callable
         Loads and compiles what the first fit of a process would have to load and compile.
     batched : bool
         Whether it fits them as one batch, which is faster than one after the other.
     fidelity : str or None
-        Hyperparameter that is the budget of a training; None: it has none, and every trial is a whole one.
+        Hyperparameter that is the budget of a training. None: there is none, and every trial has the full budget.
     libraries : tuple of str
-        Packages that decide what it gives, beside scikit-learn, NumPy and SciPy. One that this package does not need
-        comes with the extra of its name.
+        Packages whose versions change its results, beside scikit-learn, NumPy and SciPy. One that this package does
+        not need comes with the extra of its name.
     held_by : callable
-        Estimator of the user's -> hyperparameters that it holds at one value, so that the rest of the space serves it.
+        Estimator of the user -> hyperparameters that it fixes at one value. The rest of the space can be searched.
         None: an estimator of another class than `estimator_class` is not the learner's.
     held_on_sparse : dict of str to value
-        Hyperparameters that a search holds at one value on sparse rows, where others would take as long as on dense
-        rows.
+        Hyperparameters that a search fixes at one value on sparse rows, because other values would take as long as
+        on dense rows.
     """
 
     name: str

@@ -118,7 +118,8 @@ def learner_in(estimator: BaseEstimator, name: str | None, kind: TaskKind | None
     if len(found) == 1:
         return found[0]
     own_space = (
-        "or give as `space` a ConfigurationSpace whose hyperparameters are named as the estimator names its parameters"
+        "or search it in a ConfigurationSpace of your own, whose hyperparameters are named as the estimator names its "
+        "parameters: MetaSearchCV(estimator, space=...)"
     )
     if found:
         where = ", ".join(repr(place.prefix.removesuffix("__")) for place in found)
@@ -127,7 +128,7 @@ def learner_in(estimator: BaseEstimator, name: str | None, kind: TaskKind | None
             f"give one with a single estimator of the learner, {own_space}."
         )
     wanted = " or ".join(dict.fromkeys(_class_of(learner).__name__ for learner in learners))
-    what = f"the search space {name!r} is for {wanted}" if name else f"space=None looks for {wanted}"
+    what = f"the search space {name!r} is for {wanted}" if name else f"the known learners are {wanted}"
     raise DataError(
         f"{what}, but the estimator is {_in_words(estimator)}: give such an estimator, alone, as the last step of a "
         f"pipeline, or in a wrapper, {own_space}."

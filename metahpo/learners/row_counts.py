@@ -28,7 +28,7 @@ class RowCounts:
 
     @classmethod
     def of(cls, y: Any, kind: TaskKind) -> RowCounts:
-        """Counts of a target of shape (n_rows,); of one with several columns, the rows alone."""
+        """Count the rows of a target, and its classes if it has a single column of them."""
         y = np.asarray(y)
         if kind == "regression" or y.ndim != 1:
             return cls(len(y))

@@ -401,9 +401,8 @@ class MetaDataset(MetaTables):
         MissingDependencyError
             Optuna is not installed.
         """
-        own = _own_trials()
-        scores = own.maximises(study)
-        return cls._of_own(own.trials_of_study(study), X, y, learner, kind, metric, space, name, scores=scores)
+        recorded = _own_trials().trials_of_study(study)
+        return cls._of_own(recorded, X, y, learner=learner, kind=kind, metric=metric, space=space, name=name)
 
     @classmethod
     def from_cv_results(
@@ -435,10 +434,8 @@ class MetaDataset(MetaTables):
         DataError
             A search that was not fitted, or none of its candidates in the space.
         """
-        own = _own_trials()
-        trials = own.trials_of_search(search)
-        learner, metric = learner or own.learner_of_search(search), metric or own.metric_of_search(search)
-        return cls._of_own(trials, X, y, learner, kind, metric, space, name, scores=True)
+        recorded = _own_trials().trials_of_search(search)
+        return cls._of_own(recorded, X, y, learner=learner, kind=kind, metric=metric, space=space, name=name)
 
     @classmethod
     def from_frame(
@@ -473,10 +470,8 @@ class MetaDataset(MetaTables):
         DataError
             No columns of parameters or of the value.
         """
-        own = _own_trials()
-        trials = own.trials_of_frame(frame, value, minimise=minimise)
-        scores = not minimise and value != "loss" and not (value is None and own.value_column(frame, None) == "loss")
-        return cls._of_own(trials, X, y, learner, kind, metric, space, name, scores=scores)
+        recorded = _own_trials().trials_of_frame(frame, value, minimise=minimise)
+        return cls._of_own(recorded, X, y, learner=learner, kind=kind, metric=metric, space=space, name=name)
 
     @classmethod
     def from_mlflow(
@@ -511,37 +506,13 @@ class MetaDataset(MetaTables):
         DataError
             See :meth:`from_frame`.
         """
-        runs = _own_trials().runs_of_mlflow(experiment)
-        return cls.from_frame(
-            runs,
-            X,
-            y,
-            value=value,
-            minimise=minimise,
-            learner=learner,
-            kind=kind,
-            metric=metric,
-            space=space,
-            name=name,
-        )
+        own = _own_trials()
+        recorded = own.trials_of_frame(own.runs_of_mlflow(experiment), value, minimise=minimise)
+        return cls._of_own(recorded, X, y, learner=learner, kind=kind, metric=metric, space=space, name=name)
 
     @classmethod
-    def _of_own(
-        cls,
-        trials: Any,
-        X: Any,
-        y: Any,
-        learner: str | None,
-        kind: TaskKind | None,
-        metric: str | None,
-        space: ConfigurationSpace | None,
-        name: str,
-        *,
-        scores: bool,
-    ) -> MetaDataset:
-        tables = _own_trials().tables_of(
-            trials, X, y, learner=learner, kind=kind, metric=metric, space=space, name=name, scores=scores
-        )
+    def _of_own(cls, recorded: Any, X: Any, y: Any, *, name: str, **about: Any) -> MetaDataset:
+        tables = _own_trials().tables_of(recorded, X, y, name=name, **about)
         return cls(tables.tasks, tables.trials, tables.meta_features, tables.spaces, name=name, protocol="own")
 
 

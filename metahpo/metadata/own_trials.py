@@ -47,6 +47,25 @@ class OwnTrial:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """All that another library recorded.
+
+    Attributes
+    ----------
+    trials : sequence of OwnTrial
+    scores : bool
+        Whether their losses are negative scores by the metric.
+    learner, metric : str or None, default=None
+        What was tuned, and by what, where that is recorded.
+    """
+
+    trials: Sequence[OwnTrial]
+    scores: bool
+    learner: str | None = None
+    metric: str | None = None
+
+
+@dataclass(frozen=True)
 class OwnTables:
     """What a meta-dataset is made of.
 
@@ -64,7 +83,7 @@ class OwnTables:
 
 
 def tables_of(
-    trials: Sequence[OwnTrial],
+    recorded: Recorded,
     X: Any = None,
     y: Any = None,
     *,
@@ -73,27 +92,25 @@ def tables_of(
     metric: str | None,
     space: ConfigurationSpace | None,
     name: str,
-    scores: bool = False,
 ) -> OwnTables:
-    """Tables of trials.
+    """Tables of what was recorded.
 
     Parameters
     ----------
-    trials : sequence of OwnTrial
+    recorded : Recorded
     X, y : default=None
         The dataset; without it there are no meta-features.
     learner : str or None
-        Its space holds the trials, so that they can stand beside other trials of it. None: a space of their own.
+        Its space holds the trials, so that they can stand beside other trials of it. None: the recorded one, and
+        where there is none, a space of their own.
     kind : {"classification", "regression"} or None
         None infers it from y.
     metric : str or None
-        scikit-learn scorer name; None: the default of the kind.
+        scikit-learn scorer name; None: the recorded one, and where there is none, the default of the kind.
     space : ConfigurationSpace or None
         In place of the learner's own.
     name : str
         Of the task.
-    scores : bool, default=False
-        Whether the losses of `trials` are negative scores by the metric.
 
     Raises
     ------
@@ -102,6 +119,7 @@ def tables_of(
     UnknownNameError
         No such learner or metric.
     """
+    trials, learner, metric = recorded.trials, learner or recorded.learner, metric or recorded.metric
     if not trials:
         raise DataError("there are no trials to read: give some that were finished.")
     task = None if X is None else as_task(X, y, kind=kind, name=name)
@@ -109,7 +127,7 @@ def tables_of(
     if kind is None:
         raise DataError("without X and y, kind must say what the task is: 'classification' or 'regression'.")
     by = metric_named(metric, kind)
-    metric, best = by.name, by.best_score if scores else 0.0
+    metric, best = by.name, by.best_score if recorded.scores else 0.0
     rules: Mapping[str, str] = {}
     if learner is not None:
         known = learner_named(learner, kind)
@@ -146,12 +164,7 @@ def tables_of(
     return OwnTables(pd.DataFrame(about, index=names), frame, features, {learner or "own": space})
 
 
-def maximises(study: Any) -> bool:
-    """Whether higher values of a study are better: see :func:`trials_of_study`."""
-    return bool(_study(study).direction.name == "MAXIMIZE")
-
-
-def trials_of_study(study: Any) -> list[OwnTrial]:
+def trials_of_study(study: Any) -> Recorded:
     """Finished and failed trials of an Optuna study, or of the only study of a storage.
 
     Raises
@@ -170,7 +183,7 @@ def trials_of_study(study: Any) -> list[OwnTrial]:
         value = math.nan if trial.state.name == "FAIL" or trial.value is None else sign * float(trial.value)
         seconds = trial.duration.total_seconds() if trial.duration is not None else math.nan
         found.append(OwnTrial(dict(trial.params), value, seconds))
-    return found
+    return Recorded(found, scores=sign < 0)
 
 
 def _study(study: Any) -> Any:
@@ -189,8 +202,8 @@ def _study(study: Any) -> Any:
     return study
 
 
-def trials_of_search(search: Any) -> list[OwnTrial]:
-    """Candidates of a fitted search of scikit-learn: see its ``cv_results_``; losses are negative scores.
+def trials_of_search(search: Any) -> Recorded:
+    """Candidates of a fitted search of scikit-learn: see its ``cv_results_``.
 
     Raises
     ------
@@ -211,10 +224,10 @@ def trials_of_search(search: Any) -> list[OwnTrial]:
         loss = -float(results[f"mean_test_{suffix}"][i])
         seconds = float(results["mean_fit_time"][i]) if "mean_fit_time" in results else math.nan
         found.append(OwnTrial(parameters, loss, seconds, folds if not math.isnan(loss) else ()))
-    return found
+    return Recorded(found, True, _learner_of_search(search), _metric_of_search(search))
 
 
-def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -> list[OwnTrial]:
+def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -> Recorded:
     """One trial a row: columns ``params.NAME`` or ``params_NAME``, a value, and optionally ``seconds`` and ``task``.
 
     Parameters
@@ -234,8 +247,9 @@ def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -
     prefix = next((p for p in ("params.", "params_") if any(str(c).startswith(p) for c in frame)), None)
     if prefix is None:
         raise DataError(f"the frame has no columns params.NAME; it has {list(map(str, frame.columns))[:20]}.")
-    column = value_column(frame, value)
-    sign = 1.0 if minimise or column == "loss" else -1.0
+    column = _value_column(frame, value)
+    minimise = minimise or column == "loss"
+    sign = 1.0 if minimise else -1.0
     seconds = next((c for c in ("seconds", "duration") if c in frame), None)
     found = []
     for row in frame.to_dict("records"):
@@ -245,10 +259,10 @@ def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -
         loss = sign * float(row[column]) if not pd.isna(row[column]) else math.nan
         task = str(row["task"]) if "task" in frame else None
         found.append(OwnTrial({k: v for k, v in given.items() if v is not _ABSENT}, loss, spent, (), task))
-    return found
+    return Recorded(found, scores=not minimise)
 
 
-def value_column(frame: pd.DataFrame, value: str | None) -> str:
+def _value_column(frame: pd.DataFrame, value: str | None) -> str:
     """Column of the value: see :func:`trials_of_frame`."""
     metrics = [str(c) for c in frame if str(c).startswith("metrics.")]
     column = value or next((c for c in ("value", "score", "loss") if c in frame), None)
@@ -277,7 +291,7 @@ def runs_of_mlflow(experiment: str | pd.DataFrame) -> pd.DataFrame:
     return runs
 
 
-def learner_of_search(search: Any) -> str | None:
+def _learner_of_search(search: Any) -> str | None:
     """Learner of the estimator that was searched; None where it holds none that is known."""
     try:
         return learner_in(search.estimator, None).learner.name
@@ -285,7 +299,7 @@ def learner_of_search(search: Any) -> str | None:
         return None
 
 
-def metric_of_search(search: Any) -> str | None:
+def _metric_of_search(search: Any) -> str | None:
     """Name of what a search scored by; None where it has none."""
     scoring = getattr(search, "scoring", None)
     if isinstance(scoring, (dict, list, tuple, set)):

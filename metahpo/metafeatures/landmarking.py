@@ -90,7 +90,7 @@ Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def landmarking(task: Task, random_state: int) -> dict[str, float]:
-    """The landmarks of a task in canonical order; NaN where its sample cannot be cross-validated."""
+    """The landmarks of a task, in canonical order. They are NaN if its sample cannot be cross-validated."""
     try:
         small = _frequent_classes(task).subsample(_n_rows(task), random_state).without_rare_classes(N_FOLDS)
         splits = small.splits(N_FOLDS, random_state)

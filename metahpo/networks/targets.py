@@ -29,12 +29,12 @@ def classes_of(target: NDArray[Any]) -> NDArray[Any]:
 
 
 def class_codes(target: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Places of labels among the sorted `classes`.
+    """Index of each label in the sorted `classes`.
 
     Raises
     ------
     ValueError
-        A label that is none of them.
+        A label is not among the classes.
     """
     unknown = sorted(set(target.tolist()) - set(classes.tolist()), key=str)
     if unknown:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from metahpo.recommendation.narrow_space import best_shares, box, holds, volume
     from metahpo.recommendation.novelty import Familiarity
     from metahpo.recommendation.observations import Observation
-    from metahpo.recommendation.printed import in_words
     from metahpo.recommendation.probe_worker import FixedSplit, ProbeWorkers
     from metahpo.recommendation.probes import Prober
     from metahpo.recommendation.recommendation import Recommendation
@@ -34,7 +33,6 @@ __all__ = [
     "best_shares",
     "box",
     "holds",
-    "in_words",
     "recommend",
     "shipped_name",
     "volume",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,9 +12,13 @@ from numpy.typing import NDArray
 
 from metahpo.recommendation.recommendation import Recommendation
 from metahpo.space.configuration import Configuration, to_json
+from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.improvement import Improvement, ImprovementModel
-from metahpo.surrogates.improvement_given_trials import given_trials
+from metahpo.surrogates.improvement_on_task import given_losses, residual_covariance
 from metahpo.surrogates.surrogate import TrainedSurrogate
+
+#: Fits that the loss of a trial is the mean of, as far as can be assumed: scikit-learn's default.
+FITS_OF_A_TRIAL = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +71,26 @@ class AgainstDefault:
         new = {text: candidates[i] for text, i in place.items() if text not in column} if everywhere else {}
         new |= {text: c for text, c in tried.items() if text not in column}
         texts = [t for t in model.configurations if t in place or t in tried or column[t] == model.reference]
-        improvement = model.on(meta_features) if probed is None else probed
+        before = model.on(meta_features)
+        improvement, encoded = before if probed is None else probed, model.encoded
         if new:
-            known = [_read(text) for text in model.configurations]
-            improvement = improvement.extended(*surrogate.interpolation(known, list(new.values())))
+            weights = surrogate.interpolation([_read(text) for text in model.configurations], list(new.values()))
+            before, improvement = before.extended(*weights), improvement.extended(*weights)
+            encoded = np.concatenate([encoded, SpaceEncoder(surrogate.space).encode(list(new.values()))])
             column |= {text: len(column) + i for i, text in enumerate(new)}
             texts += list(new)
-        improvement = improvement.of_columns([column[text] for text in texts])
+        columns = [column[text] for text in texts]
+        before, improvement = before.of_columns(columns), improvement.of_columns(columns)
         if observed is not None:
             at = {text: i for i, text in enumerate(texts)}
-            improvement = given_trials(improvement, [at[to_json(c)] for c in observed[0]], observed[1])
+            improvement = given_losses(
+                replace(improvement, rule=model.trial_rule),
+                residual_covariance(before.change, encoded[columns], before.reference, model.residual_share),
+                [at[to_json(c)] for c in observed[0]],
+                observed[1],
+                model.metric,
+                model.variance_of_fit(_rows(meta_features)) / FITS_OF_A_TRIAL,
+            )
         return cls(improvement, tuple(place.get(text, -1) for text in texts))
 
     def picks(self, n: int, allowed: NDArray[np.bool_] | None = None) -> list[int]:
@@ -111,6 +126,12 @@ class AgainstDefault:
             )
             for item, candidate in zip(items, candidates, strict=True)
         ]
+
+
+def _rows(meta_features: Mapping[str, float] | None) -> float | None:
+    """Rows of the task; None where they are not known."""
+    log_rows = (meta_features or {}).get("log_rows", math.nan)
+    return None if math.isnan(log_rows) else math.exp(log_rows)
 
 
 def _read(text: str) -> Configuration:

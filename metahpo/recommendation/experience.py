@@ -136,7 +136,7 @@ class Experience:
         return groups_among(() if features is None else map(str, features.columns))
 
     def observing(self, observations: tuple[Observation, ...]) -> Experience:
-        """The experience with observed tasks as source tasks more; nothing is trained anew."""
+        """The experience with the observed tasks as additional source tasks. Nothing is trained again."""
         if not observations:
             return self
         found = self._observed

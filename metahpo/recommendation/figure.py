@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from metahpo.exceptions import MissingDependencyError
-from metahpo.recommendation.printed import in_words
 from metahpo.recommendation.recommendation import DEFAULT_REASON, Recommendation
+from metahpo.space.configuration import in_words
 
 try:
     from matplotlib.figure import Figure as Figure
@@ -20,13 +21,13 @@ BETTER, NEUTRAL, WORSE, INK = "#0072B2", "#7A7A7A", "#D55E00", "#222222"
 LINE = 60
 
 
-def figure_of(items: Sequence[Recommendation], title: str) -> Figure:
+def figure_of(items: Sequence[Recommendation], parameters: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """A row a recommendation: the expected change of the error with its 80 % interval.
 
     Where no change is known, the expected percentile is shown.
     """
     against = any(not math.isnan(item.expected_change) for item in items)
-    labels = [_label(rank, item) for rank, item in enumerate(items, 1)]
+    labels = [_label(i + 1, item, in_words(parameters[i])) for i, item in enumerate(items)]
     height = 1.1 + sum(0.28 + 0.17 * label.count("\n") for label in labels)
     figure = Figure(figsize=(9.0, height), layout="constrained")
     axes = figure.subplots()
@@ -66,11 +67,11 @@ def figure_of(items: Sequence[Recommendation], title: str) -> Figure:
     return figure
 
 
-def _label(rank: int, item: Recommendation) -> str:
+def _label(rank: int, item: Recommendation, parameters: str) -> str:
     words = f"{rank}. {item.learner}"
     words += " (default)" if item.reason == DEFAULT_REASON else ""
     lines, line = [words], ""
-    for part in in_words({**item.configuration, **item.held}).split(", "):
+    for part in parameters.split(", "):
         if line and len(line) + len(part) > LINE:
             lines.append(line)
             line = ""

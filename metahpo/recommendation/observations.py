@@ -139,7 +139,7 @@ def by_task(observations: Sequence[Observation], space: str | None, metric: str)
 
 
 def trials_of(observations: Sequence[Observation], space: str | None) -> Trials:
-    """Distinct configurations in the names of a space, and the mean loss of each; NaN where all failed."""
+    """Distinct configurations, named as in a space, and the mean loss of each. It is NaN if all trials failed."""
     losses: dict[str, list[float]] = {}
     configurations: dict[str, Configuration] = {}
     for one in observations:

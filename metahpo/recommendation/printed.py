@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metahpo.recommendation.recommendation import DEFAULT_REASON
-from metahpo.space.configuration import Configuration
+from metahpo.space.configuration import in_words
 from metahpo.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def in_lines(recommended: Recommendations) -> str:
     lines = [f"{len(recommended)} recommendations for {name!r} by {recommended.metric}", *([words] if words else [])]
     for rank, item in enumerate(recommended.items, 1):
         low, high = item.interval
-        lines.append(f"{rank:>3}. {item.learner}: {in_words({**item.configuration, **item.held})}")
+        lines.append(f"{rank:>3}. {item.learner}: {in_words(recommended.parameters(rank - 1))}")
         lines.append(f"     better than {item.expected_percentile:.0f} % ({low:.0f}-{high:.0f}); {item.reason}")
         if item.against_default() and item.reason != DEFAULT_REASON:
             lines.append(f"     {item.against_default()}")
@@ -49,7 +49,7 @@ def in_lines(recommended: Recommendations) -> str:
 
 def in_html(recommended: Recommendations) -> str:
     """Recommendations as a notebook shows them."""
-    head = ("", "learner", "configuration", "better than", "better than the default", "error", "reason")
+    head = ("", "learner", "parameters", "better than", "better than the default", "error", "reason")
     rows = []
     for rank, item in enumerate(recommended.items, 1):
         known = item.expected_change == item.expected_change
@@ -58,7 +58,7 @@ def in_html(recommended: Recommendations) -> str:
             (
                 str(rank),
                 item.learner,
-                in_words({**item.configuration, **item.held}),
+                in_words(recommended.parameters(rank - 1)),
                 f"{item.expected_percentile:.0f} % ({item.interval[0]:.0f}-{item.interval[1]:.0f})",
                 f"{item.p_better_than_default:.2f}" if known else "",
                 f"{-100 * item.expected_change:+.1f} % ({-100 * high:+.1f} to {-100 * low:+.1f})" if known else "",
@@ -79,8 +79,3 @@ def in_html(recommended: Recommendations) -> str:
 def in_brief(names: Sequence[str], most: int = 20) -> str:
     """The first of many names."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def in_words(configuration: Configuration) -> str:
-    """A configuration as a person reads it: four digits of a number."""
-    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in configuration.items())

@@ -54,7 +54,7 @@ class ProbeWorkers:
         self._imports = [self._pool.submit(import_learners, self._learners, self._kind) for _ in range(self.n_jobs)]
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Wait until they have imported what a probe needs, so that no probe is charged for it."""
+        """Wait until the workers have imported what a probe needs. This time does not count as time of a probe."""
         wait(self._imports, max(0.0, seconds))
 
     def submit(self, *arguments: Any) -> Future[Any]:

@@ -1,7 +1,7 @@
 """Probes: fits on few rows of the user's table that make a recommendation more certain.
 
 A probe trains one configuration on a subsample and tests it on other rows. It is an observation of the same task at
-another size: see :mod:`metahpo.surrogates.improvement_given_probes`. The probe with the largest expected increase of
+another size: see :mod:`metahpo.surrogates.improvement_on_task`. The probe with the largest expected increase of
 the improvement per second comes next. The default is trained on the same rows first, because the change against it
 counts.
 
@@ -27,7 +27,7 @@ from metahpo.recommendation.probe_worker import FixedSplit, ProbeWorkers
 from metahpo.space.cash import from_cash
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.improvement import Improvement, change_of
-from metahpo.surrogates.improvement_given_probes import ImprovementOnTask, MeasuredChanges
+from metahpo.surrogates.improvement_on_task import ImprovementOnTask, MeasuredChanges
 from metahpo.tasks.task import Task
 
 Array = NDArray[np.float64]
@@ -240,7 +240,7 @@ class Prober:
         return self._protocol.fits_of_repeat(self._task.n_rows, size)
 
     def _variance(self, size: int | None) -> float:
-        return self._on_task.model.fit_variance * 1000.0 / self._rows(size) / self._n_fits(size)
+        return self._on_task.model.variance_of_fit(self._rows(size)) / self._n_fits(size)
 
     def _seconds(self, size: int | None) -> Array:
         """Expected seconds of a probe of each configuration, corrected by those that ended, if any of that size did."""

@@ -225,10 +225,11 @@ class Recommendations:
         import_module("metahpo.integrations.optuna").enqueue(study, self)  # which lies above this room
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a recommendation, with the columns of :class:`Recommendation`."""
+        """One row a recommendation: its parameters, and the columns of :class:`Recommendation`."""
         return pd.DataFrame(
             {
                 "learner": [item.learner for item in self.items],
+                "parameters": [self.parameters(index) for index in range(len(self))],
                 "configuration": [item.configuration for item in self.items],
                 "expected_percentile": [item.expected_percentile for item in self.items],
                 "lower": [item.interval[0] for item in self.items],
@@ -265,7 +266,7 @@ class Recommendations:
         """
         from metahpo.recommendation.figure import figure_of  # it loads matplotlib
 
-        return figure_of(self.items, f"{self.about}, by {self.metric}")
+        return figure_of(self.items, [self.parameters(i) for i in range(len(self))], f"{self.about}, by {self.metric}")
 
     def __str__(self) -> str:
         return in_lines(self)

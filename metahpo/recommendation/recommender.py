@@ -45,7 +45,7 @@ from metahpo.recommendation.probes import probe
 from metahpo.recommendation.recommendation import Recommendation
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.request import Asked, Request
-from metahpo.recommendation.shipped import SHIPPED_APART, check_modality, shipped_name
+from metahpo.recommendation.shipped import check_learner, check_modality, shipped_name
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.recommendation.wording import items_of, notes_of, notes_on_probes
 from metahpo.recommendation.worth import Worth
@@ -87,15 +87,13 @@ class Recommender:
         Raises
         ------
         DataError
-            None ships for tasks of images or of texts; the message names the commands that make one.
+            None ships for tasks of the modality, or for the learner; the message names the next step.
         UnknownNameError
-            None ships for the learner.
+            There is no such learner.
         """
         found = copy(_shipped(shipped_name(kind, modality, learner)))  # what one observes, others do not know
-        if learner is not None and learner not in found.learners:
-            known = [*found.learners, *SHIPPED_APART]
-            hint = "Experience ships with these; `metahpo build` makes more."
-            raise UnknownNameError("learner", learner, known, hint)
+        if learner is not None:
+            check_learner(learner, kind, modality, found.learners)
         return found
 
     @property

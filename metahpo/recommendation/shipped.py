@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.learners.registry import learner_names
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.tasks.task import Modality, Task, TaskKind
 
-#: Meta-datasets that ship for each kind of task of a table: of all learners together, and of those recorded apart,
+#: Meta-datasets that ship for each modality and kind of task: of all learners together, and of those recorded apart,
 #: because their trials are of other tasks.
-SHIPPED: Mapping[TaskKind, str] = {"classification": "tabular_classification", "regression": "tabular_1200_regression"}
-SHIPPED_APART: Mapping[str, Mapping[TaskKind, str]] = {
-    "mlp": {"classification": "networks_classification", "regression": "networks_regression"}
+SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
+    ("table", "classification"): "tabular_classification",
+    ("table", "regression"): "tabular_1200_regression",
+}
+SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
+    ("table", "classification"): {"mlp": "networks_classification"},
+    ("table", "regression"): {"mlp": "networks_regression"},
 }
 #: Learners that are made for images, and for texts.
 NETWORKS: Mapping[Modality, str] = {"image": "convnet", "text": "text"}
@@ -24,11 +29,42 @@ def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None)
     Raises
     ------
     DataError
-        None ships for tasks of images or of texts; the message names the commands that make one.
+        None ships for tasks of this modality; the message names the commands that make one.
     """
-    if modality != "table":
+    if (modality, kind) not in SHIPPED:
         raise DataError(f"no experience with {modality}s ships. {how_to_make(modality)}")
-    return SHIPPED_APART.get(learner or "", SHIPPED)[kind]
+    return SHIPPED_APART.get((modality, kind), {}).get(learner or "", SHIPPED[modality, kind])
+
+
+def check_learner(learner: str, kind: TaskKind, modality: Modality, recorded: Sequence[str]) -> None:
+    """Refuse a learner that nothing ships for.
+
+    Parameters
+    ----------
+    learner : str
+    kind : {"classification", "regression"}
+    modality : {"table", "image", "text"}
+    recorded : sequence of str
+        Learners of the meta-dataset that ships for such tasks.
+
+    Raises
+    ------
+    DataError
+        The package has the learner, but nothing was recorded of it for such tasks.
+    UnknownNameError
+        There is no such learner.
+    """
+    if learner in recorded:
+        return
+    known = [*recorded, *SHIPPED_APART.get((modality, kind), {})]
+    hint = "Experience ships with these; `metahpo build` makes more."
+    if learner in learner_names(kind):
+        raise DataError(
+            f"no experience with the learner {learner!r} ships for {kind} of {modality}s, only with "
+            f"{', '.join(known)}. `metahpo build` makes more; "
+            f"MetaSearchCV(..., {learner!r}, warm_start=False) needs none."
+        )
+    raise UnknownNameError("learner", learner, known, hint)
 
 
 def check_modality(md: MetaDataset, task: Task) -> None:

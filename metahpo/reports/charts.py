@@ -188,7 +188,7 @@ def rank_chart(labels: Sequence[str], ranks: Array, groups: Sequence[tuple[int, 
 def point_chart(
     points: Array, labels: Sequence[str], groups: Sequence[int], names: Sequence[str], title: str, ids: Sequence[str]
 ) -> Chart:
-    """A map: points (n, 2), each with a label that shows when it is pointed at, in the colour of its group."""
+    """A map of points (n, 2). Each has the colour of its group, and shows its label when the mouse is on it."""
     height, pad = 320, 14
     across = _Axis.over(points[:, 0], pad, WIDTH - pad, log=False, tight=True)
     up = _Axis.over(points[:, 1], height - pad, pad, log=False, tight=True)

@@ -100,8 +100,3 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.2g}" if 0 < abs(value) < 1e-3 else f"{value:.3f}"
     return str(value).replace(" ± ", "\u00a0±\u00a0")  # a number and its error stay in one line
-
-
-def in_words(configuration: Mapping[str, Any]) -> str:
-    """Return a configuration as a person reads it: four digits of a number."""
-    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in configuration.items())

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from metahpo.reports.charts import interval_chart
-from metahpo.reports.page import Section, in_words, render
+from metahpo.reports.page import Section, render
+from metahpo.space.configuration import in_words
 
 #: Tasks listed, at most.
 NEAREST = 15
@@ -30,7 +31,8 @@ def write_recommendation_page(recommended: Any, path: Path | str) -> None:
     MissingDependencyError
         jinja2 is not installed.
     """
-    title = f"Hyperparameters for {recommended.task.name}"
+    name, _, _ = recommended.about.partition("\n")
+    title = f"Hyperparameters for {name}"
     page = render(title, summary(recommended), sections(recommended), f"metahpo {version('metahpo')}")
     Path(path).write_text(page, encoding="utf-8")
 
@@ -39,7 +41,7 @@ def summary(recommended: Any) -> list[str]:
     """Three sentences: what is recommended, what to expect of it, and how familiar the dataset is."""
     first = recommended.items[0]
     told = [
-        f"{first.learner} with {in_words(first.configuration)} is recommended first, for {recommended.metric}; "
+        f"{first.learner} with {in_words(recommended.parameters(0))} is recommended first, for {recommended.metric}; "
         f"the reason: {first.reason}."
     ]
     if np.isfinite(first.expected_change):
@@ -69,8 +71,8 @@ def summary(recommended: Any) -> list[str]:
 def sections(recommended: Any) -> list[Section]:
     """Sections of the page."""
     frame: pd.DataFrame = recommended.to_frame()
-    named = zip(frame["learner"], frame["configuration"], strict=True)
-    labels = [f"{i}. {learner}: {in_words(configuration)}" for i, (learner, configuration) in enumerate(named, 1)]
+    named = zip(frame["learner"], frame["parameters"], strict=True)
+    labels = [f"{i}. {learner}: {in_words(parameters)}" for i, (learner, parameters) in enumerate(named, 1)]
     charts = {
         "Expected percentile among recorded configurations (80 % interval)": interval_chart(
             labels, frame["expected_percentile"].to_numpy(np.float64), frame["lower"].to_numpy(np.float64),
@@ -83,7 +85,7 @@ def sections(recommended: Any) -> list[Section]:
         charts["Change of the error against the default (80 % interval)"] = interval_chart(
             labels, -100 * changes, -100 * high, -100 * low, "Change of the error", "percent; below 0 is better"
         )
-    table = frame.assign(configuration=[in_words(c) for c in frame["configuration"]])
+    table = frame.drop(columns="configuration").assign(parameters=[in_words(p) for p in frame["parameters"]])
     made = [Section("Recommended configurations", charts=charts, table=table)]
     nearest = list(recommended.nearest_tasks.items())[:NEAREST]
     if nearest:

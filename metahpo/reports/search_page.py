@@ -15,8 +15,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 from metahpo.exceptions import DataError
 from metahpo.numerics.copula import normal_scores
 from metahpo.reports.charts import Chart, Line, interval_chart, line_chart, parallel_chart
-from metahpo.reports.page import Section, in_words, render
+from metahpo.reports.page import Section, render
 from metahpo.space.activity import default_configuration
+from metahpo.space.configuration import in_words
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.explanation import explain
 from metahpo.trials.history import TrialHistory

@@ -20,8 +20,9 @@ from ConfigSpace.util import generate_grid
 from metahpo.exceptions import SpaceError
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.registry import Registry
+from metahpo.search.engine_history import EngineWithHistory
 from metahpo.search.optuna_engine import SAMPLERS, OptunaEngine
-from metahpo.space.configuration import Configuration, to_json
+from metahpo.space.configuration import Configuration
 from metahpo.space.domain import Domain
 from metahpo.trials.history import TrialHistory
 
@@ -57,36 +58,7 @@ class SearchEngine(Protocol):
         ...
 
 
-class _EngineWithHistory:
-    """The history of an engine, and the configurations that it knows."""
-
-    def __init__(self, space: ConfigurationSpace) -> None:
-        self.space = space
-        self.history = TrialHistory()
-        self._domain = Domain(space)
-        self._known: set[str] = set()
-
-    @property
-    def incumbent(self) -> tuple[Configuration, float] | None:
-        """Best configuration so far and its loss; None while nothing has succeeded."""
-        return self.history.incumbent
-
-    def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
-        """Write the loss down."""
-        checked = self._domain.canonical(configuration)
-        self._known.add(to_json(checked))
-        self.history.append(checked, value, np.nan if seconds is None else seconds)
-
-    def _is_new(self, configuration: Configuration) -> bool:
-        """Whether a configuration was not known before. It is from now on."""
-        text = to_json(configuration)
-        if text in self._known:
-            return False
-        self._known.add(text)
-        return True
-
-
-class ListedEngine(_EngineWithHistory):
+class ListedEngine(EngineWithHistory):
     """Configurations in an order that does not depend on what is told.
 
     Parameters
@@ -122,7 +94,7 @@ class ListedEngine(_EngineWithHistory):
                 return configuration
 
 
-class OtherEngine(_EngineWithHistory):
+class OtherEngine(EngineWithHistory):
     """An engine of another package, of which only ``ask()`` and ``tell(configuration, loss)`` are expected.
 
     Parameters

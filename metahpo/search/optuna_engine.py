@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
-from ConfigSpace.hyperparameters import FloatHyperparameter, IntegerHyperparameter
+from ConfigSpace.hyperparameters import NumericalHyperparameter
 
 from metahpo.exceptions import MissingDependencyError, SpaceError
+from metahpo.search.engine_history import EngineWithHistory
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.domain import Domain
 from metahpo.space.values import choices_of
-from metahpo.trials.history import TrialHistory
 
 if TYPE_CHECKING:
     import optuna
@@ -30,7 +29,7 @@ QUIETED = ("gp", "cma-es")
 MAX_ATTEMPTS = 20
 
 
-class OptunaEngine:
+class OptunaEngine(EngineWithHistory):
     """A sampler of Optuna behind the interface of an engine; the default configuration comes first.
 
     A hyperparameter is suggested where it is active. What a sampler suggests again, or what the space forbids, is told
@@ -49,18 +48,13 @@ class OptunaEngine:
     """
 
     def __init__(self, sampler: str, space: ConfigurationSpace, random_state: int | None) -> None:
-        self.space = space
-        self.history = TrialHistory()
-        self._domain = Domain(space)
+        super().__init__(space)
         self._study = _study(sampler, random_state)
+        from metahpo.space.optuna_distributions import distributions_by_place  # which needs Optuna
+
+        self._distributions = distributions_by_place(space)
         self._rng = np.random.default_rng(random_state)
         self._asked: dict[str, optuna.trial.Trial] = {}
-        self._known: set[str] = set()
-
-    @property
-    def incumbent(self) -> tuple[Configuration, float] | None:
-        """Best configuration so far and its loss; None while nothing has succeeded."""
-        return self.history.incumbent
 
     def ask(self) -> Configuration:
         """What the sampler suggests next.
@@ -73,39 +67,35 @@ class OptunaEngine:
         from optuna.trial import TrialState
 
         if not self._known:
-            self._known.add(to_json(self._domain.default))
+            self._is_new(self._domain.default)
             return dict(self._domain.default)
         for _ in range(MAX_ATTEMPTS):
             trial = self._study.ask()
             with contextlib.suppress(SpaceError):
                 configuration = self._suggested(trial)
-                text = to_json(configuration)
-                if text not in self._known:
-                    self._known.add(text)
-                    self._asked[text] = trial
+                if self._is_new(configuration):
+                    self._asked[to_json(configuration)] = trial
                     return configuration
             self._study.tell(trial, state=TrialState.FAIL)
         return self._other()
 
     def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
-        """Record the loss of a configuration, asked for or not."""
+        """Tell the sampler, and record the loss of a configuration, asked for or not."""
         from optuna.trial import TrialState, create_trial
 
-        checked = self._domain.canonical(configuration)
-        text, failed = to_json(checked), not np.isfinite(value)
-        self._known.add(text)
-        self.history.append(checked, value, np.nan if seconds is None else seconds)
-        trial = self._asked.pop(text, None)
+        super().tell(configuration, value, seconds=seconds)
+        checked, failed = self._domain.canonical(configuration), not np.isfinite(value)
+        trial = self._asked.pop(to_json(checked), None)
         if trial is not None and failed:
             self._study.tell(trial, state=TrialState.FAIL)
         elif trial is not None:
             self._study.tell(trial, float(value))
         else:
-            names = [name for name in checked if self._distribution(name) is not None]
+            names = [name for name in checked if name in self._distributions]
             self._study.add_trial(
                 create_trial(
                     params={name: self._given(name, checked[name]) for name in names},
-                    distributions={name: self._distribution(name) for name in names},
+                    distributions={name: self._distributions[name] for name in names},
                     value=None if failed else float(value),
                     state=TrialState.FAIL if failed else TrialState.COMPLETE,
                 )
@@ -120,28 +110,13 @@ class OptunaEngine:
             active[name] = self._domain.is_active(name, codes, active)
             if not active[name]:
                 continue
-            distribution = self._distribution(name)
-            given = choices_of(self.space[name])[0][0] if distribution is None else None
-            if distribution is not None:
-                given = trial._suggest(name, distribution)
-                if _is_choice(self.space[name]):
-                    given = choices_of(self.space[name])[0][given]
+            distribution = self._distributions.get(name)
+            given = 0 if distribution is None else trial._suggest(name, distribution)
+            if _is_choice(self.space[name]):
+                given = choices_of(self.space[name])[0][given]
             values[name] = given
             codes[name] = known.code(given)
         return self._domain.canonical(values)
-
-    def _distribution(self, name: str) -> Any:
-        """Optuna's distribution of a hyperparameter; None where it has one value."""
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-        given = self.space[name]
-        if isinstance(given, FloatHyperparameter):
-            return FloatDistribution(float(given.lower), float(given.upper), log=bool(getattr(given, "log", False)))
-        if isinstance(given, IntegerHyperparameter):
-            log = bool(getattr(given, "log", False)) and given.lower > 0
-            return IntDistribution(int(given.lower), int(given.upper), log=log)
-        choices, _ = choices_of(given)
-        return CategoricalDistribution(tuple(range(len(choices)))) if len(choices) > 1 else None
 
     def _given(self, name: str, value: Any) -> Any:
         """A value as Optuna has it: a choice by its place."""
@@ -160,15 +135,13 @@ class OptunaEngine:
             source.seed(int(self._rng.integers(2**31)))
             found = (self._domain.canonical(dict(c)) for c in source.sample_configuration(MAX_ATTEMPTS))
         for configuration in found:
-            text = to_json(configuration)
-            if text not in self._known:
-                self._known.add(text)
+            if self._is_new(configuration):
                 return configuration
         raise SpaceError("every configuration has been suggested.")
 
 
 def _is_choice(hyperparameter: Any) -> bool:
-    return not isinstance(hyperparameter, FloatHyperparameter | IntegerHyperparameter)
+    return not isinstance(hyperparameter, NumericalHyperparameter)
 
 
 def _study(sampler: str, random_state: int | None) -> optuna.Study:

@@ -134,7 +134,7 @@ def fidelity_of(
     Parameters
     ----------
     name : str
-        "rows", or a parameter of the estimator, with or without what precedes the learner's in a pipeline.
+        "rows", or a parameter of the estimator, with or without the prefix of its step in a pipeline.
     bounds : tuple of int or None
         The fewest and the most resources, where the user gave them.
 

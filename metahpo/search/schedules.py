@@ -69,9 +69,9 @@ class OneLevel:
 class Levels:
     """Losses of configurations on each level of resources, and what is gained between the levels.
 
-    An engine that learns from rows is told every loss. Any other is told one loss of each configuration, that on the
-    most resources; where a configuration has not got there, its last loss, less the median of what others gained from
-    that level on.
+    An engine that learns from rows is told every loss. Any other engine is told one loss of each configuration. It is
+    the loss on the most resources. For a configuration that was stopped before, it is estimated: the last loss, minus
+    the median gain of other configurations from that level to the last one.
     """
 
     def __init__(self, candidates: Candidates, levels: Sequence[int]) -> None:

@@ -49,7 +49,7 @@ class Searched:
 
 
 def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random_state: int | None) -> Searched:
-    """Find out what is searched.
+    """Find the estimator and the search space that a search uses.
 
     Parameters
     ----------

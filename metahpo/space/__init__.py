@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from metahpo.space.activity import canonical, default_configuration
     from metahpo.space.cash import cash_space, from_cash, to_cash
     from metahpo.space.comparison import description, difference, first_difference
-    from metahpo.space.configuration import Configuration, builtin, json_value, to_json, value_text
+    from metahpo.space.configuration import Configuration, builtin, in_words, json_value, to_json, value_text
     from metahpo.space.conversion import (
         STEP_TOLERANCE,
         Choices,
@@ -65,6 +65,7 @@ __all__ = [
     "first_difference",
     "from_cash",
     "in_order_of",
+    "in_words",
     "json_value",
     "legal_rows",
     "nearest",

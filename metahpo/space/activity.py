@@ -31,5 +31,5 @@ def canonical(space: ConfigurationSpace, values: Mapping[str, Any]) -> Configura
 
 
 def default_configuration(space: ConfigurationSpace) -> Configuration:
-    """Default configuration of a space: the library's own, for the learners of this package."""
+    """Default configuration of a space. For the learners of this package, it is the default of their library."""
     return Domain(space).default

@@ -53,8 +53,20 @@ def json_value(value: Any) -> Any:
     return _name_of(value)
 
 
+def in_words(parameters: Mapping[str, Any]) -> str:
+    """A configuration or parameters as a person reads them: four digits of a number; 1.0 stays apart from 1."""
+    return ", ".join(f"{name}={_in_brief(value)}" for name, value in parameters.items())
+
+
 def _name_of(value: Any) -> str:
     """Importable name of a class or function; the text of any other object."""
     name = getattr(value, "__qualname__", "<")
     # Functions of one place in a program share the name "...<lambda>" or "...<locals>...".
     return repr(value) if "<" in name else f"{value.__module__}.{name}"
+
+
+def _in_brief(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.4g}"
+    return f"{text}.0" if text.lstrip("-").isdigit() else text

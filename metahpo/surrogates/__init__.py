@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
     from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
     from metahpo.surrogates.improvement import Improvement, ImprovementModel, change_of, error_floor, improvement_path
-    from metahpo.surrogates.improvement_given_probes import ImprovementOnTask, MeasuredChanges
-    from metahpo.surrogates.improvement_given_trials import given_trials
+    from metahpo.surrogates.improvement_on_task import (
+        ImprovementOnTask,
+        MeasuredChanges,
+        given_losses,
+        residual_covariance,
+    )
     from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
     from metahpo.surrogates.loss_spread import failed_as_worse, power_of_two, spread_of
     from metahpo.surrogates.mapped import MappedSurrogate
@@ -86,7 +90,7 @@ __all__ = [
     "explain",
     "failed_as_worse",
     "fitted_theta",
-    "given_trials",
+    "given_losses",
     "improvement_path",
     "informative",
     "learn_improvement",
@@ -96,6 +100,7 @@ __all__ = [
     "power_of_two",
     "process_of",
     "register_surrogate_kind",
+    "residual_covariance",
     "sample_batch",
     "save_surrogate",
     "spread_of",

@@ -17,7 +17,8 @@ from metahpo.exceptions import ArtefactError, DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.registry import Registry
 from metahpo.surrogates import tensor_file
-from metahpo.surrogates.mixture.meta_learned import KIND, MetaLearnedSurrogate
+from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.mixture.mixture_file import KIND
 from metahpo.surrogates.surrogate import TrainedSurrogate
 
 #: Builds a surrogate from the tensors and the header of its file.

@@ -18,7 +18,8 @@ constant configuration. Alternatives are compared by their expected utility, whe
 
 The reference stays unless another alternative has a positive utility. Size of leaves and weight of losses are chosen
 by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`. What trials of the new
-task add, whatever rows they were trained on, is the subject of :mod:`metahpo.surrogates.improvement_given_probes`.
+task add, whatever rows they were trained on, is the subject of :mod:`metahpo.surrogates.improvement_on_task`. The
+incumbent, the best that was tried, then takes the place of the reference: U(x) = E u(g_x - g_incumbent).
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ MIN_STANDARD_ERROR = 1e-3
 #: Errors below this, of scores whose best value is 1, count as if they were this large. A change from .002 to .001 is
 #: no improvement by a half.
 ERROR_FLOOR = 0.01
+#: Rows that the recorded variance of a fit is stated for.
+ROWS_OF_FIT_VARIANCE = 1000.0
 #: Probabilities are kept this far from 0 and 1 before they are calibrated.
 TINY_PROBABILITY = 1e-3
 
@@ -123,6 +126,8 @@ class Improvement:
         Means and standard deviations of the distributions.
     reference : int
     rule : Rule
+    incumbent : int, default=None
+        The best of the reference and what was tried; None: the reference.
     """
 
     weights: Array
@@ -130,6 +135,7 @@ class Improvement:
     standard_error: Array
     reference: int
     rule: Rule
+    incumbent: int | None = None
 
     @own_arithmetic()
     def expected(self) -> Array:
@@ -138,12 +144,17 @@ class Improvement:
 
     @own_arithmetic()
     def utility(self) -> Array:
-        """Expected utility, shape (n,); 0 for the reference."""
-        u = self.change / self.standard_error
-        gain = self.standard_error * (np.exp(-0.5 * u * u) / SQRT_2PI + u * ndtr(u))  # E max(g, 0)
+        """Expected utility, shape (n,); 0 for the incumbent."""
+        incumbent = self.reference if self.incumbent is None else self.incumbent
+        gap, spread = self.change, self.standard_error  # those of the reference are exact
+        if incumbent != self.reference:
+            gap = gap - gap[:, [incumbent]]
+            spread = np.hypot(spread, spread[:, [incumbent]])
+        u = gap / spread
+        gain = spread * (np.exp(-0.5 * u * u) / SQRT_2PI + u * ndtr(u))  # E max(g, 0)
         # E min(g, 0) = E g - E max(g, 0)
-        utility = self.weights @ (gain + self.rule.loss_weight * (self.change - gain))
-        utility[self.reference] = 0.0
+        utility = self.weights @ (gain + self.rule.loss_weight * (gap - gain))
+        utility[incumbent] = 0.0
         return np.asarray(utility)
 
     @own_arithmetic()
@@ -196,6 +207,7 @@ class Improvement:
             change=np.ascontiguousarray(self.change[:, kept]),
             standard_error=np.ascontiguousarray(self.standard_error[:, kept]),
             reference=kept.index(self.reference),
+            incumbent=kept.index(self.incumbent) if self.incumbent in kept else None,
         )
 
     @own_arithmetic()
@@ -260,7 +272,7 @@ class ImprovementModel:
     residual_share : float
         Share of the variance over source tasks that is left between the new task and the source task it resembles.
     fit_variance : float
-        Variance of the change that a single fit on 1,000 rows measures; it falls with the number of rows.
+        Variance of the change that a single fit on `ROWS_OF_FIT_VARIANCE` rows measures.
     """
 
     space_name: str | None
@@ -306,6 +318,10 @@ class ImprovementModel:
             of_trees = self.trees.weights(self._ranks(meta_features))
             weights = of_trees if of_trees.any() else weights  # tasks of all these leaves may have been left out
         return Improvement(weights, self.change, self.standard_error, self.reference, self.rule)
+
+    def variance_of_fit(self, rows: float | None = None) -> float:
+        """Variance of the change that a single fit measures; it falls with the number of rows (None: not known)."""
+        return self.fit_variance if rows is None else self.fit_variance * ROWS_OF_FIT_VARIANCE / rows
 
     def with_task(
         self, name: str, change: Array, standard_error: Array, meta_features: Mapping[str, float] | None

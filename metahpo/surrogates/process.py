@@ -58,7 +58,7 @@ class Process:
         return k @ self.weights, np.sqrt(np.maximum(left, LEAST_VARIANCE * self.variance))
 
     def predict_with_slope(self, rows: Array) -> tuple[Array, Array, Array, Array]:
-        """Mean and standard deviation at rows (m, d), and their gradients by the row, each of shape (m, d)."""
+        """Mean and standard deviation at rows (m, d), and their gradients with respect to each row, of shape (m, d)."""
         scaled = rows / self.scales
         k, slope = self._kernel(scaled)
         solved = k @ self.inverse

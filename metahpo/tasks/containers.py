@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -67,6 +68,11 @@ def _built(make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
 
 
 def _without_names(X: Any, names: Sequence[str] | None) -> pd.DataFrame:
+    if isinstance(X, (str, os.PathLike)):
+        raise DataError(
+            f"X must be a table of shape (n_rows, n_features), but is {str(X)!r}. If that is a file, read it first, "
+            "such as with pandas.read_csv, or run `metahpo recommend FILE --target COLUMN`."
+        )
     if is_sparse(X) and math.prod(X.shape) > MAX_DENSE_CELLS:
         raise DataError(
             f"X is sparse, and its {X.shape[0]} rows of {X.shape[1]} columns would take "

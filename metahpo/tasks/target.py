@@ -39,6 +39,11 @@ def as_target(y: Any) -> pd.Series:
     DataError
         Not one column, not rectangular, or dates, durations, complex or infinite values in it.
     """
+    if isinstance(y, str):
+        raise DataError(
+            f"y must hold the values of the target, of shape (n_rows,), but is the text {y!r}. If that is a column of "
+            f"a table, give X=table.drop(columns={y!r}) and y=table[{y!r}]."
+        )
     if isinstance(y, pd.DataFrame):
         if y.shape[1] != 1:
             raise DataError(f"y must be one column, but has {y.shape[1]}; multi-output targets are not supported.")
@@ -156,7 +161,7 @@ class Labels:
         return cls(plain.to_numpy() if plain.dtype.kind in "biuf" else labels)
 
     def codes(self, target: pd.Series) -> NDArray[np.int64]:
-        """Codes of a target column without gaps; -1 for a label that is none of these."""
+        """Index of each label of a target column without missing values; -1 for an unknown label."""
         code = {_key(value): i for i, value in enumerate(self.values.tolist())}
         places, distinct = _distinct(target)
         return np.array([code.get(_key(value), -1) for value in distinct], dtype=np.int64)[places]

@@ -32,8 +32,8 @@ Modality = Literal["table", "image", "text"]
 class Task:
     """One supervised learning task.
 
-    Build one with :meth:`from_arrays`, :meth:`from_images` or :meth:`from_texts`, which check and normalise the data,
-    or with :func:`metahpo.tasks.modality.as_task`, which sees what they are; the constructor only stores.
+    Build one with :meth:`from_arrays`, :meth:`from_images` or :meth:`from_texts`, which check and normalise the data.
+    :func:`metahpo.tasks.modality.as_task` finds out which of them is right. The constructor only stores its arguments.
 
     Attributes
     ----------
@@ -52,13 +52,13 @@ class Task:
     classes : tuple
         Original class labels in the order of the indices in `y`; empty for regression.
     treatments : tuple of str
-        What was changed on the way in (dropped columns, converted dates, ...), in words.
+        What was changed when the data were read (dropped columns, converted dates, ...), in words.
     modality : {"table", "image", "text"}
         What the rows are.
     image_shape : tuple of int or None
         (height, width, channels) of images.
     reading : TableReading, ImageReading or None
-        How `X` came about from what the user gave; None: `X` was given ready.
+        How `X` was made from the user's data. None if `X` was given in this form.
     """
 
     X: pd.DataFrame

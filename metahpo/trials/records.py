@@ -59,7 +59,7 @@ Record = Trial | TaskRefusal | RetryRequest
 
 
 def record_from_json(line: str | bytes) -> Record:
-    """Read any record: a line that passes here is a record to every reader of a store.
+    """Read a record of any kind. All readers of a store accept the lines that this function accepts.
 
     Raises
     ------

@@ -19,9 +19,9 @@ from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import ENOUGH_TEST_ROWS, Protocol
 from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.recommendation.printed import in_words
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender
+from metahpo.space.configuration import in_words
 from metahpo.tasks.metric import Metric, metric_named
 from metahpo.tasks.task import Task
 
@@ -168,7 +168,8 @@ class Demonstration:
         ]
         for p in self.parts:
             near = ", ".join(f"{name} ({w:.0%})" for name, w in list(p.recommendations.nearest_tasks.items())[:5])
-            table = p.recommendations.to_frame().assign(configuration=lambda f: f["configuration"].map(in_words))
+            table = p.recommendations.to_frame().drop(columns="configuration")
+            table = table.assign(parameters=table["parameters"].map(in_words))
             title = f"Recommended for {p.learner} on {p.task.name}"
             sections.append(Section(title, [f"Leans on the tasks {near}."], table=table))
         tables = ", ".join(dict.fromkeys(p.task.name for p in self.parts))

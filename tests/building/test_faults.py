@@ -37,7 +37,9 @@ class Ordeal:
     n_drivers: int
 
 
-SHORT = Ordeal(n_configurations=60, n_killed=6, n_drivers=1)
+#: Of a build in which nothing is killed at random.
+NONE = Ordeal(n_configurations=24, n_killed=0, n_drivers=0)
+SHORT = Ordeal(n_configurations=40, n_killed=5, n_drivers=1)
 LONG = Ordeal(n_configurations=160, n_killed=30, n_drivers=5)
 
 Undisturbed = Callable[[Ordeal], Losses]
@@ -88,7 +90,11 @@ class Driver:
         self.process.wait()
 
     def restart(self) -> None:
+        """Kill the driver, and start it again when no process works on for the dead one."""
+        left = self.descendants()
         self.kill()
+        _, alive = psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
+        assert alive == []
         self.start()
 
     def descendants(self) -> list[psutil.Process]:
@@ -163,10 +169,10 @@ def test_killed_workers_and_drivers_lose_and_repeat_nothing(
 
 
 def test_two_drivers_on_one_folder_share_the_work(driver: Callable[..., Driver], undisturbed: Undisturbed) -> None:
-    first, second = driver(SHORT, "--jobs", "1"), driver(SHORT, "--jobs", "1")
+    first, second = driver(NONE, "--jobs", "1"), driver(NONE, "--jobs", "1")
     assert first.process.wait(PATIENCE_SECONDS) == second.process.wait(PATIENCE_SECONDS) == 0
-    assert losses(first.folder) == undisturbed(SHORT)
-    assert n_lines(first.folder) == len(undisturbed(SHORT))
+    assert losses(first.folder) == undisturbed(NONE)
+    assert n_lines(first.folder) == len(undisturbed(NONE))
     written = [n for n in (p.read_bytes().count(b"\n") for p in first.folder.glob("trials-*.jsonl")) if n]
     assert len(written) == 2
 

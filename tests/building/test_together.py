@@ -122,9 +122,9 @@ def test_a_faulty_configuration_ends_alone(process: TrialProcess) -> None:
     assert "does not fit into memory" in trials[3].message
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def planted(small_cache: Path) -> Iterator[TrialProcess]:
-    """A process that finds the learners that misbehave, for one test."""
+    """A process that finds the learners that misbehave."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     process = TrialProcess(small_cache, PROTOCOL, Limits(seconds=120.0), {"PYTHONPATH": path})
     yield process
@@ -145,10 +145,10 @@ def test_the_memory_limit_and_a_dying_process_end_only_those_at_fault(planted: T
 
 def test_limits_hold_for_each_of_them(planted: TrialProcess) -> None:
     """One sleeps for longer than both may take, beside one that does nothing."""
-    planted.limits = Limits(seconds=3.0)
+    planted.limits = Limits(seconds=2.0)
     quick, stopped = measured(planted, [misbehaving(0.0), misbehaving(0.5)])
     assert quick.status is TrialStatus.SUCCESS
-    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 3 s")
+    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 2 s")
 
 
 def test_a_task_that_cannot_be_measured_is_refused_for_all(process: TrialProcess) -> None:

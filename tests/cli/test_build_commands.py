@@ -161,7 +161,7 @@ def test_run__a_module_in_the_working_directory_does_not_shadow_the_standard_lib
     for name in ("random", "tempfile", "numbers"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('this is not the standard library')")
     script = "from metahpo.cli import main; raise SystemExit(main())"
-    command = [sys.executable, "-P", "-c", script, "build", "run", "build", *design, "--jobs", "2"]
+    command = [sys.executable, "-P", "-c", script, "build", "run", "build", *design, "--jobs", "1"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, "no trials are pending" in run.stdout) == (0, True), run.stderr
 

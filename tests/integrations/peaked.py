@@ -12,6 +12,9 @@ from ConfigSpace import ConfigurationSpace
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.posterior import Posterior
 
+#: Where the best configuration of :func:`metahpo.testing.optimizers.small_space` lies.
+BEST: Mapping[str, Any] = {"mode": "tuned", "depth": 6, "rate": 0.05, "knob": 0.75}
+
 
 @dataclass(frozen=True)
 class Peaked:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
+from ConfigSpace import ConfigurationSpace, OrdinalHyperparameter
 
 pytest.importorskip("hyperopt", minversion="0.3")
 
@@ -23,12 +23,12 @@ from metahpo.integrations.hyperopt import (
     to_hyperopt,
     trials_to_calculate,
 )
-from metahpo.space.comparison import difference
 from metahpo.space.conversion import Conversion
 from metahpo.testing import IntegrationContract
 from metahpo.testing.integrations import FIRST, Objective
 from metahpo.testing.optimizers import loss_of, small_space
-from tests.integrations.peaked import Peaked
+from tests.integrations.every_kind import check_there_and_back
+from tests.integrations.peaked import BEST, Peaked
 
 
 def minimise(objective: Any, space: Any, algorithm: Any, n_trials: int, trials: Any = None) -> Trials:
@@ -67,7 +67,6 @@ class TestContract(IntegrationContract):
 
 
 def test_experience_suggests_first() -> None:
-    best = {"mode": "tuned", "depth": 6, "rate": 0.05, "knob": 0.75}
     space = {**to_hyperopt(small_space()).space, "momentum": hp.uniform("momentum", 0, 1)}
     given: list[dict[str, Any]] = []
 
@@ -75,7 +74,7 @@ def test_experience_suggests_first() -> None:
         given.append(values)
         return loss_of(values)
 
-    minimise(objective, space, MetaSuggest(Peaked(small_space(), best), seed=0), 1)
+    minimise(objective, space, MetaSuggest(Peaked(small_space(), BEST), seed=0), 1)
     assert given[0]["mode"] == "tuned"
     assert given[0]["depth"] == 6
     assert 0 <= given[0]["momentum"] <= 1
@@ -117,21 +116,7 @@ def test_points_have_positions_for_choices_and_come_first() -> None:
 
 
 def test_spaces_of_every_kind() -> None:
-    space = ConfigurationSpace()
-    space.add(
-        Float("rate", (1e-4, 1.0), log=True),
-        Float("share", (0.0, 1.0)),
-        Integer("depth", (1, 9)),
-        Integer("width", (1, 512), log=True),
-        OrdinalHyperparameter("size", [16, 32, 48]),
-        Categorical("layers", [(8, 8), (16,), None]),
-        Constant("kind", "k"),
-    )
-    there = to_hyperopt(space)
-    assert there.exact
-    back = from_hyperopt(there.space)
-    assert back.exact
-    assert difference(space, back.space) is None
+    check_there_and_back(to_hyperopt, from_hyperopt)
     read = from_hyperopt(
         {
             "a": hp.normal("a", 1, 2),

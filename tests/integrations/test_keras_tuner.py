@@ -23,7 +23,7 @@ from metahpo.space.conversion import Conversion  # noqa: E402
 from metahpo.testing import IntegrationContract  # noqa: E402
 from metahpo.testing.integrations import Objective  # noqa: E402
 from metahpo.testing.optimizers import small_space  # noqa: E402
-from tests.integrations.peaked import Peaked  # noqa: E402
+from tests.integrations.peaked import BEST, Peaked  # noqa: E402
 
 
 class OneFloat(keras_tuner.Tuner):  # type: ignore[misc]  # no types
@@ -72,7 +72,6 @@ class TestContract(IntegrationContract):
 
 
 def test_experience_comes_first_and_a_cold_start_takes_what_the_hypermodel_shows(tmp_path: Path) -> None:
-    best = {"mode": "tuned", "depth": 6, "rate": 0.05, "knob": 0.75}
 
     def build(hp: Any) -> None:
         if hp.Choice("mode", ["tuned", "wild"]) == "tuned":
@@ -85,7 +84,7 @@ def test_experience_comes_first_and_a_cold_start_takes_what_the_hypermodel_shows
         given.append(values)
         return {"s": -1.0}
 
-    for start in (Peaked(small_space(), best), None):
+    for start in (Peaked(small_space(), BEST), None):
         oracle = MetaOracle(objective=keras_tuner.Objective("s", "max"), max_trials=4, start=start, seed=1)
         tuner = OneFloat(oracle, score, tmp_path / str(start is None), build)
         tuner.search(verbose=0)

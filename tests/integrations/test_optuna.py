@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
+from ConfigSpace import Categorical, ConfigurationSpace, OrdinalHyperparameter
 
 optuna = pytest.importorskip("optuna", minversion="5.0")
 
@@ -32,7 +32,8 @@ from metahpo.space.conversion import Conversion  # noqa: E402
 from metahpo.testing import IntegrationContract  # noqa: E402
 from metahpo.testing.integrations import FIRST, Objective  # noqa: E402
 from metahpo.testing.optimizers import small_space  # noqa: E402
-from tests.integrations.peaked import Peaked  # noqa: E402
+from tests.integrations.every_kind import space_of_every_kind  # noqa: E402
+from tests.integrations.peaked import BEST, Peaked  # noqa: E402
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -86,8 +87,7 @@ class TestContract(IntegrationContract):
 
 
 def test_experience_proposes_what_the_objective_suggests() -> None:
-    best = {"mode": "tuned", "depth": 6, "rate": 0.05, "knob": 0.75}
-    sampler = MetaSampler(Peaked(small_space(), best), seed=0)
+    sampler = MetaSampler(Peaked(small_space(), BEST), seed=0)
     study = optuna.create_study(sampler=sampler, direction="maximize")
 
     def objective(trial: Any) -> float:
@@ -214,18 +214,8 @@ def test_what_the_objective_does_not_suggest_counts_as_at_its_default() -> None:
 
 
 def test_distributions_of_every_kind() -> None:
-    space = ConfigurationSpace()
-    space.add(
-        Float("rate", (1e-4, 1.0), log=True),
-        Float("share", (0.0, 1.0)),
-        Integer("depth", (1, 9)),
-        Integer("width", (1, 512), log=True),
-        OrdinalHyperparameter("size", [16, 32, 48]),
-        OrdinalHyperparameter("grade", ["low", "high"]),
-        Categorical("shape", ["a", "b"], weights=[0.9, 0.1]),
-        Categorical("layers", [(8, 8), (16,)]),
-        Constant("kind", "k"),
-    )
+    space = space_of_every_kind()
+    space.add(OrdinalHyperparameter("grade", ["low", "high"]), Categorical("shape", ["a", "b"], weights=[0.9, 0.1]))
     there = to_optuna(space)
     assert there.space == {
         "rate": FloatDistribution(1e-4, 1.0, log=True),
@@ -233,6 +223,7 @@ def test_distributions_of_every_kind() -> None:
         "depth": IntDistribution(1, 9),
         "width": IntDistribution(1, 512, log=True),
         "size": IntDistribution(16, 48, step=16),
+        "part": FloatDistribution(0.25, 0.75, step=0.25),
         "grade": CategoricalDistribution(["low", "high"]),
         "shape": CategoricalDistribution(["a", "b"]),
         "kind": CategoricalDistribution(["k"]),

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
+from ConfigSpace import ConfigurationSpace
 
 pytest.importorskip("ray", minversion="2.40")
 pytest.importorskip("pydantic")  # the extra "tune" of Ray brings it
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.integrations.ray import MetaSearcher, from_ray, points_to_evaluate, to_ray
-from metahpo.space.comparison import difference
 from metahpo.space.conversion import Conversion
 from metahpo.testing import IntegrationContract
 from metahpo.testing.integrations import FIRST, Objective
 from metahpo.testing.optimizers import small_space
-from tests.integrations.peaked import Peaked
+from tests.integrations.every_kind import check_there_and_back
+from tests.integrations.peaked import BEST, Peaked
 
 tune: Any = pytest.importorskip("ray.tune")
 
@@ -57,8 +57,7 @@ class TestContract(IntegrationContract):
 
 
 def test_experience_suggests_first_and_learns_in_both_directions() -> None:
-    best = {"mode": "tuned", "depth": 6, "rate": 0.05, "knob": 0.75}
-    searcher = MetaSearcher(Peaked(small_space(), best), metric="score", mode="max", seed=0)
+    searcher = MetaSearcher(Peaked(small_space(), BEST), metric="score", mode="max", seed=0)
     first = searcher.suggest("a")
     assert isinstance(first, dict)
     assert (first["mode"], first["depth"]) == ("tuned", 6)
@@ -68,7 +67,7 @@ def test_experience_suggests_first_and_learns_in_both_directions() -> None:
     searcher.on_trial_complete("a", {"score": 0.75})
     searcher.on_trial_complete("b", error=True)
     searcher.on_trial_complete("unknown", {"score": 1.0})
-    searcher.add_evaluated_point({**best, "mode": "plain"}, 0.5)
+    searcher.add_evaluated_point({**BEST, "mode": "plain"}, 0.5)
     optimizer = searcher._optimizer
     assert optimizer is not None
     assert optimizer.incumbent is not None
@@ -117,22 +116,7 @@ def test_points_have_all_hyperparameters() -> None:
 
 
 def test_spaces_of_every_kind() -> None:
-    space = ConfigurationSpace()
-    space.add(
-        Float("rate", (1e-4, 1.0), log=True),
-        Float("share", (0.0, 1.0)),
-        Integer("depth", (1, 9)),
-        Integer("width", (1, 512), log=True),
-        OrdinalHyperparameter("size", [16, 32, 48]),
-        OrdinalHyperparameter("part", [0.25, 0.5, 0.75]),
-        Categorical("layers", [(8, 8), (16,), None]),
-        Constant("kind", "k"),
-    )
-    there = to_ray(space)
-    assert there.exact
-    back = from_ray(there.space)
-    assert back.exact
-    assert difference(space, back.space) is None
+    check_there_and_back(to_ray, from_ray)
     read = from_ray(
         {
             "a": tune.randn(1, 2),

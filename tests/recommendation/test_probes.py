@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metahpo.recommendation.probe_worker import ProbeWorkers
 from metahpo.recommendation.probes import Prober
 from metahpo.surrogates.improvement import ImprovementModel, Rule, Trees
-from metahpo.surrogates.improvement_given_probes import ImprovementOnTask
+from metahpo.surrogates.improvement_on_task import ImprovementOnTask
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.task import Task
 

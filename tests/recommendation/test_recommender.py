@@ -70,7 +70,7 @@ def test_recommend__of_experience_without_the_default(trained: Path, task: Task,
 def test_recommend__frame_says_what_to_expect(recommender: Recommender, task: Task) -> None:
     frame = recommender.recommend(task, "svm", n=3).to_frame()
     assert list(frame.columns) == [
-        "learner", "configuration", "expected_percentile", "lower", "upper", "expected_train_seconds",
+        "learner", "parameters", "configuration", "expected_percentile", "lower", "upper", "expected_train_seconds",
         "p_better_than_default", "expected_change", "reason",
     ]  # fmt: skip
     assert frame["expected_percentile"].between(frame["lower"], frame["upper"]).all()
@@ -172,7 +172,7 @@ def test_recommend__from_arrays(recommender: Recommender) -> None:
 @pytest.mark.parametrize(
     ("learner", "n", "metric", "error", "message"),
     [
-        ("xgboost", 1, None, UnknownNameError, "known are: linear, svm"),
+        ("forest", 1, None, UnknownNameError, "known are: linear, svm"),
         ("svm", 1, "speed", UnknownNameError, "known are: accuracy, .*balanced_accuracy"),
         ("svm", 1, "r2", UnknownNameError, "unknown classification metric 'r2'"),
         ("svm", 1, "f1_macro", UnknownNameError, "known are: balanced_accuracy.*metahpo train"),
@@ -217,6 +217,9 @@ def test_experience_with_networks_ships_and_is_found_by_the_learner(kind: TaskKi
     assert estimator.learning_rate == rec.best["learning_rate"]
     with pytest.raises(UnknownNameError, match=r"'mpl'; known are: linear, .*boosting, .*mlp"):
         recommend(X, y, learner="mpl")
+    if kind == "classification":  # a learner of texts
+        with pytest.raises(DataError, match="no experience with the learner 'text_linear' ships for classification"):
+            recommend(X, y, learner="text_linear")
     of_its_own = Recommender(f"networks_{kind}")
     assert recommend(X, y, n=3, recommender=of_its_own).best == rec.best  # the only learner need not be named
 

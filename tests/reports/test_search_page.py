@@ -5,11 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from metahpo.exceptions import DataError
 from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.recommendation.recommendation import Recommendation
+from metahpo.recommendation.recommendations import Recommendations
 from metahpo.reports.recommendation_page import summary as recommendation_summary
 from metahpo.reports.recommendation_page import write_recommendation_page
 from metahpo.reports.search_page import summary, write_search_page
@@ -63,22 +64,19 @@ def test_a_search_without_trials_has_no_page(tmp_path: Path) -> None:
 
 
 def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -> None:
-    item = SimpleNamespace(
-        learner="svm", configuration={"C": 0.123456, "kernel": "rbf"}, expected_change=0.1,
-        change_interval=(-0.02, 0.3), p_better_than_default=0.8, expected_percentile=91.0, reason="best guess",
+    item = Recommendation(
+        "svm", {"C": 0.123456, "class_weight": None, "gamma_rule": "scale", "kernel": "rbf"}, 91.0, (60.0, 99.0), 0.1,
+        "best guess", 0.8, 0.1, (-0.02, 0.3),
     )  # fmt: skip
-    frame = pd.DataFrame(
-        {"learner": ["svm"], "configuration": [item.configuration], "expected_percentile": [91.0], "lower": [60.0],
-         "upper": [99.0], "expected_train_seconds": [0.1], "reason": ["best guess"]}
-    )  # fmt: skip
-    rec = SimpleNamespace(
-        items=(item,), metric="accuracy", nearest_tasks={"wine": 0.4, "iris": 0.1}, novelty=0.3, timings={"load": 0.1},
-        notes=("a note",), task=SimpleNamespace(name="<mine>"), meta_features={"n_rows": 100.0}, to_frame=lambda: frame,
+    rec = Recommendations(
+        (item,), "accuracy", {"wine": 0.4, "iris": 0.1}, 0.3, {"load": 0.1}, ("a note",), None, {"n_rows": 100.0},
+        about="<mine>\nclassification of 2 classes",
     )  # fmt: skip
     write_recommendation_page(rec, tmp_path / "rec.html")
     page = (tmp_path / "rec.html").read_text(encoding="utf-8")
     check_page(page)
     assert "Hyperparameters for &lt;mine&gt;" in page
+    assert "C=0.1235, class_weight=None, kernel=rbf, gamma=scale" in page
     told = recommendation_summary(rec)
     assert told[1].endswith("is expected to change by -10.0 % (-30.0 to +2.0).")
     assert told[2] == "30 % of the recorded tasks are more familiar than this dataset; it is most like wine."

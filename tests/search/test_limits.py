@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from typing import Any
 
 import numpy as np
 import pytest
 from ConfigSpace import ConfigurationSpace
-from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning
 
 from metahpo.search import MetaSearchCV
-
-
-class Moody(DummyClassifier):  # type: ignore[misc]
-    """Fits at once, hardly ever, or not at all."""
-
-    def __init__(self, mood: str = "good") -> None:
-        super().__init__()
-        self.mood = mood
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Moody:
-        if self.mood == "slow":
-            time.sleep(600)
-        if self.mood == "deadly":
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().fit(X, y)
-        return self
+from tests.search.unruly import Moody
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from metahpo.exceptions import DataError
 from metahpo.search import MetaSearchCV
+from tests.search.unruly import Mortal
 
 X, y = load_iris(return_X_y=True)
 barrier = threading.Barrier(2)
@@ -57,23 +56,6 @@ def test_any_number_of_workers_gives_the_same_search_over_folds() -> None:
             found.append(search.fit(X, y).cv_results_)
     assert found[0]["params"] == found[1]["params"]
     np.testing.assert_array_equal(found[0]["mean_test_score"], found[1]["mean_test_score"])
-
-
-class Mortal(DummyClassifier):  # type: ignore[misc]
-    """Takes its process along in its first fit."""
-
-    def __init__(self, mood: str = "lucky", folder: str = "") -> None:
-        super().__init__()
-        self.mood = mood
-        self.folder = folder
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Mortal:
-        mark = Path(self.folder) / "died"
-        if self.mood == "unlucky" and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().fit(X, y)
-        return self
 
 
 def test_trials_of_killed_workers_are_made_again(tmp_path: Path) -> None:

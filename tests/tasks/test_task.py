@@ -37,6 +37,8 @@ def with_column(values: Any) -> pd.DataFrame:
         (X, [[1], [1, 2]], {}, "y must be rectangular"),
         (X, Y[:-1], {}, "X has 40 rows and y has 39"),
         (X, 3, {}, r"y must be of shape \(n_rows,\)"),
+        (X, "price", {}, r"is the text 'price'. If that is a column .* y=table\['price'\]"),
+        ("prices.csv", [0, 1], {}, "but is 'prices.csv'. If that is a file, read it first"),
         (X, X, {}, "multi-output"),
         (X, X.to_numpy(), {}, r"its shape is \(40, 2\)"),
         (X, np.zeros(N, dtype=int), {}, r"at least two classes, but y holds only \[.*0.*\]"),

@@ -6,8 +6,8 @@ from metahpo.integrations.libraries import OPTUNA
 
 OPTUNA.load()
 
-from metahpo.integrations.optuna.distributions import from_optuna, to_optuna  # noqa: E402
 from metahpo.integrations.optuna.sampler import MetaSampler  # noqa: E402
 from metahpo.integrations.optuna.study import enqueue, tell_study  # noqa: E402
+from metahpo.space.optuna_distributions import from_optuna, to_optuna  # noqa: E402
 
 __all__ = ["MetaSampler", "enqueue", "from_optuna", "tell_study", "to_optuna"]

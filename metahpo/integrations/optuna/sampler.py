@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import Any
 
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from metahpo.exceptions import DataError
-from metahpo.integrations.optuna.distributions import NOTHING, from_optuna, within
 from metahpo.integrations.optuna.study import StudySearch, refuse_many_objectives
 from metahpo.integrations.start import Initial, Start, optimizer_from
 from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.space.optuna_distributions import NOTHING, BaseDistribution, from_optuna, within
 
 
 class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed

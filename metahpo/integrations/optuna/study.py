@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
-from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -19,6 +18,7 @@ from metahpo.integrations.start import Initial, first_configurations
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.configuration import Configuration
 from metahpo.space.conversion import common_names, placed
+from metahpo.space.optuna_distributions import BaseDistribution
 
 
 def enqueue(study: Study, initial: Initial, space: ConfigurationSpace | None = None) -> None:

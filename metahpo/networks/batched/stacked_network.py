@@ -109,7 +109,7 @@ class StackedParameters:
         self.flat = torch.zeros((n_models, sum(self._sizes)), dtype=dtype, device=device)
 
     def named(self, flat: Tensor | None = None) -> dict[str, Tensor]:
-        """Views of shape (K, ...) into the memory, or into a tensor `flat` that is laid out like it."""
+        """Views of shape (K, ...) of the parameters, or of a tensor `flat` with the same layout."""
         parts = torch.split(self.flat if flat is None else flat, self._sizes, 1)
         return {
             name: part.view(len(part), *shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)

@@ -34,6 +34,7 @@ from metahpo.space.cash import to_cash
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.improvement import (
     MIN_STANDARD_ERROR,
+    ROWS_OF_FIT_VARIANCE,
     TINY_PROBABILITY,
     Improvement,
     ImprovementModel,
@@ -42,7 +43,7 @@ from metahpo.surrogates.improvement import (
     error_floor,
     ranks_among,
 )
-from metahpo.surrogates.improvement_given_probes import MeasuredChanges, condition, residual_covariance
+from metahpo.surrogates.improvement_on_task import MeasuredChanges, condition, residual_covariance
 from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]
@@ -53,7 +54,7 @@ TREES, COMPONENTS, FEATURE_SHARE = 100, 10, 0.5
 #: Candidates for the fewest tasks in a leaf, and for the weight of losses.
 LEAVES, LOSS_WEIGHTS = (4, 10, None), (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 #: Candidates for the share of the residual, and trials of a held-out task by which the rule after trials is chosen.
-RESIDUAL_SHARES, SIMULATED_TRIALS = (0.1, 0.3, 0.6), 6
+RESIDUAL_SHARES, SIMULATED_TRIALS = (0.3, 1.0, 2.0), 6
 #: Groups of families, at most, of which each is left out in turn.
 GROUPS = 10
 #: Conditions for an admissible rule: see above.
@@ -247,10 +248,12 @@ def _after_trials(
 
 
 def _fit_variance(md: MetaDataset, shared: SharedErrors, spread: Array) -> float:
-    """Median over tasks of the variance of the change that one fit on 1,000 rows measures."""
+    """Median over tasks of the variance of the change that one fit on `ROWS_OF_FIT_VARIANCE` rows measures."""
     others = np.delete(spread, shared.reference, axis=1)
-    rows = md.tasks.loc[shared.tasks, "n_rows"].to_numpy(np.float64) if "n_rows" in md.tasks else np.array(1000.0)
-    return float(np.median(np.median(others**2, axis=1) * shared.n_fits * rows / 1000.0))
+    of_one_fit = np.median(others**2, axis=1) * shared.n_fits
+    if "n_rows" in md.tasks:
+        of_one_fit *= md.tasks.loc[shared.tasks, "n_rows"].to_numpy(np.float64) / ROWS_OF_FIT_VARIANCE
+    return float(np.median(of_one_fit))
 
 
 def _left_out(

@@ -38,8 +38,9 @@ from metahpo.surrogates.fitting.source_tasks import ReferenceSettings, SourceTas
 from metahpo.surrogates.fitting.training_batches import hide_configurations, informative, representative
 from metahpo.surrogates.fitting.training_loop import TrainingLoop
 from metahpo.surrogates.fitting.validation import HeldOut, set_aside
-from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate, Provenance
+from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from metahpo.surrogates.mixture.mixture import Mixture
+from metahpo.surrogates.mixture.mixture_file import Provenance
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from metahpo.surrogates.mixture.meta_learned import (
-        KIND,
-        TRIAL_COUNTS,
-        MetaLearnedSurrogate,
-        Provenance,
-        mixture_posterior,
-    )
+    from metahpo.surrogates.mixture.meta_learned import TRIAL_COUNTS, MetaLearnedSurrogate, mixture_posterior
     from metahpo.surrogates.mixture.mixture import Losses, Mixture, MixtureComponents
+    from metahpo.surrogates.mixture.mixture_file import KIND, Provenance
     from metahpo.surrogates.mixture.source_functions import (
         BANDWIDTHS,
         RIDGE,

@@ -20,9 +20,8 @@ Symbols
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,12 @@ from torch import Tensor
 from metahpo.exceptions import DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.encoding import SpaceEncoder
-from metahpo.space.stored import read_space
-from metahpo.surrogates import tensor_file
 from metahpo.surrogates.explanation import Explanation, explain
 from metahpo.surrogates.loss_spread import failed_as_worse
+from metahpo.surrogates.mixture import mixture_file
 from metahpo.surrogates.mixture.kriging import kriging
 from metahpo.surrogates.mixture.mixture import Conditioned, Hypotheses, Losses, Mixture, MixtureComponents
+from metahpo.surrogates.mixture.mixture_file import Parts, Provenance, learnt_tensors
 from metahpo.surrogates.mixture.source_functions import (
     TINY,
     RememberedFunctions,
@@ -54,40 +53,11 @@ from metahpo.surrogates.mixture.source_functions import (
 from metahpo.surrogates.posterior import Posterior
 from metahpo.surrogates.surrogate import Configurations, Observed, checked_noise, encoded, encoded_trials
 
-#: Name of this kind of surrogate in the header of its artefact.
-KIND = "mixture of source tasks with learnt maps"
 #: Numbers of trials for which the calibration is learnt. It is interpolated between them in log(1 + n).
 TRIAL_COUNTS = (0, 5, 20)
 #: The incumbent before any trial, as a z-score. It is worse than nearly all configurations. Expected improvement on it
 #: ranks configurations almost exactly like the expected z-score.
 INCUMBENT_BEFORE_TRIALS = 3.0
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Record of the data and settings that a surrogate was learnt from.
-
-    Attributes
-    ----------
-    space_name : str or None
-        None for the CASH space over all learners.
-    metric : str
-    tasks, families : tuple of str
-        Of the T source tasks, in the order of their functions.
-    meta_dataset : str
-        Name, version and checksum of the meta-dataset.
-    random_state : int
-    settings : mapping
-        Of training.
-    """
-
-    space_name: str | None
-    metric: str
-    tasks: tuple[str, ...]
-    families: tuple[str, ...]
-    meta_dataset: str
-    random_state: int
-    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +99,7 @@ class MetaLearnedSurrogate:
     def __post_init__(self) -> None:
         for module in (self.kernel, self.components):
             module.double().requires_grad_(False)
-        broken = [name for name, part in self._tensors().items() if not bool(torch.isfinite(part).all())]
+        broken = [name for name, part in learnt_tensors(self._parts).items() if not bool(torch.isfinite(part).all())]
         if broken:
             raise DataError(
                 f"a surrogate must be of finite numbers, but its parts {broken} hold NaN or infinity. Train it anew; "
@@ -140,8 +110,8 @@ class MetaLearnedSurrogate:
         object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
 
     def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
-        """Pickle the constructor arguments. Everything else is computed from them."""
-        return type(self), tuple(getattr(self, part.name) for part in fields(self) if part.init)
+        """Pickle the constructor arguments."""
+        return type(self), tuple(self._parts)
 
     @property
     def space_name(self) -> str | None:
@@ -271,26 +241,7 @@ class MetaLearnedSurrogate:
 
     def save(self, path: Path | str) -> None:
         """Write it to one file, from which :func:`metahpo.surrogates.artefact.load_surrogate` reads it."""
-        tensors = self._tensors() | {
-            "reference": self.reference,
-            "similarity.values": torch.from_numpy(self.similarity.values),  # NaN where unknown
-            "similarity.relevance": torch.from_numpy(self.similarity.relevance),
-        }
-        header = {
-            "space": self.space.to_serialized_dict(),
-            "columns": self._encoder.columns,
-            "meta_feature_names": self.similarity.names,
-            "meta_feature_shrinkage": self.similarity.shrinkage,
-            "calibration": self.calibration,
-            **asdict(self.provenance),
-        }
-        tensor_file.write(Path(path), KIND, tensors, header)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        """Learnt tensors by name, in single precision."""
-        tensors = {"weights": self.weights.float()}
-        tensors |= {f"kernel.{name}": t.float() for name, t in self.kernel.state_dict().items()}
-        return tensors | {f"components.{name}": t.float() for name, t in self.components.state_dict().items()}
+        mixture_file.write(Path(path), self._parts)
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> MetaLearnedSurrogate:
@@ -305,52 +256,15 @@ class MetaLearnedSurrogate:
         ValueError
             The columns of the tensors are not those of the space, or parts have wrong sizes or types.
         """
-        space = read_space(header["space"])
-        columns = SpaceEncoder(space).columns
-        if list(columns) != list(header["columns"]):
-            raise ValueError(f"its tensors have the columns {header['columns']}, but its space {list(columns)}")
-        reference, weights = tensors["reference"].double(), tensors["weights"].double()
-        kernel, components = ZScoreKernel(reference.shape[1]), MixtureComponents()
-        for name, module in (("kernel.", kernel), ("components.", components)):
-            module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
-        names = tuple(header["meta_feature_names"])
-        values, relevance = (tensors[f"similarity.{part}"].numpy() for part in ("values", "relevance"))
-        similarity = TaskSimilarity(names, values, relevance, header["meta_feature_shrinkage"])
-        facts = {f.name: header[f.name] for f in fields(Provenance)}
-        facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}
-        calibration = tuple(header["calibration"])
-        provenance = Provenance(**facts)
-        surrogate = cls(space, kernel, components, similarity, calibration, reference, weights, provenance)
-        _check(surrogate)
+        parts = mixture_file.read(tensors, header)
+        surrogate = cls(*parts)
+        mixture_file.check(parts, len(TRIAL_COUNTS))
         return surrogate
 
-
-def _check(surrogate: MetaLearnedSurrogate) -> None:
-    """Raise ValueError if the parts of a surrogate that was read have wrong sizes or types."""
-    n_tasks, similarity = len(surrogate.provenance.tasks), surrogate.similarity
-    n_references, n_columns = surrogate.reference.shape
-    expected = {
-        "columns of the reference configurations": (n_columns, SpaceEncoder(surrogate.space).n_columns),
-        "shape of the weights": (tuple(surrogate.weights.shape), (n_references, n_tasks)),
-        "number of families": (len(surrogate.provenance.families), n_tasks),
-        "shape of the meta-features": (similarity.values.shape, (n_tasks, len(similarity.names))),
-        "shape of the relevance of meta-features": (similarity.relevance.shape, (len(similarity.names),)),
-    }
-    for what, (found, wanted) in expected.items():
-        if found != wanted:
-            raise ValueError(f"the {what} must be {wanted}, but is {found}")
-    provenance = surrogate.provenance
-    names = [provenance.metric, provenance.meta_dataset, *provenance.tasks, *provenance.families, *similarity.names]
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"metric, meta-dataset, tasks, families and meta-features must be named by texts: {names}")
-    calibration = surrogate.calibration
-    if len(calibration) != len(TRIAL_COUNTS) or not all(0 < number < math.inf for number in calibration):
-        raise ValueError(f"the calibration must be {len(TRIAL_COUNTS)} positive numbers, but is {calibration}")
-    if not 0 <= similarity.shrinkage <= 1:
-        raise ValueError(f"the shrinkage in meta-features must be in [0, 1], but is {similarity.shrinkage}")
-    for what in ("reference", "weights"):
-        if not getattr(surrogate, what).isfinite().all():
-            raise ValueError(f"the {what} must be finite")
+    @property
+    def _parts(self) -> Parts:
+        """Arguments of the constructor. Everything else is computed from them."""
+        return Parts(*(getattr(self, name) for name in Parts._fields))
 
 
 @dataclass(frozen=True, eq=False)

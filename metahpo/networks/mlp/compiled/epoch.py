@@ -28,8 +28,9 @@ def _loss(net: Net, rows: Rows, chosen: NDArray[np.int64], smoothing: float, out
         each = real(0.0)
         if net.classifies:
             spread = real(smoothing / c)
-            top = output[i].max()
-            mass = real(0.0)
+            top, mass = output[i, 0], real(0.0)
+            for k in range(1, c):
+                top = max(top, output[i, k])
             for k in range(c):
                 mass += exponential(output[i, k] - top)
             log_mass = np.log(mass) + top
@@ -121,7 +122,7 @@ def train_epoch(
                     start = offsets[step, layer % LAYERS] + i * STRIDE
                     for j in range(w):
                         tape.mask[layer, i, j] = boost if noise[start + j] >= dropout else real(0.0)
-        forward(net, weights, running, inputs, tape, True, output)
+        forward(net, weights, running, inputs, tape, output)
         total += _loss(net, rows, chosen, smoothing, output, to_output)
         backward(net, weights, gradient, inputs, tape, to_output, to_input)
         if net.n_categorical:
@@ -141,6 +142,6 @@ def predict(net: Net, weights: Array, running: Array, rows: Rows, chosen: NDArra
         inverse = np.empty((net.depth, max(len(part), net.width)), dtype)
         inputs = np.empty((len(part), net.n_categorical * net.embedding_size + net.n_numbers), dtype)
         gather(net, weights, rows, part, inputs)
-        tape = Tape(hidden, z, np.empty(layers, dtype), unit, unit, inverse)
-        forward(net, weights, running, inputs, tape, False, out[start : start + CHUNK])
+        tape = Tape(hidden, z, np.empty(layers, dtype), unit, np.empty((0, 0, 0), dtype), inverse)
+        forward(net, weights, running, inputs, tape, out[start : start + CHUNK])
     return out

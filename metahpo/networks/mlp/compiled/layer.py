@@ -2,7 +2,8 @@
 
 The same as :class:`metahpo.networks.mlp.hidden_layer.HiddenLayer` does for a stack. Symbols: b rows, w units; x the
 linear part, u = norm(x), z = u gain + shift, y = act(z) m + h with the dropout mask m and, if it is residual, the
-layer's input h.
+layer's input h. Loops stand where expressions of whole arrays would be shorter, because these take several times as
+long to compile.
 """
 
 from __future__ import annotations
@@ -52,22 +53,31 @@ def activation_gradient(kind: int, z: Array, activated: Array, gradient: Array) 
 
 
 @compiled
+def column_sums(x: Array, out: Array) -> None:
+    """Sums over the rows of x (b, w), into `out` (w,)."""
+    for j in range(x.shape[1]):
+        out[j] = x[0, j]
+    for i in range(1, x.shape[0]):
+        for j in range(x.shape[1]):
+            out[j] += x[i, j]
+
+
+@compiled
 def normalise_batch(x: Array, inverse: Array, running: Array, training: bool) -> None:
     """Turn x (b, w) into u in place; `inverse` (w,) becomes 1 / deviations, `running` (2, w) follows in training."""
     real, (b, w) = x.dtype.type, x.shape
     mean, variance = running[0].copy(), running[1].copy()
     if training:
-        mean[:], variance[:] = real(0.0), real(0.0)
-        for i in range(b):
-            for j in range(w):
-                mean[j] += x[i, j]
-        mean /= real(b)
+        column_sums(x, mean)
+        for j in range(w):
+            mean[j] /= real(b)
+            variance[j] = real(0.0)
         for i in range(b):
             for j in range(w):
                 variance[j] += (x[i, j] - mean[j]) * (x[i, j] - mean[j])
-        variance /= real(b)
         share, unbiased = real(RUNNING), real(b / max(1, b - 1))
         for j in range(w):
+            variance[j] /= real(b)
             running[0, j] += share * (mean[j] - running[0, j])
             running[1, j] += share * (variance[j] * unbiased - running[1, j])
     for j in range(w):
@@ -104,10 +114,9 @@ def normalisation_gradient(kind: int, unit: Array, inverse: Array, scales: Array
             out[0, j] += gradient[i, j] * unit[i, j]
             out[1, j] += gradient[i, j]
     if kind == BATCH:
-        slope, shift = out[0] / real(b), out[1] / real(b)
         for i in range(b):
             for j in range(w):
-                centred = gradient[i, j] - shift[j] - unit[i, j] * slope[j]
+                centred = gradient[i, j] - out[1, j] / real(b) - unit[i, j] * (out[0, j] / real(b))
                 gradient[i, j] = centred * scales[0, j] * inverse[j]
         return
     for i in range(b):

@@ -19,6 +19,7 @@ from metahpo.networks.mlp.compiled.layer import (
     Array,
     activate,
     activation_gradient,
+    column_sums,
     normalisation_gradient,
     normalise_batch,
     normalise_layer,
@@ -53,7 +54,10 @@ class Rows(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """Values of each layer for the backward pass: y, z, act(z), u and m (L, b, w), and 1 / deviations (L, w or b)."""
+    """Values of each layer for the backward pass: y, z, act(z), u and m (L, b, w), and 1 / deviations (L, w or b).
+
+    Predictions have no dropout, and their m is (0, 0, 0).
+    """
 
     hidden: Array
     z: Array
@@ -90,9 +94,9 @@ def gather(net: Net, weights: Array, rows: Rows, chosen: NDArray[np.int64], out:
 
 
 @compiled
-def forward(net: Net, weights: Array, running: Array, inputs: Array, tape: Tape, training: bool, out: Array) -> None:
-    """Outputs (b, c) of inputs (b, q e + d); in training with the masks on the tape, which is filled."""
-    w = net.width
+def forward(net: Net, weights: Array, running: Array, inputs: Array, tape: Tape, out: Array) -> None:
+    """Outputs (b, c) of inputs (b, q e + d); with masks on the tape it is training. The tape is filled."""
+    w, training = net.width, len(tape.mask) > 0
     for layer in range(net.depth):
         end, matrix = weight_before(net, weights, layer)
         unit, z, hidden = tape.unit[layer], tape.z[layer], tape.hidden[layer]
@@ -103,7 +107,9 @@ def forward(net: Net, weights: Array, running: Array, inputs: Array, tape: Tape,
             for j in range(w):
                 unit[i, j] += bias[j]
         if net.normalisation == NONE:
-            z[:] = unit
+            for i in range(len(unit)):
+                for j in range(w):
+                    z[i, j] = unit[i, j]
         else:
             if net.normalisation == BATCH:
                 normalise_batch(unit, tape.inverse[layer], running[layer], training)
@@ -114,14 +120,17 @@ def forward(net: Net, weights: Array, running: Array, inputs: Array, tape: Tape,
                 for j in range(w):
                     z[i, j] = unit[i, j] * gain[j] + shift[j]
         activate(net.activation, z.reshape(-1), tape.activated[layer].reshape(-1))
-        hidden[:] = tape.activated[layer]
-        if training and net.dropout > 0.0:
-            hidden *= tape.mask[layer]
-        if net.residual and layer > 0:
-            hidden += before
+        activated, drops = tape.activated[layer], training and net.dropout > 0.0
+        for i in range(len(unit)):
+            for j in range(w):
+                hidden[i, j] = activated[i, j] * tape.mask[layer, i, j] if drops else activated[i, j]
+                if net.residual and layer > 0:
+                    hidden[i, j] += before[i, j]
     end, matrix = weight_before(net, weights, net.depth)
     np.dot(tape.hidden[net.depth - 1], matrix, out)
-    out += weights[end : end + net.n_outputs]
+    for i in range(len(out)):
+        for k in range(net.n_outputs):
+            out[i, k] += weights[end + k]
 
 
 @compiled
@@ -131,12 +140,16 @@ def backward(
     """Fill the gradient (P,), from that at the outputs (b, c); that at the inputs goes into `to_input`."""
     w = net.width
     end, matrix = weight_before(net, weights, net.depth)
-    gradient[end:] = to_output.sum(axis=0)
+    column_sums(to_output, gradient[end:])
     np.dot(tape.hidden[net.depth - 1].T, to_output, weight_before(net, gradient, net.depth)[1])
     to_hidden = np.dot(to_output, matrix.T)
     for layer in range(net.depth - 1, -1, -1):
         end, matrix = weight_before(net, weights, layer)
-        to_x = to_hidden * tape.mask[layer] if net.dropout > 0.0 else to_hidden.copy()
+        to_x = to_hidden.copy()
+        if net.dropout > 0.0:
+            for i in range(len(to_x)):
+                for j in range(w):
+                    to_x[i, j] *= tape.mask[layer, i, j]
         activation_gradient(
             net.activation, tape.z[layer].reshape(-1), tape.activated[layer].reshape(-1), to_x.reshape(-1)
         )
@@ -146,14 +159,20 @@ def backward(
             normalisation_gradient(net.normalisation, tape.unit[layer], tape.inverse[layer], scales, to_x, to_scales)
         # Batch normalisation subtracts any bias before it. The bias is fixed there, because Adam would follow rounding
         # errors.
-        gradient[end : end + w] = to_x.sum(axis=0) if net.normalisation != BATCH else np.zeros_like(to_x[0])
+        if net.normalisation == BATCH:
+            gradient[end : end + w] = gradient.dtype.type(0.0)
+        else:
+            column_sums(to_x, gradient[end : end + w])
         before = inputs if layer == 0 else tape.hidden[layer - 1]
         np.dot(before.T, to_x, weight_before(net, gradient, layer)[1])
         if layer == 0:
             if net.n_categorical:
                 np.dot(to_x, matrix.T, to_input)
         elif net.residual:
-            to_hidden += np.dot(to_x, matrix.T)
+            to_skip = np.dot(to_x, matrix.T)
+            for i in range(len(to_hidden)):
+                for j in range(w):
+                    to_hidden[i, j] += to_skip[i, j]
         else:
             np.dot(to_x, matrix.T, to_hidden)
 

@@ -13,12 +13,19 @@ A trial on few rows is thus an observation of the same task at another size. Its
 is (s* / s)^(-b). The decay b is not known: each of `DECAYS` is a hypothesis, and trials at several sizes tell them
 apart. A hypothesis is a pair (t, b). R does not depend on t. One Cholesky factor therefore serves the T hypotheses of a
 decay.
+
+Users tell losses, not changes, and perhaps no loss of the default. The default's loss is then unknown as well: a
+hypothesis is a pair (t, E_r), with values of E_r on a grid, and a density that is flat in log E_r.
+
+The incumbent is the best of the default and the configurations that were tried. Decisions after trials weigh gains and
+losses relative to the incumbent, because the best of many predictions is more often overestimated than a measurement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +34,7 @@ from scipy.special import logsumexp
 
 from metahpo.exceptions import DataError
 from metahpo.numerics.arithmetic import own_arithmetic
-from metahpo.surrogates.improvement import MIN_STANDARD_ERROR, Improvement, ImprovementModel
+from metahpo.surrogates.improvement import MIN_STANDARD_ERROR, Improvement, ImprovementModel, change_of
 
 Array = NDArray[np.float64]
 
@@ -38,6 +45,9 @@ DECAYS, DECAY_PRIOR = (0.03, 0.08, 0.16, 0.32, 0.8), (0.15, 0.35, 0.25, 0.15, 0.
 NEGLIGIBLE = 1e-5
 #: Variance that keeps covariance matrices positive definite.
 JITTER = 1e-8
+#: Values of the default's loss that are hypotheses where it is not known, between the quantiles of what source tasks
+#: imply, and the least share of the default's loss that a configuration has there: a loss of zero has no logarithm.
+BASES, BASE_QUANTILES, LEAST_SHARE = 15, (0.02, 0.98), 0.02
 #: Nodes of the quadrature over the result of a trial.
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 
@@ -167,33 +177,112 @@ def condition(before: Improvement, residual: Array, trials: MeasuredChanges, row
     rows : float
         s*.
     """
-    at, n_tasks = trials.places, len(before.weights)
-    with np.errstate(divide="ignore"):
-        log_prior = np.log(before.weights)
     # Where all trials have the size that counts, the decay does not matter.
     same_size = bool((trials.rows == rows).all())
     decays, prior = (DECAYS[:1], (1.0,)) if same_size else (DECAYS, DECAY_PRIOR)
+    parts = [_given(before, residual, trials, rows, decay) for decay in decays]
+    return _mixed(before, parts, np.log(prior), trials.places)
+
+
+@own_arithmetic()
+def given_losses(
+    before: Improvement, residual: Array, columns: Sequence[int], losses: Array, metric: str, variance: float
+) -> Improvement:
+    """Condition a distribution on losses of the new task, of trials at the size that counts.
+
+    Parameters
+    ----------
+    before : Improvement
+    residual : ndarray of shape (n, n)
+        R.
+    columns : sequence of int
+        Configuration of each trial, by its column. The default may be among them.
+    losses : ndarray of shape (len(columns),)
+        Non-negative; NaN for a failed trial.
+    metric : str
+    variance : float
+        Of the change that one trial measures.
+    """
+    places = np.asarray(columns, dtype=np.intp)
+    tried = np.unique(places)
+    own = [losses[(places == column) & ~np.isnan(losses)] for column in tried]
+    means = np.array([each.mean() if len(each) else np.nan for each in own])
+    noise = variance / np.array([max(1, len(each)) for each in own])
+    failed, is_default = np.isnan(means), tried == before.reference
+    change = before.change.copy()
+    change[:, tried[failed & ~is_default]] = -1.0
+    before = replace(before, change=change)
+    known = ~failed & ~is_default
+    if not known.any():
+        return before
+    at, errors, noise_of_default = tried[known], means[known], noise[is_default & ~failed].sum()
+    bases = means[is_default & ~failed] if (is_default & ~failed).any() else _bases(before, at, errors)
     parts = []
-    for decay, probability in zip(decays, prior, strict=True):
-        between = _correlation(trials.rows[:, None], trials.rows[None, :], decay)
-        towards = residual[:, at] * _correlation(trials.rows, rows, decay)  # (n, m)
-        own = np.diag(trials.variance + JITTER)
-        factor = cho_factor(residual[np.ix_(at, at)] * between + own, lower=True)
-        left = trials.change - before.change[:, at]  # (T, m)
-        solved = cho_solve(factor, left.T)  # (m, T)
-        log_evidence = -0.5 * np.einsum("tm,mt->t", left, solved) - np.log(np.diag(factor[0])).sum()
-        after = residual - towards @ cho_solve(factor, towards.T)
-        parts.append((log_prior + np.log(probability) + log_evidence, (towards @ solved).T, after))
-    log_weights = np.concatenate([part[0] for part in parts])
+    for base in bases:
+        measured = np.array([change_of(float(error), float(base), metric) for error in errors])
+        spread = noise[known] * np.square(1.0 - measured) + noise_of_default
+        ones = np.ones(len(at))
+        parts.append(_given(before, residual, MeasuredChanges(at, ones, measured, spread), 1.0, DECAYS[0]))
+    # The density of losses is that of changes times 1 / E_r for each trial.
+    return _mixed(before, parts, -len(at) * np.log(bases), at)[0]
+
+
+def _bases(before: Improvement, places: NDArray[np.intp], errors: Array) -> Array:
+    """Values of the default's loss that source tasks imply, given losses of other configurations."""
+    share = np.maximum(1.0 - before.change[before.weights > 0.0][:, places], LEAST_SHARE)
+    implied = (np.log(np.maximum(errors, np.finfo(float).tiny)) - np.log(share)).mean(axis=1)
+    low, high = np.quantile(implied, BASE_QUANTILES)
+    return np.asarray(np.exp(np.linspace(low, high, BASES)))
+
+
+class _Given(NamedTuple):
+    """The hypotheses of one decay and one loss of the default after trials.
+
+    Attributes
+    ----------
+    log_weights : ndarray of shape (H,)
+    change : ndarray of shape (H, n)
+    residual : ndarray of shape (n, n)
+    """
+
+    log_weights: Array
+    change: Array
+    residual: Array
+
+
+def _given(before: Improvement, residual: Array, trials: MeasuredChanges, rows: float, decay: float) -> _Given:
+    at = trials.places
+    between = _correlation(trials.rows[:, None], trials.rows[None, :], decay)
+    towards = residual[:, at] * _correlation(trials.rows, rows, decay)  # (n, m)
+    factor = cho_factor(residual[np.ix_(at, at)] * between + np.diag(trials.variance + JITTER), lower=True)
+    left = trials.change - before.change[:, at]  # (H, m)
+    solved = cho_solve(factor, left.T)  # (m, H)
+    log_evidence = -0.5 * np.einsum("tm,mt->t", left, solved) - np.log(np.diag(factor[0])).sum()
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(before.weights) + log_evidence
+    after = residual - towards @ cho_solve(factor, towards.T)
+    return _Given(log_weights, before.change + (towards @ solved).T, after)
+
+
+def _mixed(
+    before: Improvement, parts: Sequence[_Given], log_prior: Array, tried: NDArray[np.intp]
+) -> tuple[Improvement, Array]:
+    """The hypotheses of all parts as one distribution, and the mean covariance (n, n) of their residuals."""
+    reference = before.reference
+    log_weights = np.concatenate([part.log_weights + prior for part, prior in zip(parts, log_prior, strict=True)])
     weights = np.exp(log_weights - logsumexp(log_weights))
-    by_decay = weights.reshape(len(decays), n_tasks).sum(axis=1)
-    change = np.concatenate([before.change + moved for _, moved, _ in parts])
-    variance = np.array([np.maximum(np.diag(after), 0.0) for *_, after in parts])
-    spread = np.sqrt(np.tile(before.standard_error**2, (len(decays), 1)) + np.repeat(variance, n_tasks, axis=0))
-    change[:, before.reference], spread[:, before.reference] = 0.0, MIN_STANDARD_ERROR
+    by_part = weights.reshape(len(parts), -1).sum(axis=1)
+    residuals = np.array([part.residual for part in parts])
+    change = np.concatenate([part.change for part in parts])
+    variance = np.maximum(np.diagonal(residuals, axis1=1, axis2=2), 0.0)
+    spread = np.sqrt(np.concatenate([np.square(before.standard_error) + own for own in variance]))
+    change[:, reference], spread[:, reference] = 0.0, MIN_STANDARD_ERROR
     kept = weights > NEGLIGIBLE * weights.max()
-    known = Improvement(weights[kept] / weights[kept].sum(), change[kept], spread[kept], before.reference, before.rule)
-    return known, np.asarray(np.tensordot(by_decay, np.array([after for *_, after in parts]), axes=1))
+    weights, change, spread = weights[kept] / weights[kept].sum(), change[kept], spread[kept]
+    known = np.unique([reference, *tried])
+    incumbent = int(known[np.argmax((weights @ change)[known])])
+    after = Improvement(weights, change, spread, reference, before.rule, incumbent)
+    return after, np.asarray(np.tensordot(by_part, residuals, axes=1))
 
 
 def _correlation(rows: Array | float, others: Array | float, decay: float) -> Array:

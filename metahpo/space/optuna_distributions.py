@@ -1,4 +1,4 @@
-"""Search spaces as Optuna's distributions, and back."""
+"""Search spaces as Optuna's distributions, and back: the one file that imports these. It needs Optuna."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from metahpo.space.conversion import (
     Range,
     convert,
     evenly_spaced,
+    parameter_of,
     revert,
 )
+
+__all__ = ["NOTHING", "BaseDistribution", "distributions_by_place", "from_optuna", "to_optuna", "within"]
 
 #: Types of choices that every storage of Optuna keeps.
 CHOICES = (type(None), bool, int, float, str)
@@ -36,8 +39,23 @@ def from_optuna(distributions: Mapping[str, BaseDistribution]) -> Conversion[Con
     return revert(distributions, _read)
 
 
+def distributions_by_place(space: ConfigurationSpace) -> dict[str, BaseDistribution]:
+    """Distributions of the hyperparameters that have more than one value; a choice is given by its place.
+
+    Optuna keeps numbers and texts only, and the choices of a space may be any objects.
+    """
+    found: dict[str, BaseDistribution] = {}
+    for name, hyperparameter in space.items():
+        parameter = parameter_of(hyperparameter)
+        if isinstance(parameter, Range):
+            found[name] = _of_range(parameter)
+        elif len(parameter.values) > 1:
+            found[name] = CategoricalDistribution(tuple(range(len(parameter.values))))
+    return found
+
+
 def within(distribution: BaseDistribution, value: Any) -> Any:
-    """The value of a distribution that is nearest to one; `NOTHING` where there is none like it."""
+    """The legal value of a distribution that is nearest to a given value; `NOTHING` if no legal value is like it."""
     if isinstance(distribution, CategoricalDistribution):
         text = value_text(value)
         return next((choice for choice in distribution.choices if value_text(choice) == text), NOTHING)
@@ -60,10 +78,13 @@ def _written(name: str, parameter: Parameter) -> tuple[BaseDistribution, str]:
             note = "the order of its values is lost" if parameter.ordered else ""
             return CategoricalDistribution(parameter.values), note
         parameter = spaced
-    if parameter.integer:
-        low, high = int(parameter.low), int(parameter.high)
-        return IntDistribution(low, high, log=parameter.log, step=int(parameter.step or 1)), ""
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step), ""
+    return _of_range(parameter), ""
+
+
+def _of_range(given: Range) -> BaseDistribution:
+    if given.integer:
+        return IntDistribution(int(given.low), int(given.high), log=given.log, step=int(given.step or 1))
+    return FloatDistribution(given.low, given.high, log=given.log, step=given.step)
 
 
 def _read(name: str, given: Any) -> tuple[Parameter, str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from metahpo.exceptions import DataError
 from metahpo.surrogates.improvement import Improvement, ImprovementModel, Rule, Trees
-from metahpo.surrogates.improvement_given_probes import (
+from metahpo.surrogates.improvement_on_task import (
     DECAY_PRIOR,
     DECAYS,
     ImprovementOnTask,
     MeasuredChanges,
     condition,
+    given_losses,
     residual_covariance,
 )
 
@@ -105,3 +108,52 @@ def test_prior_of_the_decay_is_a_distribution() -> None:
 def test_probes_that_cannot_be_are_refused(rows: float, change: float, variance: float) -> None:
     with pytest.raises(DataError, match="probes need"):
         probes((1, rows, change, variance))
+
+
+def after_losses(change: list[list[float]], columns: list[int], losses: list[float]) -> Improvement:
+    """The distribution after losses, each measured with a variance of 1e-4."""
+    one = model(change)
+    residual = residual_covariance(one.change, ENCODED, 0, one.residual_share)
+    return given_losses(one.on(None), residual, columns, np.array(losses), "accuracy", 1e-4)
+
+
+def test_losses_beside_that_of_the_default_are_measured_changes() -> None:
+    one = model(TWO_KINDS)
+    residual = residual_covariance(one.change, ENCODED, 0, one.residual_share)
+    noise = 1e-4 + 1e-4 * 0.62**2  # that of the default, and that of a loss that is .62 of it
+    expected, _ = condition(one.on(None), residual, probes((1, 1.0, 0.38, noise)), 1.0)
+    found = after_losses(TWO_KINDS, [0, 1], [0.5, 0.31])
+    assert found.expected() == pytest.approx(expected.expected())
+    repeated = after_losses(TWO_KINDS, [0, 1, 0, 1], [0.49, 0.3, 0.51, 0.32])
+    assert repeated.expected() == pytest.approx(expected.expected(), abs=0.01)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 50.0])
+def test_losses_without_that_of_the_default_tell_kinds_of_tasks_apart(scale: float) -> None:
+    # The second configuration has .6 of the default's loss on tasks of the first kind, and 1.4 on the others.
+    good = after_losses(TWO_KINDS, [1, 2], [0.6 * scale, 0.9 * scale])
+    bad = after_losses(TWO_KINDS, [1, 2], [1.4 * scale, 0.9 * scale])
+    assert good.picks(1) == [1]
+    assert bad.picks(1) == [2]
+    assert good.expected()[1] == pytest.approx(0.4, abs=0.05)
+    assert bad.expected()[1] == pytest.approx(-0.4, abs=0.05)
+
+
+def test_what_was_tried_stays_unless_the_gain_outweighs_the_risk() -> None:
+    # After a trial of the second one, the third is expected to be a little better, and is a great loss on one task.
+    change = [[0.0, 0.2, 0.6], [0.0, 0.2, 0.5], [0.0, 0.2, -0.2]]
+    after = after_losses(change, [0, 1], [0.5, 0.4])
+    assert after.incumbent == 1
+    assert after.expected()[2] > after.expected()[1]
+    assert after.picks(1) == [2]
+    careful = replace(after, rule=Rule(loss_weight=5.0))
+    assert careful.picks(1) == [1]
+    assert careful.utility()[1] == 0.0
+
+
+def test_failed_trials_are_the_worst_that_can_be() -> None:
+    after = after_losses(TWO_KINDS, [0, 1, 2], [0.5, np.nan, 0.45])
+    assert after.expected()[1] == pytest.approx(-1.0, abs=0.05)
+    assert after.incumbent == 2
+    nothing = after_losses(TWO_KINDS, [0, 1], [np.nan, np.nan])
+    assert (nothing.expected()[1], nothing.incumbent) == (-1.0, None)
