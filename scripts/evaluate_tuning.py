@@ -27,7 +27,7 @@ import json
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -240,7 +240,8 @@ def recorded(
 def scales(runs: pd.DataFrame, md: MetaDataset) -> dict[tuple[str, str], tuple[float, float]]:
     """Best and worst loss of all that is known of each table and learner, where these differ."""
     found = {}
-    for (table, learner), own in runs.groupby(["table", "learner"]):
+    for pair, own in runs.groupby(["table", "learner"]):
+        table, learner = (str(part) for part in np.atleast_1d(np.asarray(pair, dtype=object)))
         losses = [np.array(each, dtype=float) for each in own["losses"]]
         if (own["kind"] == "replay").any():
             losses.append(recorded(md, table, learner)[2])
@@ -434,7 +435,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done = {run_of(record).key for record in runs_on_file(path) if record["n_trials"] >= options.trials}
     kinds = ("live", "replay") if options.replay else ("live",)
     work: list[tuple[Run, Place]] = []
-    training: dict[Path, Callable[[], Path]] = {}
+    training: dict[Path, Any] = {}
     for number, group in enumerate(groups):
         for learner in learners:
             name = "shipped" if not group.families else f"without{number}of{len(groups)}"

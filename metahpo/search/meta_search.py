@@ -344,7 +344,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self._choose()
         if fits.continuation is not None and hasattr(self, "best_index_"):
             best = trials.ended[self.best_index_].proposal
-            self.best_schedule_ = [(_parameters(found, fidelity, p), p.resources) for p in best.segments]
+            self.best_schedule_ = [(_parameters(found, fidelity, p), int(p.resources or 0)) for p in best.segments]
         if self.refit:
             self._refit(found, fits, X, y, routed)
         if test is not None:

@@ -196,11 +196,10 @@ def explored(
     Each is multiplied by one of `FACTORS`, or drawn anew from its range, with the probability `DRAWN_ANEW`. A
     configuration of which every change is forbidden is returned as it is.
     """
-    numbers = [name for name in configuration if isinstance(space[name], FloatHyperparameter)]
+    numbers = {name: known for name in configuration if isinstance(known := space[name], FloatHyperparameter)}
     for _ in range(MAX_ATTEMPTS):
         changed = dict(configuration)
-        for name in numbers:
-            known = space[name]
+        for name, known in numbers.items():
             if rng.random() < DRAWN_ANEW:
                 value = float(known.sample_value(seed=np.random.RandomState(int(rng.integers(2**31)))))
             else:

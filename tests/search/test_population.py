@@ -196,7 +196,7 @@ def test_a_network_of_the_package_trains_by_epochs() -> None:
 
 
 def test_multiple_metrics_and_a_failing_member() -> None:
-    class Picky(SGDClassifier):
+    class Picky(SGDClassifier):  # type: ignore[misc]  # scikit-learn has no types
         def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
             if self.eta0 > 0.1:
                 raise ValueError("too fast")
