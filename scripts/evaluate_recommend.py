@@ -29,11 +29,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
-from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import Protocol, Split
-from metahpo.datasets.cache import read_sidecars, read_task
+from metahpo.datasets.cache import read_task
 from metahpo.exceptions import MetaHPOError, SpaceError
 from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -50,21 +50,12 @@ from metahpo.surrogates.improvement_on_task import ImprovementOnTask
 from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.metric import METRICS
 from metahpo.tasks.task import Task
+from metahpo.workflows.held_out_tables import TableFolds, held_out_groups
 
-#: Share of the rows to train on, splits, and groups of families.
-TRAIN_SHARE, SPLITS, GROUPS = 0.7, 3, 5
-#: Folds of the cross-validation that chooses among several configurations, and trials of the searches.
-FOLDS, TRIALS = 3, (15, 60)
-
-
-@dataclass(frozen=True)
-class Folds(Protocol):
-    """Folds of one table, stratified where there are classes."""
-
-    def splits(self, task: Task, size: int | None, repeat: int = 0) -> list[Split]:
-        """Three folds."""
-        kind = KFold if task.kind == "regression" else StratifiedKFold
-        return list(kind(FOLDS, shuffle=True, random_state=0).split(task.X, task.y))
+#: Share of the rows to train on, and splits.
+TRAIN_SHARE, SPLITS = 0.7, 3
+#: Trials of the searches.
+TRIALS = (15, 60)
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ class Table:
         self.metric, self.learner = metric, learner_named(learner, task.kind)
         self.known = task.take(train)
         self._whole = Measuring(task.take(np.concatenate([train, test])), FixedSplit(n_train=len(train)))
-        self._folds = Measuring(self.known, Folds())
+        self._folds = Measuring(self.known, TableFolds())
         self._errors: dict[tuple[bool, str], float] = {}
 
     def test_error(self, configuration: Configuration) -> float:
@@ -186,24 +177,6 @@ def measure_group(
     return rows
 
 
-def groups_of(md: MetaDataset, cache: Path, most: int | None) -> list[tuple[list[str], list[str]]]:
-    """Keys of tables, and the families that the experience must do without for them."""
-    kind = str(md.tasks["kind"].iloc[0])
-    tables = {
-        key: str(sidecar.get("family") or key)
-        for key, sidecar in sorted(read_sidecars(cache)[0].items())
-        if sidecar["kind"] == kind and int(sidecar["n_rows"]) >= 1000 and int(sidecar["n_features"]) <= 300
-    }
-    families = sorted(set(tables.values()))
-    families = list(np.random.default_rng(0).permutation(families))[:most]
-    known = set(md.tasks["family"])
-    return [
-        ([key for key, family in tables.items() if family in group], [str(f) for f in group if f in known])
-        for group in (families[i::GROUPS] for i in range(GROUPS))
-        if len(group)
-    ]
-
-
 def summary(rows: pd.DataFrame, floor: float) -> pd.DataFrame:
     """One row a learner and method: wins, losses, mean, median and worst relative reduction of the error."""
     table = rows.set_index(["learner", "table", "method"])["errors"].unstack("method")
@@ -253,9 +226,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     wanted = Options(options.rows, options.searches, options.probe_seconds)
     work = [
-        (learner, keys, families, options.out / f"{md.name}.{learner}.{number}.json")
+        (learner, list(group.tables), list(group.families), options.out / f"{md.name}.{learner}.{number}.json")
         for learner in options.learners or md.spaces
-        for number, (keys, families) in enumerate(groups_of(md, options.cache, options.families))
+        for number, group in enumerate(held_out_groups(md, options.cache, n_families=options.families))
     ]
 
     def run(learner: str, keys: list[str], families: list[str], path: Path) -> None:

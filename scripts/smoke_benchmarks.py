@@ -19,6 +19,7 @@ from metahpo.datasets.cache import write_task
 SCRIPTS = Path(__file__).parent
 #: Benchmark -> its small arguments. CACHE stands for the folder of a dataset cache.
 SMALL = {
+    "benchmark_asks": ["--asks", "1", "--methods", "metahpo cold", "metahpo warm"],
     "benchmark_batched_training": ["--models", "4", "--epochs", "1", "--parts", "1"],
     "benchmark_builder": ["--trials", "20"],
     "benchmark_cold": ["--seeds", "1", "--functions", "branin", "--methods", "metahpo", "--out", "CACHE/cold.jsonl"],
@@ -31,6 +32,7 @@ SMALL = {
     "benchmark_spaces": ["--hyperparameters", "5", "--trials", "6"],
     "benchmark_store": ["2000"],
     "benchmark_texts": ["CACHE", "texts"],
+    "benchmark_workers": ["--trials", "2", "--seconds", "0.01", "--backend", "threading"],
     "benchmark_training": ["--size", "4", "12", "2"],
 }
 

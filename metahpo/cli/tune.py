@@ -41,8 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         default="metahpo",
-        help="what chooses the trials: metahpo, random, grid, tpe, gp, cma-es, genetic, or one of another package "
-        "(default: metahpo)",
+        help="what chooses the trials: metahpo, random, grid, population, tpe, gp, cma-es, genetic, or one of another "
+        "package (default: metahpo)",
     )
     parser.add_argument(
         "--test-size", type=float, help="share of the rows that the best pipeline is tested on (default: none)"

@@ -47,6 +47,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     check_search_engine(arguments["engine"])
     if arguments["space"] is not None and arguments["param_distributions"] is not None:
         raise DataError("give either space or param_distributions, not both.")
+    if arguments["engine"] == "population":
+        _check_population(arguments)
     if arguments["stages"] is not None and arguments["fidelity"] is not None:
         raise DataError("stages and fidelity cannot be given together: leave one of them out.")
 
@@ -58,6 +60,17 @@ def callbacks_of(callback: Any, callbacks: Any) -> list[Callable[..., Any]]:
     else:
         several = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
     return [*([] if callback is None else [callback]), *several]
+
+
+def _check_population(arguments: Mapping[str, Any]) -> None:
+    for name in ("stages", "early_stopping"):
+        if arguments[name]:
+            raise DataError(f"{name} and engine='population' cannot be given together: leave one of them out.")
+    if arguments["fidelity"] == "rows":
+        raise DataError(
+            "engine='population' trains in steps, not on rows: give as fidelity the parameter that is the number of "
+            "steps, such as 'max_iter', or leave it out."
+        )
 
 
 def _whole(arguments: Mapping[str, Any], name: str, *, optional: bool) -> None:

@@ -171,6 +171,7 @@ _OWN: Mapping[str, Callable[[ConfigurationSpace, int | None], SearchEngine]] = {
     "random": random_search,
     "grid": grid_search,
     **{name: partial(OptunaEngine, name) for name in SAMPLERS},
+    "population": random_search,  # what its members begin with; the rest is in metahpo.search.population
 }
 
 _ENGINES: Registry[Callable[[ConfigurationSpace, int | None], Any]] = Registry(

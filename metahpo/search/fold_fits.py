@@ -1,11 +1,12 @@
 """Fit and score one configuration on some folds: what a worker process is asked to do.
 
-A worker imports this file and scikit-learn, and nothing else of the search.
+A worker imports this file, that of continued training and scikit-learn, and nothing else of the search.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection._validation import _fit_and_score
+
+from metahpo.search.continued_training import Continuation, Earlier, InSteps, Segment
 
 #: What scikit-learn's private fit-and-score returns of one fold.
 FoldResult = dict[str, Any]
@@ -74,6 +77,8 @@ class FoldFits:
         Whether a trial's resources are rows of the data, of which its folds get their share.
     n_rows : int
         Rows of the data.
+    continuation : Continuation or None
+        How a model goes on training, where trials go on from the models of others.
     """
 
     estimator: BaseEstimator
@@ -86,23 +91,33 @@ class FoldFits:
     verbose: int = 0
     on_rows: bool = False
     n_rows: int = 0
+    continuation: Continuation | None = None
 
     def on_fold(
-        self, X: Any, y: Any, parameters: Mapping[str, Any], fold: int, resources: int | None = None
+        self,
+        X: Any,
+        y: Any,
+        parameters: Mapping[str, Any],
+        fold: int,
+        resources: int | None = None,
+        earlier: Earlier | None = None,
     ) -> FoldResult:
-        """Fit and score on one fold, on so many resources."""
+        """Fit and score on one fold, on so many resources; with a continuation, the result has the model."""
         train, test = self.splits[fold]
         if resources is not None and self.on_rows:
             train = train[: max(1, round(len(train) * resources / self.n_rows))]
+        estimator, given = clone(self.estimator), dict(parameters)
+        if self.continuation is not None and resources is not None:
+            estimator = _in_steps(estimator, self.continuation, (given, resources), earlier or Earlier(), fold)
         result: FoldResult = _fit_and_score(
-            clone(self.estimator),
+            estimator,
             X,
             y,
             scorer=self.scorer,
             train=train,
             test=test,
             verbose=self.verbose,
-            parameters=dict(parameters),
+            parameters=None if isinstance(estimator, InSteps) else given,
             fit_params=dict(self.fit_params),
             score_params=dict(self.score_params),
             return_train_score=self.return_train_score,
@@ -111,6 +126,8 @@ class FoldFits:
             split_progress=(fold, len(self.splits)),
             error_score=self.error_score,
         )
+        if isinstance(estimator, InSteps) and result["fit_error"] is None:
+            result["model"] = estimator.estimator
         return _with_real_scores(result, np.nan if isinstance(self.error_score, str) else self.error_score)
 
 
@@ -129,12 +146,13 @@ def measure(
     folds: Sequence[int],
     resources: int | None,
     rule: FoldRule | None,
+    earlier: Earlier | None = None,
 ) -> dict[int, FoldResult] | Raised:
     """Results of some folds, in order; the rest is left out as soon as `rule` finds the trial hopeless."""
     results: dict[int, FoldResult] = {}
     try:
         for fold in folds:
-            results[fold] = fits.on_fold(X, y, parameters, fold, resources)
+            results[fold] = fits.on_fold(X, y, parameters, fold, resources, earlier)
             if rule is not None and rule.hopeless(results):
                 break
     except Exception as error:  # noqa: BLE001 - it is raised again at home; what a worker raises means its death
@@ -146,6 +164,17 @@ def score_of(result: FoldResult, metric: str | None) -> float:
     """Score of a fold by a metric; None means the only one."""
     scores = result["test_scores"]
     return float(scores[metric] if isinstance(scores, Mapping) else scores)
+
+
+def _in_steps(
+    estimator: BaseEstimator, continuation: Continuation, last: Segment, earlier: Earlier, fold: int
+) -> InSteps:
+    """An estimator whose ``fit`` adds the last segment: to the model of the fold, or to one that is trained anew."""
+    model = earlier.models.get(fold)
+    if model is None:
+        return InSteps(estimator, [*earlier.segments, last], continuation, 0)
+    # Another member may go on from the same model, and a thread does not get a copy of its own.
+    return InSteps(deepcopy(model), [last], continuation, earlier.segments[-1][1])
 
 
 def _with_real_scores(result: FoldResult, error_score: float) -> FoldResult:

@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +27,19 @@ from metahpo.recommendation.recommender import Recommender
 from metahpo.search.arguments import callbacks_of, check_arguments
 from metahpo.search.beginning import Beginner, Beginning, scorer_name
 from metahpo.search.candidates import Candidates, first_configurations
+from metahpo.search.continued_training import Continuation, continuation_of, go_on
 from metahpo.search.fold_fits import FoldFits, measure
-from metahpo.search.preparation import Fidelity, HeldOut, fidelity_of, held_out, in_order_of_use, splits_of
+from metahpo.search.population import Population, check_space, generations_of
+from metahpo.search.preparation import (
+    Fidelity,
+    HeldOut,
+    fidelity_of,
+    held_out,
+    in_order_of_use,
+    most_resources,
+    parameter_of,
+    splits_of,
+)
 from metahpo.search.progress import Progress
 from metahpo.search.results import cv_results
 from metahpo.search.schedules import OneLevel, Schedule, Strategy, schedule_of
@@ -36,6 +48,7 @@ from metahpo.search.trial import Proposal, SearchTrial, SearchTrials
 from metahpo.search.trial_file import Head, TrialFile, check_same, head_of
 from metahpo.search.trial_loop import HOPELESS_AFTER, Callback, Limits, TrialLoop
 from metahpo.search.workers import workers
+from metahpo.space.configuration import Configuration
 
 Scoring = str | Callable[..., Any] | list[str] | tuple[str, ...] | dict[str, Callable[..., Any] | str] | None
 
@@ -117,14 +130,20 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         What chooses the trials: "metahpo", "random", "grid"; with the extra ``optuna`` also "tpe", "gp", "cma-es" and
         "genetic"; or one of another package, by its name or as ``module:function``. Where there is experience, the
         other engines begin with its first recommendation.
+        "population": `n_trials` models train side by side, by ``partial_fit`` or `warm_start`. The worst take over the
+        models of the best from time to time, and change their real-valued hyperparameters: see
+        :mod:`metahpo.search.population`. A trial is one model in one generation. The refit repeats the whole schedule
+        of the best one.
     fidelity : str, default=None
         "rows", or a parameter of the estimator, such as "n_estimators" or "max_iter": trials begin on few rows, or
         with few trees or epochs, and only good ones get more. The best trial is one of those on the most.
+        Of a population, the parameter that is the number of steps; None looks for it.
     strategy : {"halving", "hyperband", "surrogate"}, default="halving"
         Which configurations get more: see :mod:`metahpo.search.schedules`.
     min_resources, max_resources : int, default=None
         The fewest and the most rows, trees, .... None: all rows, or the estimator's own value of the parameter, and
-        `factor` ** 3 times less, on rows at least two of each class and fold.
+        `factor` ** 3 times less, on rows at least two of each class and fold. Of a population, the steps of one
+        generation, a tenth of all where it is None, and those of a whole training.
     factor : float, default=3.0
         Resources grow by this factor from level to level; one of so many configurations goes on.
     test_size : float or int, default=None
@@ -142,6 +161,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Score on the rows of `test_size`, by the metric that `refit` names; by all where it names none of several.
     min_resources_, max_resources_ : int
         Resources of the first and the last level of a fidelity.
+    best_schedule_ : list of (dict, int)
+        Of a population: what the best model was trained with, one after the other, and the steps that it was trained
+        for at the end of each.
     optimizer_ : BayesianOptimizer, or another engine
         History and incumbent in the space's own names.
     notes_ : tuple of str
@@ -310,7 +332,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         beginning = self._beginning(found, X, y)
         self.optimizer_ = beginning.engine
         trials = self._no_trials(scorer, metric)
-        head = head_of(beginning.space, X, y, fits.splits, self._metric_name(), self.fidelity)
+        kind = self.fidelity if fits.continuation is None else f"population, {fits.continuation.parameter or 'steps'}"
+        head = head_of(beginning.space, X, y, fits.splits, self._metric_name(), kind)
         self._made = (head, trials)
         try:
             self._make_trials(found, fits, (X, y), beginning, fidelity, trials, began, head, earlier)
@@ -318,7 +341,12 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self._keep(trials)
         self._report(trials)
         self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
-        self._finish(found, X, y, routed, trials)
+        self._choose()
+        if fits.continuation is not None and hasattr(self, "best_index_"):
+            best = trials.ended[self.best_index_].proposal
+            self.best_schedule_ = [(_parameters(found, fidelity, p), int(p.resources or 0)) for p in best.segments]
+        if self.refit:
+            self._refit(found, fits, X, y, routed)
         if test is not None:
             self._test(test, scorer)
 
@@ -378,8 +406,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         splitter = check_cv(self.cv, y, classifier=is_classifier(found.estimator))
         splits = splits_of(splitter, X, y, routed.splitter.split)
         self.n_splits_ = len(splits)
-        fidelity = None
-        if self.fidelity is not None:
+        fidelity, continuation = None, None
+        if self.engine == "population":
+            continuation, fidelity = self._steps(found)
+        elif self.fidelity is not None:
             bounds = (self.min_resources, self.max_resources)
             fidelity = fidelity_of(
                 self.fidelity, found.estimator, found.prefix, (X, y), len(splits), bounds, self.factor
@@ -399,10 +429,25 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self.error_score,
             self.return_train_score,
             self.verbose,
-            on_rows=fidelity is not None and fidelity.parameter is None,
+            on_rows=fidelity is not None and fidelity.parameter is None and continuation is None,
             n_rows=_num_samples(X),
+            continuation=continuation,
         )
         return fits, fidelity
+
+    def _steps(self, found: Searched) -> tuple[Continuation, Fidelity]:
+        """How the models of a population go on training, and for how many steps."""
+        name = None if self.fidelity is None else parameter_of(self.fidelity, found.estimator, found.prefix)
+        continuation = continuation_of(found.estimator, name)
+        if continuation.parameter is not None and found.learner is None and continuation.parameter in found.space:
+            raise DataError(
+                f"{continuation.parameter!r} cannot be the number of steps and be searched; take it out of the search "
+                "space."
+            )
+        check_space(found.space, continuation.prefix, found.prefix)
+        largest = most_resources(found.estimator, continuation.parameter, self.max_resources)
+        step, *_ = generations_of(self.min_resources, largest)
+        return continuation, Fidelity(continuation.parameter, step, largest)
 
     def _no_trials(self, scorer: Any, metric: str) -> SearchTrials:
         """Where trials are put, with the names of the metrics as far as these are known."""
@@ -429,13 +474,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         earlier: _Made | None,
     ) -> None:
         """Make the trials; those of a file or of an earlier search are taken from there."""
-
-        def parameters(proposal: Proposal) -> dict[str, Any]:
-            values = found.parameters(proposal.configuration)
-            if fidelity is not None and fidelity.parameter is not None:
-                values[fidelity.parameter] = proposal.resources
-            return values
-
+        parameters = partial(_parameters, found, fidelity)
         first = [] if self.initial is None else first_configurations(self.initial, beginning.space, found.prefix)
         known: list[SearchTrial] = []
         if earlier is not None:
@@ -453,13 +492,16 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
 
             candidates = Candidates(
                 beginning.engine,
-                [*(trial.proposal.configuration for trial in known), *first, *beginning.initial],
+                [*_begun(known), *first, *beginning.initial],
                 self.n_trials,
                 learns_from_rows=fits.on_rows and isinstance(beginning.engine, BayesianOptimizer),
             )
             deadline = np.inf if self.timeout is None else began + self.timeout
+            population = None
+            if fits.continuation is not None:
+                population = self._population(candidates, beginning.space, fidelity, parameters)
             loop = TrialLoop(
-                self._schedule(candidates, fidelity),
+                population or self._schedule(candidates, fidelity),
                 beginning.engine.history,
                 fits,
                 data,
@@ -471,12 +513,25 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 callbacks_of(self.callback, self.callbacks),
                 record,
                 known,
+                population,
             )
             stoppable = self.trial_timeout is not None
             with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, measure)) as pool:
                 loop.run(pool)
             if candidates.exhausted is not None:
                 warnings.warn(f"the search ends after {len(trials)} trials: {candidates.exhausted}", stacklevel=5)
+
+    def _population(
+        self,
+        candidates: Candidates,
+        space: ConfigurationSpace,
+        fidelity: Fidelity | None,
+        parameters: Callable[[Proposal], dict[str, Any]],
+    ) -> Population:
+        assert fidelity is not None
+        self.min_resources_, self.max_resources_ = fidelity.smallest, fidelity.largest
+        generations = generations_of(fidelity.smallest, fidelity.largest)
+        return Population(candidates, space, generations, parameters, self.random_state)
 
     def _schedule(self, candidates: Candidates, fidelity: Fidelity | None) -> Schedule:
         if fidelity is None:
@@ -526,21 +581,24 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             message = f"of {len(in_part)} trials some fits failed; their scores are set to {self.error_score}."
             warnings.warn("\n".join([message, *dict.fromkeys(in_part)]), FitFailedWarning, stacklevel=5)
 
-    def _finish(self, found: Searched, X: Any, y: Any, routed: Any, trials: SearchTrials) -> None:
-        """Choose the best trial, and refit it on all of the data."""
+    def _choose(self) -> None:
+        """Choose the best trial, where a function of the user's does."""
         if callable(self.refit):
             self.best_index_ = self._select_best_index(self.refit, None, self.cv_results_)
             self.best_params_ = self.cv_results_["params"][self.best_index_]
-            self.__dict__.pop("best_score_", None)  # a function of the user's may choose by anything
-        if not self.refit:
-            return
-        parameters = clone(self.best_params_, safe=False)
-        self.best_estimator_ = clone(found.estimator).set_params(**parameters)
+            self.__dict__.pop("best_score_", None)  # it may choose by anything
+
+    def _refit(self, found: Searched, fits: FoldFits, X: Any, y: Any, routed: Any) -> None:
+        """Refit the best trial on all of the data; of a population, with all that the best model was trained with."""
+        estimator = clone(found.estimator)
         began = time.time()
-        if y is None:
-            self.best_estimator_.fit(X, **routed.estimator.fit)
+        if fits.continuation is not None:
+            go_on(estimator, X, y, self.best_schedule_, fits.continuation, fit_params=routed.estimator.fit)
+        elif y is None:
+            estimator.set_params(**clone(self.best_params_, safe=False)).fit(X, **routed.estimator.fit)
         else:
-            self.best_estimator_.fit(X, y, **routed.estimator.fit)
+            estimator.set_params(**clone(self.best_params_, safe=False)).fit(X, y, **routed.estimator.fit)
+        self.best_estimator_ = estimator
         self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
@@ -552,6 +610,20 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             self.best_test_score_ = scores[self.refit] if isinstance(self.refit, str) else dict(scores)
         else:
             self.best_test_score_ = float(scores)
+
+
+def _begun(known: Sequence[SearchTrial]) -> list[Configuration]:
+    """Configurations that trials began with, in order; what a population has changed in training comes later again."""
+    first = [trial.proposal for trial in known if not trial.proposal.before]
+    return [proposal.configuration for proposal in first]
+
+
+def _parameters(found: Searched, fidelity: Fidelity | None, proposal: Proposal) -> dict[str, Any]:
+    """A proposal as parameters of the estimator."""
+    values = found.parameters(proposal.configuration)
+    if fidelity is not None and fidelity.parameter is not None:
+        values[fidelity.parameter] = proposal.resources
+    return values
 
 
 #: What a search has made: what its trials are of, and the trials.

@@ -99,7 +99,7 @@ def splits_of(splitter: Any, X: Any, y: Any, split_params: Mapping[str, Any]) ->
             f"cv.split and cv.get_n_splits return inconsistent results. Expected {expected} splits, got {len(splits)}"
         )
     if not splits:
-        raise ValueError("No fits were performed. Was the CV iterator empty?")
+        raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
     return splits
 
 
@@ -154,14 +154,8 @@ def fidelity_of(
         if largest > n_rows:
             raise DataError(f"max_resources is {largest} rows, but the data have {n_rows}.")
     else:
-        parameter = _parameter(name, estimator, prefix)
-        own: Any = estimator.get_params(deep=True)[parameter]
-        if largest is None:
-            if not isinstance(own, int) or isinstance(own, bool) or own < 1:
-                raise DataError(
-                    f"give max_resources: the estimator's own {parameter} is {own!r}, which says not how far to go."
-                )
-            largest = own
+        parameter = parameter_of(name, estimator, prefix)
+        largest = most_resources(estimator, parameter, largest)
         least = 1
     if smallest is None:
         smallest = min(largest, max(least, round(largest / factor ** (MAX_LEVELS - 1)), 1))
@@ -175,7 +169,36 @@ def _has_classes(y: Any) -> bool:
     return type_of_target(y) in ("binary", "multiclass")
 
 
-def _parameter(name: str, estimator: BaseEstimator, prefix: str) -> str:
+def most_resources(estimator: BaseEstimator, parameter: str | None, given: int | None) -> int:
+    """The most resources: those that are given, or the estimator's own value of the parameter.
+
+    Raises
+    ------
+    DataError
+        None are given, and the estimator has no such parameter or no number for it.
+    """
+    if given is not None:
+        return given
+    if parameter is None:
+        raise DataError(
+            f"give max_resources, the steps of a whole training: {type(estimator).__name__} has no parameter for it."
+        )
+    own: Any = estimator.get_params(deep=True)[parameter]
+    if not isinstance(own, int) or isinstance(own, bool) or own < 1:
+        raise DataError(
+            f"give max_resources: the estimator's own {parameter} is {own!r}, which does not say how far to go."
+        )
+    return own
+
+
+def parameter_of(name: str, estimator: BaseEstimator, prefix: str) -> str:
+    """Name of a fidelity among the parameters of an estimator.
+
+    Raises
+    ------
+    DataError
+        It is none of them.
+    """
     known = clone(estimator).get_params(deep=True)
     for full in (name, f"{prefix}{name}"):
         if full in known:

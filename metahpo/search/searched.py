@@ -107,11 +107,15 @@ def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_sta
 
 def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
     """Refuse a space whose default the estimator does not take: it has no parameter of such a name."""
+    default = Domain(space).default
+    if not default:
+        return
     try:
-        clone(estimator).set_params(**Domain(space).default)
+        # Choices may be estimators of the user's, which the names of their own parameters must not change.
+        clone(estimator).set_params(**clone(default, safe=False))
     except (TypeError, ValueError, AttributeError) as error:
         known: dict[str, Any] = getattr(estimator, "get_params", dict)()
-        unknown = [name for name in Domain(space).default if name not in known]
+        unknown = [name for name in default if name not in known]
         if not unknown:
             return  # a value, not a name: it is for the estimator to refuse
         raise DataError(

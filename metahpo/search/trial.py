@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metahpo.search.fold_fits import FoldResult, score_of
-from metahpo.space.configuration import Configuration
+from metahpo.space.configuration import Configuration, to_json
 
 #: "complete": on all folds. "stopped": not on all, because it could not win. "failed": without a score.
 Status = Literal["complete", "stopped", "failed"]
@@ -26,13 +26,29 @@ class Proposal:
     resources : int or None
         Rows, epochs, trees, ...: what the search has as its fidelity. None: there is none.
     iteration, bracket : int
-        Where it stands in a schedule that gives good configurations more and more resources.
+        Where it stands in a schedule that gives good configurations more and more resources. Of a population,
+        `iteration` is the generation and `bracket` the member.
+    before : tuple of (dict, int)
+        What its model was trained with before, and the resources at the end of that: see
+        :mod:`metahpo.search.population`.
     """
 
     configuration: Configuration
     resources: int | None = None
     iteration: int = 0
     bracket: int = 0
+    before: tuple[tuple[Configuration, int], ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two proposals the same: configurations and resources."""
+        return tuple(f"{segment.resources} {to_json(segment.configuration)}" for segment in self.segments)
+
+    @property
+    def segments(self) -> list[Proposal]:
+        """The proposal and those that its model was trained with before, in order."""
+        earlier = [Proposal(*self.before[i], before=self.before[:i]) for i in range(len(self.before))]
+        return [*earlier, self]
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,7 @@ class TrialFile:
                 "resources": proposal.resources,
                 "iteration": proposal.iteration,
                 "bracket": proposal.bracket,
+                "before": [[json_value(configuration), until] for configuration, until in proposal.before],
                 "status": trial.status,
                 "reason": trial.reason,
                 "seconds": trial.seconds,
@@ -188,7 +189,8 @@ def _trial(
     if not isinstance(record, Mapping) or record["status"] not in ("complete", "stopped", "failed"):
         raise ValueError("no trial")
     configuration = domain.canonical(record["configuration"])
-    proposal = Proposal(configuration, record["resources"], record["iteration"], record["bracket"])
+    before = tuple((domain.canonical(earlier), int(until)) for earlier, until in record.get("before", []))
+    proposal = Proposal(configuration, record["resources"], record["iteration"], record["bracket"], before)
     folds = {int(fold): dict(result) for fold, result in record["folds"].items()}
     if any(fold >= n_splits or "test_scores" not in result for fold, result in folds.items()):
         raise ValueError("folds that this search does not have")

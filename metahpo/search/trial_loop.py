@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metahpo.search.continued_training import Earlier
 from metahpo.search.fold_fits import FoldFits, FoldResult, FoldRule, Raised, measure, score_of
+from metahpo.search.population import Population
 from metahpo.search.progress import Progress
 from metahpo.search.schedules import Schedule
 from metahpo.search.trial import Proposal, SearchTrial, SearchTrials
 from metahpo.search.workers import Answer, WorkerLostError, Workers
-from metahpo.space.configuration import to_json
 from metahpo.trials.history import TrialHistory
 
 #: How often a trial is made again whose worker has died.
@@ -106,6 +107,8 @@ class TrialLoop:
         Called with each trial that has ended.
     known : sequence of SearchTrial
         Trials that were made before: what is known is not made again.
+    population : Population, default=None
+        Holds the models that trials go on from, where they do.
     """
 
     def __init__(
@@ -122,12 +125,14 @@ class TrialLoop:
         callbacks: Sequence[Callback],
         record: Callable[[SearchTrial], None],
         known: Sequence[SearchTrial],
+        population: Population | None = None,
     ) -> None:
         self._schedule, self._history = schedule, history
         self._fits, self._data, self._parameters = fits, data, parameters
         self._trials, self._limits, self._share = trials, limits, share
         self._progress, self._callbacks, self._record = progress, callbacks, record
-        self._known = {_key(trial.proposal): trial for trial in known}
+        self._known = {trial.proposal.key: trial for trial in known}
+        self._population = population
         self._running: list[_Running] = []
         self._enough = False
         self._killed = False
@@ -175,7 +180,7 @@ class TrialLoop:
             try:
                 workers.submit(
                     (trial, folds), measure, self._fits, *self._data, trial.parameters, folds,
-                    trial.proposal.resources, rule,
+                    trial.proposal.resources, rule, self._earlier(trial.proposal),
                 )  # fmt: skip
             except BaseException:
                 self._running.remove(trial)
@@ -192,7 +197,7 @@ class TrialLoop:
         if self._running and self._share == "folds":
             return None
         while (proposal := self._proposal()) is not None:
-            known = self._known.pop(_key(proposal), None)
+            known = self._known.pop(proposal.key, None)
             if known is None:
                 trial = self._new(proposal)
                 self._running.append(trial)
@@ -238,6 +243,8 @@ class TrialLoop:
         if isinstance(answer.value, WorkerLostError):
             self._lost(trial, folds, answer.value)
         else:
+            if self._population is not None:
+                self._population.keep(trial.proposal, answer.value)
             trial.results.update(answer.value)
             if trial.rule is not None and trial.rule.hopeless(trial.results):
                 trial.todo.clear()
@@ -245,6 +252,9 @@ class TrialLoop:
             self._running.remove(trial)
             if not trial.dropped:
                 self._ended(self._finished(trial))
+
+    def _earlier(self, proposal: Proposal) -> Earlier | None:
+        return None if self._population is None else self._population.earlier(proposal)
 
     def _lost(self, trial: _Running, folds: list[int], error: WorkerLostError) -> None:
         """A worker has died: its folds are done again, but not for ever."""
@@ -347,7 +357,3 @@ def in_words(errors: Sequence[str]) -> str:
     return "\n".join(
         f"{'-' * 80}\n{n} fits failed with the following error:\n{error}" for error, n in Counter(errors).most_common()
     )
-
-
-def _key(proposal: Proposal) -> tuple[str, int | None]:
-    return to_json(proposal.configuration), proposal.resources

@@ -107,3 +107,10 @@ def test_several_learners_that_cannot_be_are_refused(estimator: Any, space: Any,
         MetaSearchCV(estimator, space).fit(X, y)
     with pytest.raises(UnknownNameError, match="unknown classification learner 'tree'"):
         MetaSearchCV(None, ["svm", "tree"]).fit(X, y)
+
+
+def test_an_estimator_among_the_choices_is_not_changed() -> None:
+    given = SVC(C=3.0)
+    space = {"model": [given], "model__C": [0.1, 0.01]}
+    MetaSearchCV(Pipeline([("model", SVC())]), space, n_trials=2, cv=2, random_state=0).fit(X, y)
+    assert given.C == 3.0
