@@ -25,7 +25,9 @@ from metahpo.tasks import as_task
 
 torch.set_num_threads(1)
 X, y = load_breast_cancer(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, stratify=y, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, test_size=0.4, stratify=y, random_state=0
+)
 scaler = StandardScaler().fit(X_train)
 rows, targets = torch.tensor(scaler.transform(X_train)).float(), torch.tensor(y_train)
 test_rows, test_targets = torch.tensor(scaler.transform(X_test)).float(), torch.tensor(y_test)
@@ -36,7 +38,9 @@ def error_of(lr, weight_decay, drop_rate, hidden_size, n_layers, batch_size, gra
     torch.manual_seed(0)
     sizes = [rows.shape[1], *[hidden_size] * n_layers]
     layers = [
-        part for n_in, n_out in pairwise(sizes) for part in (nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(drop_rate))
+        part
+        for n_in, n_out in pairwise(sizes)
+        for part in (nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(drop_rate))
     ]
     network = nn.Sequential(*layers, nn.Linear(hidden_size, 2))
     optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=weight_decay)
