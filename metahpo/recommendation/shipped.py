@@ -16,7 +16,11 @@ SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
     ("table", "regression"): "tabular_1200_regression",
 }
 SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
-    ("table", "classification"): {"mlp": "networks_classification"},
+    ("table", "classification"): {
+        "lightgbm": "tabular_1200_classification",
+        "xgboost": "tabular_1200_classification",
+        "mlp": "networks_classification",
+    },
     ("table", "regression"): {"mlp": "networks_regression"},
 }
 #: Learners that are made for images, and for texts.
