@@ -118,7 +118,13 @@ def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
         unknown = [name for name in default if name not in known]
         if not unknown:
             return  # a value, not a name: it is for the estimator to refuse
+        meant = {
+            name: [own for own in known if own.lower().rsplit("__", 1)[-1] == name.lower().rsplit("__", 1)[-1]]
+            for name in unknown
+        }
+        near = "; ".join(f"for {name!r}: {' or '.join(map(repr, own))}" for name, own in meant.items() if own)
         raise DataError(
-            f"the search space has {unknown}, which are no parameters of {type(estimator).__name__}; it has "
-            f"{sorted(known)}. Name them as the estimator does (step__parameter). It says: {error}"
+            f"the search space has {unknown}, which are no parameters of {type(estimator).__name__}. "
+            f"{f'Is one of these meant, {near}?' if near else f'It has {sorted(known)}.'} Name them as the estimator "
+            "does (step__parameter)."
         ) from error

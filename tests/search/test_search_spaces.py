@@ -10,7 +10,7 @@ import pytest
 from ConfigSpace import ConfigurationSpace, Float
 from scipy.stats import expon, loguniform, norm, poisson, randint, uniform
 from sklearn.datasets import load_iris
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
@@ -67,10 +67,20 @@ def test_distributions_are_searched_by_either_name() -> None:
         MetaSearchCV(model, given, param_distributions=given).fit(X, y)
 
 
-@pytest.mark.parametrize("space", [{"max_dept": [1, 2]}, ConfigurationSpace({"svc__C": (1.0, 2.0)})])
-def test_names_that_the_estimator_does_not_have_are_refused_before_any_trial(space: Any) -> None:
-    search = MetaSearchCV(DecisionTreeClassifier(), space)
-    with pytest.raises(DataError, match=r"no parameters of DecisionTreeClassifier; it has \['ccp_alpha'"):
+@pytest.mark.parametrize(
+    ("model", "space", "advice"),
+    [
+        (DecisionTreeClassifier(), {"max_dept": [1, 2]}, r"It has \['ccp_alpha'"),
+        (DecisionTreeClassifier(), {"Max_Depth": [1, 2]}, "for 'Max_Depth': 'max_depth'"),
+        (DecisionTreeClassifier(), ConfigurationSpace({"tree__max_depth": (1, 2)}), "for 'tree__max_depth': 'max_dep"),
+        (make_pipeline(StandardScaler(), SVC()), {"C": [1.0, 2.0]}, "for 'C': 'svc__C'"),
+    ],
+)
+def test_names_that_the_estimator_does_not_have_are_refused_before_any_trial(
+    model: Any, space: Any, advice: str
+) -> None:
+    search = MetaSearchCV(model, space)
+    with pytest.raises(DataError, match=f"no parameters of {type(model).__name__}.*{advice}"):
         search.fit(X, y)
     assert not hasattr(search, "optimizer_")
 
