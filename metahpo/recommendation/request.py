@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, Literal, TypedDict
@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 from ConfigSpace import ConfigurationSpace
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.utils import check_random_state
 
 from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
@@ -119,6 +120,7 @@ class Request:
             raise DataError(f"n must be a whole number, but is {n!r}.")
         if n < 1:
             raise DataError(f"n must be at least 1, but is {n}.")
+        check_seed(random_state)
         learners = _names("learner", learner)
         if estimator is not None and len(learners) > 1:
             raise DataError(f"an estimator has one learner, but {len(learners)} were named: {list(learners)}.")
@@ -183,7 +185,23 @@ class Request:
         return replace(self, learners=(place.learner.name,), place=place, region=region)
 
 
+def check_seed(value: Any) -> None:
+    """Refuse a `random_state` that scikit-learn refuses, because its estimators and splitters are given it.
+
+    Raises
+    ------
+    DataError
+        Neither a whole number from 0 to 2 ** 32 - 1 nor a RandomState nor None.
+    """
+    try:
+        check_random_state(value)
+    except ValueError as error:
+        raise DataError(f"random_state must be a whole number from 0 on, or None, but is {value!r}.") from error
+
+
 def _names(what: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is not None and not isinstance(given, str | Iterable):
+        raise DataError(f"{what} must be a name or names, but is {given!r}.")
     names = (given,) if isinstance(given, str) else tuple(given or ())
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
