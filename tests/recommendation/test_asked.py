@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from metahpo.exceptions import ArtefactError, DataError, MetaHPOError, SpaceError, UnknownNameError
+from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender, recommend
 from metahpo.tasks.task import Task
@@ -170,6 +173,10 @@ def test_excluded_tasks_leave_the_answer(shipped: Recommender, task: Task, plain
         ({"space": 3}, SpaceError, "space must be a ConfigurationSpace or a dictionary"),
         ({"space": {"C": (1.0, 2.0)}, "fixed": {"C": 5.0}}, SpaceError, "which `space` does not allow"),
         ({"learner": "svm", "fixed": {"Q": 1}}, SpaceError, "'Q' cannot be fixed"),
+        ({"learner": "svm", "fixed": {"C": "abc"}}, SpaceError, "'C' of svm cannot be 'abc': .* must be a float"),
+        ({"learner": "svm", "fixed": {"tol": -1.0}}, SpaceError, "'tol' of svm cannot be -1.0"),
+        ({"learner": "svm", "space": {"kernel": ["rbf", "foo"]}}, SpaceError, "'kernel' of svm cannot be 'foo'"),
+        ({"estimator": SVC(), "fixed": {"C": -1.0}}, SpaceError, "'C' of svm cannot be -1.0"),
         ({"estimator": SVC}, DataError, "must be an unfitted estimator"),
         ({"estimator": SVC(), "learner": ["svm", "linear"]}, DataError, "an estimator has one learner"),
     ],
@@ -194,6 +201,19 @@ def test_recommendations_go_through_json_and_pickle(plain: Recommendations) -> N
     again = pickle.loads(pickle.dumps(plain))
     assert again.best == plain.best
     assert again.space(0.9) == plain.space(0.9)
+
+
+def test_probes_go_through_json(plain: Recommendations) -> None:
+    probes = (
+        Probe("svm", {"C": 1.0}, 60, "success", 0.2, 0.2, 0.1),
+        Probe("svm", {"C": 9.0}, 60, "failed", math.nan, 0.2, math.nan, "no memory"),
+    )
+    probed = replace(plain, probes=probes)
+    read = Recommendations.from_json(probed.to_json())
+    assert str(read.probes) == str(probes)
+    assert read.to_json() == probed.to_json()
+    older = {name: value for name, value in json.loads(plain.to_json()).items() if name != "probes"}
+    assert Recommendations.from_json(json.dumps(older)).probes == ()
 
 
 def test_recommendations_are_shown_in_words_and_pictures(plain: Recommendations) -> None:
