@@ -39,6 +39,7 @@ from metahpo.search.preparation import (
     most_resources,
     parameter_of,
     splits_of,
+    with_target,
 )
 from metahpo.search.progress import Progress
 from metahpo.search.results import cv_results
@@ -322,12 +323,17 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         found = self._searched(X, y)
         X, y = indexable(X, y)
         checked = _check_method_params(X, params=params)
+        if found.leaves_out_rows:
+            X, y, checked, n_left_out = with_target(X, y, checked, self.cv)
+            if n_left_out:
+                self._note(f"{n_left_out} rows without a target are left out")
         test = None
         if self.test_size is not None:
             test = held_out(found.estimator, X, y, checked, self.test_size, self.random_state)
             X, y, checked = test.X, test.y, test.params
         scorer, metric = self._get_scorers()
         routed = self._get_routed_params_for_fit(checked)
+        found.check_fit_parameters(routed.estimator.fit)
         fits, fidelity = self._fits(found, X, y, scorer, routed)
         beginning = self._beginning(found, X, y)
         self.optimizer_ = beginning.engine

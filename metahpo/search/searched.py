@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,9 +14,10 @@ from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
 from metahpo.learners.row_counts import RowCounts
 from metahpo.search.distributions import space_of
-from metahpo.search.several_learners import SeveralLearners, several_learners
+from metahpo.search.several_learners import STEP, SeveralLearners, several_learners
 from metahpo.search.start import kind_of, sparse
 from metahpo.space.domain import Domain
+from metahpo.tasks.pipeline import TaskPipeline
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,29 @@ class Searched:
     def prefix(self) -> str:
         """What precedes the names of the space in those of the estimator's parameters."""
         return self.learner.prefix if isinstance(self.learner, Place) else ""
+
+    @property
+    def reads_columns(self) -> bool:
+        """Whether learners of this package read the columns of a table themselves."""
+        return isinstance(self.learner, SeveralLearners) and self.learner.task is not None
+
+    @property
+    def leaves_out_rows(self) -> bool:
+        """Whether the estimator leaves out rows without a target, which scikit-learn's splitters refuse."""
+        return self.reads_columns or isinstance(self.estimator, TaskPipeline)
+
+    def check_fit_parameters(self, given: Iterable[str]) -> None:
+        """Refuse parameters of ``fit`` that no step of the learner's own pipeline is named for.
+
+        Raises
+        ------
+        DataError
+            There is such a parameter; the message tells its name in the pipeline.
+        """
+        nameless = [name for name in given if "__" not in name]
+        if self.reads_columns and nameless:
+            names = ", ".join(f"{STEP}__learner__{name}" for name in nameless)
+            raise DataError(f"without an estimator, parameters of fit are named by their step: {names}.")
 
 
 def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random_state: int | None) -> Searched:

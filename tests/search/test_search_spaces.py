@@ -10,6 +10,7 @@ import pytest
 from ConfigSpace import ConfigurationSpace, Float
 from scipy.stats import expon, loguniform, norm, poisson, randint, uniform
 from sklearn.datasets import load_iris
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -117,6 +118,45 @@ def test_several_learners_that_cannot_be_are_refused(estimator: Any, space: Any,
         MetaSearchCV(estimator, space).fit(X, y)
     with pytest.raises(UnknownNameError, match="unknown classification learner 'tree'"):
         MetaSearchCV(None, ["svm", "tree"]).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (np.c_[y, y], "y must be of shape"),
+        (np.full(len(y), np.inf), "y holds infinite values"),
+        (pd.date_range("2020", periods=len(y)), "values of type datetime64"),
+        (None, "needs a target y"),
+    ],
+)
+def test_what_is_no_target_is_refused_with_the_reason(target: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        MetaSearchCV(None, "svm").fit(X, target)
+
+
+@pytest.mark.parametrize(
+    "target", [np.where(y > 0, "yes", "no"), np.where(y > 0, 1.0, 0.0), X[:, 0]], ids=["text", "number", "quantity"]
+)
+def test_rows_without_a_target_are_left_out_by_learners_that_read_the_columns(target: Any) -> None:
+    gaps = pd.Series(target).mask(np.arange(len(y)) % 50 == 3)
+    known = gaps.notna().to_numpy()
+    groups = np.arange(len(y)) % 4
+    options: dict[str, Any] = {"n_trials": 1, "cv": GroupKFold(2), "warm_start": False, "random_state": 0}
+    search = MetaSearchCV(None, "svm", **options).fit(X, gaps, groups=groups)
+    same = MetaSearchCV(None, "svm", **options).fit(X[known], gaps[known], groups=groups[known])
+    assert search.notes_ == ("3 rows without a target are left out",)
+    assert search.best_score_ == same.best_score_
+    with pytest.raises(DataError, match="drop these rows first"):
+        MetaSearchCV(None, "svm", n_trials=1, cv=list(KFold(2).split(X))).fit(X, gaps)
+
+
+def test_parameters_of_fit_for_learners_that_read_the_columns_are_named_by_their_step() -> None:
+    search = MetaSearchCV(None, "svm", n_trials=1, cv=2, warm_start=False, random_state=0)
+    with pytest.raises(DataError, match="named by their step: learner__learner__sample_weight"):
+        search.fit(X, y, sample_weight=np.ones(len(y)))
+    plain = search.fit(X, y).decision_function(X)
+    weights = np.where(y == 0, 50.0, 0.1)
+    assert not np.allclose(plain, search.fit(X, y, learner__learner__sample_weight=weights).decision_function(X))
 
 
 def test_an_estimator_among_the_choices_is_not_changed() -> None:
