@@ -311,6 +311,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         ------
         MissingDependencyError
             jinja2 is not installed.
+        DataError
+            There is no trial, or the path is a folder, or lies in none that can be written.
         """
         from metahpo.reports.search_page import write_search_page
 
