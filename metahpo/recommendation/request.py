@@ -10,10 +10,10 @@ from typing import Any, Literal, TypedDict
 from ConfigSpace import ConfigurationSpace
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.utils import check_random_state
 
 from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
+from metahpo.numerics.seed import check_seed
 from metahpo.recommendation.limits import Limits
 from metahpo.recommendation.region import Region
 from metahpo.tasks.scorers import check_scorer, name_of
@@ -183,20 +183,6 @@ class Request:
         place = learner_in(self.estimator, next(iter(self.learners), None), kind)
         region = self.region.without_prefix(place.prefix).holding(place.held)
         return replace(self, learners=(place.learner.name,), place=place, region=region)
-
-
-def check_seed(value: Any) -> None:
-    """Refuse a `random_state` that scikit-learn refuses, because its estimators and splitters are given it.
-
-    Raises
-    ------
-    DataError
-        Neither a whole number from 0 to 2 ** 32 - 1 nor a RandomState nor None.
-    """
-    try:
-        check_random_state(value)
-    except ValueError as error:
-        raise DataError(f"random_state must be a whole number from 0 on, or None, but is {value!r}.") from error
 
 
 def _names(what: str, given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, get_args
 
 from metahpo.exceptions import DataError
-from metahpo.recommendation.request import check_seed
+from metahpo.numerics.seed import check_seed
 from metahpo.search.engines import check_search_engine
 from metahpo.search.schedules import Strategy
 

@@ -18,6 +18,7 @@ from metahpo.search.several_learners import STEP, SeveralLearners, several_learn
 from metahpo.search.start import kind_of, sparse
 from metahpo.space.domain import Domain
 from metahpo.tasks.pipeline import TaskPipeline
+from metahpo.tasks.target import as_target, is_continuous
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
         _check_names(estimator, given)
         return Searched(given, estimator, dict)
     if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
-        return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator)
+        return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator, y)
     if not isinstance(given, str | None):
         raise DataError(
             "space must be the name of a learner, a list of several names, a ConfigurationSpace, a dict of lists and "
@@ -109,12 +110,18 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
         raise DataError("MetaSearchCV needs a target y; it searches for supervised learners.")
     if estimator is None:
         names = None if given is None else [given]
-        return _of_several(several_learners(None, names, (X, y), kind_of(y), random_state), None)
+        return _of_several(several_learners(None, names, (X, y), kind_of(y), random_state), None, y)
     return _of_place(learner_in(estimator, given, kind_of(y)), estimator, X, y, random_state)
 
 
-def _of_several(learners: SeveralLearners, estimator: BaseEstimator | None) -> Searched:
-    return Searched(learners.space, learners.whole(estimator), learners.parameters, learners)
+def _of_several(learners: SeveralLearners, estimator: BaseEstimator | None, y: Any) -> Searched:
+    notes: tuple[str, ...] = ()
+    if learners.kind == "regression" and not is_continuous(as_target(y).dropna()):
+        notes = (
+            "y is taken for a quantity (regression); if its numbers are names of classes, give them as text, such as "
+            "y.astype(str)",
+        )
+    return Searched(learners.space, learners.whole(estimator), learners.parameters, learners, notes)
 
 
 def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_state: int | None) -> Searched:

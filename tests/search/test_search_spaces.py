@@ -134,6 +134,14 @@ def test_what_is_no_target_is_refused_with_the_reason(target: Any, message: str)
         MetaSearchCV(None, "svm").fit(X, target)
 
 
+def test_whole_numbers_that_are_taken_for_a_quantity_are_noted() -> None:
+    options: dict[str, Any] = {"n_trials": 1, "cv": 2, "warm_start": False, "random_state": 0}
+    search = MetaSearchCV(None, "svm", **options).fit(X, np.arange(len(y)) % 30)
+    assert search.notes_[0].startswith("y is taken for a quantity (regression); if its numbers are names of classes")
+    assert MetaSearchCV(None, "svm", **options).fit(X, (np.arange(len(y)) % 30).astype(str)).notes_ == ()
+    assert MetaSearchCV(None, "svm", **options).fit(X, X[:, 0]).notes_ == ()
+
+
 @pytest.mark.parametrize(
     "target", [np.where(y > 0, "yes", "no"), np.where(y > 0, 1.0, 0.0), X[:, 0]], ids=["text", "number", "quantity"]
 )
