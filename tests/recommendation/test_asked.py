@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from metahpo.exceptions import ArtefactError, DataError, MetaHPOError, SpaceError, UnknownNameError
+from metahpo.recommendation import experience
 from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender, recommend
@@ -153,6 +154,17 @@ def test_excluded_tasks_leave_the_answer(shipped: Recommender, task: Task, plain
         shipped.recommend(task, "svm", exclude="nobody")
     with pytest.raises(DataError, match="exclude fewer"):
         shipped.recommend(task, "svm", exclude=[str(name) for name in shipped.meta_dataset.tasks.index])
+
+
+def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experience, "MAX_PARTS", 2)
+    whole = experience.Experience(shipped.folder)
+    one, two, three = (frozenset([str(name)]) for name in shipped.meta_dataset.tasks.index[:3])
+    first, second = whole.without(one), whole.without(two)
+    assert whole.without(one) is first
+    whole.without(three)
+    assert whole.without(one) is first
+    assert whole.without(two) is not second
 
 
 @pytest.mark.parametrize(
