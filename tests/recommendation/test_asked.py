@@ -183,7 +183,7 @@ def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monk
         ({"space": {"C": (3.0, 1.0)}}, SpaceError, "from its smaller to its larger end"),
         ({"space": {"C": []}}, SpaceError, "no value to choose from"),
         ({"space": 3}, SpaceError, "space must be a ConfigurationSpace or a dictionary"),
-        ({"space": {"C": (1.0, 2.0)}, "fixed": {"C": 5.0}}, SpaceError, "which `space` does not allow"),
+        ({"space": {"C": (1.0, 2.0)}, "fixed": {"C": 5.0}}, SpaceError, "but `space` allows from 1.0 to 2.0 only"),
         ({"learner": "svm", "fixed": {"Q": 1}}, SpaceError, "'Q' cannot be fixed"),
         ({"learner": "svm", "fixed": {"C": "abc"}}, SpaceError, "'C' of svm cannot be 'abc': .* must be a float"),
         ({"learner": "svm", "fixed": {"tol": -1.0}}, SpaceError, "'tol' of svm cannot be -1.0"),
