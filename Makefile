@@ -47,8 +47,8 @@ docs: $(VENV)/.docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -b html -d docs/_build/doctrees docs docs/_build/html
 
 # The picture of the README.
-picture: demo
-	$(BIN)/python -c "from PIL import Image; Image.open('demo/curves.png').quantize(32).save('docs/_static/curves.png', optimize=True)"
+picture: $(VENV)/.demo
+	$(BIN)/python scripts/draw_picture.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
