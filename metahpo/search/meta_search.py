@@ -64,7 +64,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         ``OneVsRestClassifier(SVC())``. Hyperparameters of the space that the search does not set in a trial have the
         library's defaults. Of "linear", ``Ridge``, ``Lasso`` and ``ElasticNet`` are searched in their part of the
         space. A pipeline that ends with None or "passthrough", or a ``TransformedTargetRegressor()``, takes the
-        learner's estimator. None: the learner prepares the columns of a table itself.
+        learner's estimator. None: the learner prepares the columns of a table itself, and rows without a target are
+        left out.
     space : str, list of str, ConfigurationSpace or dict, default=None
         Name of a learner: "linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost",
         "mlp", and of images or texts "convnet", "text_linear", "text". Its search space is used, and the search is
@@ -275,7 +276,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
             None only with a space of your own, for an estimator that needs no target.
         **params
-            Passed to the estimator's ``fit``, the scorer and the splitter, as in GridSearchCV.
+            Passed to the estimator's ``fit``, the scorer and the splitter, as in GridSearchCV. Without an estimator,
+            those of the learner are named by its step: ``learner__learner__sample_weight``.
 
         Raises
         ------

@@ -110,5 +110,6 @@ def test_tune__of_several_learners_takes_the_one_that_is_recommended(
 ) -> None:
     monkeypatch.setattr(MetaSearchCV, "fit", lambda search, X, y: search)
     assert main(["tune", "iris", "--learner", "svm", "--learner", "random_forest"]) == 0
-    best = metahpo.recommend(*load_iris(return_X_y=True), ["random_forest", "svm"]).best_learner
+    X, y = load_iris(return_X_y=True)
+    best = metahpo.recommend(X, y, ["random_forest", "svm"]).best_learner
     assert f"searching {best} by balanced_accuracy" in capsys.readouterr().out
