@@ -303,6 +303,14 @@ def test_a_column_that_holds_the_target_is_warned_of() -> None:
     assert any("'twice' tells y" in note for note in notes)
 
 
+def test_a_column_that_numbers_the_rows_is_warned_of() -> None:
+    rows, y = table()
+    numbered = rows.assign(index=np.arange(len(rows)) + 1, turned=np.arange(len(rows))[::-1])
+    assert "column 'index' numbers the rows: drop it if that says nothing of y" in recommend(numbered, y, n=1).notes
+    late = numbered.assign(index=np.r_[np.arange(len(rows) - 1), 0])
+    assert not any("numbers the rows" in note for note in recommend(late, y, n=1).notes)
+
+
 def test_an_artefact_of_another_version_is_refused(tmp_path: Any) -> None:
     (tmp_path / "manifest.json").write_text('{"format": "metahpo meta-dataset", "format_version": 99}')
     with pytest.raises(ArtefactError, match="format version 99"):
