@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     recommend = commands.add_parser("recommend", help="recommend hyperparameters for a table")
-    _add_data(recommend, several_learners=True)
+    _add_data(recommend)
     recommending.add_options(recommend)
     recommend.set_defaults(run=_recommend)
 
@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_data(parser: argparse.ArgumentParser, *, several_learners: bool = False) -> None:
+def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "table",
         help=".csv, .tsv or .txt file (also in .gz, .bz2, .xz), .parquet file, or iris, wine, breast_cancer, digits, "
@@ -127,9 +127,9 @@ def _add_data(parser: argparse.ArgumentParser, *, several_learners: bool = False
     parser.add_argument("--encoding", help="of a file of text (default: UTF-8, else Windows-1252)")
     parser.add_argument(
         "--learner",
-        action="append" if several_learners else "store",
-        help="one that experience was recorded of, such as svm (default: all together), or mlp"
-        + ("; several by repeating it" if several_learners else ""),
+        action="append",
+        help="one that experience was recorded of, such as svm (default: all together), or mlp; several by repeating "
+        "it, of which tune takes the one that is recommended",
     )
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
     parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
@@ -206,9 +206,7 @@ def _recommender(options: argparse.Namespace, task: Task) -> Recommender:
 
     if options.experience:
         return Recommender(options.experience)
-    learner = options.learner
-    if isinstance(learner, list):
-        learner = learner[0] if len(learner) == 1 else None
+    learner = options.learner[0] if options.learner and len(options.learner) == 1 else None
     return Recommender.shipped(task.kind, task.modality, learner)
 
 

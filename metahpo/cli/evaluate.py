@@ -144,7 +144,7 @@ def _settings(options: argparse.Namespace) -> EvaluationSettings:
 
 def _compare(options: argparse.Namespace) -> None:
     from metahpo.evaluation.comparison import compare_reports
-    from metahpo.evaluation.result import check_page
+    from metahpo.reports.page import check_page
 
     if len(options.folder) != 3:
         raise DataError(

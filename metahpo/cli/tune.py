@@ -67,13 +67,16 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
     UnknownNameError
         A metric that is no scorer, or none for the kind of task.
     DataError
-        Too few folds, an `--out` that exists already or whose parent folder does not, or a `--resume` without a folder.
+        Too few folds, no jobs, an `--out` that exists already or whose parent folder does not, or a `--resume` without
+        a folder.
     """
     from metahpo.tasks.scorers import check_scorer
 
     check_scorer(options.metric, kind)
     if options.folds < 2:
         raise DataError(f"--folds must be at least 2, but is {options.folds}.")
+    if options.jobs == 0:
+        raise DataError("--jobs must be at least 1, or -1 for one a core, but is 0.")
     if options.out is None:
         if options.resume:
             raise DataError("--resume goes on from the trials of a folder; name it by --out.")
@@ -92,7 +95,8 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     Raises
     ------
     DataError
-        A metric that cannot score the target, such as one of two classes where there are three.
+        A metric that cannot score the target, such as one of two classes where there are three, or more folds than
+        rows.
     StoreError
         The folder is of another search, or cannot be written to.
     """
@@ -103,10 +107,13 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
 
     metric = options.metric or DEFAULT_METRIC[task.kind]
     _check_scored(metric, task)
-    learner = options.learner
-    if learner is None:
+    _check_folds(options.folds, task)
+    named = list(dict.fromkeys(options.learner or []))
+    if len(named) == 1:
+        learner = named[0]
+    else:
         nearest, _ = nearest_metric(metric, task.kind, recommender.trained_metrics(None))
-        learner = recommender.recommend(task, metric=nearest).best_learner
+        learner = recommender.recommend(task, named or None, metric=nearest).best_learner
     search = _search(options, task, recommender, learner, metric)
     out = _Output(search, learner, metric, options)
     search.callback = out.trial
@@ -296,6 +303,16 @@ def _check_scored(metric: str, task: Task) -> None:
             get_scorer(scorer_of(metric))(model.fit(nothing, task.y), nothing, task.y)
     except ValueError as error:
         raise DataError(f"{metric!r} cannot score this table: {error} Give another --metric.") from error
+
+
+def _check_folds(folds: int, task: Task) -> None:
+    """Refuse more folds than there are rows, or rows of the largest class."""
+    import numpy as np
+
+    most = int(np.bincount(task.y).max()) if task.kind == "classification" else task.n_rows
+    if folds > most:
+        where = "rows of the largest class" if task.kind == "classification" else "rows"
+        raise DataError(f"--folds must be at most {most}, the number of {where}, but is {folds}.")
 
 
 def _finite(number: float) -> float | None:

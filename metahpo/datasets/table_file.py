@@ -97,6 +97,8 @@ def read_table(
             f"{source!r} must hold a target and at least one feature, but has {frame.shape[1]} column(s): "
             f"{list(frame.columns)}. Another separator is given by sep (--sep)."
         )
+    if not len(frame):
+        raise DataError(f"{source!r} has the columns {list(frame.columns)[:20]}, but no rows.")
     if target is None:
         notes.append(f"the last column, {str(frame.columns[-1])!r}, is taken for the target")
     column = frame.columns[-1] if target is None else target
@@ -119,7 +121,8 @@ def _read(path: Path, sep: str | None, encoding: str | None) -> tuple[pd.DataFra
     except DataError:
         raise
     except (ValueError, OSError, EOFError, LookupError, csv.Error, lzma.LZMAError) as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error}.") from error
+        reason = str(error).strip().removesuffix(".")  # pandas ends some with a line break
+        raise DataError(f"{str(path)!r} cannot be read: {reason}.") from error
 
 
 def _parts(path: Path) -> tuple[str, str, str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from metahpo.evaluation.quick import QUICK_PROTOCOL, QuickLook, quick_look
     from metahpo.evaluation.ranking import signed_rank_p
     from metahpo.evaluation.regret import ALL_SPACES, mean_regret, normalised_regret, regret_so_far
-    from metahpo.evaluation.result import EvaluationReport, check_page, check_report
+    from metahpo.evaluation.result import EvaluationReport, check_report
     from metahpo.evaluation.settings import EvaluationSettings
     from metahpo.evaluation.statistics.bayesian import signed_rank_probabilities
     from metahpo.evaluation.statistics.bootstrap import interval, resampled_means
@@ -47,7 +47,6 @@ __all__ = [
     "Run",
     "TaskProcess",
     "assemble",
-    "check_page",
     "check_report",
     "compare_reports",
     "evaluate",

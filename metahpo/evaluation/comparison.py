@@ -16,7 +16,7 @@ from metahpo.evaluation.statistics.bayesian import signed_rank_probabilities
 from metahpo.evaluation.statistics.bootstrap import mean_intervals
 from metahpo.exceptions import DataError
 from metahpo.reports.charts import interval_chart
-from metahpo.reports.page import Section, render
+from metahpo.reports.page import Section, check_page, render
 
 #: Settings in which two reports should agree.
 SETTINGS = ("sample", "metric", "n_trials", "n_folds", "n_seeds", "random_state", "honest", "default_first")
@@ -52,7 +52,10 @@ class ReportComparison:
         ------
         MissingDependencyError
             jinja2 is not installed.
+        DataError
+            The path is a folder, or lies in none that can be written.
         """
+        check_page(path)
         charts = {}
         for trial, own in self.differences.groupby("trial"):
             charts[f"After {trial} trials"] = interval_chart(

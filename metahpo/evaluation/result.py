@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,7 @@ from metahpo.evaluation.statistics.groups import NOVELTIES, SIZES, bins, regret_
 from metahpo.evaluation.statistics.pairs import paired_comparison
 from metahpo.evaluation.statistics.targets import area_under_curve, speed_up, time_to_targets
 from metahpo.exceptions import DataError, UnknownNameError
-from metahpo.reports.page import check_available, render
+from metahpo.reports.page import check_page, render
 
 if TYPE_CHECKING:
     from metahpo.evaluation.canvas import ReportFigure
@@ -390,10 +389,13 @@ class EvaluationReport:
         ------
         MissingDependencyError
             jinja2 or matplotlib is not installed.
+        DataError
+            The path is a folder, or lies in none that can be written.
         """
         from metahpo.evaluation.report_files import footer, write_beside
         from metahpo.evaluation.report_page import sections
 
+        check_page(path)
         path = Path(path)
         page = render(TITLE, self.summary_sentences(), sections(self), footer(self))
         path.write_text(page, encoding="utf-8")
@@ -448,22 +450,6 @@ def check_report(path: str | Path) -> None:
     for module in ("figures", "ranking_figure"):
         import_module(f"metahpo.evaluation.{module}")
     check_page(path)
-
-
-def check_page(path: str | Path) -> None:
-    """Raise before the work starts what would be raised when a page is written after it.
-
-    Raises
-    ------
-    MissingDependencyError
-        jinja2 is not installed.
-    DataError
-        The path is a folder, or lies in none that can be written.
-    """
-    check_available()
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise DataError(f"the report {str(path)!r} must be a file in a folder that exists and can be written.")
 
 
 def _curves_in_brief(curves: pd.DataFrame, milestones: Sequence[int]) -> pd.DataFrame:

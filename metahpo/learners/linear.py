@@ -20,6 +20,8 @@ from metahpo.learners.linear_regressor import LinearRegressor
 #: The library's own limit: enough for nearly every configuration on standardised columns; the rest stop there, as data.
 MAX_ITERATIONS = 100
 
+#: Solver that a penalty given by name is searched with.
+_SOLVER_OF_PENALTY = {"l1": "saga", "elasticnet": "saga", "l2": "lbfgs"}
 #: Model of each class of scikit-learn; None: it has no penalty. A subclass comes before its parent.
 _MODEL_OF_CLASS = {Ridge: "ridge", Lasso: "lasso", ElasticNet: "elastic_net", LinearRegression: None}
 
@@ -82,10 +84,13 @@ def linear_regressor() -> Learner:
 
 
 def _solver_of_penalty(estimator: BaseEstimator) -> dict[str, Any] | None:
-    """Solver for a penalty given by name, as in older code. Only saga supports every L1 penalty."""
+    """Solver for a penalty given by name, as in older code.
+
+    Only saga supports every L1 penalty. With lbfgs no ``l1_ratio`` is searched, which an L2 penalty would ignore.
+    """
     parameters = estimator.get_params(deep=False)
-    by_name = isinstance(estimator, LogisticRegression) and parameters.get("penalty") in ("l1", "elasticnet")
-    return {"solver": "saga"} if by_name and "C" in parameters else None
+    solver = _SOLVER_OF_PENALTY.get(str(parameters.get("penalty")))
+    return {"solver": solver} if isinstance(estimator, LogisticRegression) and solver and "C" in parameters else None
 
 
 def _model_of_class(estimator: BaseEstimator) -> dict[str, Any] | None:

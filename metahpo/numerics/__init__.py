@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from metahpo.numerics.cholesky import factor, solve
     from metahpo.numerics.copula import normal_scores
     from metahpo.numerics.device import SINGLE, device_named
+    from metahpo.numerics.seed import check_seed
     from metahpo.numerics.torch_seed import torch_seeded
 
 __all__ = [
     "SINGLE",
+    "check_seed",
     "device_named",
     "factor",
     "normal_scores",

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 from metahpo.exceptions import SpaceError
 from metahpo.learners.learner import Learner
 from metahpo.recommendation.candidates import Candidates
-from metahpo.recommendation.region import same_value
+from metahpo.recommendation.region import Choices, same_value
 from metahpo.recommendation.request import Request
 
 
@@ -49,6 +51,27 @@ def held_by(
     return held
 
 
+def check_values(request: Request, learners: Sequence[Learner]) -> None:
+    """Refuse values that a learner's estimator does not take, as far as scikit-learn says which it takes.
+
+    Raises
+    ------
+    SpaceError
+        A fixed value, or one of the choices, that the estimator of a learner refuses.
+    """
+    for learner in learners:
+        estimator = _estimator(request, learner)
+        rules = getattr(estimator, "_parameter_constraints", {})
+        for name, allowed in request.region.allowed.items():
+            if name not in rules or not isinstance(allowed, Choices):
+                continue
+            for value in allowed.values:
+                try:
+                    validate_parameter_constraints({name: rules[name]}, {name: value}, type(estimator).__name__)
+                except InvalidParameterError as error:
+                    raise SpaceError(f"{name!r} of {learner.name} cannot be {value!r}: {error}") from error
+
+
 def notes_on_values(request: Request, spaces: Mapping[str, ConfigurationSpace], candidates: Candidates) -> list[str]:
     """What was asked of hyperparameters and could not be answered, in words."""
     known = [name for learner in candidates.learners for name in spaces[learner]]
@@ -76,5 +99,8 @@ def notes_on_values(request: Request, spaces: Mapping[str, ConfigurationSpace], 
 
 
 def _parameters(request: Request, learner: Learner) -> set[str]:
-    estimator = learner.estimator_class() if request.place is None else request.place.estimator
-    return set(estimator.get_params(deep=False))
+    return set(_estimator(request, learner).get_params(deep=False))
+
+
+def _estimator(request: Request, learner: Learner) -> BaseEstimator:
+    return learner.estimator_class() if request.place is None else request.place.estimator

@@ -9,7 +9,7 @@ import numpy as np
 
 from metahpo.metafeatures.extraction import extract
 from metahpo.recommendation.experience import Experience
-from metahpo.recommendation.leaks import leaking_columns
+from metahpo.recommendation.leaks import leaking_columns, numbering_columns
 from metahpo.recommendation.novelty import UNFAMILIAR
 from metahpo.surrogates.cost import SIZE_COLUMNS
 from metahpo.tasks.row_sketch import rows_in_common
@@ -81,9 +81,11 @@ def recorded_as(task: Task, experience: Experience, random_state: int = 0) -> di
 
 
 def _leaks(task: Task, random_state: int) -> list[str]:
+    leaking = leaking_columns(task, random_state)
+    numbering = [name for name in numbering_columns(task) if name not in leaking]
     return [
-        f"column {name!r} tells y exactly: drop it if it is not known before y is"
-        for name in leaking_columns(task, random_state)
+        *(f"column {name!r} tells y exactly: drop it if it is not known before y is" for name in leaking),
+        *(f"column {name!r} numbers the rows: drop it if that says nothing of y" for name in numbering),
     ]
 
 

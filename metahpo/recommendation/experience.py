@@ -25,6 +25,9 @@ from metahpo.surrogates.cost import CostModel, cost_path
 from metahpo.surrogates.improvement import ImprovementModel, improvement_path
 from metahpo.surrogates.surrogate import TrainedSurrogate
 
+#: Parts of an experience, without some tasks each, that are kept in memory: those that were used last.
+MAX_PARTS = 32
+
 
 class Experience:
     """A meta-dataset with its surrogates, models of the improvement on the default, and costs.
@@ -107,9 +110,11 @@ class Experience:
             return self
         if len(tasks) == len(self.meta_dataset.tasks):
             raise DataError(f"all {len(tasks)} tasks of {self.meta_dataset.name!r} are excluded: exclude fewer.")
-        if tasks not in self._parts:
-            self._parts[tasks] = _Part(self, tasks)
-        return self._parts[tasks]
+        part = self._parts.pop(tasks, None) or _Part(self, tasks)
+        self._parts[tasks] = part  # the last, because it was used last
+        for oldest in list(self._parts)[:-MAX_PARTS]:
+            self._parts.pop(oldest, None)
+        return part
 
     def candidates(self, space: str | None) -> Candidates:
         """Recorded configurations of a space."""

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from metahpo.exceptions import ArtefactError
+from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendation import Recommendation
 from metahpo.recommendation.worth import Worth
 from metahpo.space.configuration import json_value
@@ -32,6 +33,7 @@ def recommendations_to_json(recommended: Recommendations) -> str:
         "notes": list(recommended.notes),
         "timings": dict(recommended.timings),
         "meta_features": dict(recommended.meta_features),
+        "probes": [asdict(one) for one in recommended.probes],
         "items": [
             {**asdict(item), "parameters": recommended.parameters(i)} for i, item in enumerate(recommended.items)
         ],
@@ -74,12 +76,17 @@ def recommendations_from_json(cls: type[Recommendations], text: str | bytes) -> 
             content["kind"],
             content["about"],
             None if content["worth"] is None else Worth(**content["worth"]),
+            probes=tuple(_probe(record) for record in content.get("probes", [])),
             read_parameters=tuple(record["parameters"] for record in content["items"]),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, ArtefactError):
             raise
         raise ArtefactError(f"the text is not that of recommendations: {error!r}.") from error
+
+
+def _probe(record: dict[str, Any]) -> Probe:
+    return Probe(**{**record, **{name: _number(record[name]) for name in ("loss", "default_loss", "seconds")}})
 
 
 def _number(value: float | None) -> float:

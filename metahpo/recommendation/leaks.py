@@ -1,4 +1,4 @@
-"""Columns that tell the target exactly, which most often is a mistake."""
+"""Columns that most often are a mistake: they tell the target exactly, or number the rows."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def leaking_columns(task: Task, random_state: int = 0) -> list[str]:
     head = np.sort(values[:FIRST_ROWS], axis=0)  # NaN come last
     distinct = 1 + (np.diff(head, axis=0) > 0.0).sum(axis=0)
     return [str(names[i]) for i in np.flatnonzero(distinct <= n_classes) if _one_value_a_class(values[:, i], part.y)]
+
+
+def numbering_columns(task: Task) -> list[str]:
+    """Names of numeric columns that count the rows, as an index does that was saved with a table."""
+    if task.modality != "table" or task.n_rows < MIN_ROWS:
+        return []
+    numeric = list(task.numeric)
+    head = task.X[numeric].iloc[:MIN_ROWS].to_numpy(np.float64)
+    maybe = [numeric[i] for i in np.flatnonzero((np.diff(head, axis=0) == 1.0).all(axis=0))]
+    return [name for name in maybe if bool((np.diff(task.X[name].to_numpy(np.float64)) == 1.0).all())]
 
 
 def _is_target(values: Array, y: Array) -> bool:

@@ -205,6 +205,8 @@ class Recommendations:
         ------
         MissingDependencyError
             jinja2 is not installed.
+        DataError
+            The path is a folder, or lies in none that can be written.
         """
         from metahpo.reports.recommendation_page import write_recommendation_page
 

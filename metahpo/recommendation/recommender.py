@@ -22,7 +22,7 @@ from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.numerics.arithmetic import own_arithmetic
-from metahpo.recommendation.asked_values import held_by, notes_on_values
+from metahpo.recommendation.asked_values import check_values, held_by, notes_on_values
 from metahpo.recommendation.basis import Basis
 from metahpo.recommendation.decision import decide
 from metahpo.recommendation.description import Description, recorded_as, usable
@@ -185,6 +185,7 @@ class Recommender:
         candidates = experience.candidates(space).of_learners(request.learners or usable_learners)
         learners = [learner_named(name, self.kind) for name in candidates.learners]
         spaces = self.meta_dataset.spaces
+        check_values(request, learners)
         held = held_by(request, learners, spaces)
         candidates = candidates.sensible(task).within(request.region, spaces, self.kind)
         if observed is not None:
@@ -497,7 +498,8 @@ def recommend(
     UnknownNameError
         An unknown learner, metric, or name in `exclude`; the message lists those that exist.
     SpaceError
-        A `space` or `fixed` that allows nothing, or that names no parameter of the learner.
+        A `space` or `fixed` that allows nothing, names no parameter of the learner, or has a value that its estimator
+        refuses.
 
     Examples
     --------

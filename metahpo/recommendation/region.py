@@ -28,6 +28,9 @@ class Numbers:
     high: float
     whole: bool = False
 
+    def __str__(self) -> str:
+        return f"from {self.low} to {self.high}"
+
     def allows(self, value: Any) -> bool:
         """Whether a value is one of them."""
         return _is_number(value) and self.low <= value <= self.high and (not self.whole or value == round(value))
@@ -49,6 +52,9 @@ class Choices:
     """Some values, any one of which may be taken."""
 
     values: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"one of {list(self.values)}"
 
     def allows(self, value: Any) -> bool:
         """Whether a value is one of them."""
@@ -131,7 +137,7 @@ class Region:
         held = {str(name): builtin(value) for name, value in (fixed or {}).items()}
         for name, value in held.items():
             if name in allowed and not allowed[name].allows(value):
-                raise SpaceError(f"{name!r} is fixed at {value!r}, which `space` does not allow: {allowed[name]}.")
+                raise SpaceError(f"{name!r} is fixed at {value!r}, but `space` allows {allowed[name]} only.")
         return cls({**allowed, **{n: Choices((v,)) for n, v in held.items()}}, held, space is not None)
 
     def __bool__(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, Literal, TypedDict
@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
+from metahpo.numerics.seed import check_seed
 from metahpo.recommendation.limits import Limits
 from metahpo.recommendation.region import Region
 from metahpo.tasks.scorers import check_scorer, name_of
@@ -119,6 +120,7 @@ class Request:
             raise DataError(f"n must be a whole number, but is {n!r}.")
         if n < 1:
             raise DataError(f"n must be at least 1, but is {n}.")
+        check_seed(random_state)
         learners = _names("learner", learner)
         if estimator is not None and len(learners) > 1:
             raise DataError(f"an estimator has one learner, but {len(learners)} were named: {list(learners)}.")
@@ -184,6 +186,8 @@ class Request:
 
 
 def _names(what: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is not None and not isinstance(given, str | Iterable):
+        raise DataError(f"{what} must be a name or names, but is {given!r}.")
     names = (given,) if isinstance(given, str) else tuple(given or ())
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:

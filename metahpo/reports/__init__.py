@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         rank_chart,
         share_chart,
     )
-    from metahpo.reports.page import Section, cell, check_available, embedded, render
+    from metahpo.reports.page import Section, cell, check_available, check_page, embedded, render
     from metahpo.reports.recommendation_page import write_recommendation_page
     from metahpo.reports.search_page import write_search_page
 
@@ -27,6 +27,7 @@ __all__ = [
     "Section",
     "cell",
     "check_available",
+    "check_page",
     "embedded",
     "interval_chart",
     "line_chart",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from metahpo.exceptions import MissingDependencyError
+from metahpo.exceptions import DataError, MissingDependencyError
 from metahpo.reports.charts import Chart
 
 TEMPLATE = Path(__file__).with_name("template.html.jinja")
@@ -61,6 +62,22 @@ def check_available() -> None:
         import jinja2  # noqa: F401 - only whether it is there
     except ImportError as error:
         raise MissingDependencyError("a report needs jinja2; install it with: pip install 'metahpo[report]'") from error
+
+
+def check_page(path: str | Path) -> None:
+    """Raise before the work starts what would be raised when a page is written after it.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    DataError
+        The path is a folder, or lies in none that can be written.
+    """
+    check_available()
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise DataError(f"the report {str(path)!r} must be a file in a folder that exists and can be written.")
 
 
 def render(title: str, findings: Sequence[str], sections: Sequence[Section], footer: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metahpo.reports.charts import interval_chart
-from metahpo.reports.page import Section, render
+from metahpo.reports.page import Section, check_page, render
 from metahpo.space.configuration import in_words
 
 #: Tasks listed, at most.
@@ -30,7 +30,10 @@ def write_recommendation_page(recommended: Any, path: Path | str) -> None:
     ------
     MissingDependencyError
         jinja2 is not installed.
+    DataError
+        The path is a folder, or lies in none that can be written.
     """
+    check_page(path)
     name, _, _ = recommended.about.partition("\n")
     title = f"Hyperparameters for {name}"
     page = render(title, summary(recommended), sections(recommended), f"metahpo {version('metahpo')}")

@@ -15,7 +15,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from metahpo.exceptions import DataError
 from metahpo.numerics.copula import normal_scores
 from metahpo.reports.charts import Chart, Line, interval_chart, line_chart, parallel_chart
-from metahpo.reports.page import Section, render
+from metahpo.reports.page import Section, check_page, render
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import in_words
 from metahpo.space.encoding import SpaceEncoder
@@ -63,13 +63,14 @@ def write_search_page(search: Any, path: Path | str) -> None:
     Raises
     ------
     DataError
-        The search has made no trial.
+        The search has made no trial, or the path is a folder, or lies in none that can be written.
     MissingDependencyError
         jinja2 is not installed.
     """
     optimizer: Searched | None = getattr(search, "optimizer_", None)
     if optimizer is None or not len(optimizer.history):
         raise DataError("a page shows the trials of a search, but this one has made none; call fit first.")
+    check_page(path)
     page = render(
         "One search of hyperparameters", summary(search, optimizer), sections(search, optimizer),
         f"metahpo {version('metahpo')}",

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any, get_args
 
 from metahpo.exceptions import DataError
+from metahpo.numerics.seed import check_seed
 from metahpo.search.engines import check_search_engine
 from metahpo.search.schedules import Strategy
 
@@ -28,6 +29,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         seconds = arguments[name]
         if seconds is not None and not (_is_real(seconds) and float(seconds) > 0.0):
             raise DataError(f"{name} must be a positive number of seconds, or None, but is {seconds!r}.")
+    check_seed(arguments["random_state"])
     _one_of(arguments, "parallel", ("folds", "trials"))
     _one_of(arguments, "strategy", get_args(Strategy))
     if not (_is_real(arguments["factor"]) and arguments["factor"] > 1.0):

@@ -39,6 +39,7 @@ from metahpo.search.preparation import (
     most_resources,
     parameter_of,
     splits_of,
+    with_target,
 )
 from metahpo.search.progress import Progress
 from metahpo.search.results import cv_results
@@ -63,7 +64,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         ``OneVsRestClassifier(SVC())``. Hyperparameters of the space that the search does not set in a trial have the
         library's defaults. Of "linear", ``Ridge``, ``Lasso`` and ``ElasticNet`` are searched in their part of the
         space. A pipeline that ends with None or "passthrough", or a ``TransformedTargetRegressor()``, takes the
-        learner's estimator. None: the learner prepares the columns of a table itself.
+        learner's estimator. None: the learner prepares the columns of a table itself, and rows without a target are
+        left out.
     space : str, list of str, ConfigurationSpace or dict, default=None
         Name of a learner: "linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost",
         "mlp", and of images or texts "convnet", "text_linear", "text". Its search space is used, and the search is
@@ -274,7 +276,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
             None only with a space of your own, for an estimator that needs no target.
         **params
-            Passed to the estimator's ``fit``, the scorer and the splitter, as in GridSearchCV.
+            Passed to the estimator's ``fit``, the scorer and the splitter, as in GridSearchCV. Without an estimator,
+            those of the learner are named by its step: ``learner__learner__sample_weight``.
 
         Raises
         ------
@@ -310,6 +313,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         ------
         MissingDependencyError
             jinja2 is not installed.
+        DataError
+            There is no trial, or the path is a folder, or lies in none that can be written.
         """
         from metahpo.reports.search_page import write_search_page
 
@@ -322,12 +327,17 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         found = self._searched(X, y)
         X, y = indexable(X, y)
         checked = _check_method_params(X, params=params)
+        if found.leaves_out_rows:
+            X, y, checked, n_left_out = with_target(X, y, checked, self.cv)
+            if n_left_out:
+                self._note(f"{n_left_out} rows without a target are left out")
         test = None
         if self.test_size is not None:
             test = held_out(found.estimator, X, y, checked, self.test_size, self.random_state)
             X, y, checked = test.X, test.y, test.params
         scorer, metric = self._get_scorers()
         routed = self._get_routed_params_for_fit(checked)
+        found.check_fit_parameters(routed.estimator.fit)
         fits, fidelity = self._fits(found, X, y, scorer, routed)
         beginning = self._beginning(found, X, y)
         self.optimizer_ = beginning.engine

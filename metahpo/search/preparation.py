@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from metahpo.exceptions import DataError
+from metahpo.tasks.target import as_target
 
 #: What a fold's training rows are shuffled by, where trials on few rows take the first ones.
 ROWS_SEED = 0
@@ -82,6 +85,25 @@ def held_out(
     X_train, y_train = _safe_split(estimator, X, y, train)
     X_test, y_test = _safe_split(estimator, X, y, test, train)
     return HeldOut(X_train, y_train, _check_method_params(X, params, indices=train), X_test, y_test)
+
+
+def with_target(X: Any, y: Any, params: Mapping[str, Any], cv: Any) -> tuple[Any, Any, dict[str, Any], int]:
+    """The rows that have a target, parameters of ``fit`` for them, and the number of rows that are left out.
+
+    Raises
+    ------
+    DataError
+        Rows would be left out, but `cv` is a list of folds, which names rows by their numbers.
+    """
+    known = as_target(y).notna().to_numpy()
+    if known.all():
+        return X, y, dict(params), 0
+    n_left_out = int((~known).sum())
+    if not (cv is None or isinstance(cv, Integral) or hasattr(cv, "split")):
+        raise DataError(f"{n_left_out} rows have no target, but `cv` names rows by number; drop these rows first.")
+    rows = np.flatnonzero(known)
+    kept = _check_method_params(X, dict(params), indices=rows)
+    return _safe_indexing(X, rows), _safe_indexing(y, rows), kept, n_left_out
 
 
 def splits_of(splitter: Any, X: Any, y: Any, split_params: Mapping[str, Any]) -> list[tuple[Any, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,9 +14,11 @@ from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
 from metahpo.learners.row_counts import RowCounts
 from metahpo.search.distributions import space_of
-from metahpo.search.several_learners import SeveralLearners, several_learners
+from metahpo.search.several_learners import STEP, SeveralLearners, several_learners
 from metahpo.search.start import kind_of, sparse
 from metahpo.space.domain import Domain
+from metahpo.tasks.pipeline import TaskPipeline
+from metahpo.tasks.target import as_target, is_continuous
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,29 @@ class Searched:
         """What precedes the names of the space in those of the estimator's parameters."""
         return self.learner.prefix if isinstance(self.learner, Place) else ""
 
+    @property
+    def reads_columns(self) -> bool:
+        """Whether learners of this package read the columns of a table themselves."""
+        return isinstance(self.learner, SeveralLearners) and self.learner.task is not None
+
+    @property
+    def leaves_out_rows(self) -> bool:
+        """Whether the estimator leaves out rows without a target, which scikit-learn's splitters refuse."""
+        return self.reads_columns or isinstance(self.estimator, TaskPipeline)
+
+    def check_fit_parameters(self, given: Iterable[str]) -> None:
+        """Refuse parameters of ``fit`` that no step of the learner's own pipeline is named for.
+
+        Raises
+        ------
+        DataError
+            There is such a parameter; the message tells its name in the pipeline.
+        """
+        nameless = [name for name in given if "__" not in name]
+        if self.reads_columns and nameless:
+            names = ", ".join(f"{STEP}__learner__{name}" for name in nameless)
+            raise DataError(f"without an estimator, parameters of fit are named by their step: {names}.")
+
 
 def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random_state: int | None) -> Searched:
     """Find the estimator and the search space that a search uses.
@@ -75,7 +100,7 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
         _check_names(estimator, given)
         return Searched(given, estimator, dict)
     if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
-        return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator)
+        return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator, y)
     if not isinstance(given, str | None):
         raise DataError(
             "space must be the name of a learner, a list of several names, a ConfigurationSpace, a dict of lists and "
@@ -85,12 +110,18 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
         raise DataError("MetaSearchCV needs a target y; it searches for supervised learners.")
     if estimator is None:
         names = None if given is None else [given]
-        return _of_several(several_learners(None, names, (X, y), kind_of(y), random_state), None)
+        return _of_several(several_learners(None, names, (X, y), kind_of(y), random_state), None, y)
     return _of_place(learner_in(estimator, given, kind_of(y)), estimator, X, y, random_state)
 
 
-def _of_several(learners: SeveralLearners, estimator: BaseEstimator | None) -> Searched:
-    return Searched(learners.space, learners.whole(estimator), learners.parameters, learners)
+def _of_several(learners: SeveralLearners, estimator: BaseEstimator | None, y: Any) -> Searched:
+    notes: tuple[str, ...] = ()
+    if learners.kind == "regression" and not is_continuous(as_target(y).dropna()):
+        notes = (
+            "y is taken for a quantity (regression); if its numbers are names of classes, give them as text, such as "
+            "y.astype(str)",
+        )
+    return Searched(learners.space, learners.whole(estimator), learners.parameters, learners, notes)
 
 
 def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_state: int | None) -> Searched:
@@ -118,7 +149,13 @@ def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
         unknown = [name for name in default if name not in known]
         if not unknown:
             return  # a value, not a name: it is for the estimator to refuse
+        meant = {
+            name: [own for own in known if own.lower().rsplit("__", 1)[-1] == name.lower().rsplit("__", 1)[-1]]
+            for name in unknown
+        }
+        near = "; ".join(f"for {name!r}: {' or '.join(map(repr, own))}" for name, own in meant.items() if own)
         raise DataError(
-            f"the search space has {unknown}, which are no parameters of {type(estimator).__name__}; it has "
-            f"{sorted(known)}. Name them as the estimator does (step__parameter). It says: {error}"
+            f"the search space has {unknown}, which are no parameters of {type(estimator).__name__}. "
+            f"{f'Is one of these meant, {near}?' if near else f'It has {sorted(known)}.'} Name them as the estimator "
+            "does (step__parameter)."
         ) from error

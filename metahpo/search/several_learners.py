@@ -24,6 +24,7 @@ from metahpo.space.stored import read_space
 from metahpo.space.values import choices_of
 from metahpo.tasks.modality import as_task
 from metahpo.tasks.scorers import nearest_metric
+from metahpo.tasks.target import as_target
 from metahpo.tasks.task import Task, TaskKind
 
 #: The step that is filled, where there is no pipeline of the user's.
@@ -146,11 +147,12 @@ def several_learners(
     UnknownNameError
         No such learner.
     DataError
-        No learner is named, one is named twice, or the estimator has no empty place.
+        No learner is named, one is named twice, the estimator has no empty place, or `y` is no target of a task.
     MissingDependencyError
         The library of a learner is not installed.
     """
     if kind is None:
+        as_target(data[1])  # says what is wrong with it
         raise DataError("a search over several learners needs a target y: classes, or numbers.")
     if names is None:
         recorded = Recommender.shipped(kind).learners

@@ -25,6 +25,8 @@ from metahpo.space.domain import Domain
 #: What the first line of a file is of, and its version.
 FORMAT = "metahpo search trials, version 1"
 
+#: What to do where a file is not of the search.
+_ANOTHER = "give another file (resume_from; --out of `metahpo tune`)."
 #: What makes trials comparable: part of a head -> what it is called in messages.
 _PARTS = {"data": "other data", "folds": "other folds (give `cv` a random_state)", "metric": "another metric"}
 
@@ -56,16 +58,16 @@ def check_same(ours: Head, theirs: Mapping[str, Any], where: str) -> None:
         if one.get(key) != other.get(key):
             raise StoreError(
                 f"{where} holds trials of another search space: {key} is {one.get(key, 'missing')} there, but "
-                f"{other.get(key, 'missing')} here. Give resume_from another file."
+                f"{other.get(key, 'missing')} here; {_ANOTHER}"
             )
     if theirs.get("fidelity") != ours["fidelity"]:
         raise StoreError(
-            f"{where} holds trials with fidelity={theirs.get('fidelity')!r}, but here it is {ours['fidelity']!r}. Give "
-            "resume_from another file."
+            f"{where} holds trials with fidelity={theirs.get('fidelity')!r}, but here it is {ours['fidelity']!r}; "
+            f"{_ANOTHER}"
         )
     for part, what in _PARTS.items():
         if theirs.get(part) != ours[part]:
-            raise StoreError(f"{where} holds trials of {what}. Give resume_from another file.")
+            raise StoreError(f"{where} holds trials of {what}; {_ANOTHER}")
 
 
 class TrialFile:
@@ -97,9 +99,7 @@ class TrialFile:
             self._lines = self._read(head)
         except BlockingIOError as error:
             self._file.close()
-            raise StoreError(
-                f"{str(path)!r} is in use by another search; wait for its end, or give resume_from another file."
-            ) from error
+            raise StoreError(f"{str(path)!r} is in use by another search; wait for its end, or {_ANOTHER}") from error
         except BaseException:
             self._file.close()
             raise
@@ -154,7 +154,7 @@ class TrialFile:
         lines = list(enumerate(content.split(b"\n"), start=1))
         if len(lines) == 1:  # not even the first line was written whole
             if content and not json.dumps(head).encode().startswith(content[:20]):
-                raise StoreError(f"{str(self._path)!r} is no file of a search; give resume_from another name.")
+                raise StoreError(f"{str(self._path)!r} is no file of a search; {_ANOTHER}")
             os.ftruncate(self._file.fileno(), 0)
             self._write(head)
             return []
@@ -162,11 +162,9 @@ class TrialFile:
             first = json.loads(lines[0][1])
             version = first["format"]
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{str(self._path)!r} is no file of a search; give resume_from another name.") from error
+            raise StoreError(f"{str(self._path)!r} is no file of a search; {_ANOTHER}") from error
         if version != FORMAT:
-            raise StoreError(
-                f"{str(self._path)!r} is of {version!r}, but this package reads {FORMAT!r}; give another file."
-            )
+            raise StoreError(f"{str(self._path)!r} is of {version!r}, but this package reads {FORMAT!r}; {_ANOTHER}")
         check_same(head, first, repr(str(self._path)))
         if not content.endswith(b"\n"):  # half a line, where the last search was ended
             self._file.write(b"\n")

@@ -8,15 +8,20 @@ threads, Dask or Ray.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from joblib import Parallel, parallel_config
 from joblib.parallel import BatchedCalls, get_active_backend
+from sklearn import config_context, get_config
+from sklearn.utils.parallel import delayed
 
 from metahpo.exceptions import DataError
 from metahpo.search.limits import StoppableWorkers
@@ -99,7 +104,8 @@ class Workers:
                 raise
             return
         self.prepare()
-        calls = BatchedCalls([(function, arguments, {})], self._backend.get_nested_backend(), self._use_own_folder)
+        under = partial(_under, os.getpid(), get_config(), list(warnings.filters), function)
+        calls = BatchedCalls([(under, arguments, {})], self._backend.get_nested_backend(), self._use_own_folder)
         self._running[number] = (key, None)  # an answer may come before `submit` has returned
         future = self._backend.submit(calls, callback=lambda out: self._answers.put((number, out)))
         if number in self._running:
@@ -162,6 +168,18 @@ class Workers:
             self._broken = True
             return WorkerLostError(str(error))
         return value
+
+
+def _under(process: int, config: dict[str, Any], filters: list[Any], function: Callable[..., Any], *call: Any) -> Any:
+    """Call a function under the settings of scikit-learn that the caller has, whose thread alone has them.
+
+    Other processes get the caller's filters of warnings as well.
+    """
+    if os.getpid() == process:
+        with config_context(**config):
+            return function(*call)
+    wrapped, _, _ = delayed(function)()
+    return wrapped.with_config_and_warning_filters(config, filters)(*call)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from metahpo.tasks.preprocessing import Encoding
     from metahpo.tasks.row_sketch import rows_in_common
     from metahpo.tasks.scorers import OWN_SCORE, check_scorer, name_of, nearest_metric
-    from metahpo.tasks.target import KINDS, TaskKind, as_target, infer_kind
+    from metahpo.tasks.target import KINDS, TaskKind, as_target, infer_kind, is_continuous
     from metahpo.tasks.task import Modality, Task
     from metahpo.tasks.texts import as_texts, words_of
     from metahpo.tasks.written import needs_comma, number_writing
@@ -56,6 +56,7 @@ __all__ = [
     "classification_losses",
     "extra_losses",
     "infer_kind",
+    "is_continuous",
     "is_sparse",
     "is_texts",
     "known_metric",

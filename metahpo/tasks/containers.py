@@ -82,7 +82,9 @@ def _without_names(X: Any, names: Sequence[str] | None) -> pd.DataFrame:
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
-        raise DataError(f"X must be of shape (n_rows, n_features), but has {array.ndim} dimension(s).")
+        sort = f"is of type {type(X).__name__}; convert it to such a table"
+        what = f"has {array.ndim} dimension(s)" if array.ndim else sort
+        raise DataError(f"X must be a table or an array of shape (n_rows, n_features), but {what}.")
     if names is None:
         names = [f"x{i}" for i in range(array.shape[1])]
     if len(names) != array.shape[1]:

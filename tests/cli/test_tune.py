@@ -12,6 +12,7 @@ import pytest
 from joblib import parallel_config
 from sklearn.datasets import load_iris
 
+import metahpo
 from metahpo.cli import main
 from metahpo.search import MetaSearchCV
 from metahpo.search.workers import Workers
@@ -86,6 +87,8 @@ def test_tune__interrupted__keeps_the_best_so_far_and_goes_on(
         (["--metric", "r2"], "unknown classification metric 'r2'"),
         (["--metric", "f1"], "'f1' cannot score this table: Target is multiclass"),
         (["--folds", "1"], "--folds must be at least 2"),
+        (["--folds", "1000"], "--folds must be at most"),
+        (["--jobs", "0"], "--jobs must be at least 1"),
         (["--out", "."], "exists already"),
         (["--out", "no-such-folder/found"], "not a folder"),
         (["--resume"], "name it by --out"),
@@ -100,3 +103,13 @@ def test_tune__what_cannot_work_is_refused_at_once(
     monkeypatch.setattr(MetaSearchCV, "_beginning", None)  # nothing is started
     assert main([*TUNE, *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_tune__of_several_learners_takes_the_one_that_is_recommended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(MetaSearchCV, "fit", lambda search, X, y: search)
+    assert main(["tune", "iris", "--learner", "svm", "--learner", "random_forest"]) == 0
+    X, y = load_iris(return_X_y=True)
+    best = metahpo.recommend(X, y, ["random_forest", "svm"]).best_learner
+    assert f"searching {best} by balanced_accuracy" in capsys.readouterr().out

@@ -304,3 +304,9 @@ def test_names_of_tasks_become_names_of_files(tmp_path: Path) -> None:
     assert len(set(written)) == 10
     assert {path.parent for path in written} == {tmp_path / "tasks"}
     assert all(path.is_file() for path in written)
+
+
+def test_a_report_that_cannot_be_written_is_refused_with_the_reason(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "report.html"):
+        with pytest.raises(DataError, match="must be a file in a folder that exists"):
+            made_up().save(path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from metahpo.exceptions import ArtefactError, DataError, MetaHPOError, SpaceError, UnknownNameError
+from metahpo.recommendation import experience
+from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender, recommend
 from metahpo.tasks.task import Task
@@ -152,6 +156,17 @@ def test_excluded_tasks_leave_the_answer(shipped: Recommender, task: Task, plain
         shipped.recommend(task, "svm", exclude=[str(name) for name in shipped.meta_dataset.tasks.index])
 
 
+def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experience, "MAX_PARTS", 2)
+    whole = experience.Experience(shipped.folder)
+    one, two, three = (frozenset([str(name)]) for name in shipped.meta_dataset.tasks.index[:3])
+    first, second = whole.without(one), whole.without(two)
+    assert whole.without(one) is first
+    whole.without(three)
+    assert whole.without(one) is first
+    assert whole.without(two) is not second
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [
@@ -161,12 +176,19 @@ def test_excluded_tasks_leave_the_answer(shipped: Recommender, task: Task, plain
         ({"max_train_seconds": -1}, DataError, "max_train_seconds must be a positive number"),
         ({"max_memory": float("nan")}, DataError, "max_memory must be a positive number"),
         ({"metric": 3}, DataError, "metric must be the name of a scorer"),
+        ({"random_state": "0"}, DataError, "random_state must be a whole number"),
         ({"learner": ["svm", 3]}, DataError, "learner must be a name or names"),
+        ({"learner": 3}, DataError, "learner must be a name or names"),
+        ({"exclude": 3}, DataError, "exclude must be a name or names"),
         ({"space": {"C": (3.0, 1.0)}}, SpaceError, "from its smaller to its larger end"),
         ({"space": {"C": []}}, SpaceError, "no value to choose from"),
         ({"space": 3}, SpaceError, "space must be a ConfigurationSpace or a dictionary"),
-        ({"space": {"C": (1.0, 2.0)}, "fixed": {"C": 5.0}}, SpaceError, "which `space` does not allow"),
+        ({"space": {"C": (1.0, 2.0)}, "fixed": {"C": 5.0}}, SpaceError, "but `space` allows from 1.0 to 2.0 only"),
         ({"learner": "svm", "fixed": {"Q": 1}}, SpaceError, "'Q' cannot be fixed"),
+        ({"learner": "svm", "fixed": {"C": "abc"}}, SpaceError, "'C' of svm cannot be 'abc': .* must be a float"),
+        ({"learner": "svm", "fixed": {"tol": -1.0}}, SpaceError, "'tol' of svm cannot be -1.0"),
+        ({"learner": "svm", "space": {"kernel": ["rbf", "foo"]}}, SpaceError, "'kernel' of svm cannot be 'foo'"),
+        ({"estimator": SVC(), "fixed": {"C": -1.0}}, SpaceError, "'C' of svm cannot be -1.0"),
         ({"estimator": SVC}, DataError, "must be an unfitted estimator"),
         ({"estimator": SVC(), "learner": ["svm", "linear"]}, DataError, "an estimator has one learner"),
     ],
@@ -191,6 +213,19 @@ def test_recommendations_go_through_json_and_pickle(plain: Recommendations) -> N
     again = pickle.loads(pickle.dumps(plain))
     assert again.best == plain.best
     assert again.space(0.9) == plain.space(0.9)
+
+
+def test_probes_go_through_json(plain: Recommendations) -> None:
+    probes = (
+        Probe("svm", {"C": 1.0}, 60, "success", 0.2, 0.2, 0.1),
+        Probe("svm", {"C": 9.0}, 60, "failed", math.nan, 0.2, math.nan, "no memory"),
+    )
+    probed = replace(plain, probes=probes)
+    read = Recommendations.from_json(probed.to_json())
+    assert str(read.probes) == str(probes)
+    assert read.to_json() == probed.to_json()
+    older = {name: value for name, value in json.loads(plain.to_json()).items() if name != "probes"}
+    assert Recommendations.from_json(json.dumps(older)).probes == ()
 
 
 def test_recommendations_are_shown_in_words_and_pictures(plain: Recommendations) -> None:
@@ -266,6 +301,14 @@ def test_a_column_that_holds_the_target_is_warned_of() -> None:
     number = rows["a"].to_numpy() ** 3
     notes = recommend(rows.drop(columns="a").assign(twice=7.0 - 2.0 * number), number, n=1).notes
     assert any("'twice' tells y" in note for note in notes)
+
+
+def test_a_column_that_numbers_the_rows_is_warned_of() -> None:
+    rows, y = table()
+    numbered = rows.assign(index=np.arange(len(rows)) + 1, turned=np.arange(len(rows))[::-1])
+    assert "column 'index' numbers the rows: drop it if that says nothing of y" in recommend(numbered, y, n=1).notes
+    late = numbered.assign(index=np.r_[np.arange(len(rows) - 1), 0])
+    assert not any("numbers the rows" in note for note in recommend(late, y, n=1).notes)
 
 
 def test_an_artefact_of_another_version_is_refused(tmp_path: Any) -> None:

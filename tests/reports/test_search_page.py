@@ -52,6 +52,12 @@ def test_page_of_a_search_tells_history_incumbents_importance_and_gain(tmp_path:
     assert f"That is {np.nanmax(scores) - scores[0]:.4f} more than the library's default, trial 1" in told[2]
 
 
+def test_a_page_that_cannot_be_written_is_refused_with_the_reason(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "search.html"):
+        with pytest.raises(DataError, match="must be a file in a folder that exists"):
+            write_search_page(searched(), path)
+
+
 @pytest.mark.parametrize(("n", "failed"), [(1, ()), (3, (0, 1, 2)), (5, (0,))])
 def test_short_and_failed_searches_have_a_page_too(n: int, failed: tuple[int, ...], tmp_path: Path) -> None:
     write_search_page(searched(n, failed), tmp_path / "search.html")

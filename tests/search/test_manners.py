@@ -170,6 +170,7 @@ def test_bad_arguments__before_any_trial() -> None:
         ({"n_trials": 1.5}, "n_trials must be at least 1"),
         ({"timeout": 0}, "timeout must be a positive number"),
         ({"trial_timeout": "1 h"}, "trial_timeout must be a positive number"),
+        ({"random_state": np.random.default_rng(0)}, "random_state must be a whole number"),
         ({"space": {"C": (1, 2)}}, "ConfigurationSpace"),
         ({"scoring": "no_such_scorer"}, "scoring"),
     ]

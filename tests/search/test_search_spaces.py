@@ -10,7 +10,8 @@ import pytest
 from ConfigSpace import ConfigurationSpace, Float
 from scipy.stats import expon, loguniform, norm, poisson, randint, uniform
 from sklearn.datasets import load_iris
-from sklearn.pipeline import Pipeline
+from sklearn.model_selection import GroupKFold, KFold
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
@@ -67,10 +68,20 @@ def test_distributions_are_searched_by_either_name() -> None:
         MetaSearchCV(model, given, param_distributions=given).fit(X, y)
 
 
-@pytest.mark.parametrize("space", [{"max_dept": [1, 2]}, ConfigurationSpace({"svc__C": (1.0, 2.0)})])
-def test_names_that_the_estimator_does_not_have_are_refused_before_any_trial(space: Any) -> None:
-    search = MetaSearchCV(DecisionTreeClassifier(), space)
-    with pytest.raises(DataError, match=r"no parameters of DecisionTreeClassifier; it has \['ccp_alpha'"):
+@pytest.mark.parametrize(
+    ("model", "space", "advice"),
+    [
+        (DecisionTreeClassifier(), {"max_dept": [1, 2]}, r"It has \['ccp_alpha'"),
+        (DecisionTreeClassifier(), {"Max_Depth": [1, 2]}, "for 'Max_Depth': 'max_depth'"),
+        (DecisionTreeClassifier(), ConfigurationSpace({"tree__max_depth": (1, 2)}), "for 'tree__max_depth': 'max_dep"),
+        (make_pipeline(StandardScaler(), SVC()), {"C": [1.0, 2.0]}, "for 'C': 'svc__C'"),
+    ],
+)
+def test_names_that_the_estimator_does_not_have_are_refused_before_any_trial(
+    model: Any, space: Any, advice: str
+) -> None:
+    search = MetaSearchCV(model, space)
+    with pytest.raises(DataError, match=f"no parameters of {type(model).__name__}.*{advice}"):
         search.fit(X, y)
     assert not hasattr(search, "optimizer_")
 
@@ -107,6 +118,53 @@ def test_several_learners_that_cannot_be_are_refused(estimator: Any, space: Any,
         MetaSearchCV(estimator, space).fit(X, y)
     with pytest.raises(UnknownNameError, match="unknown classification learner 'tree'"):
         MetaSearchCV(None, ["svm", "tree"]).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (np.c_[y, y], "y must be of shape"),
+        (np.full(len(y), np.inf), "y holds infinite values"),
+        (pd.date_range("2020", periods=len(y)), "values of type datetime64"),
+        (None, "needs a target y"),
+    ],
+)
+def test_what_is_no_target_is_refused_with_the_reason(target: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        MetaSearchCV(None, "svm").fit(X, target)
+
+
+def test_whole_numbers_that_are_taken_for_a_quantity_are_noted() -> None:
+    options: dict[str, Any] = {"n_trials": 1, "cv": 2, "warm_start": False, "random_state": 0}
+    search = MetaSearchCV(None, "svm", **options).fit(X, np.arange(len(y)) % 30)
+    assert search.notes_[0].startswith("y is taken for a quantity (regression); if its numbers are names of classes")
+    assert MetaSearchCV(None, "svm", **options).fit(X, (np.arange(len(y)) % 30).astype(str)).notes_ == ()
+    assert MetaSearchCV(None, "svm", **options).fit(X, X[:, 0]).notes_ == ()
+
+
+@pytest.mark.parametrize(
+    "target", [np.where(y > 0, "yes", "no"), np.where(y > 0, 1.0, 0.0), X[:, 0]], ids=["text", "number", "quantity"]
+)
+def test_rows_without_a_target_are_left_out_by_learners_that_read_the_columns(target: Any) -> None:
+    gaps = pd.Series(target).mask(np.arange(len(y)) % 50 == 3)
+    known = gaps.notna().to_numpy()
+    groups = np.arange(len(y)) % 4
+    options: dict[str, Any] = {"n_trials": 1, "cv": GroupKFold(2), "warm_start": False, "random_state": 0}
+    search = MetaSearchCV(None, "svm", **options).fit(X, gaps, groups=groups)
+    same = MetaSearchCV(None, "svm", **options).fit(X[known], gaps[known], groups=groups[known])
+    assert search.notes_ == ("3 rows without a target are left out",)
+    assert search.best_score_ == same.best_score_
+    with pytest.raises(DataError, match="drop these rows first"):
+        MetaSearchCV(None, "svm", n_trials=1, cv=list(KFold(2).split(X))).fit(X, gaps)
+
+
+def test_parameters_of_fit_for_learners_that_read_the_columns_are_named_by_their_step() -> None:
+    search = MetaSearchCV(None, "svm", n_trials=1, cv=2, warm_start=False, random_state=0)
+    with pytest.raises(DataError, match="named by their step: learner__learner__sample_weight"):
+        search.fit(X, y, sample_weight=np.ones(len(y)))
+    plain = search.fit(X, y).decision_function(X)
+    weights = np.where(y == 0, 50.0, 0.1)
+    assert not np.allclose(plain, search.fit(X, y, learner__learner__sample_weight=weights).decision_function(X))
 
 
 def test_an_estimator_among_the_choices_is_not_changed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 from ConfigSpace import ConfigurationSpace
 from joblib import parallel_config
 from joblib.parallel import ThreadingBackend
+from sklearn import config_context
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from metahpo.exceptions import DataError
 from metahpo.search import MetaSearchCV
-from tests.search.unruly import Mortal
+from tests.search.unruly import Mortal, Particular
 
 X, y = load_iris(return_X_y=True)
 barrier = threading.Barrier(2)
@@ -45,6 +47,17 @@ def test_workers_share_out_trials_or_folds(parallel: Any, n_trials: int) -> None
         search.fit(X, np.arange(150) % 4)
     assert (search.cv_results_["status"] == "complete").all()
     assert len(search.cv_results_["params"]) == n_trials
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_workers_have_the_settings_of_the_caller(backend: str) -> None:
+    search = MetaSearchCV(Particular(), {"constant": [0, 1]}, n_trials=2, cv=2, n_jobs=2, error_score="raise")
+    with parallel_config(backend), config_context(transform_output="pandas"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert len(search.fit(X, y).cv_results_["params"]) == 2
+        with pytest.raises(UserWarning, match="the setting of the caller"):
+            search.fit(X, y)
 
 
 def test_any_number_of_workers_gives_the_same_search_over_folds() -> None:

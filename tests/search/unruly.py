@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
+from sklearn import get_config
 from sklearn.dummy import DummyClassifier
 
 
@@ -40,5 +42,19 @@ class Mortal(DummyClassifier):  # type: ignore[misc]
         if self.mood == "unlucky" and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        super().fit(X, y)
+        return self
+
+
+class Particular(DummyClassifier):  # type: ignore[misc]
+    """Fits only under a setting of scikit-learn, and warns of it."""
+
+    def __init__(self, constant: int = 0) -> None:
+        super().__init__(strategy="constant", constant=constant)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Particular:
+        if get_config()["transform_output"] != "pandas":
+            raise ValueError("another setting")
+        warnings.warn("the setting of the caller", stacklevel=2)
         super().fit(X, y)
         return self

@@ -32,7 +32,7 @@ def with_column(values: Any) -> pd.DataFrame:
         (np.empty((0, 3)), [], {}, r"its shape is \(0, 3\)"),
         (np.empty((3, 0)), [0, 1, 0], {}, r"its shape is \(3, 0\)"),
         (np.zeros((N, 2, 2)), Y, {}, "has 3 dimension"),
-        (None, Y, {}, "has 0 dimension"),
+        (None, Y, {}, "of type NoneType; convert it"),
         ([[1], [1, 2]], [0, 1], {}, "X must be rectangular"),
         (X, [[1], [1, 2]], {}, "y must be rectangular"),
         (X, Y[:-1], {}, "X has 40 rows and y has 39"),
@@ -65,7 +65,7 @@ def with_column(values: Any) -> pd.DataFrame:
         (pd.DataFrame(np.ones((N, 2)), columns=["1", 1]), Y, {}, r"\['1'\] occur twice"),
         (pd.DataFrame({"a": [np.nan] * N}), Y, {}, "no usable column is left: column 'a' is all missing"),
         (pd.DataFrame({"id": [f"row {i}" for i in range(N * 3)]}), np.arange(N * 3) % 2, {}, "looks like text"),
-        (3, Y, {}, "has 0 dimension"),
+        (3, Y, {}, "of type int; convert it"),
         ({"a": [1], "b": [1, 2]}, [0, 1], {}, "X must be a table, but: All arrays must be of the same length"),
     ],
 )  # fmt: skip
