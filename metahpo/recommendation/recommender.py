@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
+from ConfigSpace import ConfigurationSpace
+from sklearn.base import BaseEstimator
 
 from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
 from metahpo.learners.extras import missing_libraries
@@ -44,7 +46,7 @@ from metahpo.recommendation.probe_worker import ProbeWorkers
 from metahpo.recommendation.probes import probe
 from metahpo.recommendation.recommendation import Recommendation
 from metahpo.recommendation.recommendations import Recommendations
-from metahpo.recommendation.request import Asked, Request
+from metahpo.recommendation.request import Asked, Known, Request
 from metahpo.recommendation.shipped import check_learner, check_modality, shipped_name
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.recommendation.wording import items_of, notes_of, notes_on_probes
@@ -389,8 +391,7 @@ class Recommender:
         """Space that is predicted in: of the only learner, or of all together."""
         for name in learners if len(learners) > 1 else ():
             if name not in self.learners:
-                hint = "Several learners must be recorded together; ask for any other one alone."
-                raise UnknownNameError("learner", name, self.learners, hint)
+                raise UnknownNameError("learner of these tasks", name, self.learners, "Ask for any other one alone.")
         return learners[0] if len(learners) == 1 else self._meant(None)
 
     def _for(
@@ -438,7 +439,16 @@ def recommend(
     metric: str | Callable[..., float] | None = None,
     recommender: Recommender | None = None,
     random_state: int = 0,
-    **asked: Unpack[Asked],
+    estimator: BaseEstimator | None = None,
+    max_train_seconds: float | None = None,
+    max_predict_seconds: float | None = None,
+    max_memory: float | None = None,
+    space: ConfigurationSpace | Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    exclude: str | Sequence[str] = (),
+    known: Known = "use",
+    seconds: float | None = None,
+    n_jobs: int = 1,
 ) -> Recommendations:
     """Recommend hyperparameters for a dataset never seen before; offline and at once.
 
@@ -509,9 +519,24 @@ def recommend(
     >>> sorted(rec.best)[:2]
     ['C', 'class_weight']
     """
-    request = Request.of(learner, n, metric, random_state, **asked)
+    request = Request.of(
+        learner,
+        n,
+        metric,
+        random_state,
+        estimator=estimator,
+        max_train_seconds=max_train_seconds,
+        max_predict_seconds=max_predict_seconds,
+        max_memory=max_memory,
+        space=space,
+        fixed=fixed,
+        exclude=exclude,
+        known=known,
+        seconds=seconds,
+        n_jobs=n_jobs,
+    )
     task = as_task(X, y, kind=kind or request.kind, name="your dataset")
     request = request.for_kind(task.kind)
     only = request.learners[0] if len(request.learners) == 1 else None
-    known = recommender or Recommender.shipped(task.kind, task.modality, only)
-    return known.answer(task, request)
+    answering = recommender or Recommender.shipped(task.kind, task.modality, only)
+    return answering.answer(task, request)

@@ -131,6 +131,8 @@ class Request:
         budget: Any = seconds
         if seconds is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or not float(budget) > 0):
             raise DataError(f"seconds must be a positive number, or None for no probes, but is {seconds!r}.")
+        if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
+            raise DataError(f"n_jobs must be a number of processes, or -1 for one a core, but is {n_jobs!r}.")
         named, unnamed = metric if isinstance(metric, str) else None, False
         if metric is not None and not isinstance(metric, str):
             if not callable(metric):
