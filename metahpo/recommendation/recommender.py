@@ -390,8 +390,14 @@ class Recommender:
     def _space(self, learners: Sequence[str]) -> str | None:
         """Space that is predicted in: of the only learner, or of all together."""
         for name in learners if len(learners) > 1 else ():
-            if name not in self.learners:
-                raise UnknownNameError("learner of these tasks", name, self.learners, "Ask for any other one alone.")
+            if name in self.learners:
+                continue
+            if name in learner_names(self.kind):
+                raise DataError(
+                    f"several learners are compared on the tasks that all of them were measured on, but {name!r} was "
+                    f"measured apart from {', '.join(self.learners)}: ask for it alone."
+                )
+            raise UnknownNameError("learner", name, self.learners)
         return learners[0] if len(learners) == 1 else self._meant(None)
 
     def _for(
