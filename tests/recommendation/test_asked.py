@@ -56,7 +56,7 @@ def plain(shipped: Recommender, task: Task) -> Recommendations:
 def test_several_learners_compete_among_themselves(shipped: Recommender, task: Task) -> None:
     found = shipped.recommend(task, ["svm", "linear"], n=6)
     assert {item.learner for item in found.items} == {"svm", "linear"}
-    with pytest.raises(DataError, match="'mlp' was measured apart from linear, .*: ask for it alone"):
+    with pytest.raises(DataError, match=r"'mlp' was measured apart from linear, .*: ask for it alone"):
         shipped.recommend(task, ["svm", "mlp"])
     with pytest.raises(UnknownNameError, match="unknown learner 'svn'; known are: linear, svm"):
         shipped.recommend(task, ["svn", "linear"])
