@@ -44,7 +44,8 @@ def of_group(md: MetaDataset, space: str, tasks: list[str], n_trials: list[int],
         if not np.isfinite(default) or default <= 0.0:
             continue
         change = np.array([change_of(float(error), default, metric) for error in errors])
-        features = {str(name): float(value) for name, value in md.meta_features.loc[task].items()}
+        values = md.meta_features.loc[[task]].to_numpy(np.float64)[0]
+        features = dict(zip(map(str, md.meta_features.columns), values.tolist(), strict=True))
         on_task = ImprovementOnTask(model, 1.0, features)
         noise = np.sqrt(model.variance_of_fit(float(md.tasks["n_rows"].astype(float)[task])) / FITS)
         first = model.on(on_task.meta_features).picks(max(n_trials) + 1)
