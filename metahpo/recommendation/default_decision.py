@@ -71,17 +71,21 @@ class AgainstDefault:
         new = {text: candidates[i] for text, i in place.items() if text not in column} if everywhere else {}
         new |= {text: c for text, c in tried.items() if text not in column}
         texts = [t for t in model.configurations if t in place or t in tried or column[t] == model.reference]
-        before = model.on(meta_features)
-        improvement, encoded = before if probed is None else probed, model.encoded
+        before, encoded = model.on(meta_features), model.encoded
+        improvement = before if probed is None else probed
+        weights = None
         if new:
             weights = surrogate.interpolation([_read(text) for text in model.configurations], list(new.values()))
-            before, improvement = before.extended(*weights), improvement.extended(*weights)
-            encoded = np.concatenate([encoded, SpaceEncoder(surrogate.space).encode(list(new.values()))])
+            improvement = improvement.extended(*weights)
             column |= {text: len(column) + i for i, text in enumerate(new)}
             texts += list(new)
         columns = [column[text] for text in texts]
-        before, improvement = before.of_columns(columns), improvement.of_columns(columns)
+        improvement = improvement.of_columns(columns)
         if observed is not None:
+            if weights is not None:
+                before = before.extended(*weights)
+                encoded = np.concatenate([encoded, SpaceEncoder(surrogate.space).encode(list(new.values()))])
+            before = before.of_columns(columns)
             at = {text: i for i, text in enumerate(texts)}
             improvement = given_losses(
                 replace(improvement, rule=model.trial_rule),
