@@ -29,11 +29,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
 
 from metahpo.exceptions import DataError
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.numerics.cholesky import factor, solve
 from metahpo.surrogates.improvement import MIN_STANDARD_ERROR, Improvement, ImprovementModel, change_of
 
 Array = NDArray[np.float64]
@@ -254,13 +254,13 @@ def _given(before: Improvement, residual: Array, trials: MeasuredChanges, rows: 
     at = trials.places
     between = _correlation(trials.rows[:, None], trials.rows[None, :], decay)
     towards = residual[:, at] * _correlation(trials.rows, rows, decay)  # (n, m)
-    factor = cho_factor(residual[np.ix_(at, at)] * between + np.diag(trials.variance + JITTER), lower=True)
+    L = factor(residual[np.ix_(at, at)] * between + np.diag(trials.variance + JITTER))
     left = trials.change - before.change[:, at]  # (H, m)
-    solved = cho_solve(factor, left.T)  # (m, H)
-    log_evidence = -0.5 * np.einsum("tm,mt->t", left, solved) - np.log(np.diag(factor[0])).sum()
+    solved = solve(L, left.T)  # (m, H)
+    log_evidence = -0.5 * np.einsum("tm,mt->t", left, solved) - np.log(np.diag(L)).sum()
     with np.errstate(divide="ignore"):
         log_weights = np.log(before.weights) + log_evidence
-    after = residual - towards @ cho_solve(factor, towards.T)
+    after = residual - towards @ solve(L, towards.T)
     return _Given(log_weights, before.change + (towards @ solved).T, after)
 
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky
 from scipy.special import softmax
 
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.numerics.cholesky import factor, solve
 from metahpo.space.configuration import Configuration
 from metahpo.space.mapping import SpaceMapping
 from metahpo.surrogates.cold_surrogate import (
@@ -281,10 +281,10 @@ class _Informed:
         K = self._variance * matern(self._Z, self._Z) + shared
         added = np.concatenate([cold.added + np.exp(self.theta[-1]), np.full(len(Z) - n, LEAST_VARIANCE)])
         K[np.diag_indices(len(Z))] += added
-        first = cholesky(K[:n, :n], lower=True)
+        first = factor(K[:n, :n])
         self._weights = np.zeros(len(Z))
-        self._weights[:n] = cho_solve((first, True), residual)
-        self._inverse = cho_solve((cholesky(K, lower=True), True), np.eye(len(Z)))
+        self._weights[:n] = solve(first, residual)
+        self._inverse = solve(factor(K), np.eye(len(Z)))
 
     def predict(self, rows: Array, mean: Array, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the function at rows (m, d), given the experience there."""
