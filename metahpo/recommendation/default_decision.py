@@ -17,7 +17,7 @@ from metahpo.surrogates.improvement import Improvement, ImprovementModel
 from metahpo.surrogates.improvement_on_task import given_losses, residual_covariance
 from metahpo.surrogates.surrogate import TrainedSurrogate
 
-#: Fits that the loss of a trial is the mean of, as far as can be assumed: scikit-learn's default.
+#: A told loss is taken for the mean of so many fits. A cross-validation of scikit-learn makes as many by default.
 FITS_OF_A_TRIAL = 5
 
 

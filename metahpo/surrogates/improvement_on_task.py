@@ -45,8 +45,8 @@ DECAYS, DECAY_PRIOR = (0.03, 0.08, 0.16, 0.32, 0.8), (0.15, 0.35, 0.25, 0.15, 0.
 NEGLIGIBLE = 1e-5
 #: Variance that keeps covariance matrices positive definite.
 JITTER = 1e-8
-#: Values of the default's loss that are hypotheses where it is not known, between the quantiles of what source tasks
-#: imply, and the least share of the default's loss that a configuration has there: a loss of zero has no logarithm.
+#: Size of the grid of losses of the default. The grid lies between these quantiles of what the source tasks imply.
+#: A configuration has at least this share of the default's loss there, because a loss of zero has no logarithm.
 BASES, BASE_QUANTILES, LEAST_SHARE = 15, (0.02, 0.98), 0.02
 #: Nodes of the quadrature over the result of a trial.
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
