@@ -92,7 +92,7 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
     SpaceError
         It holds what is neither a list nor a distribution.
     """
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping) and not isinstance(given, ConfigurationSpace):  # which is a mapping as well
         given = space_of(given)
     if isinstance(given, ConfigurationSpace):
         if estimator is None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ConfigSpace import ConfigurationSpace, Float
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, ForbiddenEqualsClause
 from scipy.stats import expon, loguniform, norm, poisson, randint, uniform
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GroupKFold, KFold
@@ -172,3 +172,15 @@ def test_an_estimator_among_the_choices_is_not_changed() -> None:
     space = {"model": [given], "model__C": [0.1, 0.01]}
     MetaSearchCV(Pipeline([("model", SVC())]), space, n_trials=2, cv=2, random_state=0).fit(X, y)
     assert given.C == 3.0
+
+
+def test_conditions_and_forbidden_combinations_of_a_space_hold() -> None:
+    space = ConfigurationSpace({"max_features": (1, 2), "max_depth": (1, 3)})
+    space.add(Categorical("splitter", ["best", "random"], default="best"))
+    space.add(EqualsCondition(space["max_features"], space["splitter"], "random"))
+    space.add(ForbiddenEqualsClause(space["max_depth"], 3))
+    search = MetaSearchCV(DecisionTreeClassifier(), space, n_trials=20, cv=2, engine="grid", random_state=0)
+    with pytest.warns(UserWarning, match="the search ends after 6 trials"):
+        tried = search.fit(X, y).cv_results_["params"]
+    assert {p["max_depth"] for p in tried} == {1, 2}
+    assert all(("max_features" in p) == (p["splitter"] == "random") for p in tried)
