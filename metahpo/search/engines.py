@@ -7,15 +7,18 @@ Losses are minimised; NaN is a failure. ``ask`` raises a :class:`metahpo.excepti
 
 from __future__ import annotations
 
+import math
+import operator
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Protocol
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
-from ConfigSpace.util import generate_grid
+from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
+from numpy.typing import NDArray
 
 from metahpo.exceptions import SpaceError
 from metahpo.optimization.optimizer import BayesianOptimizer
@@ -24,10 +27,13 @@ from metahpo.search.engine_history import EngineWithHistory
 from metahpo.search.optuna_engine import SAMPLERS, OptunaEngine
 from metahpo.space.configuration import Configuration
 from metahpo.space.domain import Domain
+from metahpo.space.values import Values
 from metahpo.trials.history import TrialHistory
 
 #: Values of each range on a grid.
 GRID_POINTS = 5
+#: Configurations of a grid, at most: of a larger grid, so many are drawn.
+MAX_GRID = 100_000
 #: Configurations that are drawn together.
 BLOCK = 64
 #: So many blocks are drawn of a finite space before the rest of it is listed.
@@ -150,16 +156,30 @@ def _drawn(space: ConfigurationSpace, seed: int, block: int) -> list[Mapping[str
     return [dict(configuration) for configuration in source.sample_configuration(BLOCK)]
 
 
-def _grid(space: ConfigurationSpace, seed: int, block: int) -> list[Mapping[str, Any]]:
-    if block > 0:
-        return []
-    points = {
-        name: GRID_POINTS
-        for name, known in Domain(space).values.items()
-        if known.size is None or (hasattr(space[name], "lower") and known.size > GRID_POINTS)
-    }
-    found = [dict(configuration) for configuration in generate_grid(space, points)]
-    return [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
+def _grid(space: ConfigurationSpace, seed: int, block: int) -> list[Configuration]:
+    """Configurations of a block of the grid; those that differ in nothing that is active come more than once."""
+    domain, rng = Domain(space), np.random.default_rng(seed)
+    points = [_on_grid(space[name], known) for name, known in domain.values.items()]
+    shape = [len(own) for own in points]
+    n = min(math.prod(shape), MAX_GRID)
+    if n < MAX_GRID:
+        places = list(np.unravel_index(rng.permutation(n), shape)) if shape else []
+    else:
+        places = [rng.integers(size, size=n) for size in shape]
+    codes = {name: own[at] for name, own, at in zip(domain.values, points, places, strict=True)}
+    active = domain.activity(codes, n)
+    forbidden = reduce(operator.or_, domain.offending(codes, active).values(), np.zeros(n, dtype=bool))
+    rows = np.flatnonzero(~forbidden)[block * BLOCK : (block + 1) * BLOCK]
+    return domain.configurations(
+        {name: own[rows] for name, own in codes.items()}, {name: own[rows] for name, own in active.items()}, len(rows)
+    )
+
+
+def _on_grid(hyperparameter: Hyperparameter[Any, Any], known: Values) -> NDArray[Any]:
+    """Codes of every choice, or of `GRID_POINTS` values of a range, evenly spaced on its scale."""
+    if known.size is None or (isinstance(hyperparameter, NumericalHyperparameter) and known.size > GRID_POINTS):
+        return np.unique(known.from_unit(np.linspace(0.0, 1.0, GRID_POINTS)[:, None]))
+    return np.array([known.code_at(position) for position in range(known.size)])
 
 
 def _bayesian(space: ConfigurationSpace, random_state: int | None) -> BayesianOptimizer:

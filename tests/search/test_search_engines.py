@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ConfigSpace import ConfigurationSpace, ForbiddenAndConjunction, ForbiddenEqualsClause
+from ConfigSpace import (
+    Categorical,
+    ConfigurationSpace,
+    EqualsCondition,
+    Float,
+    ForbiddenAndConjunction,
+    ForbiddenEqualsClause,
+    Normal,
+)
 from sklearn.datasets import load_iris
 from sklearn.tree import DecisionTreeClassifier
 
@@ -105,3 +113,18 @@ def test_an_unknown_engine_is_refused_with_those_there_are() -> None:
     search = MetaSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, engine="bayes")
     with pytest.raises(UnknownNameError, match="search engine 'bayes'; known are: metahpo, random, grid, tpe"):
         search.fit(X, y)
+
+
+def test_a_grid_holds_ranges_of_any_kind_and_only_what_is_allowed() -> None:
+    space = ConfigurationSpace({"few": (1, 3), "log": Float("log", (1e-2, 1e2), log=True)})
+    space.add(Float("normal", (0.0, 1.0), distribution=Normal(0.2, 0.1)), Categorical("kind", ["a", "b"]))
+    space.add(EqualsCondition(space["normal"], space["kind"], "b"), ForbiddenEqualsClause(space["few"], 3))
+    engine = search_engine("grid", space, 0)
+    grid = [engine.ask() for _ in range(2 * 5 * (1 + 5))]
+    with pytest.raises(SpaceError):
+        engine.ask()
+    assert {c["few"] for c in grid} == {1, 2}
+    assert sorted({c["log"] for c in grid}) == pytest.approx([1e-2, 1e-1, 1.0, 1e1, 1e2])
+    large = search_engine("grid", ConfigurationSpace({f"x{i}": (0.0, 1.0) for i in range(40)}), 0)
+    assert large.ask() != large.ask()
+    assert search_engine("grid", ConfigurationSpace(), 0).ask() == {}
