@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Files of the folder: the trials, from which a search goes on, the result in words and numbers, and its page.
 TRIALS, RESULT, PAGE = "trials.jsonl", "result.json", "search.html"
+#: Clears the line of a terminal on which the search shows its progress; the search writes it again below.
+OVERWRITE = "\r\x1b[2K"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -65,11 +67,13 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
     Raises
     ------
     UnknownNameError
-        A metric that is no scorer, or none for the kind of task.
+        A metric that is no scorer, or none for the kind of task; no such engine.
     DataError
-        Too few folds, no jobs, an `--out` that exists already or whose parent folder does not, or a `--resume` without
-        a folder.
+        Too few folds, no jobs, an `--out` that exists already or whose parent folder does not, a `--resume` without
+        a folder, or an argument of the search that is out of range.
     """
+    from metahpo.search import MetaSearchCV
+    from metahpo.search.arguments import check_arguments
     from metahpo.tasks.scorers import check_scorer
 
     check_scorer(options.metric, kind)
@@ -77,6 +81,7 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
         raise DataError(f"--folds must be at least 2, but is {options.folds}.")
     if options.jobs == 0:
         raise DataError("--jobs must be at least 1, or -1 for one a core, but is 0.")
+    check_arguments(MetaSearchCV(None, **_arguments(options)).get_params(deep=False))
     if options.out is None:
         if options.resume:
             raise DataError("--resume goes on from the trials of a folder; name it by --out.")
@@ -117,7 +122,6 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     search = _search(options, task, recommender, learner, metric)
     out = _Output(search, learner, metric, options)
     search.callback = out.trial
-    out.begin()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WarmStartWarning)  # they are printed as notes
@@ -129,6 +133,22 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
                 raise
     finally:
         out.end()
+
+
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of the search that the options give as they are."""
+    return {
+        "n_trials": options.trials,
+        "n_jobs": options.jobs,
+        "warm_start": not options.cold,
+        "per_second": options.per_second,
+        "random_state": options.random_state,
+        "timeout": options.timeout,
+        "trial_timeout": options.trial_timeout,
+        "patience": options.patience,
+        "engine": options.engine,
+        "test_size": options.test_size,
+    }
 
 
 def _search(
@@ -151,19 +171,10 @@ def _search(
     return MetaSearchCV(
         tuned.pipeline(default_configuration(tuned.space), task, options.random_state),
         learner,
-        n_trials=options.trials,
         cv=splitter(options.folds, shuffle=True, random_state=options.random_state),
         scoring=scorer_of(metric),
-        n_jobs=options.jobs,
-        warm_start=not options.cold,
-        per_second=options.per_second,
         recommender=recommender,
-        random_state=options.random_state,
-        timeout=options.timeout,
-        trial_timeout=options.trial_timeout,
-        patience=options.patience,
-        engine=options.engine,
-        test_size=options.test_size,
+        **_arguments(options),
         resume_from=None if options.out is None else options.out / TRIALS,
     )
 
@@ -185,23 +196,13 @@ class _Output:
     metric: str
     options: argparse.Namespace
 
-    def begin(self) -> None:
-        """Say what is searched."""
-        if not self.options.json:
-            self._print(
-                f"searching {self.learner} by {self.metric}, {self.options.trials} trials of {self.options.folds} folds"
-            )
-            if self._table:
-                self._print(f"{'trial':>6} {'score':>10} {'best':>10} {'seconds':>8}  configuration")
-
     def trial(self, history: TrialHistory) -> None:
-        """Print the latest trial; before the first, what the user should know of the start."""
+        """Print the latest trial; before the first one, what is searched, because only now nothing was refused."""
         from metahpo.space.configuration import in_words
 
         number = len(history)
         if number == 1 and not self.options.json:
-            for note in self.search.notes_:
-                self._print(f"note: {note}")
+            self._heading()
         score, seconds = -float(history.losses[-1]), float(history.seconds[-1])
         best = None if history.incumbent is None else -history.incumbent[1]
         configuration = history.configurations[-1]
@@ -223,11 +224,22 @@ class _Output:
         told = f"{score:.4f}" if math.isfinite(score) else "failed"
         if self._table:
             so_far = "" if best is None else f"{best:.4f}"
-            # The line of the progress is overwritten; it is written again below.
-            self._print(f"\r\x1b[2K{number:>6} {told:>10} {so_far:>10} {seconds:>8.1f}  {in_words(configuration)}")
+            self._print(f"{OVERWRITE}{number:>6} {told:>10} {so_far:>10} {seconds:>8.1f}  {in_words(configuration)}")
         else:
             so_far = "" if best is None else f"best {best:.4f}, "
             self._print(f"trial {number}: {told} ({so_far}{seconds:.1f} s)  {in_words(configuration)}")
+
+    def _heading(self) -> None:
+        """Say what is searched, and what the user should know of the start."""
+        before = OVERWRITE if self._table else ""
+        self._print(
+            f"{before}searching {self.learner} by {self.metric}, {self.options.trials} trials of {self.options.folds} "
+            "folds"
+        )
+        for note in self.search.notes_:
+            self._print(f"note: {note}")
+        if self._table:
+            self._print(f"{'trial':>6} {'score':>10} {'best':>10} {'seconds':>8}  configuration")
 
     def end(self) -> None:
         """Print the best, and keep it."""

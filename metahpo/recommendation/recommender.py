@@ -426,6 +426,20 @@ class Recommender:
         return metric_named(name, self.kind).name
 
 
+def check_recommender(given: Any) -> None:
+    """Refuse what is neither a Recommender nor None.
+
+    Raises
+    ------
+    DataError
+        Such as the name of a folder, which a Recommender is made of.
+    """
+    if not isinstance(given, Recommender | None):
+        raise DataError(
+            f"recommender must be a Recommender or None, but is {given!r}; metahpo.Recommender(folder) makes one."
+        )
+
+
 @cache
 def _shipped(name: str) -> Recommender:
     try:
@@ -525,6 +539,7 @@ def recommend(
     >>> sorted(rec.best)[:2]
     ['C', 'class_weight']
     """
+    check_recommender(recommender)
     request = Request.of(
         learner,
         n,

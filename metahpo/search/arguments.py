@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, get_args
 
+import numpy as np
+
 from metahpo.exceptions import DataError
 from metahpo.numerics.seed import check_seed
+from metahpo.recommendation.recommender import check_recommender
 from metahpo.search.engines import check_search_engine
 from metahpo.search.schedules import Strategy
 
@@ -30,6 +33,12 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         if seconds is not None and not (_is_real(seconds) and float(seconds) > 0.0):
             raise DataError(f"{name} must be a positive number of seconds, or None, but is {seconds!r}.")
     check_seed(arguments["random_state"])
+    for name in ("warm_start", "per_second", "early_stopping"):
+        if not isinstance(arguments[name], bool | np.bool_):
+            raise DataError(f"{name} must be True or False, but is {arguments[name]!r}.")
+    if arguments["n_jobs"] == 0:
+        raise DataError("n_jobs must be at least 1, -1 for one a core, or None, but is 0.")
+    check_recommender(arguments["recommender"])
     _one_of(arguments, "parallel", ("folds", "trials"))
     _one_of(arguments, "strategy", get_args(Strategy))
     if not (_is_real(arguments["factor"]) and arguments["factor"] > 1.0):

@@ -31,6 +31,12 @@ class Progress:
         self._line = not verbose and sys.stderr is not None and sys.stderr.isatty()
         self._width = 0
 
+    def begin(self) -> None:
+        """The first trial begins: on a terminal, say so, because it may take long."""
+        if self._line:
+            of = f" of {self._n_trials}" if self._n_trials else ""
+            self._write(f"trial 1{of} runs")
+
     def tell(self, n_ended: int, trial: SearchTrial, score: float, best: float) -> None:
         """A trial has ended.
 
@@ -51,6 +57,10 @@ class Progress:
             sys.stdout.write(f"{text}: {told}{status} in {trial.seconds:.1f} s with {trial.parameters}\n")
             sys.stdout.flush()
             return
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        """Write the line of the terminal anew."""
         sys.stderr.write(f"\r{text:<{self._width}}")
         sys.stderr.flush()
         self._width = len(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -87,13 +88,16 @@ class StagedEngine:
             The last stage has no more.
         """
         while True:
-            if self._stage < 0 or self._left[self._stage] <= 0:
-                self._begin_stage()
+            begins = self._stage < 0 or self._left[self._stage] <= 0
             try:
+                if begins:
+                    self._begin_stage()
                 configuration = self._of_stage()
-            except SpaceError:
+            except SpaceError as error:
                 if self._stage + 1 >= len(self.stages):
                     raise
+                if begins:
+                    warnings.warn(f"stage {self._stage + 1} is left out: {error}", stacklevel=2)
                 self._left[self._stage + 1] += self._left[self._stage]  # what one stage cannot use, the next one gets
                 self._left[self._stage] = 0
                 continue

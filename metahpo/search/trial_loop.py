@@ -149,6 +149,7 @@ class TrialLoop:
         Exception
             What a fit raises, where `error_score` is "raise", and whatever is wrong with the parameters themselves.
         """
+        self._progress.begin()
         try:
             while True:
                 self._feed(workers)

@@ -102,14 +102,20 @@ def test_tune__what_cannot_work_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr(MetaSearchCV, "_beginning", None)  # nothing is started
     assert main([*TUNE, *arguments]) == 1
-    assert message in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert not printed.out
 
 
-def test_tune__of_several_learners_takes_the_one_that_is_recommended(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(MetaSearchCV, "fit", lambda search, X, y: search)
-    assert main(["tune", "iris", "--learner", "svm", "--learner", "random_forest"]) == 0
+def test_tune__what_the_search_itself_refuses_comes_without_a_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", "iris", "--learner", "svm", "--engine", "population", "--cold"]) == 1
+    printed = capsys.readouterr()
+    assert "cannot go on training" in printed.err
+    assert not printed.out
+
+
+def test_tune__of_several_learners_takes_the_one_that_is_recommended(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TUNE[:2], "--learner", "svm", "--learner", "random_forest", "--trials", "1", "--folds", "2"]) == 0
     X, y = load_iris(return_X_y=True)
     best = metahpo.recommend(X, y, ["random_forest", "svm"]).best_learner
     assert f"searching {best} by balanced_accuracy" in capsys.readouterr().out

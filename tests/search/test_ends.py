@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition
 from scipy.stats import randint
 from sklearn.datasets import load_iris
 from sklearn.exceptions import FitFailedWarning
@@ -120,6 +121,15 @@ def test_stages_vary_their_own_and_fix_the_rest_at_its_best() -> None:
     first, second = tried[:5], tried[5:]
     assert len({(p["min_samples_leaf"], p["criterion"]) for p in first}) == 1
     assert {p["max_depth"] for p in second} == {first[int(np.argmax(scores[:5]))]["max_depth"]}
+
+
+def test_a_stage_that_nothing_is_active_in_leaves_its_trials_to_the_next() -> None:
+    space = ConfigurationSpace({"max_depth": (1, 8), "max_features": (1, 4)})
+    space.add(Categorical("splitter", ["best", "random"], default="best"))
+    space.add(EqualsCondition(space["max_features"], space["splitter"], "random"))
+    with pytest.warns(UserWarning, match=r"stage 1 is left out: none of \['max_features'\] is active"):
+        search = searched(space, stages=[["max_features"], ["max_depth"]], n_trials=5)
+    assert len({p["max_depth"] for p in params(search)}) == 5
 
 
 @pytest.mark.parametrize("stages", [[], [[]], ["max_depth"], [["depth"]], [["max_depth"]] * 6])

@@ -172,6 +172,11 @@ def test_bad_arguments__before_any_trial() -> None:
         ({"trial_timeout": "1 h"}, "trial_timeout must be a positive number"),
         ({"random_state": np.random.default_rng(0)}, "random_state must be a whole number"),
         ({"space": {"C": (1, 2)}}, "ConfigurationSpace"),
+        ({"n_jobs": 0}, "n_jobs must be at least 1"),
+        ({"warm_start": "yes"}, "warm_start must be True or False"),
+        ({"per_second": 3}, "per_second must be True or False"),
+        ({"early_stopping": "no"}, "early_stopping must be True or False"),
+        ({"recommender": "mine"}, "recommender must be a Recommender"),
         ({"scoring": "no_such_scorer"}, "scoring"),
     ]
     for parameters, message in wrong:
