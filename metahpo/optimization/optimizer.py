@@ -168,7 +168,13 @@ class BayesianOptimizer:
         prior: ConfigurationSpace | None = None,
         prior_strength: float = 10.0,
     ) -> None:
+        self._domain = Domain(space)
         self.space = space
+        if surrogate is not None and not isinstance(getattr(surrogate, "space", None), ConfigurationSpace):
+            raise DataError(
+                "surrogate must be one that was trained, such as metahpo.train_surrogate makes, or None, but is "
+                f"{surrogate!r}."
+            )
         found = None if surrogate is None else difference(surrogate.space, space, second_may_forbid=True)
         if found is not None:
             raise SpaceError(
@@ -185,7 +191,6 @@ class BayesianOptimizer:
         if not 0.0 <= prior_strength < np.inf:
             raise DataError(f"{expected}, but is {prior_strength!r}.")
         believed = space if prior is None else prior
-        self._domain = Domain(space)
         encoded = space
         if surrogate is not None:
             # The columns of a surrogate are in its own order, that of its choices included.
@@ -213,9 +218,10 @@ class BayesianOptimizer:
         # NaN is unknown, and so is what is missing.
         known = {name: float(value) for name, value in (meta_features or {}).items() if np.isfinite(value)}
         self._meta_features = None if meta_features is None else known
-        given = initial or ()
-        if not isinstance(given, Sequence):
-            given = given.configurations
+        given: Any = getattr(initial, "configurations", initial)
+        given = () if given is None else given
+        if not isinstance(given, Sequence) or isinstance(given, str):
+            raise DataError(f"initial must be configurations, recommendations or None, but is {initial!r}.")
         self._queue = [self._domain.canonical(configuration) for configuration in given]
         self._design: list[Configuration] = []
         if surrogate is None and n_initial > 0:
@@ -247,6 +253,12 @@ class BayesianOptimizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._lock = RLock()
+
+    def __repr__(self) -> str:
+        experience = "no experience" if self._experience is None else f"experience of {self._made_with['surrogate']}"
+        best = self.incumbent
+        loss = "" if best is None else f", best loss {best[1]:.4g}"
+        return f"{type(self).__name__}(hyperparameters: {len(self.space)}, {experience}, trials: {len(self.history)}{loss})"
 
     @property
     def incumbent(self) -> tuple[Configuration, float] | None:

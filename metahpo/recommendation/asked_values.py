@@ -72,14 +72,33 @@ def check_values(request: Request, learners: Sequence[Learner]) -> None:
                     raise SpaceError(f"{name!r} of {learner.name} cannot be {value!r}: {error}") from error
 
 
-def notes_on_values(request: Request, spaces: Mapping[str, ConfigurationSpace], candidates: Candidates) -> list[str]:
-    """What was asked of hyperparameters and could not be answered, in words."""
+def notes_on_values(
+    request: Request, learners: Sequence[Learner], spaces: Mapping[str, ConfigurationSpace], candidates: Candidates
+) -> list[str]:
+    """What was asked of hyperparameters and could not be answered, in words.
+
+    Parameters
+    ----------
+    request : Request
+    learners : sequence of Learner
+        Those of the candidates.
+    spaces : mapping of str to ConfigurationSpace
+        The recorded space of each learner.
+    candidates : Candidates
+        Those that are allowed.
+    """
     known = [name for learner in candidates.learners for name in spaces[learner]]
     unknown = [name for name in request.region.allowed if name not in known]
     notes = []
     left = [name for name in unknown if name not in request.region.fixed]
-    if left:
-        notes.append(f"experience knows nothing of {', '.join(left)}: left at the default")
+    of_estimators = {name for learner in learners for name in _parameters(request, learner)} if left else set()
+    if own := [name for name in left if name in of_estimators]:
+        notes.append(f"experience knows nothing of {', '.join(own)}: left at the default")
+    if foreign := [name for name in left if name not in of_estimators]:
+        notes.append(
+            f"experience knows nothing of {', '.join(foreign)}, and {' or '.join(candidates.learners)} has no such "
+            "parameter: left out"
+        )
     fixed = [name for name in unknown if name in request.region.fixed]
     if fixed:
         notes.append(f"experience knows nothing of {', '.join(fixed)}: set as asked, and predictions are without it")

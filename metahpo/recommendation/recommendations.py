@@ -90,7 +90,10 @@ class Recommendations:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Recommendation:
-        return self.items[index]
+        try:
+            return self.items[index]
+        except IndexError as error:  # not another one: it ends an iteration, too
+            raise IndexError(f"there are {len(self)} recommendations, from 0 on, but the index is {index}.") from error
 
     @property
     def best(self) -> dict[str, Any]:
@@ -113,7 +116,7 @@ class Recommendations:
         They have the names of the learner's scikit-learn estimator. Where an estimator was given, they have the names
         of its parameters, such as ``svc__C`` in a pipeline.
         """
-        item = self.items[index]
+        item = self[index]
         if self.read_parameters:
             return dict(self.read_parameters[index])
         if self.place is not None:
@@ -142,7 +145,7 @@ class Recommendations:
         DataError
             The recommendations were read from JSON, which does not hold the dataset.
         """
-        item = self.items[index]
+        item = self[index]
         if self.place is not None and self.own_estimator is not None:
             return self.place.whole(self.own_estimator, random_state).set_params(**self.parameters(index))
         if self.task is None:

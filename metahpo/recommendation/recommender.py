@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 
 from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
 from metahpo.learners.extras import missing_libraries
+from metahpo.learners.own_parameters import configuration_of
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -51,8 +52,9 @@ from metahpo.recommendation.shipped import check_learner, check_modality, shippe
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.recommendation.wording import items_of, notes_of, notes_on_probes
 from metahpo.recommendation.worth import Worth
-from metahpo.space.activity import canonical
 from metahpo.space.cash import to_cash
+from metahpo.space.configuration import Configuration
+from metahpo.space.domain import Domain
 from metahpo.surrogates.explanation import Explanation
 from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.tasks.metric import METRICS, metric_named
@@ -156,8 +158,7 @@ class Recommender:
     @own_arithmetic()
     def answer(self, task: Task, request: Request) -> Recommendations:
         """Recommend configurations for a task, as a request asks for them: see :func:`recommend`."""
-        if task.kind != self.kind:
-            raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
+        self._check(task)
         check_modality(self.meta_dataset, task)
         request, laps = request.for_kind(self.kind), Laps()
         space = self._space(request.learners)
@@ -230,7 +231,7 @@ class Recommender:
             unrecorded=[limit for limit, cost in costs.items() if cost is None],
             worth_little=worth_little,
         )
-        notes += notes_on_values(request, spaces, candidates)
+        notes += notes_on_values(request, learners, spaces, candidates)
         notes += notes_on_probes(request, probed)
         notes += [f"{name} is left out, because it is not installed: pip install 'metahpo[{name}]'" for name in lacking]
         laps.end("cost")
@@ -270,7 +271,7 @@ class Recommender:
         ----------
         task : Task
         configuration : mapping or Recommendation
-            In the names of the search space.
+            In the names of the search space, or of the learner's estimator; what is not named has its default.
         value : float
             Score by the metric, higher is better; NaN for a trial that failed.
         learner : str, default=None
@@ -281,14 +282,13 @@ class Recommender:
         Raises
         ------
         DataError
-            A task of another kind, a value that is no number, or no learner where there are several.
+            No task, one of another kind, a value that is no number, or no learner where there are several.
         UnknownNameError
             A learner or metric that the experience does not have.
         SpaceError
             A configuration that is not of the learner's space.
         """
-        if task.kind != self.kind:
-            raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
+        self._check(task)
         if isinstance(configuration, Recommendation):
             learner, configuration = learner or configuration.learner, configuration.configuration
         name = self._meant(learner)
@@ -299,7 +299,7 @@ class Recommender:
         by = metric_named(metric, self.kind)
         if by.name not in self.meta_dataset.metrics:
             raise UnknownNameError("recorded metric", by.name, self.meta_dataset.metrics)
-        own = canonical(self.meta_dataset.space(name), configuration)
+        own = self._own_configuration(name, configuration)
         others, _ = self._experience.other_meta_features
         loss = by.loss_from_score(float(value))
         features = extract(task, 0, others).values
@@ -378,6 +378,28 @@ class Recommender:
         """
         features = usable(recommended.meta_features, recommended.novelty)
         return self.surrogate(self._meant(learner), recommended.metric).explain(meta_features=features)
+
+    def _check(self, task: Task) -> None:
+        """Refuse what is no task, and one of another kind."""
+        if not isinstance(task, Task):
+            raise DataError(
+                f"task must be a Task, such as Task.from_arrays(X, y), but is of type {type(task).__name__}; "
+                "metahpo.recommend(X, y, recommender=...) takes the data themselves."
+            )
+        if task.kind != self.kind:
+            raise DataError(f"{self.meta_dataset.name!r} is for {self.kind}, but the task is {task.kind}.")
+
+    def _own_configuration(self, learner: str, given: Mapping[str, Any]) -> Configuration:
+        """A configuration of a recorded space from one in its names, or in those of the learner's estimator."""
+        if not isinstance(given, Mapping):
+            raise DataError(f"configuration must be a mapping of names to values, but is {given!r}.")
+        space = self.meta_dataset.space(learner)
+        domain = Domain(space)
+        domain.check_names(given)
+        rules = learner_named(learner, self.kind).rules if learner in learner_names(self.kind) else {}
+        found = configuration_of(given, space, rules)
+        # Where there is none, the error says why.
+        return domain.canonical({**domain.default, **given}) if found is None else found
 
     def _lacks_library(self, name: str) -> bool:
         """Whether the estimator of a recorded learner cannot be made here."""

@@ -121,6 +121,8 @@ class Request:
         if n < 1:
             raise DataError(f"n must be at least 1, but is {n}.")
         check_seed(random_state)
+        if hasattr(learner, "get_params"):
+            raise DataError(f"learner must be a name or names; an estimator is given as estimator={learner!r}.")
         learners = _names("learner", learner)
         if estimator is not None and len(learners) > 1:
             raise DataError(f"an estimator has one learner, but {len(learners)} were named: {list(learners)}.")

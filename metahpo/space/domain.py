@@ -28,6 +28,11 @@ class Domain:
     space : ConfigurationSpace
         It must not change afterwards.
 
+    Raises
+    ------
+    SpaceError
+        Something else, or a space with a hyperparameter of a kind that is not known.
+
     Attributes
     ----------
     values : dict of str to Values
@@ -40,6 +45,11 @@ class Domain:
     """
 
     def __init__(self, space: ConfigurationSpace) -> None:
+        if not isinstance(space, ConfigurationSpace):
+            raise SpaceError(
+                f"a search space must be a ConfigurationSpace, but is {space!r}; ConfigurationSpace({{...}}) makes one of "
+                "a dictionary of ranges and choices."
+            )
         self.space = space
         self.values = {name: values_of(hyperparameter) for name, hyperparameter in space.items()}
         self._conditions = {

@@ -226,6 +226,22 @@ def test_prior__must_be_of_the_same_space() -> None:
         BayesianOptimizer(toy_space(), prior=believing(0.1), prior_strength=-1.0)
 
 
+def test_arguments_of_another_kind_are_refused_with_what_is_expected() -> None:
+    with pytest.raises(SpaceError, match=r"must be a ConfigurationSpace, but is \{'x': \(0.0, 1.0\)\}"):
+        BayesianOptimizer({"x": (0.0, 1.0)})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="surrogate must be one that was trained"):
+        BayesianOptimizer(line(), "svm")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="initial must be configurations"):
+        BayesianOptimizer(line(), initial=3)  # type: ignore[arg-type]
+
+
+def test_repr__tells_how_far_the_search_is() -> None:
+    optimizer = BayesianOptimizer(line(), random_state=0)
+    assert repr(optimizer) == "BayesianOptimizer(hyperparameters: 1, no experience, trials: 0)"
+    optimizer.tell({"x": 0.5}, 0.25)
+    assert repr(optimizer) == "BayesianOptimizer(hyperparameters: 1, no experience, trials: 1, best loss 0.25)"
+
+
 @pytest.mark.parametrize("warm", [True, False])
 def test_constraints__the_search_keeps_to_where_they_hold(toy_surrogate: TrainedSurrogate, warm: bool) -> None:
     optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=0)

@@ -114,6 +114,8 @@ def test_a_space_is_honoured_and_the_rest_stays_at_the_default(shipped: Recommen
     assert all(0.1 <= item.configuration["C"] <= 0.9 and item.configuration["kernel"] == "rbf" for item in found.items)
     assert len({item.configuration["C"] for item in found.items}) == 3
     assert "experience knows nothing of shrinking: left at the default" in found.notes
+    found = shipped.recommend(task, "svm", n=1, space={"C": (0.1, 0.9), "shrinkin": [True, False]})
+    assert "experience knows nothing of shrinkin, and svm has no such parameter: left out" in found.notes
     own = ConfigurationSpace()
     own.add(Float("C", (10.0, 20.0)))
     assert 10.0 <= shipped.recommend(task, "svm", n=1, space=own).best["C"] <= 20.0
@@ -182,6 +184,8 @@ def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monk
         ({"random_state": "0"}, DataError, "random_state must be a whole number"),
         ({"learner": ["svm", 3]}, DataError, "learner must be a name or names"),
         ({"learner": 3}, DataError, "learner must be a name or names"),
+        ({"learner": SVC()}, DataError, r"an estimator is given as estimator=SVC\(\)"),
+        ({"recommender": "mine"}, DataError, "recommender must be a Recommender"),
         ({"exclude": 3}, DataError, "exclude must be a name or names"),
         ({"space": {"C": (3.0, 1.0)}}, SpaceError, "from its smaller to its larger end"),
         ({"space": {"C": []}}, SpaceError, "no value to choose from"),
@@ -229,6 +233,13 @@ def test_probes_go_through_json(plain: Recommendations) -> None:
     assert read.to_json() == probed.to_json()
     older = {name: value for name, value in json.loads(plain.to_json()).items() if name != "probes"}
     assert Recommendations.from_json(json.dumps(older)).probes == ()
+
+
+def test_an_index_beyond_the_last_is_refused_with_their_number(plain: Recommendations) -> None:
+    for use in (plain.parameters, plain.estimator, plain.__getitem__):
+        with pytest.raises(IndexError, match=f"there are {len(plain)} recommendations, from 0 on, but the index is 99"):
+            use(99)
+    assert [*plain] == [*plain.items]
 
 
 def test_recommendations_are_shown_in_words_and_pictures(plain: Recommendations) -> None:

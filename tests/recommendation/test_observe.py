@@ -44,6 +44,19 @@ def test_the_same_task_is_answered_by_its_trials(recommender: Recommender) -> No
     assert left_out.configurations == before.configurations
 
 
+def test_a_configuration_is_completed_and_may_have_the_names_of_the_estimator(recommender: Recommender) -> None:
+    task = own_task()
+    recommender.observe(task, {"C": 2.0}, 0.7, learner="svm")
+    recommender.observe(task, {"C": 2.0, "gamma": 0.5}, 0.7, learner="svm")
+    first, second = recommender.observations
+    assert first.configuration == {"C": 2.0, "class_weight": None, "kernel": "rbf", "gamma_rule": "scale"}
+    assert second.configuration == {**first.configuration, "gamma_rule": "value", "gamma": 0.5}
+    with pytest.raises(SpaceError, match="'C' = -1.0 is not allowed"):
+        recommender.observe(task, {"C": -1.0}, 0.7, learner="svm")
+    with pytest.raises(DataError, match="task must be a Task"):
+        recommender.observe((task.X, task.y), {"C": 2.0}, 0.7, learner="svm")  # type: ignore[arg-type]
+
+
 def test_a_task_with_trials_is_a_source_task_for_others(recommender: Recommender) -> None:
     told, asked = own_task(1), own_task(2)
     before = recommender.recommend(asked, "svm", n=4)

@@ -79,7 +79,7 @@ def test_too_little_time_is_said_and_the_experience_answers(task: Task) -> None:
     workers = ProbeWorkers(1, ["knn"], "classification")
     candidates = [("knn", c) for c in CONFIGURATIONS]
     probed = Prober(task, on(task), candidates, "balanced_accuracy", seconds_of, workers).run(0.01)
-    assert "too short" in probed.notes[0]
+    assert "the 0.01 seconds that were left for probes were too short" in probed.notes[0]
     assert np.array_equal(probed.improvement.utility(), on(task).model.on(None).utility())
     assert time.monotonic() - began < 30.0
 
