@@ -258,7 +258,8 @@ class BayesianOptimizer:
         experience = "no experience" if self._experience is None else f"experience of {self._made_with['surrogate']}"
         best = self.incumbent
         loss = "" if best is None else f", best loss {best[1]:.4g}"
-        return f"{type(self).__name__}(hyperparameters: {len(self.space)}, {experience}, trials: {len(self.history)}{loss})"
+        size, told = len(self.space), len(self.history)
+        return f"{type(self).__name__}(hyperparameters: {size}, {experience}, trials: {told}{loss})"
 
     @property
     def incumbent(self) -> tuple[Configuration, float] | None:

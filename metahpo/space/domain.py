@@ -47,8 +47,8 @@ class Domain:
     def __init__(self, space: ConfigurationSpace) -> None:
         if not isinstance(space, ConfigurationSpace):
             raise SpaceError(
-                f"a search space must be a ConfigurationSpace, but is {space!r}; ConfigurationSpace({{...}}) makes one of "
-                "a dictionary of ranges and choices."
+                f"a search space must be a ConfigurationSpace, but is {space!r}; ConfigurationSpace({{...}}) makes one "
+                "of a dictionary of ranges and choices."
             )
         self.space = space
         self.values = {name: values_of(hyperparameter) for name, hyperparameter in space.items()}

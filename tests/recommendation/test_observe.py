@@ -51,7 +51,7 @@ def test_a_configuration_is_completed_and_may_have_the_names_of_the_estimator(re
     first, second = recommender.observations
     assert first.configuration == {"C": 2.0, "class_weight": None, "kernel": "rbf", "gamma_rule": "scale"}
     assert second.configuration == {**first.configuration, "gamma_rule": "value", "gamma": 0.5}
-    with pytest.raises(SpaceError, match="'C' = -1.0 is not allowed"):
+    with pytest.raises(SpaceError, match=r"'C' = -1\.0 is not allowed"):
         recommender.observe(task, {"C": -1.0}, 0.7, learner="svm")
     with pytest.raises(DataError, match="task must be a Task"):
         recommender.observe((task.X, task.y), {"C": 2.0}, 0.7, learner="svm")  # type: ignore[arg-type]
