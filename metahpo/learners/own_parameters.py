@@ -8,14 +8,18 @@ from typing import Any
 from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import SpaceError
-from metahpo.learners.learner import BY_VALUE
-from metahpo.space.configuration import Configuration, builtin
+from metahpo.learners.extras import missing_libraries
+from metahpo.learners.learner import BY_VALUE, Learner
+from metahpo.space.configuration import Configuration, builtin, same_value
 from metahpo.space.domain import Domain
 from metahpo.space.values import choices_of
 
 
 def configuration_of(
-    parameters: Mapping[str, Any], space: ConfigurationSpace, rules: Mapping[str, str]
+    parameters: Mapping[str, Any],
+    space: ConfigurationSpace,
+    rules: Mapping[str, str],
+    learner: Learner | None = None,
 ) -> Configuration | None:
     """The configuration that some parameters are of; None where the space does not hold them.
 
@@ -28,6 +32,8 @@ def configuration_of(
     space : ConfigurationSpace
     rules : mapping of str to str
         Rule hyperparameter -> number that it speaks for.
+    learner : Learner, default=None
+        Whose space it is: then the configuration gives its estimator the very values of `parameters`.
     """
     given = {name if name in space else name.rsplit("__", 1)[-1]: builtin(value) for name, value in parameters.items()}
     values: dict[str, Any] = {name: builtin(choice.default_value) for name, choice in space.items()}
@@ -41,6 +47,47 @@ def configuration_of(
         if name in space:
             values[name] = value
     try:
-        return Domain(space).canonical(values)
+        found = Domain(space).canonical(values)
+        return found if learner is None else _giving(given, found, learner, Domain(space))
     except SpaceError:
         return None
+
+
+def _giving(
+    given: Mapping[str, Any], configuration: Configuration, learner: Learner, domain: Domain
+) -> Configuration | None:
+    """The configuration by which the learner's estimator gets some parameters, from one of their names.
+
+    A parameter may be set by a hyperparameter of another name. None: the space has no such configuration.
+    """
+    for name, value in given.items():
+        if _gives(learner, configuration, name, value):
+            continue
+        others = [{**configuration, other: value} for other in configuration if other not in given]
+        fitting = [other for other in others if _gives(learner, other, name, value)]
+        if not fitting:
+            return None
+        configuration = domain.canonical(fitting[0])
+    return configuration
+
+
+def _gives(learner: Learner, configuration: Configuration, name: str, value: Any) -> bool:
+    """Whether the estimator of a configuration has a value for a parameter, or has nothing to do with it."""
+    return same_value(learner.parameters(configuration).get(name, value), value)
+
+
+def changed_parameters(parameters: Mapping[str, Any], learner: Learner) -> dict[str, Any]:
+    """Those that differ from the library's defaults; all of them where the library is not installed.
+
+    Parameters
+    ----------
+    parameters : mapping of str to value
+        Of the learner's estimator, with or without the step of a pipeline before the name.
+    learner : Learner
+    """
+    defaults = {} if missing_libraries(learner) else learner.estimator_class().get_params(deep=False)
+    return {
+        name: value
+        for name, value in parameters.items()
+        if (own := name.rsplit("__", 1)[-1]) not in defaults or not same_value(defaults[own], value)
+    }

@@ -80,11 +80,18 @@ class MetaTables:
         ------
         DataError
             A space of the same name differs, so its trials cannot be combined. The order of its choices may differ.
+            Or a task of the same name is of other data.
         """
         for name in self.spaces.keys() & other.spaces.keys():
             found = difference(self.spaces[name], other.spaces[name])
             if found is not None:
                 raise DataError(f"the search space {name!r} differs between {self.name!r} and {other.name!r}: {found}.")
+        for task in self.tasks.index.intersection(other.tasks.index):
+            if _of_other_data(self.tasks.loc[task], other.tasks.loc[task]):
+                raise DataError(
+                    f"the task {task!r} of {self.name!r} is of other data than that of {other.name!r}: give one of "
+                    "them another name."
+                )
         tasks = pd.concat([self.tasks, other.tasks.loc[~other.tasks.index.isin(self.tasks.index)]])
         theirs = _canonical(other.trials, {**other.spaces, **self.spaces})
         trials = pd.concat([self.trials, theirs]).drop_duplicates(["task", "space", "configuration"])
@@ -220,3 +227,11 @@ def _canonical_text(text: str, domain: Domain, space: str) -> str:
         return to_json(domain.canonical(values))
     except SpaceError as error:
         raise SpaceError(f"{expected}, but: {error}") from error
+
+
+def _of_other_data(one: pd.Series, other: pd.Series) -> bool:
+    """Whether the rows of two tasks are known, and they have none in common."""
+    sketches = [row.get("row_sketch") for row in (one, other)]
+    if not all(isinstance(sketch, np.ndarray | list) and len(sketch) for sketch in sketches):
+        return False
+    return one.get("fingerprint") != other.get("fingerprint") and not np.intersect1d(*sketches).size

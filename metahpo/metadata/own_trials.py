@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, Float, Integer
 
 from metahpo.exceptions import DataError, MissingDependencyError, UnknownNameError
-from metahpo.learners.own_parameters import configuration_of
-from metahpo.learners.place import learner_in
+from metahpo.learners.learner import Learner
+from metahpo.learners.own_parameters import changed_parameters, configuration_of
+from metahpo.learners.place import Place, learner_in
 from metahpo.learners.registry import learner_named
 from metahpo.metafeatures.extraction import extract
 from metahpo.space.configuration import builtin, json_value, to_json
@@ -21,6 +24,9 @@ from metahpo.tasks.modality import as_task
 from metahpo.tasks.row_sketch import row_sketch
 from metahpo.tasks.scorers import name_of
 from metahpo.tasks.task import Task, TaskKind
+
+#: Decimal places that ConfigSpace rounds the ends of a range to, and the smallest step there.
+BOUND_PLACES, BOUND_STEP = 13, 1e-13
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,15 @@ class Recorded:
         Whether their losses are negative scores by the metric.
     learner, metric : str or None, default=None
         What was tuned, and by what, where that is recorded.
+    held : mapping of str to value
+        Hyperparameters and parameters of the estimator that are the same in all trials.
     """
 
     trials: Sequence[OwnTrial]
     scores: bool
     learner: str | None = None
     metric: str | None = None
+    held: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,15 +138,17 @@ def tables_of(
     by = metric_named(metric, kind)
     metric, best = by.name, by.best_score if recorded.scores else 0.0
     rules: Mapping[str, str] = {}
-    if learner is not None:
-        known = learner_named(learner, kind)
+    known = None if learner is None else learner_named(learner, kind)
+    if known is not None:
         space, rules = space or known.space, known.rules
     space = space or inferred_space([trial.parameters for trial in trials])
+    held = recorded.held if learner == recorded.learner else {}
     with_folds = any(trial.fold_losses for trial in trials)
-    rows = []
+    rows, left_out = [], []
     for trial in trials:
-        configuration = configuration_of(trial.parameters, space, rules)
+        configuration = configuration_of({**held, **trial.parameters}, space, rules, known)
         if configuration is None:
+            left_out.append(trial)
             continue
         row: dict[str, Any] = {
             "task": trial.task or name,
@@ -155,6 +166,13 @@ def tables_of(
             f"none of {len(trials)} trials lies in the space of {learner!r}, such as {dict(trials[0].parameters)}: "
             "give another learner or space, or none."
         )
+    if left_out:
+        _warn(
+            f"{len(left_out)} of {len(trials)} trials lie outside of the space of {learner or name!r} and are left "
+            f"out, such as {dict(left_out[0].parameters)}."
+        )
+    if known is not None and (ignored := _ignored(trials, known, space)):
+        _warn(f"the space of {learner!r} has no {', '.join(ignored)}: the trials are recorded without.")
     frame = pd.DataFrame(rows).drop_duplicates(["task", "space", "configuration"], ignore_index=True)
     names = pd.Index(dict.fromkeys(frame["task"]), name="task")
     about = [_about(task if one == name else None, str(one), kind) for one in names]
@@ -162,6 +180,22 @@ def tables_of(
     if task is not None and name in names:
         features = pd.DataFrame([dict(extract(task).values)], index=pd.Index([name], name="task"))
     return OwnTables(pd.DataFrame(about, index=names), frame, features, {learner or "own": space})
+
+
+def _ignored(trials: Sequence[OwnTrial], learner: Learner, space: ConfigurationSpace) -> list[str]:
+    """Parameters that trials changed, but that the space of their learner does not have."""
+    named = {
+        name.rsplit("__", 1)[-1]: None
+        for trial in trials
+        for name in changed_parameters(trial.parameters, learner)
+        if name not in space
+    }
+    return [name for name in named if name not in space and name not in learner.rules.values()]
+
+
+def _warn(message: str) -> None:
+    """Warn at the line that called a method of MetaDataset."""
+    warnings.warn(message, UserWarning, stacklevel=5)
 
 
 def trials_of_study(study: Any) -> Recorded:
@@ -193,6 +227,9 @@ def _study(study: Any) -> Any:
     except ImportError as error:
         raise MissingDependencyError("reading a study needs Optuna; install it with: pip install optuna") from error
     if not hasattr(study, "get_trials"):
+        file = study.removeprefix("sqlite:///") if isinstance(study, str) else ""
+        if file != study and file and not Path(file).exists():  # Optuna would make an empty one
+            raise DataError(f"there is no database {study!r}: give a study, or the URL of a storage that holds one.")
         summaries = optuna.get_all_study_names(study)
         if len(summaries) != 1:
             raise DataError(f"the storage holds {len(summaries)} studies, {summaries[:10]}: load one, and give that.")
@@ -224,7 +261,12 @@ def trials_of_search(search: Any) -> Recorded:
         loss = -float(results[f"mean_test_{suffix}"][i])
         seconds = float(results["mean_fit_time"][i]) if "mean_fit_time" in results else math.nan
         found.append(OwnTrial(parameters, loss, seconds, folds if not math.isnan(loss) else ()))
-    return Recorded(found, True, _learner_of_search(search), _metric_of_search(search))
+    place = _place_in(search)
+    if place is None:
+        return Recorded(found, True, None, _metric_of_search(search))
+    held = {**changed_parameters(place.estimator.get_params(deep=False), place.learner), **place.held}
+    of_space = {name: value for name, value in held.items() if name in place.learner.space or name in place.held}
+    return Recorded(found, True, place.learner.name, _metric_of_search(search), of_space)
 
 
 def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -> Recorded:
@@ -242,8 +284,10 @@ def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -
     Raises
     ------
     DataError
-        No column of parameters, or none of the value.
+        No frame, no column of parameters or none of the value, or a value that is no number.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"a DataFrame with a row a trial is expected, but got {type(frame).__name__}.")
     prefix = next((p for p in ("params.", "params_") if any(str(c).startswith(p) for c in frame)), None)
     if prefix is None:
         raise DataError(f"the frame has no columns params.NAME; it has {list(map(str, frame.columns))[:20]}.")
@@ -255,8 +299,8 @@ def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -
     for row in frame.to_dict("records"):
         given = {str(k).removeprefix(prefix): _read(v) for k, v in row.items() if str(k).startswith(prefix)}
         spent = math.nan if seconds is None else row[seconds]
-        spent = spent.total_seconds() if isinstance(spent, pd.Timedelta) else float(spent)
-        loss = sign * float(row[column]) if not pd.isna(row[column]) else math.nan
+        spent = spent.total_seconds() if isinstance(spent, pd.Timedelta) else _number(spent, str(seconds))
+        loss = sign * _number(row[column], column)
         task = str(row["task"]) if "task" in frame else None
         found.append(OwnTrial({k: v for k, v in given.items() if v is not _ABSENT}, loss, spent, (), task))
     return Recorded(found, scores=not minimise)
@@ -291,10 +335,10 @@ def runs_of_mlflow(experiment: str | pd.DataFrame) -> pd.DataFrame:
     return runs
 
 
-def _learner_of_search(search: Any) -> str | None:
-    """Learner of the estimator that was searched; None where it holds none that is known."""
+def _place_in(search: Any) -> Place | None:
+    """Place of the learner in the estimator that was searched; None where it holds none that is known."""
     try:
-        return learner_in(search.estimator, None).learner.name
+        return learner_in(search.estimator, None)
     except (DataError, UnknownNameError):
         return None
 
@@ -318,9 +362,13 @@ def inferred_space(parameters: Sequence[Mapping[str, Any]]) -> ConfigurationSpac
         distinct = list({to_json({"value": json_value(v)}): v for v in values}.values())
         if len(distinct) > 1 and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in distinct):
             low, high = min(distinct), max(distinct)
-            log = low > 0 and high / low >= 100.0
-            kind = Integer if all(isinstance(v, int) for v in distinct) else Float
-            space.add(kind(name, (low, high), log=log))
+            if all(isinstance(v, int) for v in distinct):
+                space.add(Integer(name, (low, high), log=low > 0 and high / low >= 100.0))
+                continue
+            # ConfigSpace rounds the ends of a range, which must not leave out the trials that they are of.
+            low -= BOUND_STEP * (round(low, BOUND_PLACES) > low)
+            high += BOUND_STEP * (round(high, BOUND_PLACES) < high)
+            space.add(Float(name, (low, high), log=round(low, BOUND_PLACES) > 0 and high / low >= 100.0))
         else:
             space.add(CategoricalHyperparameter(name, [json_value(v) for v in distinct]))
     return space
@@ -339,6 +387,14 @@ def _about(task: Task | None, name: str, kind: TaskKind) -> dict[str, Any]:
             "row_sketch": row_sketch(task),
         }
     return about
+
+
+def _number(value: Any, column: str) -> float:
+    """A number of a frame; NaN where it is missing."""
+    try:
+        return math.nan if pd.isna(value) else float(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the column {column!r} must hold numbers, but holds {value!r}.") from error
 
 
 _ABSENT = object()

@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import InvalidParameterError, validate_para
 from metahpo.exceptions import SpaceError
 from metahpo.learners.learner import Learner
 from metahpo.recommendation.candidates import Candidates
-from metahpo.recommendation.region import Choices, same_value
+from metahpo.recommendation.region import Choices
 from metahpo.recommendation.request import Request
+from metahpo.space.configuration import same_value
 
 
 def held_by(

@@ -396,8 +396,8 @@ class Recommender:
         space = self.meta_dataset.space(learner)
         domain = Domain(space)
         domain.check_names(given)
-        rules = learner_named(learner, self.kind).rules if learner in learner_names(self.kind) else {}
-        found = configuration_of(given, space, rules)
+        known = learner_named(learner, self.kind) if learner in learner_names(self.kind) else None
+        found = configuration_of(given, space, {} if known is None else known.rules, known)
         # Where there is none, the error says why.
         return domain.canonical({**domain.default, **given}) if found is None else found
 

@@ -12,7 +12,7 @@ from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 
 from metahpo.exceptions import SpaceError
 from metahpo.learners.learner import BY_VALUE
-from metahpo.space.configuration import Configuration, builtin, value_text
+from metahpo.space.configuration import Configuration, builtin, same_value
 from metahpo.space.domain import Domain
 from metahpo.space.values import choices_of
 
@@ -278,13 +278,6 @@ def _within(hyperparameter: Hyperparameter[Any, Any], value: Any) -> Any:
         return round(found) if isinstance(low, int) else float(found)
     choices = choices_of(hyperparameter)[0]
     return value if Choices(choices).allows(value) else builtin(hyperparameter.default_value)
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two values are equal numbers, or otherwise have the same text."""
-    if _is_number(one) and _is_number(other):
-        return bool(one == other)
-    return value_text(one) == value_text(other)
 
 
 def _is_number(value: Any) -> bool:

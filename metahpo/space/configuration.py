@@ -38,6 +38,14 @@ def value_text(value: Any) -> str:
     return json.dumps(json_value(value), sort_keys=True)
 
 
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values are equal numbers, or otherwise have the same text."""
+    one, other = builtin(one), builtin(other)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other)):
+        return bool(one == other)
+    return value_text(one) == value_text(other)
+
+
 def json_value(value: Any) -> Any:
     """A value in the types of JSON: tuples and arrays as lists, objects as the text that names them."""
     if value is None or (isinstance(value, (str, bool, int, float)) and not isinstance(value, np.generic)):

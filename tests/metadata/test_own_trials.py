@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from ConfigSpace import Float
+from sklearn.linear_model import ElasticNet, Lasso, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -112,3 +116,80 @@ def test_own_trials_stand_beside_others() -> None:
     assert both.drop(tasks=["a"]).tasks.index.tolist() == ["b"]
     with pytest.raises(DataError, match="the trials are missing"):
         first.append(second.tasks)
+
+
+def test_what_the_searched_estimator_holds_is_part_of_each_configuration() -> None:
+    search = GridSearchCV(make_pipeline(SVC(kernel="linear", tol=0.01)), {"svc__C": [0.1, 1.0]}, cv=2).fit(X, Y)
+    configurations = [json.loads(text) for text in MetaDataset.from_cv_results(search, X, Y).trials["configuration"]]
+    assert [c["kernel"] for c in configurations] == ["linear", "linear"]
+    for estimator, expected in (
+        (Lasso(), {"model": "lasso", "l1_alpha": 0.1}),
+        (ElasticNet(l1_ratio=0.25), {"model": "elastic_net", "l1_alpha": 0.1, "l1_ratio": 0.25}),
+        (Ridge(), {"model": "ridge", "alpha": 0.1}),
+    ):
+        of_quantity = GridSearchCV(estimator, {"alpha": [0.1, 0.2]}, cv=2, scoring="r2").fit(X, X[:, 1])
+        first = MetaDataset.from_cv_results(of_quantity, X, X[:, 1]).trials["configuration"].iloc[0]
+        assert json.loads(first) == expected
+
+
+def test_what_the_space_does_not_hold_is_said() -> None:
+    frame = pd.DataFrame(
+        {"params.C": [1.0, 1e9], "params.c": [1.0, 2.0], "params.tol": [1e-3, 0.1], "value": [0.7, 0.8]}
+    )
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        md = MetaDataset.from_frame(frame, X, Y, learner="svm")
+    assert len(md.trials) == 1
+    assert "1 of 2 trials lie outside of the space of 'svm' and are left out, such as {'C': 1000000000.0" in str(
+        told[0].message
+    )
+    assert str(told[1].message) == "the space of 'svm' has no c, tol: the trials are recorded without."
+    assert {Path(warning.filename).name for warning in told} == {Path(__file__).name}
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ([{"params.C": 1.0, "value": 0.5}], "a DataFrame with a row a trial is expected, but got list"),
+        (
+            pd.DataFrame({"params.C": [1.0], "value": ["good"]}),
+            "the column 'value' must hold numbers, but holds 'good'",
+        ),
+        (
+            pd.DataFrame({"params.C": [1.0], "value": [1.0], "seconds": ["1 h"]}),
+            "the column 'seconds' must hold numbers",
+        ),
+    ],
+)
+def test_frames_that_are_none_are_refused(frame: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        MetaDataset.from_frame(frame, X, Y, learner="svm")
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    with pytest.raises(DataError, match="there is no database"):
+        MetaDataset.from_optuna(f"sqlite:///{tmp_path / 'none.db'}", X, Y, learner="svm")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_tasks_of_one_name_and_of_other_data_are_not_mixed() -> None:
+    frame = pd.DataFrame({"params.C": [0.1, 1.0], "value": [0.7, 0.8]})
+    first = MetaDataset.from_frame(frame, X, Y, learner="svm")
+    with pytest.raises(DataError, match="the task 'own' of 'own' is of other data than that of 'own'"):
+        first.append(MetaDataset.from_frame(frame, X + 1.0, Y, learner="svm"))
+    more = MetaDataset.from_frame(frame.assign(**{"params.C": [2.0, 3.0]}), X[:60], Y[:60], learner="svm")
+    assert len(first.append(more).trials) == 4
+
+
+def test_an_own_space_holds_every_trial() -> None:
+    frame = pd.DataFrame(
+        {
+            "params.a": [36.905577292137636, 0.012345678901234567],
+            "params.b": [1e-17, 1.0],
+            "params.c": [-3.0, 12345678901.123456],
+            "params.d": [1, 1000],
+            "value": [0.1, 0.2],
+        }
+    )
+    assert len(MetaDataset.from_frame(frame, kind="regression").trials) == 2
