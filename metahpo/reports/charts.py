@@ -66,7 +66,10 @@ class Chart:
 def line_chart(
     lines: Sequence[Line], title: str, x_title: str, y_title: str, *, log_x: bool = True, log_y: bool = True
 ) -> Chart:
-    """Lines over a common axis; on a logarithmic axis, values at or below 0 lie on its lower end."""
+    """Lines over a common axis; on a logarithmic axis, values at or below 0 lie on its lower end.
+
+    Where all `x` are whole numbers, so are the ticks below them.
+    """
     height, right, top, bottom = 290, 14, 14, 44
     xs = np.concatenate([line.x for line in lines])
     ys = np.concatenate([v for line in lines for v in (line.y, line.low, line.high) if v is not None])
@@ -74,7 +77,9 @@ def line_chart(
     up = _Axis.over(ys, height - bottom, top, log_y)
     left = 30 + 7 * max((len(f"{tick:g}") for tick in up.ticks()), default=0)  # the title of the axis, then its ticks
     across = _Axis.over(xs, left, WIDTH - right, log_x)
-    parts = [_grid(across, up, left, WIDTH - right, top, height - bottom)]
+    whole = bool((xs == np.round(xs)).all())
+    ticks = [tick for tick in across.ticks() if not whole or tick == round(tick)]
+    parts = [_grid(across, up, left, WIDTH - right, top, height - bottom, ticks)]
     for i, line in reversed(list(enumerate(lines))):  # the first is on top
         colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
         x, y = across(line.x), up(line.y)
@@ -108,7 +113,7 @@ def interval_chart(
     labels: Sequence[str], means: Array, low: Array, high: Array, title: str, x_title: str, zero: float | None = 0.0
 ) -> Chart:
     """A point and an interval for each label, below each other; NaN bounds are left out."""
-    row, top, bottom, left, right = 34, 10, 44, 16, 16
+    row, top, bottom, left, right = 40, 10, 44, 16, 16
     height = top + row * len(labels) + bottom
     values = np.concatenate([means, low, high, [] if zero is None else [zero]])
     across = _Axis.over(values[np.isfinite(values)], left, WIDTH - right, log=False)
@@ -123,12 +128,12 @@ def interval_chart(
         parts.append(_halo(_text(left, y + 12, _cut(label, 60), "start", INK)))
         if np.isfinite(x0) and np.isfinite(x1):
             parts.append(
-                f'<line x1="{x0:.1f}" x2="{x1:.1f}" y1="{y + 23}" y2="{y + 23}" '
+                f'<line x1="{x0:.1f}" x2="{x1:.1f}" y1="{y + 22}" y2="{y + 22}" '
                 f'stroke="{COLOURS[0]}" stroke-width="3"/>'
             )
         if np.isfinite(x):
             parts.append(
-                f'<circle cx="{x:.1f}" cy="{y + 23}" r="5" fill="{COLOURS[0]}"><title>{escape(told)}</title></circle>'
+                f'<circle cx="{x:.1f}" cy="{y + 22}" r="5" fill="{COLOURS[0]}"><title>{escape(told)}</title></circle>'
             )
     parts.append(_text((left + WIDTH - right) / 2, height - 8, x_title, "middle"))
     return Chart(_svg(height, title, parts))
@@ -208,16 +213,22 @@ def point_chart(
 def parallel_chart(
     columns: Sequence[str], rows: Array, good: NDArray[np.bool_], title: str, good_name: str = "the best tenth"
 ) -> Chart:
-    """Parallel coordinates: rows (n, d) in the unit cube; NaN is not drawn; the good ones are strong, and on top."""
+    """Parallel coordinates: rows (n, d) in the unit cube; NaN is not drawn; the good ones are strong, and on top.
+
+    A column is named above its axis, best with the values of its two ends.
+    """
     d = len(columns)
-    row, top, left, right = 40, 20, 12, 12
+    row, top, left, right = 44, 20, 12, 12
+    faint = min(
+        0.8, max(0.25, 12.0 / max(1, len(rows)))
+    )  # few lines must be seen, and many must not hide the good ones
     height = top + row * max(d - 1, 1) + 26
     parts = []
     for i in range(d):
         y = top + row * i
         parts.append(f'<line x1="{left}" x2="{WIDTH - right}" y1="{y}" y2="{y}" stroke="{GRID}"/>')
     for chosen in (False, True):
-        colour, opacity, width = (COLOURS[0], 0.7, 1.4) if chosen else ("#9A9A9A", 0.25, 0.7)
+        colour, opacity, width = (COLOURS[0], 0.7, 1.4) if chosen else ("#9A9A9A", faint, 0.9)
         for values in rows[good == chosen]:
             seen = [(left + v * (WIDTH - left - right), top + row * i) for i, v in enumerate(values) if np.isfinite(v)]
             parts.append(
@@ -225,7 +236,7 @@ def parallel_chart(
                 f'stroke-width="{width}"/>'
             )
     for i, column in enumerate(columns):
-        parts.append(_halo(_text(left, top + row * i - 5, column, "start", INK)))
+        parts.append(_halo(_text(left, top + row * i - 5, _cut(column, 60), "start", INK)))
     key = ((good_name, COLOURS[0], ""), ("the others", "#9A9A9A", ""))
     return Chart(_svg(height, title, parts), key)
 
@@ -272,9 +283,17 @@ class _Axis:
         return [float(round(t, 10)) + 0.0 for t in np.arange(np.ceil(self.low / step) * step, self.high + 1e-12, step)]
 
 
-def _grid(across: _Axis, up: _Axis | None, left: float, right: float, top: float, bottom: float) -> str:
+def _grid(
+    across: _Axis,
+    up: _Axis | None,
+    left: float,
+    right: float,
+    top: float,
+    bottom: float,
+    ticks: Sequence[float] | None = None,
+) -> str:
     parts = []
-    for tick in across.ticks():
+    for tick in across.ticks() if ticks is None else ticks:
         x = float(across(np.array([tick]))[0])
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" stroke="{GRID}"/>')
         parts.append(_text(x, bottom + 15, f"{tick:,g}", "middle"))
@@ -291,7 +310,7 @@ def _text(x: float, y: float, text: str, anchor: str, colour: str = MUTED) -> st
 
 def _halo(text: str) -> str:
     """A text that stays legible on lines."""
-    return text.replace("<text ", '<text paint-order="stroke" stroke="#fff" stroke-width="3" ', 1)
+    return text.replace("<text ", '<text paint-order="stroke" stroke="#fff" stroke-width="5" ', 1)
 
 
 def _cut(label: str, most: int = MAX_LABEL) -> str:

@@ -87,8 +87,20 @@ def sections(recommended: Any) -> list[Section]:
         charts["Change of the error against the default (80 % interval)"] = interval_chart(
             labels, -100 * changes, -100 * high, -100 * low, "Change of the error", "percent; below 0 is better"
         )
-    table = frame.drop(columns="configuration").assign(parameters=[in_words(p) for p in frame["parameters"]])
-    table.insert(0, "number", range(1, len(table) + 1))
+    table = pd.DataFrame(
+        {
+            "number": range(1, len(frame) + 1),
+            "learner": frame["learner"],
+            "parameters": [in_words(p) for p in frame["parameters"]],
+            "better_than_(%)": frame["expected_percentile"].round().astype("Int64"),
+            "from_(%)": frame["lower"].round().astype("Int64"),
+            "to_(%)": frame["upper"].round().astype("Int64"),
+            "seconds_of_a_fit": frame["expected_train_seconds"],
+            "chance_to_beat_the_default": frame["p_better_than_default"],
+            "change_of_the_error_(%)": -100 * frame["expected_change"] + 0.0,  # no negative zero
+            "reason": frame["reason"],
+        }
+    )
     made = [Section("Recommended configurations", charts=charts, table=table)]
     nearest = list(recommended.nearest_tasks.items())[:NEAREST]
     if nearest:
@@ -101,12 +113,32 @@ def sections(recommended: Any) -> list[Section]:
             nothing,
             "Nearest tasks",
             "share",
-            zero=None,
         )
         text = "Recorded tasks on which the recommendation leans, and their shares in the prediction."
-        made.append(Section("Which recorded tasks say so", [text], charts={"Shares": chart}, table=near, folded=True))
+        worth = [] if recommended.worth is None else [f"What it is worth: {recommended.worth}."]
+        charts = {"Shares": chart}
+        made.append(Section("Which recorded tasks say so", [text, *worth], charts=charts, table=near, folded=True))
+    if recommended.probes:
+        made.append(_probes(recommended))
     features = pd.DataFrame(recommended.meta_features.items(), columns=["meta-feature", "value"])
     made.append(Section("The dataset in numbers", table=features, folded=True))
     seconds = pd.DataFrame(recommended.timings.items(), columns=["step", "seconds"])
     made.append(Section("What to know", [*map(str, recommended.notes)] or ["There are no notes."], table=seconds))
     return made
+
+
+def _probes(recommended: Any) -> Section:
+    """What was measured on few rows of the dataset."""
+    table = pd.DataFrame(
+        {
+            "learner": [probe.learner for probe in recommended.probes],
+            "configuration": [in_words(probe.configuration) for probe in recommended.probes],
+            "rows": [probe.rows for probe in recommended.probes],
+            "loss": [probe.loss for probe in recommended.probes],
+            "loss_of_the_default": [probe.default_loss for probe in recommended.probes],
+            "seconds": [probe.seconds for probe in recommended.probes],
+            "status": [probe.status for probe in recommended.probes],
+        }
+    )
+    text = "Fits on few rows of this dataset. The default was measured on the same rows, because the change counts."
+    return Section("Probes", [text], table=table, folded=True)

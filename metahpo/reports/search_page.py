@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 from ConfigSpace import ConfigurationSpace
+from ConfigSpace.hyperparameters import NumericalHyperparameter
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
@@ -19,11 +21,12 @@ from metahpo.reports.page import Section, check_page, render
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import in_words
 from metahpo.space.encoding import SpaceEncoder
+from metahpo.space.values import choices_of
 from metahpo.surrogates.explanation import explain
 from metahpo.trials.history import TrialHistory
 
-#: Fewest trials from which the importance of hyperparameters is told; effects listed.
-MIN_TRIALS, EFFECTS = 10, 8
+#: Fewest trials from which the importance of hyperparameters is told; effects listed, and the smallest share of one.
+MIN_TRIALS, EFFECTS, SMALLEST = 10, 8, 0.005
 #: Source tasks shown, at most, of those with the largest shares.
 SOURCES = 10
 #: Share of the trials that is drawn as the best ones.
@@ -100,6 +103,8 @@ def summary(search: Any, optimizer: Searched) -> list[str]:
         told.append("The library's default was not among the trials, so that the gain on it is not known.")
     elif not np.isfinite(scores[default]):
         told.append(f"The library's default, trial {default + 1}, failed.")
+    elif not scores[best] > scores[default]:
+        told.append(f"No trial is better than the library's default, trial {default + 1}.")
     else:
         gain = scores[best] - scores[default]
         told.append(f"That is {gain:.4f} more than the library's default, trial {default + 1}, has.")
@@ -165,7 +170,7 @@ def _importance(optimizer: Searched) -> Section | None:
     rows = SpaceEncoder(space).encode(optimizer.history.configurations)
     forest = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0, n_jobs=1).fit(rows, normal_scores(losses))
     told = explain(forest.predict, space, {}, {})
-    effects = [effect for effect in told.effects if effect.share > 0][:EFFECTS]
+    effects = [effect for effect in told.effects if effect.share >= SMALLEST][:EFFECTS]
     if not effects:
         return None
     table = pd.DataFrame(
@@ -190,12 +195,26 @@ def _all_trials(optimizer: Searched) -> Section:
     good[np.argsort(losses, kind="stable")[: max(1, round(GOOD * len(losses)))]] = True
     charts = {}
     if names:
-        chart = parallel_chart(names, values, good, "Configurations tried", f"the best {GOOD:.0%}".replace("%", " %"))
-        charts["Each line is a trial, from its lowest to its highest value of each hyperparameter"] = chart
+        labels = _axes(optimizer, names)
+        chart = parallel_chart(labels, values, good, "Configurations tried", f"the best {GOOD:.0%}".replace("%", " %"))
+        charts["Each line is a trial; an axis goes from left to right through the values that are named"] = chart
     frame = pd.DataFrame(optimizer.history.configurations)
     frame.insert(0, "score", -optimizer.history.losses)
     frame.insert(0, "trial", np.arange(1, len(frame) + 1))
     return Section("All trials", charts=charts, table=frame, folded=True)
+
+
+def _axes(optimizer: Searched, names: Sequence[str]) -> list[str]:
+    """Each hyperparameter with its range or its choices, in the order of its axis."""
+    space = _space(optimizer)
+    labels = []
+    for name in names if space is not None else ():
+        known = space[name]
+        if isinstance(known, NumericalHyperparameter):
+            labels.append(f"{name}: {known.lower:g} to {known.upper:g}" + (", log scale" if known.log else ""))
+        else:
+            labels.append(f"{name}: {', '.join(str(choice) for choice in choices_of(known)[0])}")
+    return labels
 
 
 def _places(optimizer: Searched) -> tuple[list[str], NDArray[np.float64]]:

@@ -9,8 +9,10 @@ import pytest
 
 from metahpo.exceptions import DataError
 from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendation import Recommendation
 from metahpo.recommendation.recommendations import Recommendations
+from metahpo.recommendation.worth import Worth
 from metahpo.reports.recommendation_page import summary as recommendation_summary
 from metahpo.reports.recommendation_page import write_recommendation_page
 from metahpo.reports.search_page import summary, write_search_page
@@ -52,6 +54,16 @@ def test_page_of_a_search_tells_history_incumbents_importance_and_gain(tmp_path:
     assert f"That is {np.nanmax(scores) - scores[0]:.4f} more than the library's default, trial 1" in told[2]
 
 
+def test_axes_are_named_with_their_values_and_a_search_no_better_than_the_default_says_so(tmp_path: Path) -> None:
+    search = searched(1, ())
+    assert summary(search, search.optimizer_)[2] == "No trial is better than the library's default, trial 1."
+    write_search_page(searched(3), tmp_path / "search.html")
+    page = (tmp_path / "search.html").read_text(encoding="utf-8")
+    for name, known in toy_space().items():
+        assert f">{name}: " in page, known
+    assert ">1.5<" not in page  # a trial is a whole number
+
+
 def test_a_page_that_cannot_be_written_is_refused_with_the_reason(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "search.html"):
         with pytest.raises(DataError, match="must be a file in a folder that exists"):
@@ -77,13 +89,17 @@ def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -
     )  # fmt: skip
     rec = Recommendations(
         (item,), "accuracy", {"wine": 0.4, "iris": 0.1}, 0.3, {"load": 0.1}, ("a note",), None, {"n_rows": 100.0},
-        about="<mine>\nclassification of 2 classes",
+        about="<mine>\nclassification of 2 classes", worth=Worth(0.5, 0.1, 0.07, 0.02, 30),
+        probes=(Probe("svm", {"C": 2.0}, 300, "success", 0.25, 0.5, 0.1),),
     )  # fmt: skip
     write_recommendation_page(rec, tmp_path / "rec.html")
     page = (tmp_path / "rec.html").read_text(encoding="utf-8")
     check_page(page)
     assert "Hyperparameters for &lt;mine&gt;" in page
     assert "C=0.1235, class_weight=None, kernel=rbf, gamma=scale" in page
+    assert "first recommendations won 50% and lost 10% against the default, error -7.0 % on average." in page
+    assert re.search(r">change of the error \(%\)<.*>-10\.000<", page, re.DOTALL)  # with the sign of the summary
+    assert re.search(r"<h2>Probes</h2>.*>300<.*>0\.250<.*>0\.500<", page, re.DOTALL)
     told = recommendation_summary(rec)
     assert told[1].endswith("is expected to change by -10.0 % (-30.0 to +2.0).")
     assert told[2] == "30 % of the recorded tasks are more familiar than this dataset; it is most like wine."
