@@ -14,6 +14,7 @@ from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
 from metahpo.learners.row_counts import RowCounts
 from metahpo.search.distributions import space_of
+from metahpo.search.ignored_parameters import with_conditions
 from metahpo.search.several_learners import STEP, SeveralLearners, several_learners
 from metahpo.search.start import kind_of, sparse
 from metahpo.space.domain import Domain
@@ -92,13 +93,17 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
     SpaceError
         It holds what is neither a list nor a distribution.
     """
-    if isinstance(given, Mapping) and not isinstance(given, ConfigurationSpace):  # which is a mapping as well
-        given = space_of(given)
-    if isinstance(given, ConfigurationSpace):
+    if isinstance(given, Mapping):
         if estimator is None:
             raise DataError("an estimator must be given: the space is of its parameters.")
-        _check_names(estimator, given)
-        return Searched(given, estimator, dict)
+        space, notes = given, ()
+        if not isinstance(space, ConfigurationSpace):  # which is a mapping as well, and has conditions of its own
+            space = space_of(given)
+            _check_names(estimator, space)
+            notes = with_conditions(space, estimator)
+        else:
+            _check_names(estimator, space)
+        return Searched(space, estimator, dict, notes=notes)
     if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
         return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator, y)
     if not isinstance(given, str | None):

@@ -10,6 +10,7 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, ForbiddenEqualsClause
 from scipy.stats import expon, loguniform, norm, poisson, randint, uniform
 from sklearn.datasets import load_iris
+from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -184,3 +185,35 @@ def test_conditions_and_forbidden_combinations_of_a_space_hold() -> None:
         tried = search.fit(X, y).cv_results_["params"]
     assert {p["max_depth"] for p in tried} == {1, 2}
     assert all(("max_features" in p) == (p["splitter"] == "random") for p in tried)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "given", "number", "parent", "counts"),
+    [
+        (SVC(), {"gamma": loguniform(0.1, 1.0), "kernel": ["rbf", "linear"]}, "gamma", "kernel", {"rbf"}),
+        (
+            make_pipeline(StandardScaler(), SGDClassifier(random_state=0)),
+            {"sgdclassifier__l1_ratio": uniform(0, 1), "sgdclassifier__penalty": ["l1", "l2", "elasticnet"]},
+            "sgdclassifier__l1_ratio",
+            "sgdclassifier__penalty",
+            {"elasticnet"},
+        ),
+    ],
+)
+def test_numbers_that_the_estimator_ignores_are_not_varied(
+    estimator: Any, given: Any, number: str, parent: str, counts: set[str]
+) -> None:
+    search = MetaSearchCV(estimator, given, n_trials=8, cv=2, engine="random", random_state=0).fit(X, y)
+    tried = search.cv_results_["params"]
+    assert {p[parent] for p in tried if number in p} == counts
+    assert {p[parent] for p in tried} > counts
+    assert not search.notes_
+
+
+def test_a_number_that_is_always_ignored_is_said() -> None:
+    given = {"C": [0.1, 1.0], "degree": randint(2, 5)}
+    search = MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y)
+    assert search.notes_ == ("degree has no effect, because kernel is 'rbf'",)
+    assert "degree" in search.best_params_
+    given["kernel"] = ["linear", "poly"]
+    assert not MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y).notes_
