@@ -196,8 +196,11 @@ def _chosen_rules(
     groups = family_groups(families, GROUPS, np.random.default_rng(random_state))
     predictions = {leaf: _left_out(change, spread, reference, ranks, groups, leaf, random_state) for leaf in LEAVES}
     leaf, rule = _best_rule(predictions, change, spread)
+    # The tasks of a group are predicted from the same tasks, and the covariance is proportional to the share.
+    of_group = {group: residual_covariance(change[groups != group], encoded, reference, 1.0) for group in set(groups)}
+    residuals = [of_group[group] for group in groups]
     after = {
-        share: _after_trials(predictions[leaf], change, encoded, rule, share, variance, random_state)
+        share: _after_trials(predictions[leaf], change, residuals, rule, share, variance, random_state)
         for share in RESIDUAL_SHARES
     }
     share, trial_rule = _best_rule(after, change, spread)
@@ -224,16 +227,19 @@ def _best_rule(predictions: Mapping[S, Sequence[Improvement]], change: Array, sp
 def _after_trials(
     predicted: Sequence[Improvement],
     change: Array,
-    encoded: Array,
+    residuals: Sequence[Array],
     rule: Rule,
     share: float,
     variance: float,
     random_state: int,
 ) -> list[Improvement]:
-    """Predictions for held-out tasks after simulated trials of the first picks, each of two fits."""
+    """Predictions for held-out tasks after simulated trials of the first picks, each of two fits.
+
+    `residuals` are the covariances (n, n) of the residuals of each task where their share is 1.
+    """
     rng = np.random.default_rng(random_state)
     found = []
-    for task, before in enumerate(predicted):
+    for task, (before, residual) in enumerate(zip(predicted, residuals, strict=True)):
         picks = [i for i in replace(before, rule=rule).picks(SIMULATED_TRIALS + 1) if i != before.reference]
         places = np.array(picks[:SIMULATED_TRIALS], dtype=np.intp)
         if not len(places):
@@ -242,8 +248,7 @@ def _after_trials(
         noise = np.full(len(places), 0.5 * variance)
         measured = change[task, places] + rng.normal(scale=np.sqrt(noise))
         trials = MeasuredChanges(places, np.ones(len(places)), measured, noise)
-        residual = residual_covariance(before.change, encoded, before.reference, share)
-        found.append(condition(before, residual, trials, 1.0)[0])
+        found.append(condition(before, share * residual, trials, 1.0)[0])
     return found
 
 
@@ -269,10 +274,11 @@ def _left_out(
     found: dict[int, Improvement] = {}
     for group in np.unique(groups):
         known = groups != group
-        trees = grow(ranks[known], change[known], leaf, random_state)
+        known_change, known_spread = change[known], spread[known]
+        trees = grow(ranks[known], known_change, leaf, random_state)
         for task in np.flatnonzero(~known):
             weights = trees.weights(ranks[task])
-            found[int(task)] = Improvement(weights, change[known], spread[known], reference, Rule())
+            found[int(task)] = Improvement(weights, known_change, known_spread, reference, Rule())
     return [found[task] for task in range(len(change))]
 
 
