@@ -33,6 +33,7 @@ from metahpo.recommendation.expected_costs import expected_costs
 from metahpo.recommendation.experience import Experience
 from metahpo.recommendation.laps import Laps
 from metahpo.recommendation.observations import (
+    FOLDER,
     Observation,
     Trials,
     append_observations,
@@ -82,7 +83,7 @@ class Recommender:
     def __init__(self, folder: Path | str) -> None:
         self._experience = Experience(folder)
         self._observations = read_observations(self._experience.folder)
-        self._n_saved = len(self._observations)
+        self._n_saved = {self.folder.resolve(): len(self._observations)}  # in each folder
 
     @classmethod
     def shipped(cls, kind: TaskKind, modality: Modality = "table", learner: str | None = None) -> Recommender:
@@ -321,15 +322,15 @@ class Recommender:
             The folder cannot be written, or is that of an experience that ships.
         """
         own = self.folder.resolve()
-        target = own if folder is None else Path(folder)
-        if target.resolve() == own:
-            if any(own.is_relative_to(root.resolve()) for root in release.SHIPPED):
-                raise StoreError(f"{str(own)!r} ships with the package and is not written to: give another folder.")
-            append_observations(own, self._observations[self._n_saved :])
-            self._n_saved = len(self._observations)
-            return
-        self._experience.copy_to(target)
-        append_observations(target, self._observations)
+        target = own if folder is None else Path(folder).resolve()
+        if target != own:
+            if not (target / FOLDER).is_dir():
+                self._n_saved.pop(target, None)  # what was saved there is gone
+            self._experience.copy_to(target)
+        elif any(own.is_relative_to(root.resolve()) for root in release.SHIPPED):
+            raise StoreError(f"{str(own)!r} ships with the package and is not written to: give another folder.")
+        append_observations(target, self._observations[self._n_saved.get(target, 0) :])
+        self._n_saved[target] = len(self._observations)
 
     @property
     def observations(self) -> tuple[Observation, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,17 @@ def write(folder: Path, n: int, writer: int) -> None:
     for i in range(n):
         one = Observation(f"task{writer}", "digest", "svm", {"C": float(i + 1)}, "accuracy", 0.1, {"a": 1.0})
         append_observations(folder, [one])
+
+
+def test_each_observation_is_saved_once_in_a_folder(recommender: Recommender, tmp_path: Path) -> None:
+    task = own_task()
+    for n in (1, 2):
+        recommender.observe(task, {"C": 2.0}, 0.5 + 0.1 * n, learner="svm")
+        recommender.save(tmp_path / "mine")
+        assert len(Recommender(tmp_path / "mine").observations) == n
+    shutil.rmtree(tmp_path / "mine")
+    recommender.save(tmp_path / "mine")
+    assert len(Recommender(tmp_path / "mine").observations) == 2
 
 
 def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
