@@ -323,14 +323,13 @@ class Recommender:
         """
         own = self.folder.resolve()
         target = own if folder is None else Path(folder).resolve()
+        n_saved = self._n_saved.get(target, 0) if (target / FOLDER).is_dir() else 0
         if target != own:
-            if not (target / FOLDER).is_dir():
-                self._n_saved.pop(target, None)  # what was saved there is gone
             self._experience.copy_to(target)
         elif any(own.is_relative_to(root.resolve()) for root in release.SHIPPED):
             raise StoreError(f"{str(own)!r} ships with the package and is not written to: give another folder.")
-        append_observations(target, self._observations[self._n_saved.get(target, 0) :])
-        self._n_saved[target] = len(self._observations)
+        append_observations(target, self._observations[n_saved:])
+        self._n_saved = {**self._n_saved, target: len(self._observations)}  # a copy may share the former one
 
     @property
     def observations(self) -> tuple[Observation, ...]:
