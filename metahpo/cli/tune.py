@@ -322,6 +322,11 @@ def _check_folds(folds: int, task: Task) -> None:
     import numpy as np
 
     most = int(np.bincount(task.y).max()) if task.kind == "classification" else task.n_rows
+    if most < 2:
+        raise DataError(
+            f"a search needs two rows at least{' of one of the classes' if task.kind == 'classification' else ''}, but "
+            f"this table has {task.n_rows} rows; give a larger one."
+        )
     if folds > most:
         where = "rows of the largest class" if task.kind == "classification" else "rows"
         raise DataError(f"--folds must be at most {most}, the number of {where}, but is {folds}.")

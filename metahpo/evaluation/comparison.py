@@ -145,7 +145,9 @@ def _mean(regrets: pd.DataFrame, method: str, trial: int) -> float:
 def _notes(a: dict[str, Any], b: dict[str, Any], names: Sequence[str], n_tasks: int) -> list[str]:
     notes = [f"{n_tasks} tasks (a task counts once in each space) are in both"]
     for setting in SETTINGS:
-        values = a["settings"].get(setting), b["settings"].get(setting)
+        values = [report["settings"].get(setting) for report in (a, b)]
+        if setting == "sample":
+            values = [value or "all of the meta-dataset" for value in values]
         if values[0] != values[1]:
             notes.append(f"{setting} is {values[0]} in {names[0]}, and {values[1]} in {names[1]}")
     for what in ("meta_dataset", "checksum"):

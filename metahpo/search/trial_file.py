@@ -28,7 +28,7 @@ FORMAT = "metahpo search trials, version 1"
 #: What to do where a file is not of the search.
 _ANOTHER = "give another file (resume_from; --out of `metahpo tune`)."
 #: What makes trials comparable: part of a head -> what it is called in messages.
-_PARTS = {"data": "other data", "folds": "other folds (give `cv` a random_state)", "metric": "another metric"}
+_PARTS = {"data": "other data", "folds": "other folds (give `cv` a random_state)"}
 
 Head = dict[str, Any]
 
@@ -63,6 +63,11 @@ def check_same(ours: Head, theirs: Mapping[str, Any], where: str) -> None:
     if theirs.get("fidelity") != ours["fidelity"]:
         raise StoreError(
             f"{where} holds trials with fidelity={theirs.get('fidelity')!r}, but here it is {ours['fidelity']!r}; "
+            f"{_ANOTHER}"
+        )
+    if theirs.get("metric") != ours["metric"]:
+        raise StoreError(
+            f"{where} holds trials of another metric, {theirs.get('metric')!r}, but here it is {ours['metric']!r}; "
             f"{_ANOTHER}"
         )
     for part, what in _PARTS.items():

@@ -107,6 +107,13 @@ def test_tune__what_cannot_work_is_refused_at_once(
     assert not printed.out
 
 
+def test_tune__a_table_of_too_few_rows_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "tiny.csv"
+    table.write_text("a,y\n1,x\n2,z\n")
+    assert main(["tune", str(table), "--learner", "linear"]) == 1
+    assert "needs two rows at least of one of the classes, but this table has 2 rows" in capsys.readouterr().err
+
+
 def test_tune__what_the_search_itself_refuses_comes_without_a_heading(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tune", "iris", "--learner", "svm", "--engine", "population", "--cold"]) == 1
     printed = capsys.readouterr()

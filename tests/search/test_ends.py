@@ -77,7 +77,7 @@ def test_a_search_goes_on_from_its_file(tmp_path: Path) -> None:
     [
         ({"space": {"max_depth": [1, 2]}}, "another search space: hyperparameter 'criterion'"),
         ({"cv": KFold(3, shuffle=True, random_state=1)}, "other folds"),
-        ({"scoring": "f1_macro"}, "another metric"),
+        ({"scoring": "f1_macro"}, "another metric, \"the estimator's own score\", but here it is 'f1_macro'"),
         ({"fidelity": "rows"}, "fidelity=None, but here it is 'rows'"),
     ],
 )
