@@ -12,7 +12,7 @@ from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.plan import make_plan
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.evaluation.settings import EvaluationSettings, SettingChanges
-from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset, check_meta_dataset
 from metahpo.numerics.arithmetic import own_arithmetic
 
 
@@ -63,6 +63,7 @@ def evaluate(
     StoreError
         The folder cannot be written.
     """
+    check_meta_dataset(md)
     started = time.perf_counter()
     if settings is None or changes:
         settings = (settings or EvaluationSettings()).but(**changes)

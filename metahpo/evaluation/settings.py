@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from metahpo.exceptions import DataError, UnknownNameError
+from metahpo.numerics.seed import check_whole_seed
 
 #: Number of folds, or one fold a family.
 Folds = int | Literal["family"]
@@ -61,7 +63,8 @@ class EvaluationSettings:
     Raises
     ------
     DataError
-        `n_trials` or `n_seeds` below 1, or `n_folds` that is neither a number from 2 nor "family".
+        `n_trials` or `n_seeds` that is no whole number from 1 on, `n_folds` that is neither one from 2 on nor "family",
+        or a `random_state` that is none from 0 on.
     """
 
     n_trials: int = 50
@@ -82,10 +85,14 @@ class EvaluationSettings:
             if isinstance(spaces, str):
                 raise DataError(f"spaces must be a sequence of names, but is the text {spaces!r}; write a list.")
             object.__setattr__(self, "spaces", tuple(spaces))
-        for name, number in (("n_trials", self.n_trials), ("n_seeds", self.n_seeds)):
+        numbers: dict[str, Any] = {"n_trials": self.n_trials, "n_seeds": self.n_seeds}
+        for name, number in numbers.items():
+            if not _is_whole(number):
+                raise DataError(f"{name} must be a whole number, but is {number!r}.")
             if number < 1:
                 raise DataError(f"{name} must be at least 1, but is {number}.")
-        if n_folds != "family" and (isinstance(n_folds, str) or n_folds < 2):
+        check_whole_seed(self.random_state)
+        if n_folds != "family" and (not _is_whole(n_folds) or n_folds < 2):
             raise DataError(f'n_folds must be a number of at least 2 or "family", but is {n_folds!r}.')
 
     def but(self, **changes: Unpack[SettingChanges]) -> Self:
@@ -104,3 +111,7 @@ class EvaluationSettings:
                 raise UnknownNameError("setting", name, known)
         given: Mapping[str, object] = changes
         return replace(self, **given)  # type: ignore[arg-type]  # the names were checked
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from metahpo.exceptions import DataError
+from metahpo.numerics.seed import check_seed
 
 #: Positions of the tasks to learn from, and of those held out.
 Sides = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -27,6 +28,7 @@ def family_folds(families: pd.Series, n_folds: int, random_state: int) -> Iterat
         raise DataError(f"cross-validation needs at least 2 folds, but n_folds = {n_folds}.")
     if families.nunique() < n_folds:
         raise DataError(f"{n_folds} folds need as many task families, but there are {families.nunique()}.")
+    check_seed(random_state)
     yield from GroupKFold(n_folds, shuffle=True, random_state=random_state).split(families, groups=families)
 
 
@@ -43,6 +45,7 @@ def family_split(families: pd.Series, test_share: float, random_state: int) -> S
     n_families = families.nunique()
     if n_families <= np.ceil(test_share * n_families):
         raise DataError(f"test_share = {test_share} leaves no family to train on: there are {n_families} families.")
+    check_seed(random_state)
     splitter = GroupShuffleSplit(1, test_size=test_share, random_state=random_state)
     train, held_out = next(splitter.split(families, groups=families))
     return train, held_out

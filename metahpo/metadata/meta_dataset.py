@@ -553,6 +553,18 @@ class MetaDataset(MetaTables):
         return cls(tables.tasks, tables.trials, tables.meta_features, tables.spaces, name=name, protocol="own")
 
 
+def check_meta_dataset(given: Any) -> None:
+    """Refuse what is no meta-dataset.
+
+    Raises
+    ------
+    DataError
+        Such as the name of one, which :meth:`MetaDataset.load` reads.
+    """
+    if not isinstance(given, MetaDataset):
+        raise DataError(f"a MetaDataset is expected, but got {given!r}; MetaDataset.load(name or folder) reads one.")
+
+
 def _own_trials() -> ModuleType:
     """What reads trials of other libraries; it needs the learners, which a meta-dataset otherwise does not."""
     from metahpo.metadata import own_trials

@@ -20,6 +20,7 @@ from metahpo.acquisition.expected_improvement import ExpectedImprovement
 from metahpo.acquisition.function import AcquisitionFunction
 from metahpo.exceptions import ArtefactError, DataError, SpaceError
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.numerics.seed import generator_of
 from metahpo.optimization.feasibility import constraint_processes
 from metahpo.optimization.gain import Gain
 from metahpo.optimization.maximiser import maximise
@@ -200,7 +201,7 @@ class BayesianOptimizer:
         self._prior, self._prior_strength = SpacePrior(self._encoder, believed), prior_strength
         self._surrogate: TaskSurrogate = ColdSurrogate() if surrogate is None else on_task(surrogate, meta_features)
         self._experience = surrogate
-        self._rng = np.random.default_rng(random_state)
+        self._rng = generator_of(random_state)
         self._made_with = {
             "surrogate": _name_of(surrogate),
             "cost": _name_of(cost),

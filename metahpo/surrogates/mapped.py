@@ -24,6 +24,7 @@ from ConfigSpace import ConfigurationSpace
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from metahpo.exceptions import DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.numerics.cholesky import factor, solve
 from metahpo.space.configuration import Configuration
@@ -82,6 +83,8 @@ class MappedSurrogate:
     ------
     SpaceError
         The spaces have nothing in common.
+    DataError
+        `surrogate` is none.
 
     Examples
     --------
@@ -97,6 +100,8 @@ class MappedSurrogate:
     mapping: SpaceMapping = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(getattr(self.surrogate, "space", None), ConfigurationSpace):
+            raise DataError(f"surrogate must be one that was trained, but is {self.surrogate!r}.")
         object.__setattr__(self, "mapping", SpaceMapping(self.space, self.surrogate.space))
 
     def place(self, recommended: Any) -> list[Configuration]:

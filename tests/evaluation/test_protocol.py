@@ -273,6 +273,9 @@ def test_a_quick_look_takes_whole_families_and_one_space(toy: MetaDataset) -> No
     [
         ({"n_trials": 0}, "n_trials must be at least 1"),
         ({"n_seeds": 0}, "n_seeds must be at least 1"),
+        ({"n_trials": 2.5}, "n_trials must be a whole number, but is 2.5"),
+        ({"n_folds": 2.5}, "n_folds must be a number of at least 2"),
+        ({"random_state": None}, "random_state must be a whole number from 0 on, but is None"),
         ({"n_folds": 1}, "n_folds must be a number of at least 2"),
         ({"n_folds": "task"}, "n_folds must be a number of at least 2"),
         ({"spaces": "svm"}, "write a list"),

@@ -321,6 +321,8 @@ def test_split_holds_out_the_share_of_families_asked_for(families: list[int], sh
         (lambda md: md.split(0.9), "leaves no family to train on: there are 2"),
         (lambda md: list(md.folds(3)), "3 folds need as many task families, but there are 2"),
         (lambda md: list(md.folds(1)), "at least 2 folds, but n_folds = 1"),
+        (lambda md: md.split(random_state="x"), "random_state must be a whole number from 0 on"),
+        (lambda md: list(md.folds(2, random_state=-1)), "random_state must be a whole number from 0 on"),
     ],
 )
 def test_impossible_splits_are_refused(call: Any, message: str) -> None:

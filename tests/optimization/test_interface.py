@@ -231,6 +231,8 @@ def test_arguments_of_another_kind_are_refused_with_what_is_expected() -> None:
         BayesianOptimizer({"x": (0.0, 1.0)})  # type: ignore[arg-type]
     with pytest.raises(DataError, match="surrogate must be one that was trained"):
         BayesianOptimizer(line(), "svm")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="random_state must be a whole number"):
+        BayesianOptimizer(line(), random_state="x")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="initial must be configurations"):
         BayesianOptimizer(line(), initial=3)  # type: ignore[arg-type]
 

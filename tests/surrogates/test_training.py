@@ -234,6 +234,13 @@ def test_one_task_that_is_nearly_flat_changes_little() -> None:
     assert "flat" not in train_on_tables([*tables, rounding], settings=TINY).task_names
 
 
+def test_what_is_no_meta_dataset_and_no_seed_is_refused() -> None:
+    with pytest.raises(DataError, match="a MetaDataset is expected, but got 'toy'"):
+        train_surrogate("toy")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="random_state must be a whole number from 0 on, but is '0'"):
+        train_on_tables([], random_state="0")  # type: ignore[arg-type]
+
+
 def test_rows_that_are_not_finite_are_refused() -> None:
     tables = world(4)
     broken = replace(tables[0], task="broken", X=np.where(tables[0].X > 0.9, np.nan, tables[0].X))

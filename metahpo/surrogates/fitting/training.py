@@ -27,9 +27,10 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo import __version__
 from metahpo.exceptions import DataError
-from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.meta_dataset import MetaDataset, check_meta_dataset
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.numerics.seed import check_whole_seed
 from metahpo.space.encoding import unit_cube_space
 from metahpo.surrogates.fitting.calibration_learning import learn_calibration
 from metahpo.surrogates.fitting.component_learning import ComponentSettings, learn_components
@@ -87,12 +88,13 @@ def train_surrogate(
     DataError
         Fewer than two tasks whose losses differ, configurations that are not finite, a `validation_share` that leaves
         no two to learn from, `patience` without anything to validate on, a device that is not there, or a training that
-        came to numbers that are not finite.
+        came to numbers that are not finite. Or no meta-dataset, or a `random_state` that is no whole number.
     ArtefactError
         The checkpoint is of another training, or is damaged.
     UnknownNameError
         No such space or metric.
     """
+    check_meta_dataset(md)
     return train_on_tables(
         md.tables(space, metric),
         space=md.space(space),
@@ -137,6 +139,7 @@ def train_on_tables(
     DataError, ArtefactError
         See :func:`train_surrogate`.
     """
+    check_whole_seed(random_state)
     settings, training_loop = settings or TrainingSettings(), training_loop or TrainingLoop()
     usable = informative(tables)
     if len(usable) < 2:
