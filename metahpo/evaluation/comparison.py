@@ -156,7 +156,7 @@ def _notes(a: dict[str, Any], b: dict[str, Any], names: Sequence[str], n_tasks: 
             notes.append(f"{what.replace('_', '-')} is {made_of[0]} in {names[0]}, and {made_of[1]} in {names[1]}")
     versions = [(report["provenance"] or {}).get("versions", {}) for report in (a, b)]
     for name in sorted(versions[0].keys() | versions[1].keys()):
-        values = versions[0].get(name), versions[1].get(name)
+        values = [own.get(name) for own in versions]
         if values[0] != values[1]:
             notes.append(f"the version of {name} is {values[0]} in {names[0]}, and {values[1]} in {names[1]}")
     for one, other, name in ((a, b, names[0]), (b, a, names[1])):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -231,7 +231,7 @@ def _canonical_text(text: str, domain: Domain, space: str) -> str:
 
 def _of_other_data(one: pd.Series, other: pd.Series) -> bool:
     """Whether the rows of two tasks are known, and they have none in common."""
-    sketches = [row.get("row_sketch") for row in (one, other)]
-    if not all(isinstance(sketch, np.ndarray | list) and len(sketch) for sketch in sketches):
+    known: list[Any] = [row.get("row_sketch") for row in (one, other)]
+    if not all(isinstance(sketch, np.ndarray | list) and len(sketch) for sketch in known):
         return False
-    return one.get("fingerprint") != other.get("fingerprint") and not np.intersect1d(*sketches).size
+    return one.get("fingerprint") != other.get("fingerprint") and not set(known[0]) & set(known[1])

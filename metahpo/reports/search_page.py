@@ -207,8 +207,10 @@ def _all_trials(optimizer: Searched) -> Section:
 def _axes(optimizer: Searched, names: Sequence[str]) -> list[str]:
     """Each hyperparameter with its range or its choices, in the order of its axis."""
     space = _space(optimizer)
-    labels = []
-    for name in names if space is not None else ():
+    labels: list[str] = []
+    if space is None:
+        return labels
+    for name in names:
         known = space[name]
         if isinstance(known, NumericalHyperparameter):
             labels.append(f"{name}: {known.lower:g} to {known.upper:g}" + (", log scale" if known.log else ""))

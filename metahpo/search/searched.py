@@ -96,13 +96,10 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
     if isinstance(given, Mapping):
         if estimator is None:
             raise DataError("an estimator must be given: the space is of its parameters.")
-        space, notes = given, ()
-        if not isinstance(space, ConfigurationSpace):  # which is a mapping as well, and has conditions of its own
-            space = space_of(given)
-            _check_names(estimator, space)
-            notes = with_conditions(space, estimator)
-        else:
-            _check_names(estimator, space)
+        own_conditions = isinstance(given, ConfigurationSpace)  # it is a mapping as well
+        space = given if isinstance(given, ConfigurationSpace) else space_of(given)
+        _check_names(estimator, space)
+        notes = () if own_conditions else with_conditions(space, estimator)
         return Searched(space, estimator, dict, notes=notes)
     if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
         return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator, y)

@@ -239,7 +239,7 @@ def test_an_index_beyond_the_last_is_refused_with_their_number(plain: Recommenda
     for use in (plain.parameters, plain.estimator, plain.__getitem__):
         with pytest.raises(IndexError, match=f"there are {len(plain)} recommendations, from 0 on, but the index is 99"):
             use(99)
-    assert [*plain] == [*plain.items]
+    assert tuple(plain[i] for i in range(len(plain))) == plain.items
 
 
 def test_recommendations_are_shown_in_words_and_pictures(plain: Recommendations) -> None:
