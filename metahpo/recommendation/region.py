@@ -103,11 +103,16 @@ class Region:
         Those of them that have one value.
     others_at_default : bool
         Whether hyperparameters that the user does not name stay at the library's default.
+    forbidding : Domain or None
+        The user's space, where it forbids combinations; its names have the prefix.
+    prefix : str
     """
 
     allowed: Mapping[str, Allowed] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     others_at_default: bool = False
+    forbidding: Domain | None = None
+    prefix: str = ""
 
     @classmethod
     def of(
@@ -138,7 +143,12 @@ class Region:
         for name, value in held.items():
             if name in allowed and not allowed[name].allows(value):
                 raise SpaceError(f"{name!r} is fixed at {value!r}, but `space` allows {allowed[name]} only.")
-        return cls({**allowed, **{n: Choices((v,)) for n, v in held.items()}}, held, space is not None)
+        return cls(
+            {**allowed, **{n: Choices((v,)) for n, v in held.items()}},
+            held,
+            space is not None,
+            Domain(space) if isinstance(space, ConfigurationSpace) and space.forbidden_clauses else None,
+        )
 
     def __bool__(self) -> bool:
         return bool(self.allowed) or self.others_at_default
@@ -149,6 +159,7 @@ class Region:
             self,
             allowed={name.removeprefix(prefix): allowed for name, allowed in self.allowed.items()},
             fixed={name.removeprefix(prefix): value for name, value in self.fixed.items()},
+            prefix=prefix,
         )
 
     def holding(self, held: Mapping[str, Any]) -> Region:
@@ -208,7 +219,20 @@ class Region:
             known = domain.canonical(known)
         except SpaceError:
             return None
-        return Moved(known, {**known, **{name: value for name, value in beyond.items() if name in known}})
+        moved = {**known, **{name: value for name, value in beyond.items() if name in known}}
+        return None if self._forbids(moved) else Moved(known, moved)
+
+    def _forbids(self, values: Configuration) -> bool:
+        """Whether the user's space forbids a combination; what it does not name does not count."""
+        if self.forbidding is None:
+            return False
+        space = self.forbidding.space
+        own = {name: values.get(name.removeprefix(self.prefix), space[name].default_value) for name in space}
+        try:
+            self.forbidding.canonical(own)
+        except SpaceError:
+            return True
+        return False
 
     @staticmethod
     def _word(rule: Hyperparameter[Any, Any], allowed: Allowed) -> Any:

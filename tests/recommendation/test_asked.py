@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ConfigSpace import ConfigurationSpace, Float
+from ConfigSpace import (
+    ConfigurationSpace,
+    Float,
+    ForbiddenAndConjunction,
+    ForbiddenEqualsClause,
+    ForbiddenInClause,
+)
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
@@ -119,6 +125,16 @@ def test_a_space_is_honoured_and_the_rest_stays_at_the_default(shipped: Recommen
     own = ConfigurationSpace()
     own.add(Float("C", (10.0, 20.0)))
     assert 10.0 <= shipped.recommend(task, "svm", n=1, space=own).best["C"] <= 20.0
+
+
+def test_combinations_that_a_space_forbids_are_not_recommended() -> None:
+    own = ConfigurationSpace({"svc__kernel": ["rbf", "linear", "poly"], "svc__class_weight": [None, "balanced"]})
+    one, other = own["svc__kernel"], own["svc__class_weight"]
+    own.add(ForbiddenAndConjunction(ForbiddenInClause(one, ["rbf", "poly"]), ForbiddenEqualsClause(other, "balanced")))
+    pipeline = make_pipeline(StandardScaler(), SVC())
+    found = recommend(X.drop(columns="f"), Y, estimator=pipeline, n=6, space=own)
+    chosen = {(found.parameters(i)["svc__kernel"], found.parameters(i)["svc__class_weight"]) for i in range(len(found))}
+    assert chosen == {("rbf", None), ("poly", None), ("linear", None), ("linear", "balanced")}
 
 
 def test_integers_stay_integers_in_a_space(shipped: Recommender, task: Task) -> None:
