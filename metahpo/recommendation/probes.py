@@ -163,8 +163,8 @@ class Prober:
         trials = self._trials()
         if not len(trials.places):
             notes.append(
-                f"the {max(seconds, 0.0):.2g} seconds that were left for probes were too short for the default and "
-                "another configuration: the answer rests on the experience alone"
+                f"the {max(seconds, 0.0):.2g} seconds that were left for probes were too short for the start of their "
+                "processes, the default and another configuration: the answer rests on the experience alone"
             )
         return Probed(self._on_task.given(trials), tuple(self._order), tuple(notes), *self._losses())
 
