@@ -264,9 +264,11 @@ def trials_of_search(search: Any) -> Recorded:
     place = _place_in(search)
     if place is None:
         return Recorded(found, True, None, _metric_of_search(search))
-    held = {**changed_parameters(place.estimator.get_params(deep=False), place.learner), **place.held}
-    of_space = {name: value for name, value in held.items() if name in place.learner.space or name in place.held}
-    return Recorded(found, True, place.learner.name, _metric_of_search(search), of_space)
+    own = place.estimator.get_params(deep=False)
+    if isinstance(place.estimator, type(place.learner.estimator_class())):
+        own = changed_parameters(own, place.learner)  # the space may have defaults of its own for the others
+    held = {**{name: value for name, value in own.items() if name in place.learner.space}, **place.held}
+    return Recorded(found, True, place.learner.name, _metric_of_search(search), held)
 
 
 def trials_of_frame(frame: pd.DataFrame, value: str | None, *, minimise: bool) -> Recorded:

@@ -25,7 +25,8 @@ _KERNEL: _Dependence = {
     "coef0": ("kernel", ("poly", "sigmoid")),
     "degree": ("kernel", ("poly",)),
 }
-_PENALTY: _Dependence = {"l1_ratio": ("penalty", ("elasticnet",))}
+#: Where the penalty is not given by its name, "deprecated", l1_ratio says what it is.
+_PENALTY: _Dependence = {"l1_ratio": ("penalty", ("elasticnet", "deprecated"))}
 _SGD: _Dependence = {
     **_PENALTY,
     "eta0": ("learning_rate", ("constant", "invscaling", "adaptive", "pa1", "pa2")),

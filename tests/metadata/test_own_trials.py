@@ -130,6 +130,10 @@ def test_what_the_searched_estimator_holds_is_part_of_each_configuration() -> No
         of_quantity = GridSearchCV(estimator, {"alpha": [0.1, 0.2]}, cv=2, scoring="r2").fit(X, X[:, 1])
         first = MetaDataset.from_cv_results(of_quantity, X, X[:, 1]).trials["configuration"].iloc[0]
         assert json.loads(first) == expected
+    of_tolerance = GridSearchCV(Lasso(), {"tol": [1e-4]}, cv=2, scoring="r2").fit(X, X[:, 1])
+    with pytest.warns(UserWarning, match="the space of 'linear' has no tol"):
+        only = MetaDataset.from_cv_results(of_tolerance, X, X[:, 1]).trials["configuration"].iloc[0]
+    assert json.loads(only) == {"model": "lasso", "l1_alpha": 1.0}
 
 
 def test_what_the_space_does_not_hold_is_said() -> None:

@@ -10,7 +10,7 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, ForbiddenEqualsClause
 from scipy.stats import expon, loguniform, norm, poisson, randint, uniform
 from sklearn.datasets import load_iris
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -210,10 +210,14 @@ def test_numbers_that_the_estimator_ignores_are_not_varied(
     assert not search.notes_
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_number_that_is_always_ignored_is_said() -> None:
     given = {"C": [0.1, 1.0], "degree": randint(2, 5)}
     search = MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y)
     assert search.notes_ == ("degree has no effect, because kernel is 'rbf'",)
     assert "degree" in search.best_params_
+    mixed = {"l1_ratio": uniform(0, 1)}
+    saga = LogisticRegression(solver="saga", max_iter=5)
+    assert not MetaSearchCV(saga, mixed, n_trials=1, cv=2, random_state=0).fit(X, y).notes_
     given["kernel"] = ["linear", "poly"]
     assert not MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y).notes_
