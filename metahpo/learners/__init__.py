@@ -9,7 +9,7 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.learners.extras import check_installed, installation, missing_libraries
     from metahpo.learners.learner import BY_VALUE, Learner
-    from metahpo.learners.own_parameters import configuration_of
+    from metahpo.learners.own_parameters import changed_parameters, configuration_of
     from metahpo.learners.place import Place, learner_in, without
     from metahpo.learners.registry import (
         default_learners,
@@ -25,6 +25,7 @@ __all__ = [
     "Learner",
     "Place",
     "RowCounts",
+    "changed_parameters",
     "check_installed",
     "configuration_of",
     "default_learners",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from metahpo.metadata.families import family_folds, family_groups, family_split
     from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
     from metahpo.metadata.hpob import INITIALISATIONS, META_FEATURES, SPLITS
-    from metahpo.metadata.meta_dataset import MetaDataset
+    from metahpo.metadata.meta_dataset import MetaDataset, check_meta_dataset
     from metahpo.metadata.task_table import TaskTable, digest_of_tables
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "MetaDataset",
     "TaskTable",
     "as_rows",
+    "check_meta_dataset",
     "digest_of_tables",
     "family_folds",
     "family_groups",

@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from metahpo.numerics.cholesky import factor, solve
     from metahpo.numerics.copula import normal_scores
     from metahpo.numerics.device import SINGLE, device_named
-    from metahpo.numerics.seed import check_seed
+    from metahpo.numerics.seed import check_seed, check_whole_seed, generator_of
     from metahpo.numerics.torch_seed import torch_seeded
 
 __all__ = [
     "SINGLE",
     "check_seed",
+    "check_whole_seed",
     "device_named",
     "factor",
+    "generator_of",
     "normal_scores",
     "own_arithmetic",
     "solve",

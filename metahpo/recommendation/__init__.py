@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from metahpo.recommendation.probes import Prober
     from metahpo.recommendation.recommendation import Recommendation
     from metahpo.recommendation.recommendations import Recommendations
-    from metahpo.recommendation.recommender import Recommender, recommend
+    from metahpo.recommendation.recommender import Recommender, check_recommender, recommend
     from metahpo.recommendation.shipped import shipped_name
     from metahpo.recommendation.warm_start import WarmStart
     from metahpo.recommendation.worth import Worth
@@ -32,6 +32,7 @@ __all__ = [
     "Worth",
     "best_shares",
     "box",
+    "check_recommender",
     "holds",
     "recommend",
     "shipped_name",

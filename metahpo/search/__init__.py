@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from metahpo.search.arguments import check_arguments
     from metahpo.search.distributions import TAIL, space_of
     from metahpo.search.engines import register_search_engine, search_engine_names, unregister_search_engine
     from metahpo.search.meta_search import MetaSearchCV
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TAIL",
     "MetaSearchCV",
+    "check_arguments",
     "register_search_engine",
     "search_engine_names",
     "space_of",

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from metahpo.space.activity import canonical, default_configuration
     from metahpo.space.cash import cash_space, from_cash, to_cash
     from metahpo.space.comparison import description, difference, first_difference
-    from metahpo.space.configuration import Configuration, builtin, in_words, json_value, to_json, value_text
+    from metahpo.space.configuration import (
+        Configuration,
+        builtin,
+        in_words,
+        json_value,
+        same_value,
+        to_json,
+        value_text,
+    )
     from metahpo.space.conversion import (
         STEP_TOLERANCE,
         Choices,
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
     from metahpo.space.mapping import SpaceMapping
     from metahpo.space.prior import SpacePrior
     from metahpo.space.stored import read_space
-    from metahpo.space.values import choices_of
+    from metahpo.space.values import Values, choices_of
 
 __all__ = [
     "STEP_TOLERANCE",
@@ -51,6 +59,7 @@ __all__ = [
     "SpaceEncoder",
     "SpaceMapping",
     "SpacePrior",
+    "Values",
     "builtin",
     "canonical",
     "cash_space",
@@ -74,6 +83,7 @@ __all__ = [
     "read_space",
     "revert",
     "row_keys",
+    "same_value",
     "sobol_design",
     "to_cash",
     "to_json",

@@ -288,7 +288,7 @@ def test_a_learner_is_released_on_the_tasks_where_it_is_complete(tmp_path: Path,
     assert md.tasks["key"].tolist()[-1] == last
     alone = md.tasks.index[-1]
     assert set(md.trials.loc[md.trials["task"] == alone, "space"]) == {"linear"}
-    assert np.isnan(md.tasks.at[alone, "fits.svm"])
+    assert md.tasks["fits.svm"].isna()[alone]
     assert md.tasks.at[alone, "fits.linear"] == 2
     assert [t.task for t in md.tables("linear")] == list(md.tasks.index)
     assert [t.task for t in md.tables("svm")] == [t.task for t in md.tables(None)] == list(md.tasks.index[:-1])
