@@ -166,7 +166,7 @@ def values_at(h: Tensor) -> Tensor:
     """Learning rate, weight decay and label smoothing from coordinates of the unit cube; differentiable."""
     values = []
     for name, at in zip(REFINED, h, strict=True):
-        of = LEARNER.space[name]
+        of: Any = LEARNER.space[name]
         low, high = (math.log(of.lower), math.log(of.upper)) if of.log else (of.lower, of.upper)
         value = low + at * (high - low)
         values.append(value.exp() if of.log else value)
@@ -190,7 +190,7 @@ class Network:
 
         Batch normalisation always uses the statistics of the rows that are given.
         """
-        parts = zip(self.shape.parameters.items(), weights.split(list(self._sizes.values())), strict=True)
+        parts = zip(self.shape.parameters.items(), torch.split(weights, list(self._sizes.values())), strict=True)
         p = {name: part.view(size) for (name, size), part in parts}
         hidden = X
         for layer in range(self.shape.depth):
@@ -205,7 +205,8 @@ class Network:
             if kept is not None:
                 y = y * kept[layer]
             hidden = y + hidden if layer and self.shape.residual else y
-        return hidden @ p["output.weight"] + p["output.bias"]
+        output: Tensor = hidden @ p["output.weight"] + p["output.bias"]
+        return output
 
 
 def hypergradient(configuration: Mapping[str, Any], split: Split, network: NetworkClassifier) -> tuple[float, Array]:
@@ -270,6 +271,13 @@ def hypergradient(configuration: Mapping[str, Any], split: Split, network: Netwo
     return loss.item(), slope.detach().numpy()
 
 
+def best_of(optimizer: BayesianOptimizer) -> tuple[Configuration, float]:
+    """Best configuration that was told, and its loss."""
+    assert optimizer.incumbent is not None
+    configuration, loss = optimizer.incumbent
+    return dict(configuration), loss
+
+
 @dataclass
 class Search:
     """A search on one split, and the ways to go on after it."""
@@ -296,8 +304,7 @@ class Search:
 
     def after(self, optimizer: BayesianOptimizer) -> dict[str, Configuration]:
         """The configuration of each way to go on."""
-        best, loss = optimizer.incumbent
-        best = dict(best)
+        best, loss = best_of(optimizer)
         rng, known = np.random.default_rng(self.seed), dict[tuple[float, ...], Array]()
 
         def gradient(configuration: Configuration) -> Array:
@@ -312,7 +319,7 @@ class Search:
         found = {"nothing": best, "random": self.refined(best, loss, lambda _: rng.standard_normal(len(REFINED)))}
         found["hypergradients"] = self.refined(best, loss, gradient)
         self.go_on(optimizer, self.n_more)
-        return found | {"search": dict(optimizer.incumbent[0])}
+        return found | {"search": best_of(optimizer)[0]}
 
     def go_on(self, optimizer: BayesianOptimizer, n_trials: int) -> None:
         """Make trials of the search."""

@@ -309,6 +309,7 @@ def replayed(name: str, folder: Path, n_folds: int, settings: TrainingSettings) 
         if not path.exists():
             train_surrogate(md.drop(tasks=names), space=space, settings=settings).save(path)
         surrogate = load_surrogate(path)
+        assert isinstance(surrogate, MetaLearnedSurrogate)
         own = [Replayed(name, tables[task], surrogate) for task in names if task in tables]
         check_picks(own[0], surrogate)
         tasks += own
@@ -334,6 +335,8 @@ def show(regrets: pd.DataFrame, trials: Sequence[int], title: str) -> None:
     mean = mean[mean["space"] == mean["space"].iloc[-1]].pivot_table("regret", "trial", "method").loc[list(trials)]
     compared = paired_comparison(regrets, LEARNT, trials).set_index("trial")
     columns = ["difference", "low", "high", "wins", "ties", "losses", "p_value"]
+    over_trials = regrets.groupby("method")["regret"].mean()
+    print("mean over all trials:", ", ".join(f"{method} {regret:.4f}" for method, regret in over_trials.items()))
     print(mean.join(compared[columns]).to_string(float_format="{:.4f}".format))
 
 
@@ -355,28 +358,27 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     settings = TRAINING if options.quick else TrainingSettings()
     names = list(dict.fromkeys([*options.train_on, *options.judge_on]))
-    tasks = [task for name in names for task in replayed(name, options.folder, options.folds, settings)]
-    results = []
-    for seed in range(options.seeds):
-        path = options.folder / f"regrets.{seed}.parquet"
-        if not path.exists():
-            half = family_groups([task.table.family for task in tasks], 2, np.random.default_rng(seed))
-            known = [t for t, group in zip(tasks, half, strict=True) if group == 0 and t.space in options.train_on]
-            policy = train_policy(known, options.trials, options.steps, options.tasks, options.searches, seed)
-            others = [t for t, group in zip(tasks, half, strict=True) if group == 1]
-            of_known = judge(known, policy, options.trials).assign(known=True)
-            pd.concat([of_known, judge(others, policy, options.trials).assign(known=False)]).to_parquet(path)
-        results.append(pd.read_parquet(path))
+    paths = {seed: options.folder / f"regrets.{seed}.parquet" for seed in range(options.seeds)}
+    missing = [seed for seed, path in paths.items() if not path.exists()]
+    tasks = [task for name in names if missing for task in replayed(name, options.folder, options.folds, settings)]
+    for seed in missing:
+        half = family_groups([task.table.family for task in tasks], 2, np.random.default_rng(seed))
+        known = [t for t, group in zip(tasks, half, strict=True) if group == 0 and t.space in options.train_on]
+        policy = train_policy(known, options.trials, options.steps, options.tasks, options.searches, seed)
+        others = [t for t, group in zip(tasks, half, strict=True) if group == 1]
+        judged = [judge(side, policy, options.trials).assign(known=side is known) for side in (known, others)]
+        pd.concat(judged).to_parquet(paths[seed])
+    results = [pd.read_parquet(path) for path in paths.values()]
     keys = ["known", "space", "task", "family", "method", "trial"]
     regrets = pd.concat(results).groupby(keys, sort=False, as_index=False)["regret"].mean()
     trials = [trial for trial in MILESTONES if trial <= options.trials]
-    known = regrets["known"]
+    of_known = regrets["known"]
     of_trained = regrets["space"].isin(options.train_on)
-    show(regrets[known], trials, "Families and learners that trained the policy")
-    show(regrets[~known], trials, "Other families, all learners")
-    show(regrets[~known & of_trained], trials, "Other families, learners that trained the policy")
-    if (~known & ~of_trained).any():
-        show(regrets[~known & ~of_trained], trials, "Other families, other learners")
+    show(regrets[of_known], trials, "Families and learners that trained the policy")
+    show(regrets[~of_known], trials, "Other families, all learners")
+    show(regrets[~of_known & of_trained], trials, "Other families, learners that trained the policy")
+    if (~of_known & ~of_trained).any():
+        show(regrets[~of_known & ~of_trained], trials, "Other families, other learners")
 
 
 if __name__ == "__main__":
