@@ -45,7 +45,7 @@ def assemble(
     n_jobs: int = -1,
     meta_features: Sequence[str] = (),
 ) -> MetaDataset:
-    """Build the meta-dataset of all tasks of one kind that have no pending trials.
+    """Build the meta-dataset of one kind of task, of all learners that have no pending trials on a task.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def assemble(
     StoreError
         No build in that folder.
     DataError
-        No task of that kind is complete.
+        No learner is complete on a task of that kind.
     """
     assembly = Assembly(folder, kind)
     tasks, features = assembly.describe(n_jobs, {group: meta_features_named(group) for group in meta_features})
@@ -76,7 +76,9 @@ def assemble(
 
 
 class Assembly:
-    """The tables of a meta-dataset, from the complete tasks of one kind of a build.
+    """The tables of a meta-dataset, from what is complete in a build: learners on tasks of one kind.
+
+    Learners may be complete on different tasks. A learner that has a pending trial on a task is left out there.
 
     See :func:`assemble` for the parameters and what is raised. Memory holds the identities of all recorded trials, but
     the content of `TRIALS_AT_A_TIME` only.
@@ -84,11 +86,13 @@ class Assembly:
     Attributes
     ----------
     tasks : list of PlannedTask
-        The tasks of that kind on which every planned trial has been made, in the order of the plan.
+        The tasks of that kind on which a learner has made every planned trial, in the order of the plan.
+    learners : dict of str to tuple of str
+        Key of the task -> the learners that have made every planned trial on it.
     names : dict of str to str
         Key of the task -> its name.
     spaces : dict of str to ConfigurationSpace
-        Search space of each learner.
+        Search space of each learner that is complete on a task.
     protocol : str
         Name of the protocol of the trials.
     metrics : list of str
@@ -100,13 +104,16 @@ class Assembly:
         self._plan = Plan.load(self._folder / PLAN_FILE)
         recorded = TrialStore(self._folder).identities()
         of_kind = [task for task in self._plan.tasks if task.kind == kind]
-        self.tasks = [task for task in of_kind if not any(self._plan.pending(recorded, tasks=[task]))]
+        self.learners = {task.key: self._plan.complete_learners(recorded, task) for task in of_kind}
+        self.tasks = [task for task in of_kind if self.learners[task.key]]
         if not self.tasks:
             raise DataError(
-                f"no {kind} task of the build in {str(folder)!r} is complete; `metahpo status` shows what is pending."
+                f"no learner is complete on a {kind} task of the build in {str(folder)!r}; `metahpo status` shows what "
+                "is pending."
             )
         self.names = _names(self._plan, self.tasks)
-        self.spaces = {learner: learner_named(learner, kind).space for learner in self._plan.learners}
+        complete = {learner for task in self.tasks for learner in self.learners[task.key]}
+        self.spaces = {name: learner_named(name, kind).space for name in self._plan.learners if name in complete}
         self.protocol = self._plan.protocol.name
         self.metrics = recorded_metric_names(self._plan.protocol.metrics, kind)
 
@@ -125,7 +132,7 @@ class Assembly:
         )
         progress = tqdm(work, total=len(self.tasks), desc="meta-features", disable=not sys.stderr.isatty())
         about, features = zip(*progress, strict=True)
-        reliability = _reliability(self._plan, self._folder, self._kind)
+        reliability = _reliability(self._plan, self._folder, self._kind, self.learners)
         rows = [row | reliability.get(task.key, {}) for task, row in zip(self.tasks, about, strict=True)]
         index = pd.Index([self.names[task.key] for task in self.tasks], name="task")
         return pd.DataFrame(rows, index=index), pd.DataFrame(list(features), index=index)
@@ -146,7 +153,7 @@ class Assembly:
             found = {trial.key.identity: trial for trial in store.of_tasks({task.key for task in some})}
             for task in some:
                 repeats: dict[tuple[str, str], list[Trial | None]] = {}
-                for key in self._plan.trials([task]):
+                for key in self._plan.trials([task], self.learners[task.key]):
                     of_configuration = repeats.setdefault((key.learner, to_json(key.configuration)), [])
                     of_configuration.append(found.pop(key.identity, None))
                 if not all(map(all, repeats.values())):
@@ -205,12 +212,16 @@ def _describe(
     return about, extract(measured, others=others).values
 
 
-def _reliability(plan: Plan, folder: Path, kind: TaskKind) -> dict[str, dict[str, float]]:
-    """Task -> columns of the task table: ``fits.LEARNER`` and ``reliability.LEARNER``."""
+def _reliability(
+    plan: Plan, folder: Path, kind: TaskKind, learners: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, float]]:
+    """Task -> columns of the task table: ``fits.LEARNER`` and ``reliability.LEARNER`` of each of its `learners`."""
     columns: dict[str, dict[str, float]] = {}
     of_kind = replace(plan, tasks=tuple(task for task in plan.tasks if task.kind == kind), opened=None)
     for (_, learner), losses in shared_design_losses(of_kind, folder).items():
         for key, reliability in reliabilities(losses).items():
+            if learner not in learners[key]:
+                continue
             columns.setdefault(key, {})[f"fits.{learner}"] = losses[key].shape[1]
             columns[key][f"reliability.{learner}"] = reliability
     return columns

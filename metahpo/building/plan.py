@@ -100,10 +100,15 @@ class Plan:
         """Number of trials of the design."""
         return sum(self.n_trials_of(learner, task) for task in self.tasks for learner in self.learners)
 
-    def trials(self, tasks: Sequence[PlannedTask] | None = None) -> Iterator[TrialKey]:
-        """Trials of the design, for all tasks or some. They are ordered by task, then learner, then repeat."""
+    def trials(
+        self, tasks: Sequence[PlannedTask] | None = None, learners: Sequence[str] | None = None
+    ) -> Iterator[TrialKey]:
+        """Trials of the design, for all tasks and learners or some.
+
+        They are ordered by task, then learner, then repeat.
+        """
         for task in self.tasks if tasks is None else tasks:
-            for learner in self.learners:
+            for learner in self.learners if learners is None else learners:
                 design = self.design(learner, task)
                 left_out = set(self.not_repeated.get(task.key, {}).get(learner, ()))
                 for repeat in range(self.n_repeats(learner, task)):
@@ -122,6 +127,14 @@ class Plan:
             identity = key.identity
             if identity not in recorded and shard.owns(identity):
                 yield key
+
+    def complete_learners(self, recorded: Container[str], task: PlannedTask) -> tuple[str, ...]:
+        """The learners whose trials on a task are all recorded."""
+
+        def is_complete(learner: str) -> bool:
+            return all(key.identity in recorded for key in self.trials([task], [learner]))
+
+        return tuple(filter(is_complete, self.learners))
 
     def design(self, learner: str, task: PlannedTask) -> Sequence[Configuration]:
         """Configurations of a learner on a task. Tasks with the same configurations share one object."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from metahpo.learners.extras import check_installed, missing_libraries
+    from metahpo.learners.extras import check_installed, installation, missing_libraries
     from metahpo.learners.learner import BY_VALUE, Learner
     from metahpo.learners.own_parameters import configuration_of
     from metahpo.learners.place import Place, learner_in, without
@@ -28,6 +28,7 @@ __all__ = [
     "check_installed",
     "configuration_of",
     "default_learners",
+    "installation",
     "learner_in",
     "learner_named",
     "learner_names",

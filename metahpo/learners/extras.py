@@ -1,4 +1,4 @@
-"""Libraries of learners that are extras of this package. An extra has the name of its library."""
+"""Libraries of learners that extras of this package install."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 from metahpo.exceptions import MissingDependencyError
 from metahpo.learners.learner import Learner
+
+#: Library -> the extra that installs it, where the extra does not have the name of the library.
+_EXTRAS = {"numba": "networks"}
 
 
 def imported(library: str) -> Any:
@@ -22,7 +25,7 @@ def imported(library: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError as error:
-        raise _missing(library) from error
+        raise MissingDependencyError(f"{library} is not installed: {installation(library)}.") from error
 
 
 def missing_libraries(learner: Learner) -> list[str]:
@@ -40,11 +43,11 @@ def check_installed(learners: Iterable[Learner]) -> None:
     """
     for learner in learners:
         for library in missing_libraries(learner):
-            raise _missing(library)
+            raise MissingDependencyError(
+                f"the learner {learner.name!r} needs {library}, which is not installed: {installation(library)}."
+            )
 
 
-def _missing(library: str) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"the learner {library!r} needs the package of that name, which is not installed: "
-        f"pip install 'metahpo[{library}]'."
-    )
+def installation(library: str) -> str:
+    """The command that installs a library of a learner."""
+    return f"pip install 'metahpo[{_EXTRAS.get(library, library)}]'"

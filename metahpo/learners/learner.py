@@ -106,7 +106,7 @@ class Learner:
         Hyperparameter that is the budget of a training. None: there is none, and every trial has the full budget.
     libraries : tuple of str
         Packages whose versions change its results, beside scikit-learn, NumPy and SciPy. One that this package does
-        not need comes with the extra of its name.
+        not need comes with an extra, which has the same name in most cases.
     held_by : callable
         Estimator of the user -> hyperparameters that it fixes at one value. The rest of the space can be searched.
         None: an estimator of another class than `estimator_class` is not the learner's.

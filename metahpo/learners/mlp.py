@@ -125,7 +125,7 @@ def mlp_classifier() -> Learner:
         get_ready=_get_ready,
         batched=True,
         fidelity="epochs",
-        libraries=("torch",),
+        libraries=("torch", "numba"),
     )
 
 
@@ -143,5 +143,5 @@ def mlp_regressor() -> Learner:
         get_ready=_get_ready,
         batched=True,
         fidelity="epochs",
-        libraries=("torch",),
+        libraries=("torch", "numba"),
     )

@@ -9,7 +9,7 @@ from functools import cache
 from metahpo.exceptions import DataError, PluginError, UnknownNameError
 from metahpo.learners.boosting import boosting_classifier, boosting_regressor
 from metahpo.learners.convnet import convnet_classifier
-from metahpo.learners.extras import missing_libraries
+from metahpo.learners.extras import installation, missing_libraries
 from metahpo.learners.forest import extra_trees_classifier, extra_trees_regressor, forest_classifier, forest_regressor
 from metahpo.learners.knn import knn_classifier, knn_regressor
 from metahpo.learners.learner import Learner
@@ -157,5 +157,5 @@ def default_learners(modality: Modality) -> tuple[str, ...]:
     missing = {name: missing_libraries(learner_named(name, KINDS[0])) for name in CLASSICAL}
     for name, libraries in missing.items():
         for library in libraries:
-            _LOG.warning("left out %s, which is not installed: pip install 'metahpo[%s]'", name, library)
+            _LOG.warning("left out %s: %s is not installed; install it with: %s", name, library, installation(library))
     return tuple(name for name in CLASSICAL if not missing[name])

@@ -104,7 +104,8 @@ class MetaDataset(MetaTables):
         Parameters
         ----------
         space : str or None, default=None
-            None takes the trials of all spaces together, in the CASH space.
+            None takes the trials of all spaces together, in the CASH space. Learners are compared there, so it has
+            the tasks on which all of them were measured, as long as there are such tasks.
         metric : str or None, default=None
             None takes the default metric. R2 below 0 counts as 0: see :class:`metahpo.tasks.metric.Metric`.
         """
@@ -193,7 +194,11 @@ class MetaDataset(MetaTables):
 
     def _by_task(self, space: str | None) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
         self.space(space)  # an unknown name is an error even where there is nothing to iterate
-        trials = self.trials if space is None else self.trials[self.trials["space"] == space]
+        if space is None:
+            n_spaces = self.trials.groupby("task", sort=False)["space"].transform("nunique")
+            trials = self.trials[n_spaces == n_spaces.max()]
+        else:
+            trials = self.trials[self.trials["space"] == space]
         return by_task(trials, self.tasks.index, self.encoder(space), cash=space is None)
 
     def _meta_features_of(self, task: str) -> dict[str, float] | None:

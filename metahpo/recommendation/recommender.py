@@ -18,7 +18,7 @@ from ConfigSpace import ConfigurationSpace
 from sklearn.base import BaseEstimator
 
 from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
-from metahpo.learners.extras import missing_libraries
+from metahpo.learners.extras import installation, missing_libraries
 from metahpo.learners.registry import learner_named, learner_names
 from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -182,8 +182,8 @@ class Recommender:
         laps.end("meta_features")
         recorded_learners = [space] if space is not None else self.learners
         # A learner that was not asked for by name must be there: its estimator is needed next.
-        lacking = [name for name in recorded_learners if self._lacks_library(name)] if not request.learners else []
-        usable_learners = [name for name in recorded_learners if name not in lacking]
+        lacking = {} if request.learners else self._missing_libraries(recorded_learners)
+        usable_learners = [name for name in recorded_learners if name not in lacking] or recorded_learners
         candidates = experience.candidates(space).of_learners(request.learners or usable_learners)
         learners = [learner_named(name, self.kind) for name in candidates.learners]
         spaces = self.meta_dataset.spaces
@@ -232,7 +232,11 @@ class Recommender:
         )
         notes += notes_on_values(request, spaces, candidates)
         notes += notes_on_probes(request, probed)
-        notes += [f"{name} is left out, because it is not installed: pip install 'metahpo[{name}]'" for name in lacking]
+        notes += [
+            f"{name} is left out, because {library} is not installed: {installation(library)}"
+            for name, library in lacking.items()
+            if name not in usable_learners
+        ]
         laps.end("cost")
         return Recommendations(
             items,
@@ -379,9 +383,11 @@ class Recommender:
         features = usable(recommended.meta_features, recommended.novelty)
         return self.surrogate(self._meant(learner), recommended.metric).explain(meta_features=features)
 
-    def _lacks_library(self, name: str) -> bool:
-        """Whether the estimator of a recorded learner cannot be made here."""
-        return name in learner_names(self.kind) and bool(missing_libraries(learner_named(name, self.kind)))
+    def _missing_libraries(self, learners: Sequence[str]) -> dict[str, str]:
+        """The learners whose estimators cannot be made here -> the first library that is missing."""
+        known = [learner_named(name, self.kind) for name in learners if name in learner_names(self.kind)]
+        missing = {learner.name: missing_libraries(learner) for learner in known}
+        return {name: libraries[0] for name, libraries in missing.items() if libraries}
 
     def _meant(self, learner: str | None) -> str | None:
         """The only learner there is, where none is named."""

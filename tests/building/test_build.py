@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,23 @@ def test_a_meta_dataset_holds_every_trial_of_the_complete_tasks(tmp_path: Path, 
     assert md.meta_features.index.tolist() == md.tasks.index.tolist()
 
 
+def test_a_learner_is_released_on_the_tasks_where_it_is_complete(tmp_path: Path, small_cache: Path) -> None:
+    keys = recorded_build(tmp_path, small_cache)
+    last = [t.key for t in small_plan(small_cache).tasks if t.kind == "classification"][-1]
+    shutil.rmtree(tmp_path)
+    small_plan(small_cache).save(tmp_path / PLAN_FILE)
+    kept = [k for k in keys if (k.task, k.learner) != (last, "svm")]
+    TrialStore(tmp_path).append(map(record, kept))
+    md = assemble(tmp_path, "classification", name="small", n_jobs=1)
+    assert md.tasks["key"].tolist()[-1] == last
+    alone = md.tasks.index[-1]
+    assert set(md.trials.loc[md.trials["task"] == alone, "space"]) == {"linear"}
+    assert np.isnan(md.tasks.at[alone, "fits.svm"])
+    assert md.tasks.at[alone, "fits.linear"] == 2
+    assert [t.task for t in md.tables("linear")] == list(md.tasks.index)
+    assert [t.task for t in md.tables("svm")] == [t.task for t in md.tables(None)] == list(md.tasks.index[:-1])
+
+
 def test_measured_trials_reach_the_tables(built: Path) -> None:
     md = assemble(built, "regression", name="small", n_jobs=1)
     stored = {(t.key.task, t.key.learner, to_json(t.key.configuration)): t for t in TrialStore(built)}
@@ -306,5 +324,8 @@ def test_tasks_of_one_name_are_told_apart_by_their_keys(tmp_path: Path, small_ca
     store.append(record(k) for k in plan.trials())
     md = assemble(tmp_path / "build", "classification", name="twins", n_jobs=1)
     assert sorted(md.tasks.index) == ["single", "twin_k1", "twin_k2"]
-    with pytest.raises(DataError, match=r"no regression task of the build .* `metahpo status` shows what is pending"):
+    with pytest.raises(
+        DataError,
+        match=r"no learner is complete on a regression task .*`metahpo status` shows",
+    ):
         assemble(tmp_path / "build", "regression", name="none", n_jobs=1)

@@ -80,7 +80,26 @@ def test_a_library_that_is_not_installed_is_needed_for_nothing_but_its_estimator
     with pytest.raises(MissingDependencyError, match=rf"pip install 'metahpo\[{name}\]'"):
         check_installed([learner])
     assert default_learners("table") == tuple(other for other in CLASSICAL if other != name)
-    assert f"left out {name}, which is not installed" in caplog.text
+    assert f"left out {name}: {name} is not installed; install it with: pip install 'metahpo[{name}]'" in caplog.text
+
+
+def test_only_training_an_mlp_on_a_cpu_needs_the_compiler() -> None:
+    code = (
+        "import sys, numpy; sys.modules['numba'] = None\n"
+        "import metahpo, metahpo.exceptions\n"
+        "X = numpy.random.default_rng(0).normal(size=(60, 2)); y = X[:, 0] > 0\n"
+        "estimator = metahpo.recommend(X, y, 'mlp').estimator(0)\n"
+        "try: estimator.fit(X, y)\n"
+        "except metahpo.exceptions.MissingDependencyError as error: print(error)"
+    )
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "training an mlp on a CPU needs numba: pip install 'metahpo[networks]'.\n"
+
+
+def test_the_extra_of_a_library_with_another_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda library: None if library == "numba" else library)
+    with pytest.raises(MissingDependencyError, match=r"the learner 'mlp' needs numba, .*'metahpo\[networks\]'"):
+        check_installed([learner_named("mlp", "regression")])
 
 
 def test_recommending_imports_no_library_of_an_extra() -> None:

@@ -23,7 +23,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from metahpo.exceptions import DataError
 from metahpo.networks.convnet.convnet_classifier import ConvNetClassifier
-from metahpo.networks.mlp import mlp_fitting
+from metahpo.networks.mlp.compiled import compiled_training
 from metahpo.networks.mlp.compiled.compiled_training import compile_ahead
 from metahpo.networks.mlp.compiled.epoch import predict, train_epoch
 from metahpo.networks.mlp.mlp_classifier import NetworkClassifier
@@ -55,7 +55,7 @@ def test_compilation_is_not_counted_as_training(monkeypatch: pytest.MonkeyPatch)
     compile_ahead(torch.float32)
     before = [len(function.signatures) for function in functions]
     X, y = mixed_table(40)
-    monkeypatch.setattr(mlp_fitting, "compile_ahead", lambda dtype: time.sleep(0.5))
+    monkeypatch.setattr(compiled_training, "compile_ahead", lambda dtype: time.sleep(0.5))
     options: dict[str, Any] = {"epochs": 1, "members": 1, "dropout": 0.2, "early_stopping": False, "device": "cpu"}
     for model, target in ((NetworkClassifier(**options), y), (NetworkRegressor(**options), X["b"])):
         model.fit(X, target)

@@ -18,7 +18,6 @@ from metahpo.networks.batched.batched_training import Pool, predict_rows
 from metahpo.networks.batched.grouping import train_models
 from metahpo.networks.batched.stacked_network import StackedParameters
 from metahpo.networks.batched.training_configuration import BatchedModel, Progress, TrainingConfiguration
-from metahpo.networks.mlp.compiled.compiled_training import compile_ahead, train_on_cpu
 from metahpo.networks.mlp.mlp_network import StackedMLP, stacking_order
 from metahpo.networks.mlp.mlp_shape import MLPShape
 from metahpo.numerics.arithmetic import own_arithmetic
@@ -138,7 +137,9 @@ def train_jobs(jobs: Sequence[Job], dtype: torch.dtype = torch.float32, memory_b
 
 def _train(jobs: Sequence[Job], dtype: torch.dtype, memory_bytes: int | None) -> None:
     device = device_named(jobs[0].estimator.device)
-    if device.type == "cpu":
+    if device.type == "cpu":  # only this way of training needs the compiler
+        from metahpo.networks.mlp.compiled.compiled_training import compile_ahead, train_on_cpu
+
         compile_ahead(dtype)
     start = time.perf_counter()
     tables = list(dict.fromkeys(job.table for job in jobs))

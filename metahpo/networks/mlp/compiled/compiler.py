@@ -8,9 +8,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic, overload
+
+from metahpo.exceptions import MissingDependencyError
+
+try:
+    from llvmlite import ir
+    from numba import njit, types
+    from numba.extending import intrinsic, overload
+except ImportError as error:
+    raise MissingDependencyError("training an mlp on a CPU needs numba: pip install 'metahpo[networks]'.") from error
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,0 +1,94 @@
+"""Whether promises come true: calibration of the change against the default, on recorded tasks of families left out.
+
+`python scripts/evaluate_calibration.py tabular_1200_classification` prints two tables, for each learner:
+
+- how often configurations beat the default whose `p_better_than_default` was near .5, .7 and .9;
+- how often the change lies inside its interval of 80 %, for all configurations and for the five picks.
+
+The families are left out in five groups. What comes true is the recorded mean over the fits of a task.
+"""
+
+import argparse
+import json
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from metahpo.metadata.families import family_groups
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.space.configuration import to_json
+from metahpo.surrogates.fitting.improvement_learning import learn_improvement
+from metahpo.surrogates.improvement import change_of
+
+#: Groups of families, of which each is left out in turn; picks whose intervals are judged on their own.
+GROUPS, PICKS = 5, 5
+#: Centres of the ranges of probabilities, and half of their width.
+CENTRES, HALF_WIDTH = (0.5, 0.7, 0.9), 0.1
+
+
+def of_group(md: MetaDataset, space: str, tasks: list[str]) -> pd.DataFrame:
+    """Promise and outcome of every configuration on some tasks, from experience that knows none of their families."""
+    families = sorted(set(md.tasks.loc[tasks, "family"].astype(str)))
+    model, metric = learn_improvement(md.drop(families=families), space), md.metrics[0]
+    if model is None or md.meta_features is None:
+        raise SystemExit(f"{md.name} has too few tasks with a shared design of {space}.")
+    trials = md.trials[(md.trials["space"] == space) & md.trials["task"].isin(tasks)]
+    found = []
+    for task, own in trials.groupby("task", sort=False):
+        known = {to_json(json.loads(c)): e for c, e in zip(own["configuration"], own[f"loss.{metric}"], strict=True)}
+        errors = np.array([known.get(text, np.nan) for text in model.configurations], dtype=np.float64)
+        default = float(errors[model.reference])
+        if not np.isfinite(default) or default <= 0.0:
+            continue
+        values = md.meta_features.loc[[task]].to_numpy(np.float64)[0]
+        promised = model.on(dict(zip(map(str, md.meta_features.columns), values.tolist(), strict=True)))
+        low, high = promised.interval()
+        rows = pd.DataFrame({"p": promised.p_better(), "low": low, "high": high})
+        rows["change"] = [change_of(float(error), default, metric) for error in errors]
+        rows["pick"] = np.isin(np.arange(len(rows)), promised.picks(PICKS))
+        found.append(rows.drop(index=model.reference).assign(learner=space))
+    return pd.concat(found)
+
+
+def tables(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How often promises came true, by probability; and shares of changes inside their intervals."""
+    probabilities = {
+        (learner, centre): (near["p"].mean(), (near["change"] > 0.0).mean(), len(near))
+        for learner, own in rows.groupby("learner", sort=False)
+        for centre in CENTRES
+        if len(near := own[(own["p"] - centre).abs() <= HALF_WIDTH])
+    }
+    inside = rows.assign(inside=rows["change"].between(rows["low"], rows["high"]))
+    columns = ["promised", "came true", "cases"]
+    return (
+        pd.DataFrame.from_dict(probabilities, orient="index", columns=columns),
+        pd.DataFrame(
+            {
+                "all": inside.groupby("learner", sort=False)["inside"].mean(),
+                "picks": inside[inside["pick"]].groupby("learner", sort=False)["inside"].mean(),
+            }
+        ),
+    )
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="meta-dataset, by folder or name")
+    parser.add_argument("--learners", nargs="+", help="default: all of the meta-dataset")
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    md = MetaDataset.load(options.folder)
+    groups = family_groups(md.tasks["family"].astype(str).tolist(), GROUPS, np.random.default_rng(0))
+    rows = joblib.Parallel(n_jobs=options.jobs)(
+        joblib.delayed(of_group)(md, space, list(md.tasks.index[groups == group]))
+        for space in options.learners or md.spaces
+        for group in range(GROUPS)
+    )
+    for table in tables(pd.concat([*rows])):
+        print(table.to_string(float_format="{:.2f}".format), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()
