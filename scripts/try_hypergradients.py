@@ -2,7 +2,8 @@
 
 `python scripts/try_hypergradients.py --out results.jsonl` tunes networks on generated and bundled tables of
 scikit-learn, by the loss on validation rows, and prints the loss on test rows after each way to go on. A run that was
-ended goes on where it stopped. All trainings are short. Ways to spend the same number of trainings after the search:
+ended goes on where it stopped. A seed takes 3 to 7 minutes on one core. All trainings are short. Ways to
+spend the same number of trainings after the search:
 
 nothing
     The best configuration of the search.
