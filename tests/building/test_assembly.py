@@ -62,7 +62,7 @@ def test_learning_curves__where_none_was_recorded_there_is_no_column(
     both = built_meta_dataset.merge(assemble(networks, "classification", name="networks", n_jobs=1))
     both.save(tmp_path / "both")
     curves = MetaDataset.load(tmp_path / "both").learning_curves()
-    assert sorted(len(own) for own in curves.values()) == [0, 0, 2, 2]
+    assert sorted(len(own) for own in curves.values()) == [2, 2]  # only its tasks were measured with a second learner
     assert all(np.isfinite(curve).all() for own in curves.values() for curve in own)
 
 
