@@ -127,10 +127,8 @@ def is_sparse(X: Any) -> bool:
 
 
 def encodable(make: Callable[[], T], what: str) -> T:
-    """Result of `make`. Text that is no UTF-8 and integers beyond the range of float64 are errors, since pandas fails."""
+    """Result of `make`. Text that cannot be encoded in UTF-8, which pandas needs, is an error."""
     try:
         return make()
-    except OverflowError:  # in pandas before 3.1
-        raise DataError(f"{what} holds integers beyond the range of float64; give their logarithms.") from None
     except UnicodeError as error:
         raise DataError(f"{what} holds text that cannot be stored as UTF-8 ({error}); mend its encoding.") from None

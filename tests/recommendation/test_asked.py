@@ -51,7 +51,7 @@ def task() -> Task:
 
 @pytest.fixture(scope="module")
 def shipped() -> Recommender:
-    return Recommender.shipped("classification")
+    return Recommender.shipped("classification", learner="svm")
 
 
 @pytest.fixture(scope="module")
