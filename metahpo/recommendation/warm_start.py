@@ -9,8 +9,10 @@ from typing import Any
 from ConfigSpace import ConfigurationSpace
 
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.space.configuration import Configuration
+from metahpo.recommendation.portfolio import complementary_picks
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.holding import holding
+from metahpo.surrogates.mapped import MappedSurrogate
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.surrogates.task_cost import TaskCost
 
@@ -41,6 +43,47 @@ class WarmStart:
             for configurations in (self.initial, self.candidates)
         )
         return replace(self, space=holding(self.space, held), initial=initial, candidates=candidates)
+
+    def in_space(
+        self,
+        space: ConfigurationSpace,
+        names: Mapping[str, str] | None = None,
+        held: Mapping[str, Any] | None = None,
+        *,
+        measured: bool = False,
+    ) -> WarmStart:
+        """The same experience for a search of a space of the user's: see :class:`metahpo.surrogates.MappedSurrogate`.
+
+        The space's default comes first, then what the experience recommends within the space.
+
+        Parameters
+        ----------
+        space : ConfigurationSpace
+        names, held : mapping, default=None
+            See :class:`metahpo.space.mapping.SpaceMapping`.
+        measured : bool, default=False
+            Whether `initial` is known to be good on this very task, by probes: then it comes second, where the space
+            has a place for it.
+
+        Raises
+        ------
+        SpaceError
+            The spaces have nothing in common.
+        """
+        mapped = MappedSurrogate(self.surrogate, space, names, held)
+        first = [mapped.mapping.encoder.domain.default]
+        if measured:
+            first += self._nearest(mapped, self.initial)
+        near = self._nearest(mapped, self.candidates)
+        if len(first) == 1 and near:
+            first += [near[i] for i in complementary_picks(mapped.posterior(near, None, self.meta_features), 1)]
+        return WarmStart(space, mapped, self.meta_features, first, [], None)
+
+    @staticmethod
+    def _nearest(mapped: MappedSurrogate, configurations: list[Configuration]) -> list[Configuration]:
+        """Configurations of the space of a mapped surrogate that are nearest to some that are known, each once."""
+        near = [mapped.mapping.nearest(configuration) for configuration in configurations]
+        return list({to_json(configuration): configuration for configuration in near if configuration}.values())
 
     def optimizer(self, random_state: int | None = None, *, per_second: bool = False) -> BayesianOptimizer:
         """Ask-and-tell optimiser that starts from it; `per_second` counts improvement per second."""

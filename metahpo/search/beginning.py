@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
 
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, SpaceError
 from metahpo.learners.place import Place, without
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.search.engines import SearchEngine, search_engine
+from metahpo.search.own_space import in_own_space, learner_of
 from metahpo.search.searched import Searched
 from metahpo.search.several_learners import SeveralLearners
 from metahpo.search.stages import StagedEngine
@@ -114,29 +115,49 @@ class Beginner:
 
     def _warm(self, X: Any, y: Any) -> WarmStart | None:
         """Experience; what is missing of it is said."""
-        place = self.searched.learner
-        if place is None or (isinstance(place, Place) and place.given_kernel):
+        place, say = self.searched.learner, self.say
+        if isinstance(place, Place) and place.given_kernel:
             return None
+        own = place is None
+        if place is None:
+            say = self.note  # who gives a space of their own has not asked for experience by name
+            try:
+                place = learner_of(self.searched, y)
+            except DataError as error:
+                self.note(f"the search starts cold, because {error}")
+                return None
         kind = place.learner.kind if isinstance(place, Place) else place.kind
         scorer = scorer_name(self.arguments["scoring"], self.arguments["refit"], OWN_SCORE[kind])
         begin = self._start(place, X, y, scorer)
+        if begin.warm is not None and own and isinstance(place, Place):
+            begin = self._in_own_space(begin, begin.warm, place)
         if begin.warm is None:
-            self.say(f"the search starts cold, because a warm start cannot be had: {begin.lacking}")
+            say(f"the search starts cold, because {'' if own else 'a warm start cannot be had: '}{begin.lacking}")
             return None
         if begin.lacking:
-            self.say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
+            say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
         if not begin.same_metric:
             scored = repr(scorer) if scorer else "a function of your own"
-            self.say(f"the experience is of {begin.metric!r}, the nearest that there is to what is scored, {scored}")
+            say(f"the experience is of {begin.metric!r}, the nearest that there is to what is scored, {scored}")
         elif begin.metric != scorer:
             self.note(f"the experience is of {begin.metric!r}, which ranks models as {scorer!r} does")
         return begin.warm
+
+    def _in_own_space(self, begin: Start, warm: WarmStart, place: Place) -> Start:
+        try:
+            mapped, sentences = in_own_space(warm, place, self.searched.space)
+        except SpaceError as error:
+            return Start(None, str(error))
+        for sentence in sentences:
+            self.note(sentence)
+        return replace(begin, warm=mapped)
 
     def _start(self, place: Place | SeveralLearners, X: Any, y: Any, scorer: str | None) -> Start:
         recommender: Recommender | None = self.arguments["recommender"]
         if isinstance(place, SeveralLearners):
             return place.start((X, y), scorer, recommender)
-        return start(X, y, place.learner, scorer, recommender, place.held)
+        held = {} if self.searched.learner is None else place.held
+        return start(X, y, place.learner, scorer, recommender, held)
 
 
 def scorer_name(scoring: Any, refit: Any, own: str) -> str | None:

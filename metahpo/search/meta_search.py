@@ -74,7 +74,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         A list of names: the learner is searched, too; the estimator is None or a pipeline that ends with
         "passthrough". Or a space of your own, whose hyperparameters are named as `estimator` names its parameters
         (``step__parameter``): a ConfigurationSpace, or a dict of lists and distributions of ``scipy.stats``, as
-        RandomizedSearchCV takes it. Then the search starts cold.
+        RandomizedSearchCV takes it; the defaults of a dict are the estimator's own values, where these may be chosen.
+        Experience with the learner that `estimator` is, or holds, is used as far as names, aliases and ranges overlap:
+        the first trial is the space's default, the second what experience recommends within the space. ``notes_`` says
+        what was taken, clipped and left out. Where nothing overlaps, the search starts cold.
     param_distributions : dict, default=None
         The same as a dict for `space`, by the name that it has in RandomizedSearchCV.
     n_trials : int, default=30

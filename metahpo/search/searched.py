@@ -97,7 +97,7 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
         if estimator is None:
             raise DataError("an estimator must be given: the space is of its parameters.")
         own_conditions = isinstance(given, ConfigurationSpace)  # it is a mapping as well
-        space = given if isinstance(given, ConfigurationSpace) else space_of(given)
+        space = given if isinstance(given, ConfigurationSpace) else space_of(given, _values_of(estimator))
         _check_names(estimator, space)
         notes = () if own_conditions else with_conditions(space, estimator)
         return Searched(space, estimator, dict, notes=notes)
@@ -138,6 +138,12 @@ def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_sta
     return Searched(place.space, whole, parameters, place, notes)
 
 
+def _values_of(estimator: BaseEstimator) -> dict[str, Any]:
+    """An estimator's own parameters; none of what is no estimator, which is refused later."""
+    values: dict[str, Any] = getattr(estimator, "get_params", dict)()
+    return values
+
+
 def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
     """Refuse a space whose default the estimator does not take: it has no parameter of such a name."""
     default = Domain(space).default
@@ -147,7 +153,7 @@ def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
         # Choices may be estimators of the user's, which the names of their own parameters must not change.
         clone(estimator).set_params(**clone(default, safe=False))
     except (TypeError, ValueError, AttributeError) as error:
-        known: dict[str, Any] = getattr(estimator, "get_params", dict)()
+        known = _values_of(estimator)
         unknown = [name for name in default if name not in known]
         if not unknown:
             return  # a value, not a name: it is for the estimator to refuse
