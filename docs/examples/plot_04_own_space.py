@@ -2,8 +2,8 @@
 Search a space of your own
 ==========================
 
-A space of your own names hyperparameters as the pipeline does, ``step__parameter``. The experience with the learner in the
-pipeline is used as far as the spaces overlap. Conditions of ConfigSpace are obeyed.
+A space of your own names hyperparameters as the pipeline does, ``step__parameter``. The experience with the learner
+in the pipeline is used as far as the spaces overlap. Conditions of ConfigSpace are obeyed.
 """
 
 import matplotlib.pyplot as plt

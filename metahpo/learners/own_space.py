@@ -8,9 +8,7 @@ from typing import Any
 from metahpo.exceptions import DataError
 from metahpo.learners.place import Place
 from metahpo.space.configuration import builtin
-
-#: Types of values that a learner's space has.
-_PLAIN = (str, bool, int, float, type(None))
+from metahpo.space.values import SCALARS
 
 
 def check_estimator_stays(place: Place, names: Iterable[str]) -> None:
@@ -51,7 +49,7 @@ def learners_values(place: Place) -> dict[str, Any]:
     values = {
         name: builtin(own[parameter]) for parameter, name in _hyperparameter_of(place).items() if parameter in own
     }
-    return {**{name: value for name, value in values.items() if isinstance(value, _PLAIN)}, **place.held}
+    return {**{name: value for name, value in values.items() if isinstance(value, SCALARS)}, **place.held}
 
 
 def _hyperparameter_of(place: Place) -> dict[str, str]:

@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     from metahpo.space.mapping import SpaceMapping
     from metahpo.space.prior import SpacePrior
     from metahpo.space.stored import read_space
-    from metahpo.space.values import Values, choices_of
+    from metahpo.space.values import SCALARS, Values, choices_of
 
 __all__ = [
+    "SCALARS",
     "STEP_TOLERANCE",
     "Block",
     "Choices",
