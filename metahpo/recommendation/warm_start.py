@@ -10,6 +10,7 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.portfolio import complementary_picks
+from metahpo.recommendation.probes import Probe
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.holding import holding
 from metahpo.surrogates.mapped import MappedSurrogate
@@ -19,7 +20,23 @@ from metahpo.surrogates.task_cost import TaskCost
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The start of a search from experience. An unfamiliar task has no meta-features."""
+    """The start of a search from experience. An unfamiliar task has no meta-features.
+
+    Attributes
+    ----------
+    space : ConfigurationSpace
+    surrogate : Surrogate
+    meta_features : mapping of str to float or None
+    initial : list of dict
+        Configurations to try first.
+    candidates : list of dict
+        Configurations that were measured on other tasks.
+    cost : TaskCost or None
+    probes : tuple of Probe
+        Fits on few rows of the task, which `initial` rests on.
+    notes : tuple of str
+        What the user should know of the probes.
+    """
 
     space: ConfigurationSpace
     surrogate: Surrogate
@@ -27,6 +44,8 @@ class WarmStart:
     initial: list[Configuration]
     candidates: list[Configuration]
     cost: TaskCost | None
+    probes: tuple[Probe, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def holding(self, held: Mapping[str, Any]) -> WarmStart:
         """The part of it in which some hyperparameters have one value: see :func:`metahpo.space.holding.holding`.
@@ -49,21 +68,17 @@ class WarmStart:
         space: ConfigurationSpace,
         names: Mapping[str, str] | None = None,
         held: Mapping[str, Any] | None = None,
-        *,
-        measured: bool = False,
     ) -> WarmStart:
         """The same experience for a search of a space of the user's: see :class:`metahpo.surrogates.MappedSurrogate`.
 
-        The space's default comes first, then what the experience recommends within the space.
+        The space's default comes first, then what the experience recommends within the space. After probes that is
+        the place of what they have shown to be best.
 
         Parameters
         ----------
         space : ConfigurationSpace
         names, held : mapping, default=None
             See :class:`metahpo.space.mapping.SpaceMapping`.
-        measured : bool, default=False
-            Whether `initial` is known to be good on this very task, by probes: then it comes second, where the space
-            has a place for it.
 
         Raises
         ------
@@ -72,12 +87,12 @@ class WarmStart:
         """
         mapped = MappedSurrogate(self.surrogate, space, names, held)
         first = [mapped.mapping.encoder.domain.default]
-        if measured:
+        if self.probes:
             first += self._nearest(mapped, self.initial)
         near = self._nearest(mapped, self.candidates)
         if len(first) == 1 and near:
             first += [near[i] for i in complementary_picks(mapped.posterior(near, None, self.meta_features), 1)]
-        return WarmStart(space, mapped, self.meta_features, first, [], None)
+        return replace(self, space=space, surrogate=mapped, initial=first, candidates=[], cost=None)
 
     @staticmethod
     def _nearest(mapped: MappedSurrogate, configurations: list[Configuration]) -> list[Configuration]:

@@ -28,10 +28,11 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     _whole(arguments, "n_trials", optional=False)
     for name in ("patience", "min_resources", "max_resources"):
         _whole(arguments, name, optional=True)
-    for name in ("timeout", "trial_timeout"):
+    for name in ("timeout", "trial_timeout", "probe_seconds"):
         seconds = arguments[name]
         if seconds is not None and not (_is_real(seconds) and float(seconds) > 0.0):
             raise DataError(f"{name} must be a positive number of seconds, or None, but is {seconds!r}.")
+    _check_probes(arguments)
     check_seed(arguments["random_state"])
     for name in ("warm_start", "per_second", "early_stopping"):
         if not isinstance(arguments[name], bool | np.bool_):
@@ -71,6 +72,16 @@ def callbacks_of(callback: Any, callbacks: Any) -> list[Callable[..., Any]]:
     else:
         several = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
     return [*([] if callback is None else [callback]), *several]
+
+
+def _check_probes(arguments: Mapping[str, Any]) -> None:
+    seconds, timeout = arguments["probe_seconds"], arguments["timeout"]
+    if seconds is None:
+        return
+    if not arguments["warm_start"]:
+        raise DataError("probe_seconds adds to experience, which warm_start=False ignores: leave one of them out.")
+    if timeout is not None and seconds >= timeout:
+        raise DataError(f"probe_seconds={seconds!r} must be less than timeout={timeout!r}, which it counts towards.")
 
 
 def _check_population(arguments: Mapping[str, Any]) -> None:

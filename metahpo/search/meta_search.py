@@ -100,6 +100,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Without effect, because a worker gets its next fit when it is free. It is there for GridSearchCV's sake.
     warm_start : bool, default=True
         False ignores experience, for comparison.
+    probe_seconds : float, default=None
+        Budget of probes before the first trial, as ``seconds`` of :func:`metahpo.recommend`: fits of the learner on few
+        rows, in `n_jobs` processes, with the preprocessing of the package. The search then starts from the
+        recommendation that rests on them. They count towards `timeout`, but are no trials. None: there are none.
     per_second : bool, default=False
         Choose trials by their expected improvement per second, not per trial: where time is short and configurations
         differ in what they take. The search then depends on the clock, and cannot be repeated exactly.
@@ -171,6 +175,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         for at the end of each.
     optimizer_ : BayesianOptimizer, or another engine
         History and incumbent in the space's own names.
+    probes_ : tuple of Probe
+        The probes of `probe_seconds`: see :class:`metahpo.recommendation.probes.Probe`.
     notes_ : tuple of str
         What the user should know of the start: what the experience is of, and what is missing.
 
@@ -214,6 +220,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         error_score: float | str = np.nan,
         return_train_score: bool = False,
         warm_start: bool = True,
+        probe_seconds: float | None = None,
         per_second: bool = False,
         recommender: Recommender | None = None,
         random_state: int | None = None,
@@ -250,6 +257,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self.n_trials = n_trials
         self.parallel = parallel
         self.warm_start = warm_start
+        self.probe_seconds = probe_seconds
         self.per_second = per_second
         self.recommender = recommender
         self.random_state = random_state
@@ -285,8 +293,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Raises
         ------
         DataError
-            A parameter that is out of range, an estimator that does not hold the learner, or a learner without `y`.
-            Or every trial failed: the message holds the estimator's own.
+            A parameter that is out of range, an estimator that does not hold the learner, a learner without `y`, or
+            probes without experience that they could add to. Or every trial failed: the message holds the estimator's
+            own.
         UnknownNameError
             `space` names no learner, or `engine` no engine.
         StoreError
@@ -343,7 +352,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         found.check_fit_parameters(routed.estimator.fit)
         fits, fidelity = self._fits(found, X, y, scorer, routed)
         beginning = self._beginning(found, X, y)
-        self.optimizer_ = beginning.engine
+        self.optimizer_, self.probes_ = beginning.engine, beginning.probes
         trials = self._no_trials(scorer, metric)
         kind = self.fidelity if fits.continuation is None else f"population, {fits.continuation.parameter or 'steps'}"
         head = head_of(beginning.space, X, y, fits.splits, self._metric_name(), kind)

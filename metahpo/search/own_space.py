@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from ConfigSpace import ConfigurationSpace
 
@@ -15,6 +15,8 @@ from metahpo.search.searched import Searched
 from metahpo.search.start import kind_of
 from metahpo.space.mapping import SpaceMapping
 
+_T = TypeVar("_T")
+
 
 def learner_of(found: Searched, y: Any) -> Place:
     """The learner whose experience may say something of the user's space.
@@ -23,6 +25,8 @@ def learner_of(found: Searched, y: Any) -> Place:
     ------
     DataError
         There is none.
+    SpaceError
+        The space has nothing in common with the learner's.
     """
     if y is None:
         raise DataError("there is no target y, and experience is with supervised learners")
@@ -34,12 +38,11 @@ def learner_of(found: Searched, y: Any) -> Place:
     check_estimator_stays(place, found.space)
     if place.given_kernel:
         raise DataError("the kernel of the estimator is given")
+    _mapped(lambda names: SpaceMapping(found.space, place.learner.space, names), place, found.space)
     return place
 
 
-def in_own_space(
-    warm: WarmStart, place: Place, space: ConfigurationSpace, *, measured: bool = False
-) -> tuple[WarmStart, list[str]]:
+def in_own_space(warm: WarmStart, place: Place, space: ConfigurationSpace) -> tuple[WarmStart, list[str]]:
     """A warm start in the user's space, and what was taken, clipped and left out, a sentence each.
 
     Parameters
@@ -49,20 +52,23 @@ def in_own_space(
     place : Place
     space : ConfigurationSpace
         The user's.
-    measured : bool, default=False
-        See :meth:`metahpo.recommendation.warm_start.WarmStart.in_space`.
 
     Raises
     ------
     SpaceError
         The spaces have nothing in common.
     """
+    mapped = _mapped(lambda names: warm.in_space(space, names, learners_values(place)), place, space)
+    return mapped, list(_sentences(mapped.surrogate.mapping, place.learner.name))  # type: ignore[attr-defined]
+
+
+def _mapped(function: Callable[[dict[str, str]], _T], place: Place, space: ConfigurationSpace) -> _T:
+    """What a function makes of the names of a user's space; where it finds none of them, a short reason."""
     try:
-        mapped = warm.in_space(space, learners_names(place, space), learners_values(place), measured=measured)
+        return function(learners_names(place, space))
     except SpaceError as error:
         name = place.learner.name
         raise SpaceError(f"the space has nothing in common with what is known of {name!r}") from error
-    return mapped, list(_sentences(mapped.surrogate.mapping, place.learner.name))  # type: ignore[attr-defined]
 
 
 def _sentences(mapping: SpaceMapping, learner: str) -> Iterator[str]:
