@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from metahpo.exceptions import DataError
-from metahpo.recommendation.recommender import Recommender
 from metahpo.search import MetaSearchCV
-from metahpo.tasks.task import Task
 
 X, y = load_iris(return_X_y=True)
 OWN = {"svc__C": loguniform(1e-2, 1e2)}
@@ -82,11 +79,3 @@ def test_probes_without_experience_are_refused_before_any_trial(
 def test_probes_of_a_given_kernel_are_refused() -> None:
     with pytest.raises(DataError, match="none to use: the kernel of the estimator is given"):
         MetaSearchCV(SVC(kernel="precomputed"), "svm", probe_seconds=5.0, cv=2).fit(X @ X.T, y)
-
-
-def test_experience_without_recorded_improvements_cannot_be_probed(trained: Path) -> None:
-    recommender = Recommender(trained)
-    with pytest.raises(DataError, match="holds no default, or no seconds, to compare probes with"):
-        recommender.warm_start(Task.from_arrays(X, y), "svm", seconds=5.0)
-    with pytest.raises(DataError, match="probes are fits on rows of a task"):
-        recommender.warm_start(None, "svm", seconds=5.0)
