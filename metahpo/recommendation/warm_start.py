@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,6 +68,7 @@ class WarmStart:
         space: ConfigurationSpace,
         names: Mapping[str, str] | None = None,
         held: Mapping[str, Any] | None = None,
+        variants: Sequence[Mapping[str, Any]] = ({},),
     ) -> WarmStart:
         """The same experience for a search of a space of the user's: see :class:`metahpo.surrogates.MappedSurrogate`.
 
@@ -79,6 +80,8 @@ class WarmStart:
         space : ConfigurationSpace
         names, held : mapping, default=None
             See :class:`metahpo.space.mapping.SpaceMapping`.
+        variants : sequence of mapping, default=({},)
+            Values of hyperparameters of which nothing is known, with each of which experience is asked.
 
         Raises
         ------
@@ -88,16 +91,18 @@ class WarmStart:
         mapped = MappedSurrogate(self.surrogate, space, names, held)
         first = [mapped.mapping.encoder.domain.default]
         if self.probes:
-            first += self._nearest(mapped, self.initial)
-        near = self._nearest(mapped, self.candidates)
+            first += self._nearest(mapped, self.initial, variants[:1])
+        near = self._nearest(mapped, self.candidates, variants)
         if len(first) == 1 and near:
             first += [near[i] for i in complementary_picks(mapped.posterior(near, None, self.meta_features), 1)]
         return replace(self, space=space, surrogate=mapped, initial=first, candidates=[], cost=None)
 
     @staticmethod
-    def _nearest(mapped: MappedSurrogate, configurations: list[Configuration]) -> list[Configuration]:
+    def _nearest(
+        mapped: MappedSurrogate, configurations: list[Configuration], variants: Sequence[Mapping[str, Any]]
+    ) -> list[Configuration]:
         """Configurations of the space of a mapped surrogate that are nearest to some that are known, each once."""
-        near = [mapped.mapping.nearest(configuration) for configuration in configurations]
+        near = [mapped.mapping.nearest(one, variant) for variant in variants for one in configurations]
         return list({to_json(configuration): configuration for configuration in near if configuration}.values())
 
     def optimizer(self, random_state: int | None = None, *, per_second: bool = False) -> BayesianOptimizer:

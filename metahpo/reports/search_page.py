@@ -304,7 +304,9 @@ def _first_in_words(search: Any) -> str:
     """Where the first trial came from."""
     if not _warm(search):
         return "without experience."
-    own = isinstance(getattr(search, "space", None), Mapping) or getattr(search, "param_distributions", None)
+    given = getattr(search, "space", None)
+    spaces = given if isinstance(given, list | tuple) else [given]
+    own = getattr(search, "param_distributions", None) or any(isinstance(space, Mapping) for space in spaces)
     return "the default of the space." if own else "which experience had proposed."
 
 

@@ -179,7 +179,7 @@ class Beginner:
 
     def _in_own_space(self, begin: Start, warm: WarmStart, place: Place) -> Start:
         try:
-            mapped, sentences = in_own_space(warm, place, self.searched.space)
+            mapped, sentences = in_own_space(warm, place, self.searched)
         except SpaceError as error:
             return Start(None, str(error))
         for sentence in sentences:

@@ -66,7 +66,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         space. A pipeline that ends with None or "passthrough", or a ``TransformedTargetRegressor()``, takes the
         learner's estimator. None: the learner prepares the columns of a table itself, and rows without a target are
         left out.
-    space : str, list of str, ConfigurationSpace or dict, default=None
+    space : str, list of str, ConfigurationSpace, dict or list of dict, default=None
         Name of a learner: "linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost",
         "mlp", and of images or texts "convnet", "text_linear", "text". Its search space is used, and the search is
         warm-started by the surrogate that ships for it. None: the learner that `estimator` is, or holds; with None for
@@ -78,8 +78,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Experience with the learner that `estimator` is, or holds, is used as far as names, aliases and ranges overlap:
         the first trial is the space's default, the second what experience recommends within the space. ``notes_`` says
         what was taken, clipped and left out. Where nothing overlaps, the search starts cold.
-    param_distributions : dict, default=None
-        The same as a dict for `space`, by the name that it has in RandomizedSearchCV.
+        A list of such spaces holds alternatives: each trial is of one of them, which the search chooses as well.
+    param_distributions : dict or list of dict, default=None
+        The same as `space`, by the name that it has in RandomizedSearchCV.
     n_trials : int, default=30
         Configurations to try. Fewer are tried where the space has no more, or the time is over.
     scoring, refit
@@ -206,9 +207,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     def __init__(
         self,
         estimator: BaseEstimator | None,
-        space: str | Sequence[str] | ConfigurationSpace | Mapping[str, Any] | None = None,
+        space: str | Sequence[str] | ConfigurationSpace | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
-        param_distributions: Mapping[str, Any] | None = None,
+        param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         n_trials: int = 30,
         scoring: Scoring = None,
         n_jobs: int | None = None,
@@ -438,7 +439,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             )
             if fidelity.parameter is None:
                 splits = in_order_of_use(splits, y)
-            elif found.learner is None and fidelity.parameter in found.space:
+            elif found.searches(fidelity.parameter):
                 raise DataError(
                     f"{fidelity.parameter!r} cannot be the fidelity and be searched; take it out of the search space."
                 )
@@ -461,7 +462,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         """How the models of a population go on training, and for how many steps."""
         name = None if self.fidelity is None else parameter_of(self.fidelity, found.estimator, found.prefix)
         continuation = continuation_of(found.estimator, name)
-        if continuation.parameter is not None and found.learner is None and continuation.parameter in found.space:
+        if found.searches(continuation.parameter):
             raise DataError(
                 f"{continuation.parameter!r} cannot be the number of steps and be searched; take it out of the search "
                 "space."
@@ -497,7 +498,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     ) -> None:
         """Make the trials; those of a file or of an earlier search are taken from there."""
         parameters = partial(_parameters, found, fidelity)
-        first = [] if self.initial is None else first_configurations(self.initial, beginning.space, found.prefix)
+        named = None if found.alternatives is None else found.alternatives.configuration
+        first: list[Configuration] = []
+        if self.initial is not None:
+            first = first_configurations(self.initial, beginning.space, found.prefix, named)
         known: list[SearchTrial] = []
         if earlier is not None:
             check_same(head, earlier[0], "resume_from")

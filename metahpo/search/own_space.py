@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
-
-from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import DataError, MetaHPOError, SpaceError
 from metahpo.learners.own_space import check_estimator_stays, learners_names, learners_values
 from metahpo.learners.place import Place, learner_in
 from metahpo.recommendation.warm_start import WarmStart
+from metahpo.search.alternatives import CHOICE
 from metahpo.search.searched import Searched
 from metahpo.search.start import kind_of
 from metahpo.space.mapping import SpaceMapping
@@ -35,14 +34,14 @@ def learner_of(found: Searched, y: Any) -> Place:
     except MetaHPOError as error:
         name = type(found.estimator).__name__
         raise DataError(f"experience is with none, or with more than one, of the estimators in {name}") from error
-    check_estimator_stays(place, found.space)
+    check_estimator_stays(place, found.parameter_names.values())
     if place.given_kernel:
         raise DataError("the kernel of the estimator is given")
-    _mapped(lambda names: SpaceMapping(found.space, place.learner.space, names), place, found.space)
+    _mapped(lambda names: SpaceMapping(found.space, place.learner.space, names), place, found)
     return place
 
 
-def in_own_space(warm: WarmStart, place: Place, space: ConfigurationSpace) -> tuple[WarmStart, list[str]]:
+def in_own_space(warm: WarmStart, place: Place, found: Searched) -> tuple[WarmStart, list[str]]:
     """A warm start in the user's space, and what was taken, clipped and left out, a sentence each.
 
     Parameters
@@ -50,40 +49,46 @@ def in_own_space(warm: WarmStart, place: Place, space: ConfigurationSpace) -> tu
     warm : WarmStart
         In the learner's space.
     place : Place
-    space : ConfigurationSpace
-        The user's.
+    found : Searched
+        What is searched.
 
     Raises
     ------
     SpaceError
         The spaces have nothing in common.
     """
-    mapped = _mapped(lambda names: warm.in_space(space, names, learners_values(place)), place, space)
-    return mapped, list(_sentences(mapped.surrogate.mapping, place.learner.name))  # type: ignore[attr-defined]
+    variants: list[dict[str, Any]] = [{}]
+    if found.alternatives is not None:
+        variants = [{CHOICE: one} for one in found.alternatives.spaces]
+    mapped = _mapped(lambda names: warm.in_space(found.space, names, learners_values(place), variants), place, found)
+    mapping: SpaceMapping = mapped.surrogate.mapping  # type: ignore[attr-defined]
+    return mapped, list(_sentences(mapping, place.learner.name, found.parameter_names))
 
 
-def _mapped(function: Callable[[dict[str, str]], _T], place: Place, space: ConfigurationSpace) -> _T:
+def _mapped(function: Callable[[dict[str, str]], _T], place: Place, found: Searched) -> _T:
     """What a function makes of the names of a user's space; where it finds none of them, a short reason."""
+    known = learners_names(place, found.parameter_names.values())
+    names = {name: known.get(own, own) for name, own in found.parameter_names.items() if own in known or not own}
     try:
-        return function(learners_names(place, space))
+        return function(names)
     except SpaceError as error:
         name = place.learner.name
         raise SpaceError(f"the space has nothing in common with what is known of {name!r}") from error
 
 
-def _sentences(mapping: SpaceMapping, learner: str) -> Iterator[str]:
-    yield f"experience with {learner!r} is used for {_listed([match.name for match in mapping.matches])}"
-    for match in mapping.matches:
-        fate = mapping.fate(match)
+def _sentences(mapping: SpaceMapping, learner: str, names: Mapping[str, str]) -> Iterator[str]:
+    matched = list(dict.fromkeys(names[match.name] for match in mapping.matches))
+    yield f"experience with {learner!r} is used for {_listed(matched)}"
+    fates = dict.fromkeys((names[match.name], mapping.fate(match)) for match in mapping.matches)
+    for name, fate in fates:
         if fate != "taken":
-            yield f"{match.name} is {fate}"
-    if mapping.unknown:
-        one = len(mapping.unknown) == 1
-        yield f"{_listed(mapping.unknown)} {'is' if one else 'are'} left out: experience knows nothing of " + (
-            "it" if one else "them"
-        )
+            yield f"{name} is {fate}"
+    left_out = list(dict.fromkeys(names[name] for name in mapping.unknown))
+    if left_out:
+        are, them = ("is", "it") if len(left_out) == 1 else ("are", "them")
+        yield f"{_listed(left_out)} {are} left out: experience knows nothing of {them}"
 
 
-def _listed(names: Any) -> str:
+def _listed(names: Sequence[str]) -> str:
     *others, last = names
-    return f"{', '.join(others)} and {last}" if others else str(last)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -63,9 +63,10 @@ class SpaceMapping:
         The space of the experience.
     names : mapping of str to str, default=None
         Hyperparameter of the user's space -> the name to look for in the known space. One that is missing is not
-        looked for. None: all are, by their own names.
+        looked for; one without a name, "", is nothing of which something could be known. Several of one name are one
+        hyperparameter of the known space. None: all are looked for, by their own names.
     held : mapping of str to value, default=None
-        Values of known hyperparameters that the user's space does not vary; the others have their defaults.
+        Values of known hyperparameters where the user's space does not vary them; the others have their defaults.
 
     Attributes
     ----------
@@ -97,12 +98,12 @@ class SpaceMapping:
         matched = {match.name for match in self.matches}
         matched_known = {match.known for match in self.matches}
         ruled = matched_known | {match.rule[0] for match in self.matches if match.rule}
-        self.unknown = tuple(name for name in space if name not in matched)
+        self.unknown = tuple(name for name in space if name not in matched and looked_for.get(name) != "")
         self.defaults = tuple(name for name in known if name not in ruled)
         self._default_codes = {
             name: values.code(known[name].default_value) for name, values in self.known_encoder.domain.values.items()
         }
-        for name in self.defaults:
+        for name in known:
             if name in self._held:
                 match = Match(name, name, _rule_of(name, known, (*matched_known, *self._held)))
                 self._default_codes.update(self._codes_of(match, self._held[name]) or {})
@@ -142,9 +143,17 @@ class SpaceMapping:
             )
         return placed
 
-    def nearest(self, configuration: Mapping[str, Any]) -> Configuration | None:
-        """The configuration of the user's space that is nearest to a known one; None where the space forbids it."""
-        values = {name: hyperparameter.default_value for name, hyperparameter in self.space.items()}
+    def nearest(self, configuration: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> Configuration | None:
+        """The configuration of the user's space that is nearest to a known one; None where the space forbids it.
+
+        Parameters
+        ----------
+        configuration : mapping
+            Of the known space.
+        given : mapping, default=None
+            Values of hyperparameters of which nothing is known; the others have the user's defaults.
+        """
+        values = {name: hyperparameter.default_value for name, hyperparameter in self.space.items()} | dict(given or {})
         for match in self.matches:
             speaks = match.rule[0] if match.rule and match.known not in configuration else match.known
             legal = _nearest(self.space[match.name], configuration.get(speaks, _NOTHING))
@@ -252,7 +261,7 @@ def _matches(
     ]
     taken: dict[str, str] = {}
     for _, _, _, name, other in sorted(pairs):
-        if name not in taken and other not in taken.values():
+        if name not in taken and all(looked_for[name] == looked_for[one] for one in taken if taken[one] == other):
             taken[name] = other
     given = {*taken.values(), *held}
     return [Match(name, other, _rule_of(other, known, given)) for name, other in taken.items()]
