@@ -110,6 +110,9 @@ class Learner:
     held_by : callable
         Estimator of the user -> hyperparameters that it fixes at one value. The rest of the space can be searched.
         None: an estimator of another class than `estimator_class` is not the learner's.
+    by_own_names : callable
+        Parameters of the estimator, as code of users gives them -> the same by the parameters that the space sets.
+        Several ways to say the same thing become one.
     held_on_sparse : dict of str to value
         Hyperparameters that a search fixes at one value on sparse rows, because other values would take as long as
         on dense rows.
@@ -131,6 +134,7 @@ class Learner:
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
     held_by: Callable[[BaseEstimator], Mapping[str, Any] | None] = _holds_nothing
+    by_own_names: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_they_are
     held_on_sparse: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:

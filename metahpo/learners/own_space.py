@@ -45,7 +45,7 @@ def learners_names(place: Place, names: Iterable[str]) -> dict[str, str]:
 
 def learners_values(place: Place) -> dict[str, Any]:
     """The estimator's own values, in the names of the learner's space; a word stands where its number would."""
-    own = place.estimator.get_params(deep=False)
+    own = place.learner.by_own_names(place.estimator.get_params(deep=False))
     values = {
         name: builtin(own[parameter]) for parameter, name in _hyperparameter_of(place).items() if parameter in own
     }

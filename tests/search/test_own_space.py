@@ -151,6 +151,8 @@ def test_names_of_the_estimator_are_found_in_the_learners_space(
         (SVC(gamma="auto", C=np.float64(3)), {"gamma": "auto", "C": 3.0, "kernel": "rbf"}),
         (RandomForestClassifier(max_features=0.3), {"max_features": 0.3, "max_depth": None}),
         (LogisticRegression(class_weight={0: 2.0}), {"C": 1.0}),
+        (LogisticRegression(penalty="l1", solver="liblinear"), {"l1_ratio": 1.0, "solver": "saga"}),
+        (LogisticRegression(penalty=None), {"C": np.inf}),
     ],
 )
 def test_values_of_the_estimator_are_found_in_the_learners_space(estimator: Any, expected: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -243,6 +244,10 @@ def test_a_number_that_is_always_ignored_is_said() -> None:
     search = MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y)
     assert notes_on_effects(search) == ["degree has no effect, because kernel is 'rbf'"]
     assert "degree" in search.best_params_
+    free = MetaSearchCV(LogisticRegression(penalty=None), {"C": loguniform(0.1, 1)}, n_trials=1, cv=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn says the same of each fit
+        assert notes_on_effects(free.fit(X, y)) == ["C has no effect, because penalty is None"]
     mixed = {"l1_ratio": uniform(0, 1)}
     saga = LogisticRegression(solver="saga", max_iter=5)
     assert not notes_on_effects(MetaSearchCV(saga, mixed, n_trials=1, cv=2, random_state=0).fit(X, y))
