@@ -25,7 +25,7 @@ from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.numerics.arithmetic import own_arithmetic
-from metahpo.recommendation.asked_values import check_values, held_by, notes_on_values
+from metahpo.recommendation.asked_values import check_names, check_values, held_by, notes_on_values
 from metahpo.recommendation.basis import Basis
 from metahpo.recommendation.decision import decide
 from metahpo.recommendation.description import Description, recorded_as, usable
@@ -189,6 +189,7 @@ class Recommender:
         candidates = experience.candidates(space).of_learners(request.learners or usable_learners)
         learners = [learner_named(name, self.kind) for name in candidates.learners]
         spaces = self.meta_dataset.spaces
+        check_names(request, learners, spaces)
         check_values(request, learners)
         held = held_by(request, learners, spaces)
         candidates = candidates.sensible(task).within(request.region, spaces, self.kind)
@@ -232,7 +233,7 @@ class Recommender:
             unrecorded=[limit for limit, cost in costs.items() if cost is None],
             worth_little=worth_little,
         )
-        notes += notes_on_values(request, learners, spaces, candidates)
+        notes += notes_on_values(request, spaces, candidates)
         probe_notes = tuple(notes_on_probes(request, probed))
         notes += probe_notes
         notes += [
@@ -564,7 +565,8 @@ def recommend(
         exceed them least are recommended, and a note says so.
     space : ConfigurationSpace or mapping, default=None
         What may be chosen: ranges ``(low, high)``, lists of choices or single values, by the name of a hyperparameter.
-        What it does not name stays at the default, and so does what experience does not know; a note names that.
+        What it does not name stays at the default, and so does what experience does not know; a note names that. A name
+        that the learner's estimator does not have is refused.
     fixed : mapping of str to value, default=None
         Hyperparameters that have one value; the others are chosen freely.
     exclude : str or sequence of str, default=()
