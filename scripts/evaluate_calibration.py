@@ -3,7 +3,9 @@
 `python scripts/evaluate_calibration.py tabular_1200_classification` prints two tables, for each learner:
 
 - how often configurations beat the default whose `p_better_than_default` was near .5, .7 and .9;
-- how often the change lies inside its interval of 80 %, for all configurations and for the five picks.
+- how often the change lies inside its interval of 80 %.
+
+Both are for all configurations and for the five picks.
 
 The families are left out in five groups. What comes true is the recorded mean over the fits of a task.
 """
@@ -51,29 +53,25 @@ def of_group(md: MetaDataset, space: str, tasks: list[str]) -> pd.DataFrame:
     return pd.concat(found)
 
 
-def tables(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How often promises came true, by probability; and shares of changes inside their intervals."""
-    probabilities = {
-        (learner, centre): (near["p"].mean(), (near["change"] > 0.0).mean(), len(near))
-        for learner, own in rows.groupby("learner", sort=False)
-        for centre in CENTRES
-        if len(near := own[(own["p"] - centre).abs() <= HALF_WIDTH])
-    }
-    inside = rows.assign(inside=rows["change"].between(rows["low"], rows["high"]))
-    columns = ["promised", "came true", "cases"]
-    return (
-        pd.DataFrame.from_dict(probabilities, orient="index", columns=columns),
-        pd.DataFrame(
-            {
-                "all": inside.groupby("learner", sort=False)["inside"].mean(),
-                "picks": inside[inside["pick"]].groupby("learner", sort=False)["inside"].mean(),
-            }
-        ),
+def probabilities(rows: pd.DataFrame) -> pd.DataFrame:
+    """How often promises came true, by learner and probability."""
+    near = pd.concat([rows[(rows["p"] - centre).abs() <= HALF_WIDTH].assign(near=centre) for centre in CENTRES])
+    near["true"] = near["change"] > 0.0
+    table = near.groupby(["learner", "near"]).agg(
+        promised=("p", "mean"), came_true=("true", "mean"), cases=("p", "size")
     )
+    together = near.groupby("near").agg(promised=("p", "mean"), came_true=("true", "mean"), cases=("p", "size"))
+    return pd.concat([table, pd.concat({"together": together}, names=["learner"])])
+
+
+def coverage(rows: pd.DataFrame) -> pd.Series:
+    """Share of changes inside their intervals, by learner."""
+    inside = rows["change"].between(rows["low"], rows["high"])
+    return pd.concat([inside.groupby(rows["learner"]).mean(), pd.Series({"together": inside.mean()})])
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name")
     parser.add_argument("--learners", nargs="+", help="default: all of the meta-dataset")
@@ -81,12 +79,17 @@ def main() -> None:
     options = parser.parse_args()
     md = MetaDataset.load(options.folder)
     groups = family_groups(md.tasks["family"].astype(str).tolist(), GROUPS, np.random.default_rng(0))
-    rows = joblib.Parallel(n_jobs=options.jobs)(
+    parts = joblib.Parallel(n_jobs=options.jobs)(
         joblib.delayed(of_group)(md, space, list(md.tasks.index[groups == group]))
         for space in options.learners or md.spaces
         for group in range(GROUPS)
     )
-    for table in tables(pd.concat([*rows])):
+    rows = pd.concat([*parts])
+    both = {"all": rows, "picks": rows[rows["pick"]]}
+    for table in (
+        pd.concat({name: probabilities(some) for name, some in both.items()}, axis=1),
+        pd.DataFrame({name: coverage(some) for name, some in both.items()}),
+    ):
         print(table.to_string(float_format="{:.2f}".format), end="\n\n")
 
 

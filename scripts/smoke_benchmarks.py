@@ -1,6 +1,6 @@
-"""Run every benchmark once with small arguments, to see that it still works: `python scripts/smoke_benchmarks.py`.
+"""Run every benchmark and experiment once with small arguments: `python scripts/smoke_benchmarks.py`.
 
-The numbers that the benchmarks print at these sizes say nothing. The exit status is 1 if one of them fails.
+The numbers that they print at these sizes say nothing. The exit status is 1 if one of them fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from metahpo.datasets.cache import write_task
 
 SCRIPTS = Path(__file__).parent
-#: Benchmark -> its small arguments. CACHE stands for the folder of a dataset cache.
+#: Benchmark or experiment -> its small arguments. CACHE stands for the folder of a dataset cache.
 SMALL = {
     "benchmark_asks": ["--asks", "1", "--methods", "metahpo cold", "metahpo warm"],
     "benchmark_batched_training": ["--models", "4", "--epochs", "1", "--parts", "1"],
@@ -34,6 +34,11 @@ SMALL = {
     "benchmark_texts": ["CACHE", "texts"],
     "benchmark_workers": ["--trials", "2", "--seconds", "0.01", "--backend", "threading"],
     "benchmark_training": ["--size", "4", "12", "2"],
+    "try_hypergradients": ["--out", "CACHE/hyper.jsonl", "--tables", "hastie", "--trials", "1", "--more", "1"],
+    "try_learnt_policy": [
+        *("--folder", "CACHE/policy", "--train-on", "tabular_1200_regression/knn", "--judge-on", "--seeds", "1"),
+        *("--folds", "2", "--trials", "5", "--steps", "1", "--tasks", "2", "--searches", "2", "--quick"),
+    ],
 }
 
 

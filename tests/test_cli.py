@@ -142,9 +142,9 @@ def test_scripts__answer_help(script: str, monkeypatch: pytest.MonkeyPatch, caps
     assert "usage:" in capsys.readouterr().out
 
 
-def test_scripts__every_benchmark_has_a_small_run() -> None:
+def test_scripts__every_benchmark_and_experiment_has_a_small_run() -> None:
     small = runpy.run_path(str(SCRIPTS / "smoke_benchmarks.py"))["SMALL"]
-    assert set(small) == {path.stem for path in SCRIPTS.glob("benchmark_*.py")}
+    assert set(small) == {path.stem for kind in ("benchmark", "try") for path in SCRIPTS.glob(f"{kind}_*.py")}
     for name, arguments in small.items():
         text = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
         assert all(f'"{option}"' in text for option in arguments if option.startswith("--")), name

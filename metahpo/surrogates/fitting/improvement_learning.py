@@ -286,14 +286,18 @@ def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> 
     """Calibrate the probabilities and intervals of a rule on held-out tasks."""
     p: list[float] = []
     better: list[bool] = []
+    weight: list[float] = []
     covered, n_pairs = dict.fromkeys(INTERVAL_SHARES, 0), 0
     for task, one in enumerate(predicted):
         utility = replace(one, rule=rule).utility()
         utility[one.reference] = -np.inf
         top = np.argsort(-utility, kind="stable")[:CALIBRATED]
         probability = one.weights @ ndtr(one.change / one.standard_error)
-        p += probability[top].tolist()
-        better += (change[task, top] > 0.0).tolist()
+        others = np.setdiff1d(np.arange(len(utility)), [*top, one.reference])
+        for some in (top, others):
+            p += probability[some].tolist()
+            better += (change[task, some] > 0.0).tolist()
+            weight += [1.0 / len(some)] * len(some)
         n_pairs += len(top)
         for share in INTERVAL_SHARES:
             low, high = replace(one, rule=replace(rule, interval_share=share)).interval()
@@ -303,7 +307,7 @@ def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> 
     if len(set(better)) < 2:
         return rule
     odds = logit(np.clip(p, TINY_PROBABILITY, 1.0 - TINY_PROBABILITY))[:, None]
-    fit = LogisticRegression(C=1e3).fit(odds, better)
+    fit = LogisticRegression(C=1e3).fit(odds, better, sample_weight=weight)
     # A slope below zero would reverse the order.
     return replace(rule, slope=max(0.0, float(fit.coef_[0, 0])), intercept=float(fit.intercept_[0]))
 
