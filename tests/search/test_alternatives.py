@@ -17,6 +17,8 @@ from sklearn.svm import SVC
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.search import MetaSearchCV
+from metahpo.space.mapping import SpaceMapping
+from metahpo.surrogates.mapped import MappedSurrogate
 
 X, y = load_iris(return_X_y=True)
 GRIDS: list[dict[str, Any]] = [
@@ -28,6 +30,12 @@ GRIDS: list[dict[str, Any]] = [
 def searched(estimator: Any, grids: Any, **options: Any) -> MetaSearchCV:
     options = {"n_trials": 6, "cv": 2, "random_state": 0, **options}
     return MetaSearchCV(estimator, param_distributions=grids, **options).fit(X, y)
+
+
+def mapping_of(search: MetaSearchCV) -> SpaceMapping:
+    surrogate: Any = vars(search.optimizer_)["_experience"]
+    assert isinstance(surrogate, MappedSurrogate)
+    return surrogate.mapping
 
 
 @pytest.mark.parametrize("options", [{"engine": "random", "warm_start": False, "n_trials": 12}, {}])
@@ -48,7 +56,7 @@ def test_experience_is_asked_for_all_of_them() -> None:
     assert search.notes_[0] == "experience with 'svm' is used for C, kernel and gamma"
     assert search.notes_[1].startswith("C is clipped: [0.01, 1e+06] is known in")
     assert len(search.notes_) == 2
-    mapping = search.optimizer_._experience.mapping
+    mapping = mapping_of(search)
     one = {"alternative": "1", "1:kernel": "linear", "1:C": 10.0}
     other = {"alternative": "2", "2:kernel": "rbf", "2:C": 10.0, "2:gamma": 0.01}
     first, second = mapping.known_encoder.decode(mapping.rows(mapping.encoder.encode([one, other])))
@@ -59,7 +67,7 @@ def test_experience_is_asked_for_all_of_them() -> None:
 
 def test_what_an_alternative_does_not_vary_is_the_estimators_own() -> None:
     search = searched(SVC(gamma=0.5), [{"C": [1.0, 2.0]}, {"gamma": [0.1, 1.0]}], n_trials=1)
-    mapping = search.optimizer_._experience.mapping
+    mapping = mapping_of(search)
     row = mapping.rows(mapping.encoder.encode([{"alternative": "1", "1:C": 2.0}]))
     assert mapping.known_encoder.decode(row)[0]["gamma"] == pytest.approx(0.5)
 

@@ -24,6 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 from metahpo.learners.own_space import learners_names, learners_values
 from metahpo.learners.place import learner_in
 from metahpo.search import MetaSearchCV
+from metahpo.space.mapping import SpaceMapping
 from metahpo.surrogates.mapped import MappedSurrogate
 
 X, y = load_iris(return_X_y=True)
@@ -33,6 +34,12 @@ OWN = {"svc__C": loguniform(1e-3, 1e6), "svc__gamma": loguniform(1e-5, 10), "pca
 
 def searched(estimator: Any, space: Any, **options: Any) -> MetaSearchCV:
     return MetaSearchCV(estimator, space, **{"n_trials": 3, "cv": 2, "random_state": 0, **options}).fit(X, y)
+
+
+def mapping_of(search: MetaSearchCV) -> SpaceMapping:
+    surrogate: Any = vars(search.optimizer_)["_experience"]
+    assert isinstance(surrogate, MappedSurrogate)
+    return surrogate.mapping
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +64,7 @@ def test_the_default_comes_first_and_then_what_experience_recommends_in_the_spac
 
 
 def test_the_search_goes_on_with_a_surrogate_that_knows_both(search: MetaSearchCV) -> None:
-    assert isinstance(search.optimizer_._experience, MappedSurrogate)
+    assert mapping_of(search).unknown == ("pca__n_components",)
     again = searched(PIPELINE, OWN)
     assert again.cv_results_["params"] == search.cv_results_["params"]
     assert pickle.loads(pickle.dumps(search)).notes_ == search.notes_
@@ -66,12 +73,12 @@ def test_the_search_goes_on_with_a_surrogate_that_knows_both(search: MetaSearchC
 def test_without_a_warm_start_the_search_is_cold() -> None:
     cold = searched(PIPELINE, OWN, warm_start=False)
     assert cold.notes_ == ()
-    assert cold.optimizer_._experience is None
+    assert "no experience" in repr(cold.optimizer_)
 
 
 def test_parameters_that_the_estimator_holds_are_those_that_experience_is_asked_for() -> None:
     search = searched(SVC(gamma=0.3, class_weight="balanced"), {"C": loguniform(1e-2, 1e2)}, n_trials=1)
-    mapping = search.optimizer_._experience.mapping
+    mapping = mapping_of(search)
     (known,) = mapping.known_encoder.decode(mapping.rows(mapping.encoder.encode([{"C": 2.0}])))
     assert known["gamma"] == pytest.approx(0.3)
     assert known["class_weight"] == "balanced"
@@ -166,7 +173,7 @@ def test_aliases_that_the_estimator_takes_are_known_and_its_own_parameters_mean_
     model = lightgbm.LGBMClassifier(n_estimators=60, n_jobs=1, verbosity=-1)
     space = ConfigurationSpace()
     space.add(Float("eta", (0.05, 0.4), default=0.1), Integer("max_depth", (2, 9)), Float("lambda_l1", (0.0, 5.0)))
-    mapping = searched(model, space, n_trials=1).optimizer_._experience.mapping
+    mapping = mapping_of(searched(model, space, n_trials=1))
     assert {match.name: match.known for match in mapping.matches} == {"eta": "learning_rate", "lambda_l1": "reg_alpha"}
     row = mapping.rows(mapping.encoder.encode([{"eta": 0.2, "max_depth": 3, "lambda_l1": 0.0}]))
     (known,) = mapping.known_encoder.decode(row)
