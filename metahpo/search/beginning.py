@@ -163,6 +163,9 @@ class Beginner:
         begin = self._start(place, X, y, scorer)
         if begin.warm is not None and own and isinstance(place, Place):
             begin = self._in_own_space(begin, begin.warm, place)
+        elif begin.warm is not None and isinstance(place, Place) and place.ignored:
+            self.note(f"the estimator ignores {' and '.join(place.ignored)}, so that they are not searched")
+            begin = replace(begin, warm=begin.warm.in_space(place.space, held=place.ignored))
         if begin.lacking:
             self._refuse_probes(begin.lacking)
         if begin.warm is None:
