@@ -113,8 +113,8 @@ def _without_penalty(parameters: Mapping[str, Any]) -> dict[str, Any]:
     penalty = found.pop("penalty", "deprecated")
     if penalty is None:
         found["C"] = math.inf
-    if penalty in _RATIO_OF_PENALTY:
-        found["l1_ratio"] = _RATIO_OF_PENALTY[penalty]
+    if str(penalty) in _RATIO_OF_PENALTY:
+        found["l1_ratio"] = _RATIO_OF_PENALTY[str(penalty)]
     elif found.get("l1_ratio") is None:
         found["l1_ratio"] = 0.0
     return found

@@ -90,10 +90,8 @@ class WarmStart:
         """
         mapped = MappedSurrogate(self.surrogate, space, names, held)
         first = [mapped.mapping.encoder.domain.default]
-        if self.probes:
-            first += self._nearest(mapped, self.initial, variants[:1])
-        near = self._nearest(mapped, self.candidates, variants)
-        if len(first) == 1 and near:
+        near = self._nearest(mapped, self.initial if self.probes else self.candidates, variants)
+        if near:
             first += [near[i] for i in complementary_picks(mapped.posterior(near, None, self.meta_features), 1)]
         return replace(self, space=space, surrogate=mapped, initial=first, candidates=[], cost=None)
 
