@@ -35,7 +35,7 @@ def of_group(md: MetaDataset, space: str, tasks: list[str], n_trials: list[int],
     if model is None or md.meta_features is None:
         raise SystemExit(f"{md.name} has too few tasks with a shared design of {space}.")
     rng, found = np.random.default_rng(seed), []
-    trials = md.trials[md.trials["space"] == space]
+    trials = md.trials_of(space)
     for task in tasks:
         own = trials[trials["task"] == task]
         known = {to_json(json.loads(c)): e for c, e in zip(own["configuration"], own[f"loss.{metric}"], strict=True)}

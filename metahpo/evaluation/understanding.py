@@ -100,7 +100,7 @@ def importance_over_tasks(md: MetaDataset, space: str, metric: str, random_state
 
 def regret_matrix(md: MetaDataset, space: str, metric: str) -> pd.DataFrame:
     """Normalised regret of the configurations that most tasks recorded: index task, a column a configuration (JSON)."""
-    trials = md.trials[md.trials["space"] == space]
+    trials = md.trials_of(space)
     parts = {}
     for (task, own), table in zip(_in_order(md, trials), md.tables(space, metric), strict=True):
         try:
@@ -162,7 +162,7 @@ def good_ranges(md: MetaDataset, space: str, metric: str) -> pd.DataFrame:
         Columns space, size, hyperparameter, good ("0.03 to 2", the 10 and 90 % quantiles of the best tenth of each
         task's configurations; or the most frequent choice with its share), n_tasks.
     """
-    trials = md.trials[md.trials["space"] == space]
+    trials = md.trials_of(space)
     rows = []
     for (task, own), table in zip(_in_order(md, trials), md.tables(space, metric), strict=True):
         loss = np.where(np.isnan(table.loss), np.inf, table.loss)

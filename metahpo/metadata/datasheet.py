@@ -51,7 +51,7 @@ def reliability(md: MetaDataset) -> pd.DataFrame:
                 "tasks": own["task"].nunique(),
                 "fits (median)": float("nan") if fits is None else fits.median(),
                 "reliability (median)": float("nan") if values is None else values.median(),
-                "reliability of .9": float("nan") if values is None else (values >= 0.9).mean(),
+                "reliability of .9": float("nan") if values is None else (values.dropna() >= 0.9).mean(),
             }
         )
     return pd.DataFrame(rows).set_index("learner")

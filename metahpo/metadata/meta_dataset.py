@@ -121,6 +121,13 @@ class MetaDataset(MetaTables):
             for name, rows, X in self._by_task(space)
         ]
 
+    def trials_of(self, space: str | None) -> pd.DataFrame:
+        """Rows of the trials table that are of a search space; None: see :meth:`tables`."""
+        if space is not None:
+            return self.trials[self.trials["space"] == space]
+        n_spaces = self.trials.groupby("task", sort=False)["space"].transform("nunique")
+        return self.trials[n_spaces == n_spaces.max()]
+
     def fold_losses(self, space: str | None = None, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Loss of every fold, task -> array of shape (n, n_folds), rows as in :meth:`tables`; NaN for failed trials.
 
@@ -194,12 +201,7 @@ class MetaDataset(MetaTables):
 
     def _by_task(self, space: str | None) -> Iterator[tuple[str, pd.DataFrame, NDArray[np.float64]]]:
         self.space(space)  # an unknown name is an error even where there is nothing to iterate
-        if space is None:
-            n_spaces = self.trials.groupby("task", sort=False)["space"].transform("nunique")
-            trials = self.trials[n_spaces == n_spaces.max()]
-        else:
-            trials = self.trials[self.trials["space"] == space]
-        return by_task(trials, self.tasks.index, self.encoder(space), cash=space is None)
+        return by_task(self.trials_of(space), self.tasks.index, self.encoder(space), cash=space is None)
 
     def _meta_features_of(self, task: str) -> dict[str, float] | None:
         if self.meta_features is None or task not in self._rows_of_meta_features:

@@ -48,7 +48,7 @@ class Candidates:
     @classmethod
     def recorded(cls, md: MetaDataset, space: str | None) -> Candidates:
         """All configurations of a space that were recorded on any task."""
-        chosen = md.trials if space is None else md.trials[md.trials["space"] == space]
+        chosen = md.trials_of(space)
         texts = {name: to_json(default_configuration(one)) for name, one in md.spaces.items()}
         configurations: list[Configuration] = []
         defaults = set()

@@ -336,7 +336,7 @@ class SharedErrors(NamedTuple):
 
 
 def _shared_errors(md: MetaDataset, space: str | None, metric: str) -> SharedErrors | None:
-    trials = md.trials if space is None else md.trials[md.trials["space"] == space]
+    trials = md.trials_of(space)
     keys = trials["space"] + "|" + trials["configuration"]
     frame = pd.DataFrame({"task": trials["task"], "key": keys, "error": trials[f"loss.{metric}"].astype(np.float64)})
     frame["se"] = trials[f"se.{metric}"].astype(np.float64) if f"se.{metric}" in trials else np.nan
