@@ -2,8 +2,8 @@
 Search a space of your own
 ==========================
 
-A space of your own names hyperparameters as the pipeline does, ``step__parameter``. No experience is recorded for such
-a space, so the search starts cold. Conditions of ConfigSpace are obeyed.
+A space of your own names hyperparameters as the pipeline does, ``step__parameter``. The experience with the learner
+in the pipeline is used as far as the spaces overlap. Conditions of ConfigSpace are obeyed.
 """
 
 import matplotlib.pyplot as plt
@@ -30,6 +30,10 @@ space.add(kernel, gamma, EqualsCondition(gamma, kernel, "rbf"))
 
 search = MetaSearchCV(pipeline, space, n_trials=20, cv=3, random_state=0).fit(X, y)
 print(search.best_params_, round(search.best_score_, 3))
+
+# %%
+# The notes say what the experience is used for. The search learns the number of components from its trials alone.
+print("\n".join(search.notes_))
 
 # %%
 # ``cv_results_`` has one row a trial, as in scikit-learn.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from metahpo.learners.extras import check_installed, installation, missing_libraries
     from metahpo.learners.learner import BY_VALUE, Learner
     from metahpo.learners.own_parameters import changed_parameters, configuration_of
+    from metahpo.learners.own_space import check_estimator_stays, learners_names, learners_values
     from metahpo.learners.place import Place, learner_in, without
     from metahpo.learners.registry import (
         default_learners,
@@ -26,6 +27,7 @@ __all__ = [
     "Place",
     "RowCounts",
     "changed_parameters",
+    "check_estimator_stays",
     "check_installed",
     "configuration_of",
     "default_learners",
@@ -33,6 +35,8 @@ __all__ = [
     "learner_in",
     "learner_named",
     "learner_names",
+    "learners_names",
+    "learners_values",
     "missing_libraries",
     "register_learner",
     "unregister_learner",

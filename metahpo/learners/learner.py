@@ -69,6 +69,10 @@ def _holds_nothing(estimator: BaseEstimator) -> Mapping[str, Any] | None:
     return None
 
 
+def _ignores_nothing(estimator: BaseEstimator) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Learner:
     """One learner for one kind of task.
@@ -110,6 +114,12 @@ class Learner:
     held_by : callable
         Estimator of the user -> hyperparameters that it fixes at one value. The rest of the space can be searched.
         None: an estimator of another class than `estimator_class` is not the learner's.
+    ignored_by : callable
+        Estimator of the user -> hyperparameters that it ignores, and the values that it then counts as having. They
+        are not searched.
+    by_own_names : callable
+        Parameters of the estimator, as code of users gives them -> the same by the parameters that the space sets.
+        Several ways to say the same thing become one.
     held_on_sparse : dict of str to value
         Hyperparameters that a search fixes at one value on sparse rows, because other values would take as long as
         on dense rows.
@@ -131,6 +141,8 @@ class Learner:
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
     held_by: Callable[[BaseEstimator], Mapping[str, Any] | None] = _holds_nothing
+    ignored_by: Callable[[BaseEstimator], Mapping[str, Any]] = _ignores_nothing
+    by_own_names: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_they_are
     held_on_sparse: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:

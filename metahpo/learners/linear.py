@@ -7,6 +7,7 @@ penalty to the value that removes every column of a standardised table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ MAX_ITERATIONS = 100
 
 #: Solver that a penalty given by name is searched with.
 _SOLVER_OF_PENALTY = {"l1": "saga", "elasticnet": "saga", "l2": "lbfgs"}
+#: What a penalty given by name is in ``l1_ratio``.
+_RATIO_OF_PENALTY = {"l1": 1.0, "l2": 0.0}
 #: Model of each class of scikit-learn; None: it has no penalty. A subclass comes before its parent.
 _MODEL_OF_CLASS = {Ridge: "ridge", Lasso: "lasso", ElasticNet: "elastic_net", LinearRegression: None}
 
@@ -46,6 +49,8 @@ def linear_classifier() -> Learner:
         "scaled",
         fixed=lambda task: {"max_iter": MAX_ITERATIONS, "tol": 1e-3},
         held_by=_solver_of_penalty,
+        ignored_by=_ignored_without_penalty,
+        by_own_names=_without_penalty,
         # An L1 penalty makes saga visit every column in every step, however sparse the rows are.
         held_on_sparse={"solver": "lbfgs"},
     )
@@ -91,6 +96,28 @@ def _solver_of_penalty(estimator: BaseEstimator) -> dict[str, Any] | None:
     parameters = estimator.get_params(deep=False)
     solver = _SOLVER_OF_PENALTY.get(str(parameters.get("penalty")))
     return {"solver": solver} if isinstance(estimator, LogisticRegression) and solver and "C" in parameters else None
+
+
+def _ignored_without_penalty(estimator: BaseEstimator) -> dict[str, Any]:
+    """Without a penalty, its strength and its kind do not count."""
+    parameters = estimator.get_params(deep=False)
+    return {"C": math.inf, "l1_ratio": 0.0} if parameters.get("penalty", "deprecated") is None else {}
+
+
+def _without_penalty(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without a penalty given by name: ``l1_ratio`` says which it is, and C is infinite where there is none.
+
+    Where neither is given, the library's penalty is L2.
+    """
+    found = dict(parameters)
+    penalty = found.pop("penalty", "deprecated")
+    if penalty is None:
+        found["C"] = math.inf
+    if str(penalty) in _RATIO_OF_PENALTY:
+        found["l1_ratio"] = _RATIO_OF_PENALTY[str(penalty)]
+    elif found.get("l1_ratio") is None:
+        found["l1_ratio"] = 0.0
+    return found
 
 
 def _model_of_class(estimator: BaseEstimator) -> dict[str, Any] | None:

@@ -36,6 +36,8 @@ def configuration_of(
         Whose space it is: then the configuration gives its estimator the very values of `parameters`.
     """
     given = {name if name in space else name.rsplit("__", 1)[-1]: builtin(value) for name, value in parameters.items()}
+    if learner is not None:
+        given = dict(learner.by_own_names(given))
     values: dict[str, Any] = {name: builtin(choice.default_value) for name, choice in space.items()}
     for name, value in given.items():
         rule = next((r for r, number in rules.items() if number == name and r in space), None)

@@ -33,6 +33,8 @@ class Place:
         The estimator of the learner, as it lies there.
     held : dict of str to value
         Hyperparameters that this estimator, or the data, hold at one value.
+    ignored : dict of str to value
+        Hyperparameters that this estimator ignores, and the values that it counts as having.
     empty : bool
         Nothing lies there yet; `estimator` is to be put there.
     """
@@ -41,6 +43,7 @@ class Place:
     prefix: str
     estimator: BaseEstimator
     held: Mapping[str, Any] = field(default_factory=dict)
+    ignored: Mapping[str, Any] = field(default_factory=dict)
     empty: bool = False
 
     def parameters(self, configuration: Mapping[str, Any], counts: RowCounts | None = None) -> dict[str, Any]:
@@ -50,7 +53,8 @@ class Place:
         so few rows cannot be fitted with is changed as the learner says.
         """
         own = self.estimator.get_params(deep=False)
-        parameters = self.learner.parameters(configuration)
+        counting = {name: value for name, value in configuration.items() if name not in self.ignored}
+        parameters = self.learner.parameters(counting)
         if counts is not None:
             parameters |= self.learner.adapted({**own, **parameters}, counts)
         return {f"{self.prefix}{name}": value for name, value in parameters.items() if name in own}
@@ -61,7 +65,7 @@ class Place:
         space = self.learner.space
         lacking = _parameters_of(self.learner) - self.estimator.get_params(deep=False).keys()
         for name in self.learner.space:
-            if name in lacking and name in space and name not in self.held:
+            if name in space and (name in self.ignored or (name in lacking and name not in self.held)):
                 space = without(space, name)
         return holding(space, self.held)
 
@@ -183,7 +187,7 @@ def _places(estimator: Any, learner: Learner, prefix: str = "", *, named: bool) 
     held = learner.held_by(estimator)
     own = isinstance(estimator, wanted) and _parameters_of(learner) <= estimator.get_params(deep=False).keys()
     if own or held is not None:
-        yield Place(learner, prefix, estimator, held or {})
+        yield Place(learner, prefix, estimator, held or {}, learner.ignored_by(estimator))
         return
     empty = _empty_place(estimator)
     if empty and (named or (isinstance(estimator, TransformedTargetRegressor) and learner.name == "linear")):

@@ -184,12 +184,11 @@ def tables_of(
 
 def _ignored(trials: Sequence[OwnTrial], learner: Learner, space: ConfigurationSpace) -> list[str]:
     """Parameters that trials changed, but that the space of their learner does not have."""
-    named = {
-        name.rsplit("__", 1)[-1]: None
-        for trial in trials
-        for name in changed_parameters(trial.parameters, learner)
-        if name not in space
-    }
+    named: dict[str, None] = {}
+    for trial in trials:
+        changed = changed_parameters(trial.parameters, learner)
+        own = {name.rsplit("__", 1)[-1]: value for name, value in changed.items() if name not in space}
+        named |= dict.fromkeys(learner.by_own_names(own))
     return [name for name in named if name not in space and name not in learner.rules.values()]
 
 
@@ -267,6 +266,7 @@ def trials_of_search(search: Any) -> Recorded:
     own = place.estimator.get_params(deep=False)
     if isinstance(place.estimator, type(place.learner.estimator_class())):
         own = changed_parameters(own, place.learner)  # the space may have defaults of its own for the others
+        own = dict(place.learner.by_own_names(own))
     held = {**{name: value for name, value in own.items() if name in place.learner.space}, **place.held}
     return Recorded(found, True, place.learner.name, _metric_of_search(search), held)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from metahpo.recommendation.novelty import Familiarity
     from metahpo.recommendation.observations import Observation
     from metahpo.recommendation.probe_worker import FixedSplit, ProbeWorkers
-    from metahpo.recommendation.probes import Prober
+    from metahpo.recommendation.probes import Probe, Prober
     from metahpo.recommendation.recommendation import Recommendation
     from metahpo.recommendation.recommendations import Recommendations
     from metahpo.recommendation.recommender import Recommender, check_recommender, recommend
@@ -23,6 +23,7 @@ __all__ = [
     "Familiarity",
     "FixedSplit",
     "Observation",
+    "Probe",
     "ProbeWorkers",
     "Prober",
     "Recommendation",

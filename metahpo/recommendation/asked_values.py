@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
@@ -14,6 +15,7 @@ from metahpo.learners.learner import Learner
 from metahpo.recommendation.candidates import Candidates
 from metahpo.recommendation.region import Choices
 from metahpo.recommendation.request import Request
+from metahpo.space.aliases import likeness
 from metahpo.space.configuration import same_value
 
 
@@ -52,6 +54,43 @@ def held_by(
     return held
 
 
+def check_names(request: Request, learners: Sequence[Learner], spaces: Mapping[str, ConfigurationSpace]) -> None:
+    """Refuse names of a `space` that stand for nothing: no hyperparameter, no parameter of the estimator.
+
+    Parameters
+    ----------
+    request : Request
+    learners : sequence of Learner
+    spaces : mapping of str to ConfigurationSpace
+        The recorded space of each learner.
+
+    Raises
+    ------
+    SpaceError
+        There is one; the message has the names that are near.
+    """
+    known = {name for learner in learners for name in (*spaces[learner.name], *_parameters(request, learner))}
+    # Other steps of a pipeline of the user's.
+    others = set() if request.estimator is None else set(request.estimator.get_params(deep=True))
+    region = request.region
+    unknown = [name for name in region.allowed if name not in known | others and name not in region.fixed]
+    if not unknown:
+        return
+    near = {name: [f"{region.prefix}{other}" for other in _near(name, sorted(known))] for name in unknown}
+    meant = "; ".join(f"for {name!r}: {' or '.join(map(repr, names))}" for name, names in near.items() if names)
+    hyperparameters = sorted({own for learner in learners for own in spaces[learner.name]})
+    raise SpaceError(
+        f"`space` has {unknown}, which are no parameters of {' or '.join(learner.name for learner in learners)}. "
+        + (f"Is one of these meant, {meant}?" if meant else f"Its hyperparameters are {hyperparameters}.")
+    )
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    """Names that may be meant: aliases, and those that are spelt alike."""
+    aliases = [other for other in known if likeness(name, other)]
+    return aliases or get_close_matches(name, known, n=2)
+
+
 def check_values(request: Request, learners: Sequence[Learner]) -> None:
     """Refuse values that a learner's estimator does not take, as far as scikit-learn says which it takes.
 
@@ -73,16 +112,12 @@ def check_values(request: Request, learners: Sequence[Learner]) -> None:
                     raise SpaceError(f"{name!r} of {learner.name} cannot be {value!r}: {error}") from error
 
 
-def notes_on_values(
-    request: Request, learners: Sequence[Learner], spaces: Mapping[str, ConfigurationSpace], candidates: Candidates
-) -> list[str]:
+def notes_on_values(request: Request, spaces: Mapping[str, ConfigurationSpace], candidates: Candidates) -> list[str]:
     """What was asked of hyperparameters and could not be answered, in words.
 
     Parameters
     ----------
     request : Request
-    learners : sequence of Learner
-        Those of the candidates.
     spaces : mapping of str to ConfigurationSpace
         The recorded space of each learner.
     candidates : Candidates
@@ -91,15 +126,8 @@ def notes_on_values(
     known = [name for learner in candidates.learners for name in spaces[learner]]
     unknown = [name for name in request.region.allowed if name not in known]
     notes = []
-    left = [name for name in unknown if name not in request.region.fixed]
-    of_estimators = {name for learner in learners for name in _parameters(request, learner)} if left else set()
-    if own := [name for name in left if name in of_estimators]:
-        notes.append(f"experience knows nothing of {', '.join(own)}: left at the default")
-    if foreign := [name for name in left if name not in of_estimators]:
-        notes.append(
-            f"experience knows nothing of {', '.join(foreign)}, and {' or '.join(candidates.learners)} has no such "
-            "parameter: left out"
-        )
+    if left := [name for name in unknown if name not in request.region.fixed]:
+        notes.append(f"experience knows nothing of {', '.join(left)}: left at the default")
     fixed = [name for name in unknown if name in request.region.fixed]
     if fixed:
         notes.append(f"experience knows nothing of {', '.join(fixed)}: set as asked, and predictions are without it")

@@ -26,6 +26,8 @@ class Basis:
         Those that were used.
     observed : pair (configurations, losses), or None
         Trials on the task that were known.
+    probe_notes : tuple of str
+        What the user should know of the probes.
     """
 
     prediction: Prediction
@@ -33,3 +35,4 @@ class Basis:
     surrogate: TrainedSurrogate
     meta_features: Mapping[str, float] | None
     observed: Trials | None = None
+    probe_notes: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.numerics.arithmetic import own_arithmetic
-from metahpo.recommendation.asked_values import check_values, held_by, notes_on_values
+from metahpo.recommendation.asked_values import check_names, check_values, held_by, notes_on_values
 from metahpo.recommendation.basis import Basis
 from metahpo.recommendation.decision import decide
 from metahpo.recommendation.description import Description, recorded_as, usable
@@ -189,6 +189,7 @@ class Recommender:
         candidates = experience.candidates(space).of_learners(request.learners or usable_learners)
         learners = [learner_named(name, self.kind) for name in candidates.learners]
         spaces = self.meta_dataset.spaces
+        check_names(request, learners, spaces)
         check_values(request, learners)
         held = held_by(request, learners, spaces)
         candidates = candidates.sensible(task).within(request.region, spaces, self.kind)
@@ -232,8 +233,9 @@ class Recommender:
             unrecorded=[limit for limit, cost in costs.items() if cost is None],
             worth_little=worth_little,
         )
-        notes += notes_on_values(request, learners, spaces, candidates)
-        notes += notes_on_probes(request, probed)
+        notes += notes_on_values(request, spaces, candidates)
+        probe_notes = tuple(notes_on_probes(request, probed))
+        notes += probe_notes
         notes += [
             f"{name} is left out, because {library} is not installed: {installation(library)}"
             for name, library in lacking.items()
@@ -254,7 +256,7 @@ class Recommender:
             worth,
             request.place,
             request.estimator,
-            Basis(prediction, spaces, experience.surrogate(space, metric), description.usable, observed),
+            Basis(prediction, spaces, experience.surrogate(space, metric), description.usable, observed, probe_notes),
             () if probed is None else probed.probes,
         )
 
@@ -341,7 +343,16 @@ class Recommender:
         return self._observations
 
     @own_arithmetic()
-    def warm_start(self, task: Task | None, learner: str | None, metric: str | None = None) -> WarmStart:
+    def warm_start(
+        self,
+        task: Task | None,
+        learner: str | None,
+        metric: str | None = None,
+        *,
+        among: Sequence[str] = (),
+        seconds: float | None = None,
+        n_jobs: int = 1,
+    ) -> WarmStart:
         """Start a search from experience: ``recommender.warm_start(task, "svm").optimizer()``.
 
         Parameters
@@ -352,13 +363,27 @@ class Recommender:
             None: all together, in the space of :func:`metahpo.space.cash.cash_space`.
         metric : str, default=None
             None takes the default of the kind of task.
+        among : sequence of str, default=()
+            Of all learners together, those that may be recommended; empty: all.
+        seconds : float, default=None
+            Budget of probes, which what is tried first then rests on; None: there are none.
+        n_jobs : int, default=1
+            Processes that probes run in; -1: one a core.
+
+        Raises
+        ------
+        DataError
+            Probes of no task, or without what they are compared with in the experience.
         """
+        if seconds is not None:
+            self._check_probes(task, learner, metric)
         candidates = self._experience.candidates(learner).configurations
         if task is None:
             surrogate = self.surrogate(learner, metric_named(metric, self.kind).name)
             first = complementary_picks(surrogate.posterior(candidates), 1)
             return WarmStart(surrogate.space, surrogate, {}, [candidates[i] for i in first], candidates, None)
-        recommended = self.recommend(task, learner, n=1, metric=metric)
+        request = Request.of(learner or among, 1, metric, seconds=seconds, n_jobs=n_jobs)
+        recommended = self.answer(task, request)
         assert recommended.basis is not None  # only what was read from JSON has none
         surrogate = recommended.basis.surrogate
         model = self._experience.cost(learner)
@@ -367,7 +392,8 @@ class Recommender:
         initial = list(recommended.configurations)
         if self._meant(learner) is None:
             initial = [to_cash(item.learner, item.configuration) for item in recommended.items]
-        return WarmStart(surrogate.space, surrogate, features, initial, candidates, cost)
+        notes = recommended.basis.probe_notes
+        return WarmStart(surrogate.space, surrogate, features, initial, candidates, cost, recommended.probes, notes)
 
     @own_arithmetic()
     def explain(self, recommended: Recommendations, learner: str | None = None) -> Explanation:
@@ -382,6 +408,14 @@ class Recommender:
         """
         features = usable(recommended.meta_features, recommended.novelty)
         return self.surrogate(self._meant(learner), recommended.metric).explain(meta_features=features)
+
+    def _check_probes(self, task: Task | None, learner: str | None, metric: str | None) -> None:
+        """Refuse probes that could say nothing."""
+        if task is None:
+            raise DataError("probes are fits on rows of a task, but there is none.")
+        space, name = self._meant(learner), metric_named(metric, self.kind).name
+        if self._experience.improvement(space, name) is None or self._experience.cost(space) is None:
+            raise DataError("the experience holds no default, or no seconds, to compare probes with.")
 
     def _check(self, task: Task) -> None:
         """Refuse what is no task, and one of another kind."""
@@ -531,7 +565,8 @@ def recommend(
         exceed them least are recommended, and a note says so.
     space : ConfigurationSpace or mapping, default=None
         What may be chosen: ranges ``(low, high)``, lists of choices or single values, by the name of a hyperparameter.
-        What it does not name stays at the default, and so does what experience does not know; a note names that.
+        What it does not name stays at the default, and so does what experience does not know; a note names that. A name
+        that the learner's estimator does not have is refused.
     fixed : mapping of str to value, default=None
         Hyperparameters that have one value; the others are chosen freely.
     exclude : str or sequence of str, default=()

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
 
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.space.configuration import Configuration
+from metahpo.recommendation.portfolio import complementary_picks
+from metahpo.recommendation.probes import Probe
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.holding import holding
+from metahpo.surrogates.mapped import MappedSurrogate
 from metahpo.surrogates.surrogate import Surrogate
 from metahpo.surrogates.task_cost import TaskCost
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The start of a search from experience. An unfamiliar task has no meta-features."""
+    """The start of a search from experience. An unfamiliar task has no meta-features.
+
+    Attributes
+    ----------
+    space : ConfigurationSpace
+    surrogate : Surrogate
+    meta_features : mapping of str to float or None
+    initial : list of dict
+        Configurations to try first.
+    candidates : list of dict
+        Configurations that were measured on other tasks.
+    cost : TaskCost or None
+    probes : tuple of Probe
+        Fits on few rows of the task, which `initial` rests on.
+    notes : tuple of str
+        What the user should know of the probes.
+    """
 
     space: ConfigurationSpace
     surrogate: Surrogate
@@ -25,6 +44,8 @@ class WarmStart:
     initial: list[Configuration]
     candidates: list[Configuration]
     cost: TaskCost | None
+    probes: tuple[Probe, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def holding(self, held: Mapping[str, Any]) -> WarmStart:
         """The part of it in which some hyperparameters have one value: see :func:`metahpo.space.holding.holding`.
@@ -41,6 +62,46 @@ class WarmStart:
             for configurations in (self.initial, self.candidates)
         )
         return replace(self, space=holding(self.space, held), initial=initial, candidates=candidates)
+
+    def in_space(
+        self,
+        space: ConfigurationSpace,
+        names: Mapping[str, str] | None = None,
+        held: Mapping[str, Any] | None = None,
+        variants: Sequence[Mapping[str, Any]] = ({},),
+    ) -> WarmStart:
+        """The same experience for a search of a space of the user's: see :class:`metahpo.surrogates.MappedSurrogate`.
+
+        The space's default comes first, then what the experience recommends within the space. After probes that is
+        the place of what they have shown to be best.
+
+        Parameters
+        ----------
+        space : ConfigurationSpace
+        names, held : mapping, default=None
+            See :class:`metahpo.space.mapping.SpaceMapping`.
+        variants : sequence of mapping, default=({},)
+            Values of hyperparameters of which nothing is known, with each of which experience is asked.
+
+        Raises
+        ------
+        SpaceError
+            The spaces have nothing in common.
+        """
+        mapped = MappedSurrogate(self.surrogate, space, names, held)
+        first = [mapped.mapping.encoder.domain.default]
+        near = self._nearest(mapped, self.initial if self.probes else self.candidates, variants)
+        if near:
+            first += [near[i] for i in complementary_picks(mapped.posterior(near, None, self.meta_features), 1)]
+        return replace(self, space=space, surrogate=mapped, initial=first, candidates=[], cost=None)
+
+    @staticmethod
+    def _nearest(
+        mapped: MappedSurrogate, configurations: list[Configuration], variants: Sequence[Mapping[str, Any]]
+    ) -> list[Configuration]:
+        """Configurations of the space of a mapped surrogate that are nearest to some that are known, each once."""
+        near = [mapped.mapping.nearest(one, variant) for variant in variants for one in configurations]
+        return list({to_json(configuration): configuration for configuration in near if configuration}.values())
 
     def optimizer(self, random_state: int | None = None, *, per_second: bool = False) -> BayesianOptimizer:
         """Ask-and-tell optimiser that starts from it; `per_second` counts improvement per second."""

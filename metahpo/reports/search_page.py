@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -95,8 +95,7 @@ def summary(search: Any, optimizer: Searched) -> list[str]:
     told = [
         f"The best of {len(scores)} trials has a score of {scores[best]:.4f}"
         + (f"; {failed} trials failed." if failed else "."),
-        f"It was trial {best + 1}; the first trial had {_score(scores[0])}, "
-        + ("which experience had proposed." if _warm(search) else "without experience."),
+        f"It was trial {best + 1}; the first trial had {_score(scores[0])}, " + _first_in_words(search),
     ]
     default = _default_trial(optimizer)
     if default is None:
@@ -298,8 +297,17 @@ def _scores(history: TrialHistory) -> NDArray[np.float64]:
 
 def _warm(search: Any) -> bool:
     notes = " ".join(str(note) for note in getattr(search, "notes_", ()))
-    named = not isinstance(getattr(search, "space", None), ConfigurationSpace)
-    return bool(getattr(search, "warm_start", False)) and named and "starts cold" not in notes
+    return bool(getattr(search, "warm_start", False)) and "starts cold" not in notes
+
+
+def _first_in_words(search: Any) -> str:
+    """Where the first trial came from."""
+    if not _warm(search):
+        return "without experience."
+    given = getattr(search, "space", None)
+    spaces = given if isinstance(given, list | tuple) else [given]
+    own = getattr(search, "param_distributions", None) or any(isinstance(space, Mapping) for space in spaces)
+    return "the default of the space." if own else "which experience had proposed."
 
 
 def _score(score: float) -> str:

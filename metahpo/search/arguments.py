@@ -28,10 +28,11 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     _whole(arguments, "n_trials", optional=False)
     for name in ("patience", "min_resources", "max_resources"):
         _whole(arguments, name, optional=True)
-    for name in ("timeout", "trial_timeout"):
+    for name in ("timeout", "trial_timeout", "probe_seconds"):
         seconds = arguments[name]
         if seconds is not None and not (_is_real(seconds) and float(seconds) > 0.0):
             raise DataError(f"{name} must be a positive number of seconds, or None, but is {seconds!r}.")
+    _check_probes(arguments)
     check_seed(arguments["random_state"])
     for name in ("warm_start", "per_second", "early_stopping"):
         if not isinstance(arguments[name], bool | np.bool_):
@@ -58,6 +59,11 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     check_search_engine(arguments["engine"])
     if arguments["space"] is not None and arguments["param_distributions"] is not None:
         raise DataError("give either space or param_distributions, not both.")
+    given = arguments["space"] if arguments["param_distributions"] is None else arguments["param_distributions"]
+    if isinstance(given, list | tuple) and any(isinstance(one, Mapping) for one in given):
+        for name in ("stages", "engine='population'"):
+            if arguments["stages"] is not None if name == "stages" else arguments["engine"] == "population":
+                raise DataError(f"{name} needs one space, but {len(given)} alternatives are given: give one dict.")
     if arguments["engine"] == "population":
         _check_population(arguments)
     if arguments["stages"] is not None and arguments["fidelity"] is not None:
@@ -71,6 +77,16 @@ def callbacks_of(callback: Any, callbacks: Any) -> list[Callable[..., Any]]:
     else:
         several = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
     return [*([] if callback is None else [callback]), *several]
+
+
+def _check_probes(arguments: Mapping[str, Any]) -> None:
+    seconds, timeout = arguments["probe_seconds"], arguments["timeout"]
+    if seconds is None:
+        return
+    if not arguments["warm_start"]:
+        raise DataError("probe_seconds adds to experience, which warm_start=False ignores: leave one of them out.")
+    if timeout is not None and seconds >= timeout:
+        raise DataError(f"probe_seconds={seconds!r} must be less than timeout={timeout!r}, which it counts towards.")
 
 
 def _check_population(arguments: Mapping[str, Any]) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
 
-from metahpo.exceptions import DataError
+from metahpo.exceptions import DataError, SpaceError
 from metahpo.learners.place import Place, without
 from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.search.engines import SearchEngine, search_engine
+from metahpo.search.own_space import in_own_space, learner_of
 from metahpo.search.searched import Searched
 from metahpo.search.several_learners import SeveralLearners
 from metahpo.search.stages import StagedEngine
-from metahpo.search.start import Start, start
+from metahpo.search.start import Probing, Start, start
 from metahpo.space.configuration import Configuration
 from metahpo.tasks.scorers import OWN_SCORE, name_of
 
@@ -33,11 +35,14 @@ class Beginning:
         What the engine chooses from.
     initial : list of dict
         Configurations that come before the engine's own.
+    probes : tuple of Probe
+        Fits on few rows that the start rests on.
     """
 
     engine: SearchEngine
     space: ConfigurationSpace
     initial: list[Configuration]
+    probes: tuple[Probe, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,19 +70,39 @@ class Beginner:
         name, seed = self.arguments["engine"], self.arguments["random_state"]
         space = self._space()
         warm = self._warm(X, y) if self.arguments["warm_start"] and space else None
+        if not space:
+            self._refuse_probes("nothing is searched")
+        probes = () if warm is None else self._probes_of(warm)
         initial = [] if warm is None else list(warm.initial)
         if warm is None and isinstance(self.searched.learner, SeveralLearners):
             initial = self.searched.learner.defaults
         if warm is not None:
             space = warm.space
         if self.arguments["stages"] is not None:
-            return self._in_stages(space, initial)
+            return replace(self._in_stages(space, initial), probes=probes)
         if name != "metahpo":
-            return Beginning(search_engine(name, space, seed), space, initial)
+            return Beginning(search_engine(name, space, seed), space, initial, probes)
         per_second = self.arguments["per_second"]
         if warm is not None:
-            return Beginning(warm.optimizer(seed, per_second=per_second), space, [])
+            return Beginning(warm.optimizer(seed, per_second=per_second), space, [], probes)
         return Beginning(BayesianOptimizer(space, random_state=seed, per_second=per_second), space, initial)
+
+    def _probes_of(self, warm: WarmStart) -> tuple[Probe, ...]:
+        for note in warm.notes:
+            self.note(note)
+        if warm.probes:
+            seconds = sum(probe.seconds for probe in warm.probes)
+            n = len(warm.probes)
+            self.note(f"the start rests on {n} probes on few rows, which took {seconds:.2g} s and are no trials")
+        return warm.probes
+
+    def _refuse_probes(self, reason: str) -> None:
+        if self.arguments["probe_seconds"] is not None:
+            raise DataError(f"probe_seconds adds to experience, but there is none to use: {reason}. Leave it out.")
+
+    def _probing(self) -> Probing | None:
+        seconds = self.arguments["probe_seconds"]
+        return None if seconds is None else Probing(float(seconds), self.arguments["n_jobs"] or 1)
 
     def _in_stages(self, space: ConfigurationSpace, initial: list[Configuration]) -> Beginning:
         name, seed = self.arguments["engine"], self.arguments["random_state"]
@@ -113,30 +138,63 @@ class Beginner:
         return space
 
     def _warm(self, X: Any, y: Any) -> WarmStart | None:
-        """Experience; what is missing of it is said."""
-        place = self.searched.learner
-        if place is None or (isinstance(place, Place) and place.given_kernel):
+        """Experience; what is missing of it is said.
+
+        Raises
+        ------
+        DataError
+            Probes were asked for, and there is no experience with such a task that they could add to.
+        """
+        place, say = self.searched.learner, self.say
+        if isinstance(place, Place) and place.given_kernel:
+            self._refuse_probes("the kernel of the estimator is given")
             return None
+        own = place is None
+        if place is None:
+            say = self.note  # who gives a space of their own has not asked for experience by name
+            try:
+                place = learner_of(self.searched, y)
+            except (DataError, SpaceError) as error:
+                self._refuse_probes(str(error))
+                self.note(f"the search starts cold, because {error}")
+                return None
         kind = place.learner.kind if isinstance(place, Place) else place.kind
         scorer = scorer_name(self.arguments["scoring"], self.arguments["refit"], OWN_SCORE[kind])
         begin = self._start(place, X, y, scorer)
+        if begin.warm is not None and own and isinstance(place, Place):
+            begin = self._in_own_space(begin, begin.warm, place)
+        elif begin.warm is not None and isinstance(place, Place) and place.ignored:
+            self.note(f"the estimator ignores {' and '.join(place.ignored)}, so that they are not searched")
+            begin = replace(begin, warm=begin.warm.in_space(place.space, held=place.ignored))
+        if begin.lacking:
+            self._refuse_probes(begin.lacking)
         if begin.warm is None:
-            self.say(f"the search starts cold, because a warm start cannot be had: {begin.lacking}")
+            say(f"the search starts cold, because {'' if own else 'a warm start cannot be had: '}{begin.lacking}")
             return None
         if begin.lacking:
-            self.say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
+            say(f"the search starts with what is good on most recorded tasks: {begin.lacking}")
         if not begin.same_metric:
             scored = repr(scorer) if scorer else "a function of your own"
-            self.say(f"the experience is of {begin.metric!r}, the nearest that there is to what is scored, {scored}")
+            say(f"the experience is of {begin.metric!r}, the nearest that there is to what is scored, {scored}")
         elif begin.metric != scorer:
             self.note(f"the experience is of {begin.metric!r}, which ranks models as {scorer!r} does")
         return begin.warm
 
+    def _in_own_space(self, begin: Start, warm: WarmStart, place: Place) -> Start:
+        try:
+            mapped, sentences = in_own_space(warm, place, self.searched)
+        except SpaceError as error:
+            return Start(None, str(error))
+        for sentence in sentences:
+            self.note(sentence)
+        return replace(begin, warm=mapped)
+
     def _start(self, place: Place | SeveralLearners, X: Any, y: Any, scorer: str | None) -> Start:
         recommender: Recommender | None = self.arguments["recommender"]
         if isinstance(place, SeveralLearners):
-            return place.start((X, y), scorer, recommender)
-        return start(X, y, place.learner, scorer, recommender, place.held)
+            return place.start((X, y), scorer, recommender, self._probing())
+        held = {} if self.searched.learner is None else place.held
+        return start(X, y, place.learner, scorer, recommender, held, self._probing())
 
 
 def scorer_name(scoring: Any, refit: Any, own: str) -> str | None:

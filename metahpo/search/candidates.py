@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,7 +88,12 @@ def _known(seconds: float) -> float | None:
     return seconds if 0.0 < seconds < np.inf else None
 
 
-def first_configurations(initial: Any, space: ConfigurationSpace, prefix: str = "") -> list[Configuration]:
+def first_configurations(
+    initial: Any,
+    space: ConfigurationSpace,
+    prefix: str = "",
+    named: Callable[[Mapping[str, Any]], Configuration] | None = None,
+) -> list[Configuration]:
     """Configurations that a user wants to be tried first.
 
     Parameters
@@ -98,6 +103,8 @@ def first_configurations(initial: Any, space: ConfigurationSpace, prefix: str = 
     space : ConfigurationSpace
     prefix : str, default=""
         What may precede the names: "svc__".
+    named : callable, default=None
+        Parameters of the estimator -> configuration of the space, where their names differ in more than the prefix.
 
     Raises
     ------
@@ -123,6 +130,7 @@ def first_configurations(initial: Any, space: ConfigurationSpace, prefix: str = 
     for i, configuration in enumerate(given):
         own = {name.removeprefix(prefix) if name not in space else name: v for name, v in configuration.items()}
         try:
+            own = own if named is None else named(own)
             configurations.append(domain.canonical({**domain.default, **own}))
         except SpaceError as error:
             raise SpaceError(f"configuration {i + 1} of `initial` is not of the search space: {error}") from error

@@ -27,6 +27,7 @@ _KERNEL: _Dependence = {
 }
 #: Where the penalty is not given by its name, "deprecated", l1_ratio says what it is.
 _PENALTY: _Dependence = {"l1_ratio": ("penalty", ("elasticnet", "deprecated"))}
+_LOGISTIC: _Dependence = {**_PENALTY, "C": ("penalty", ("l1", "l2", "elasticnet", "deprecated"))}
 _SGD: _Dependence = {
     **_PENALTY,
     "eta0": ("learning_rate", ("constant", "invscaling", "adaptive", "pa1", "pa2")),
@@ -47,7 +48,7 @@ _NEIGHBOURS: _Dependence = {"p": ("metric", ("minkowski",))}
 #: Class of scikit-learn, or of a subclass -> what it ignores.
 _BY_CLASS: Mapping[str, _Dependence] = {
     **dict.fromkeys(("SVC", "SVR", "NuSVC", "NuSVR"), _KERNEL),
-    "LogisticRegression": _PENALTY,
+    "LogisticRegression": _LOGISTIC,
     **dict.fromkeys(("SGDClassifier", "SGDRegressor"), _SGD),
     **dict.fromkeys(
         ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor"), _FOREST

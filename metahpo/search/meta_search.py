@@ -66,7 +66,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         space. A pipeline that ends with None or "passthrough", or a ``TransformedTargetRegressor()``, takes the
         learner's estimator. None: the learner prepares the columns of a table itself, and rows without a target are
         left out.
-    space : str, list of str, ConfigurationSpace or dict, default=None
+    space : str, list of str, ConfigurationSpace, dict or list of dict, default=None
         Name of a learner: "linear", "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost",
         "mlp", and of images or texts "convnet", "text_linear", "text". Its search space is used, and the search is
         warm-started by the surrogate that ships for it. None: the learner that `estimator` is, or holds; with None for
@@ -74,9 +74,13 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         A list of names: the learner is searched, too; the estimator is None or a pipeline that ends with
         "passthrough". Or a space of your own, whose hyperparameters are named as `estimator` names its parameters
         (``step__parameter``): a ConfigurationSpace, or a dict of lists and distributions of ``scipy.stats``, as
-        RandomizedSearchCV takes it. Then the search starts cold.
-    param_distributions : dict, default=None
-        The same as a dict for `space`, by the name that it has in RandomizedSearchCV.
+        RandomizedSearchCV takes it; the defaults of a dict are the estimator's own values, where these may be chosen.
+        Experience with the learner that `estimator` is, or holds, is used as far as names, aliases and ranges overlap:
+        the first trial is the space's default, the second what experience recommends within the space. ``notes_`` says
+        what was taken, clipped and left out. Where nothing overlaps, the search starts cold.
+        A list of such spaces holds alternatives: each trial is of one of them, which the search chooses as well.
+    param_distributions : dict or list of dict, default=None
+        The same as `space`, by the name that it has in RandomizedSearchCV.
     n_trials : int, default=30
         Configurations to try. Fewer are tried where the space has no more, or the time is over.
     scoring, refit
@@ -97,6 +101,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Without effect, because a worker gets its next fit when it is free. It is there for GridSearchCV's sake.
     warm_start : bool, default=True
         False ignores experience, for comparison.
+    probe_seconds : float, default=None
+        Budget of probes before the first trial, as ``seconds`` of :func:`metahpo.recommend`: fits of the learner on few
+        rows, in `n_jobs` processes, with the preprocessing of the package. The search then starts from the
+        recommendation that rests on them. They count towards `timeout`, but are no trials. None: there are none.
     per_second : bool, default=False
         Choose trials by their expected improvement per second, not per trial: where time is short and configurations
         differ in what they take. The search then depends on the clock, and cannot be repeated exactly.
@@ -168,6 +176,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         for at the end of each.
     optimizer_ : BayesianOptimizer, or another engine
         History and incumbent in the space's own names.
+    probes_ : tuple of Probe
+        The probes of `probe_seconds`: see :class:`metahpo.recommendation.probes.Probe`.
     notes_ : tuple of str
         What the user should know of the start: what the experience is of, and what is missing.
 
@@ -197,9 +207,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     def __init__(
         self,
         estimator: BaseEstimator | None,
-        space: str | Sequence[str] | ConfigurationSpace | Mapping[str, Any] | None = None,
+        space: str | Sequence[str] | ConfigurationSpace | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
-        param_distributions: Mapping[str, Any] | None = None,
+        param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         n_trials: int = 30,
         scoring: Scoring = None,
         n_jobs: int | None = None,
@@ -211,6 +221,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         error_score: float | str = np.nan,
         return_train_score: bool = False,
         warm_start: bool = True,
+        probe_seconds: float | None = None,
         per_second: bool = False,
         recommender: Recommender | None = None,
         random_state: int | None = None,
@@ -247,6 +258,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         self.n_trials = n_trials
         self.parallel = parallel
         self.warm_start = warm_start
+        self.probe_seconds = probe_seconds
         self.per_second = per_second
         self.recommender = recommender
         self.random_state = random_state
@@ -282,8 +294,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Raises
         ------
         DataError
-            A parameter that is out of range, an estimator that does not hold the learner, or a learner without `y`.
-            Or every trial failed: the message holds the estimator's own.
+            A parameter that is out of range, an estimator that does not hold the learner, a learner without `y`, or
+            probes without experience that they could add to. Or every trial failed: the message holds the estimator's
+            own.
         UnknownNameError
             `space` names no learner, or `engine` no engine.
         StoreError
@@ -340,7 +353,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         found.check_fit_parameters(routed.estimator.fit)
         fits, fidelity = self._fits(found, X, y, scorer, routed)
         beginning = self._beginning(found, X, y)
-        self.optimizer_ = beginning.engine
+        self.optimizer_, self.probes_ = beginning.engine, beginning.probes
         trials = self._no_trials(scorer, metric)
         kind = self.fidelity if fits.continuation is None else f"population, {fits.continuation.parameter or 'steps'}"
         head = head_of(beginning.space, X, y, fits.splits, self._metric_name(), kind)
@@ -426,7 +439,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             )
             if fidelity.parameter is None:
                 splits = in_order_of_use(splits, y)
-            elif found.learner is None and fidelity.parameter in found.space:
+            elif found.searches(fidelity.parameter):
                 raise DataError(
                     f"{fidelity.parameter!r} cannot be the fidelity and be searched; take it out of the search space."
                 )
@@ -449,7 +462,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         """How the models of a population go on training, and for how many steps."""
         name = None if self.fidelity is None else parameter_of(self.fidelity, found.estimator, found.prefix)
         continuation = continuation_of(found.estimator, name)
-        if continuation.parameter is not None and found.learner is None and continuation.parameter in found.space:
+        if found.searches(continuation.parameter):
             raise DataError(
                 f"{continuation.parameter!r} cannot be the number of steps and be searched; take it out of the search "
                 "space."
@@ -485,7 +498,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     ) -> None:
         """Make the trials; those of a file or of an earlier search are taken from there."""
         parameters = partial(_parameters, found, fidelity)
-        first = [] if self.initial is None else first_configurations(self.initial, beginning.space, found.prefix)
+        named = None if found.alternatives is None else found.alternatives.configuration
+        first: list[Configuration] = []
+        if self.initial is not None:
+            first = first_configurations(self.initial, beginning.space, found.prefix, named)
         known: list[SearchTrial] = []
         if earlier is not None:
             check_same(head, earlier[0], "resume_from")

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
 from metahpo.learners.row_counts import RowCounts
+from metahpo.search.alternatives import Alternatives
 from metahpo.search.distributions import space_of
 from metahpo.search.ignored_parameters import with_conditions
 from metahpo.search.several_learners import STEP, SeveralLearners, several_learners
@@ -37,6 +38,8 @@ class Searched:
         None where the space is the user's own.
     notes : tuple of str
         What the user should know of it.
+    alternatives : Alternatives or None
+        Where the user has given several spaces.
     """
 
     space: ConfigurationSpace
@@ -44,6 +47,16 @@ class Searched:
     parameters: Callable[[Mapping[str, Any]], dict[str, Any]]
     learner: Place | SeveralLearners | None = None
     notes: tuple[str, ...] = ()
+    alternatives: Alternatives | None = None
+
+    @property
+    def parameter_names(self) -> dict[str, str]:
+        """Hyperparameter of the user's own space -> parameter of the estimator."""
+        return {name: name for name in self.space} if self.alternatives is None else self.alternatives.parameter_names
+
+    def searches(self, parameter: str | None) -> bool:
+        """Whether a parameter of the estimator is one of the user's own space."""
+        return self.learner is None and parameter in self.parameter_names.values()
 
     @property
     def prefix(self) -> str:
@@ -81,7 +94,7 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
     ----------
     estimator : estimator or None
         The user's.
-    given : str, ConfigurationSpace, mapping, list of str or None
+    given : str, ConfigurationSpace, mapping, list of these, list of str, or None
         The user's search space.
 
     Raises
@@ -96,17 +109,21 @@ def searched(estimator: BaseEstimator | None, given: Any, X: Any, y: Any, random
     if isinstance(given, Mapping):
         if estimator is None:
             raise DataError("an estimator must be given: the space is of its parameters.")
-        own_conditions = isinstance(given, ConfigurationSpace)  # it is a mapping as well
-        space = given if isinstance(given, ConfigurationSpace) else space_of(given)
-        _check_names(estimator, space)
-        notes = () if own_conditions else with_conditions(space, estimator)
+        space, notes = _own_space(estimator, given)
         return Searched(space, estimator, dict, notes=notes)
+    if isinstance(given, list | tuple) and given and all(isinstance(one, Mapping) for one in given):
+        if estimator is None:
+            raise DataError("an estimator must be given: the spaces are of its parameters.")
+        found = [_own_space(estimator, one) for one in given]
+        several = Alternatives({str(i): space for i, (space, _) in enumerate(found, 1)})
+        all_notes = tuple(dict.fromkeys(note for _, notes in found for note in notes))
+        return Searched(several.space, estimator, several.parameters, notes=all_notes, alternatives=several)
     if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
         return _of_several(several_learners(estimator, given, (X, y), kind_of(y), random_state), estimator, y)
     if not isinstance(given, str | None):
         raise DataError(
             "space must be the name of a learner, a list of several names, a ConfigurationSpace, a dict of lists and "
-            f"distributions of scipy.stats, or None, but is {given!r}."
+            f"distributions of scipy.stats, a list of such dicts, or None, but is {given!r}."
         )
     if y is None:
         raise DataError("MetaSearchCV needs a target y; it searches for supervised learners.")
@@ -138,6 +155,20 @@ def _of_place(place: Place, estimator: BaseEstimator, X: Any, y: Any, random_sta
     return Searched(place.space, whole, parameters, place, notes)
 
 
+def _own_space(estimator: BaseEstimator, given: Mapping[str, Any]) -> tuple[ConfigurationSpace, tuple[str, ...]]:
+    """A space of the user's, and notes on it."""
+    own_conditions = isinstance(given, ConfigurationSpace)  # it is a mapping as well
+    space = given if isinstance(given, ConfigurationSpace) else space_of(given, _values_of(estimator))
+    _check_names(estimator, space)
+    return space, () if own_conditions else with_conditions(space, estimator)
+
+
+def _values_of(estimator: BaseEstimator) -> dict[str, Any]:
+    """An estimator's own parameters; none of what is no estimator, which is refused later."""
+    values: dict[str, Any] = getattr(estimator, "get_params", dict)()
+    return values
+
+
 def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
     """Refuse a space whose default the estimator does not take: it has no parameter of such a name."""
     default = Domain(space).default
@@ -147,7 +178,7 @@ def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
         # Choices may be estimators of the user's, which the names of their own parameters must not change.
         clone(estimator).set_params(**clone(default, safe=False))
     except (TypeError, ValueError, AttributeError) as error:
-        known: dict[str, Any] = getattr(estimator, "get_params", dict)()
+        known = _values_of(estimator)
         unknown = [name for name in default if name not in known]
         if not unknown:
             return  # a value, not a name: it is for the estimator to refuse

@@ -16,7 +16,7 @@ from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
-from metahpo.search.start import Start
+from metahpo.search.start import Probing, Start
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import cash_space, from_cash, to_cash
 from metahpo.space.configuration import Configuration
@@ -78,7 +78,13 @@ class SeveralLearners:
         whole = Pipeline([(self.step, "passthrough")]) if estimator is None else clone(estimator)
         return whole.set_params(**self.parameters(self.defaults[0]))
 
-    def start(self, task_of: tuple[Any, Any], scorer: str | None, recommender: Recommender | None) -> Start:
+    def start(
+        self,
+        task_of: tuple[Any, Any],
+        scorer: str | None,
+        recommender: Recommender | None,
+        probing: Probing | None = None,
+    ) -> Start:
         """Find the experience with these learners together; nothing is raised.
 
         Parameters
@@ -89,6 +95,8 @@ class SeveralLearners:
             Name of what is scored; None where that is a function of the user's.
         recommender : Recommender or None
             None takes what ships.
+        probing : Probing, default=None
+            None: nothing is trained.
         """
         try:
             known = recommender or Recommender.shipped(self.kind)
@@ -97,7 +105,10 @@ class SeveralLearners:
                 return Start(None, f"no experience was recorded of {', '.join(lacking) or 'several learners'}")
             metric, same = nearest_metric(scorer, self.kind, known.trained_metrics(None))
             task = self.task or as_task(*task_of, kind=self.kind)
-            return Start(self._part(known.warm_start(task, None, metric)), "", metric, same)
+            # One learner alone would be predicted in its own space.
+            among = tuple(self.learners) if len(self.learners) > 1 else ()
+            options = {} if probing is None else probing.options
+            return Start(self._part(known.warm_start(task, None, metric, among=among, **options)), "", metric, same)
         except MetaHPOError as error:
             return Start(None, str(error))
         except Exception as error:  # noqa: BLE001 - the estimator decides which data are fine

@@ -46,6 +46,26 @@ class Start:
     same_metric: bool = True
 
 
+@dataclass(frozen=True)
+class Probing:
+    """The budget of probes before a search.
+
+    Attributes
+    ----------
+    seconds : float
+    n_jobs : int
+        Processes; -1: one a core.
+    """
+
+    seconds: float
+    n_jobs: int
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of :meth:`metahpo.recommendation.recommender.Recommender.warm_start`."""
+        return {"seconds": self.seconds, "n_jobs": self.n_jobs}
+
+
 def start(
     X: Any,
     y: Any,
@@ -53,6 +73,7 @@ def start(
     scorer: str | None,
     recommender: Recommender | None,
     held: Mapping[str, Any] | None = None,
+    probing: Probing | None = None,
 ) -> Start:
     """Find the experience for a search of a learner on some data; whatever the data are, nothing is raised.
 
@@ -67,8 +88,10 @@ def start(
         None takes what ships.
     held : mapping of str to value, default=None
         Hyperparameters that the search holds at one value.
+    probing : Probing, default=None
+        None: nothing is trained.
     """
-    begin = _start(X, y, learner, scorer, recommender)
+    begin = _start(X, y, learner, scorer, recommender, probing)
     try:
         return begin if begin.warm is None else replace(begin, warm=begin.warm.holding(held or {}))
     except SpaceError as error:
@@ -91,7 +114,14 @@ def sparse(X: Any, estimator: BaseEstimator) -> bool:
     return makes_numbers or modality_of(X) == "text"
 
 
-def _start(X: Any, y: Any, learner: Learner, scorer: str | None, recommender: Recommender | None) -> Start:
+def _start(
+    X: Any,
+    y: Any,
+    learner: Learner,
+    scorer: str | None,
+    recommender: Recommender | None,
+    probing: Probing | None,
+) -> Start:
     try:
         modality = modality_of(X)
         if _n_columns(y) > 1:
@@ -105,7 +135,8 @@ def _start(X: Any, y: Any, learner: Learner, scorer: str | None, recommender: Re
     except Exception as error:  # noqa: BLE001 - as below
         return Start(None, f"{type(error).__name__}: {error}")
     try:
-        return Start(known.warm_start(as_task(X, y, kind=learner.kind), learner.name, metric), "", metric, same)
+        task, options = as_task(X, y, kind=learner.kind), {} if probing is None else probing.options
+        return Start(known.warm_start(task, learner.name, metric, **options), "", metric, same)
     except Exception as error:  # noqa: BLE001 - the estimator decides which data are fine, and these may be anything
         lacking = f"{type(error).__name__}: {error}"
     if modality != "table":

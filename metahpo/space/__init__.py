@@ -11,6 +11,7 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.space.activity import canonical, default_configuration
+    from metahpo.space.aliases import likeness
     from metahpo.space.cash import cash_space, from_cash, to_cash
     from metahpo.space.comparison import description, difference, first_difference
     from metahpo.space.configuration import (
@@ -44,9 +45,10 @@ if TYPE_CHECKING:
     from metahpo.space.mapping import SpaceMapping
     from metahpo.space.prior import SpacePrior
     from metahpo.space.stored import read_space
-    from metahpo.space.values import Values, choices_of
+    from metahpo.space.values import SCALARS, Values, choices_of
 
 __all__ = [
+    "SCALARS",
     "STEP_TOLERANCE",
     "Block",
     "Choices",
@@ -77,6 +79,7 @@ __all__ = [
     "in_words",
     "json_value",
     "legal_rows",
+    "likeness",
     "nearest",
     "placed",
     "random_points",

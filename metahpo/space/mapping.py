@@ -9,7 +9,7 @@ is active under one choice of another hyperparameter, and the words are the othe
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ from metahpo.space.values import choices_of
 Array = NDArray[np.float64]
 #: Codes of hyperparameters of the known space.
 Placed = dict[str, Any]
+#: Stands for "no value is near": None is a value of some hyperparameters.
+_NOTHING: Any = object()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class SpaceMapping:
         The user's.
     known : ConfigurationSpace
         The space of the experience.
+    names : mapping of str to str, default=None
+        Hyperparameter of the user's space -> the name to look for in the known space. One that is missing is not
+        looked for; one without a name, "", is nothing of which something could be known. Several of one name are one
+        hyperparameter of the known space. None: all are looked for, by their own names.
+    held : mapping of str to value, default=None
+        Values of known hyperparameters where the user's space does not vary them; the others have their defaults.
 
     Attributes
     ----------
@@ -66,7 +74,8 @@ class SpaceMapping:
     unknown : tuple of str
         Hyperparameters of the user's space of which nothing is known.
     defaults : tuple of str
-        Hyperparameters of the known space that the user's lacks; they are taken to be at their defaults.
+        Hyperparameters of the known space that the user's lacks; they are taken to be at the value that is held, or
+        at their defaults.
 
     Raises
     ------
@@ -74,17 +83,30 @@ class SpaceMapping:
         The spaces have nothing in common; the message holds the report.
     """
 
-    def __init__(self, space: ConfigurationSpace, known: ConfigurationSpace) -> None:
+    def __init__(
+        self,
+        space: ConfigurationSpace,
+        known: ConfigurationSpace,
+        names: Mapping[str, str] | None = None,
+        held: Mapping[str, Any] | None = None,
+    ) -> None:
         self.encoder, self.known_encoder = SpaceEncoder(space), SpaceEncoder(known)
         self.space, self.known = space, known
-        self.matches = tuple(_matches(space, known))
+        self._held = dict(held or {})
+        looked_for = {name: name for name in space} if names is None else names
+        self.matches = tuple(_matches(space, known, looked_for, self._held))
         matched = {match.name for match in self.matches}
-        ruled = {match.known for match in self.matches} | {match.rule[0] for match in self.matches if match.rule}
-        self.unknown = tuple(name for name in space if name not in matched)
+        matched_known = {match.known for match in self.matches}
+        ruled = matched_known | {match.rule[0] for match in self.matches if match.rule}
+        self.unknown = tuple(name for name in space if name not in matched and looked_for.get(name) != "")
         self.defaults = tuple(name for name in known if name not in ruled)
         self._default_codes = {
             name: values.code(known[name].default_value) for name, values in self.known_encoder.domain.values.items()
         }
+        for name in known:
+            if name in self._held:
+                match = Match(name, name, _rule_of(name, known, (*matched_known, *self._held)))
+                self._default_codes.update(self._codes_of(match, self._held[name]) or {})
         self._tables = {match.name: self._table(match) for match in self.matches}
         if not self.matches:
             raise SpaceError(
@@ -108,41 +130,60 @@ class SpaceMapping:
     def place(self, configurations: Sequence[Mapping[str, Any]]) -> list[Configuration]:
         """Configurations of the user's space that are nearest to configurations of the known one.
 
-        What is not known takes the user's default. A configuration that the user's space forbids is left out.
+        What is not known takes the user's default. Configurations that the user's space forbids are left out, with a
+        warning.
         """
-        found = []
-        for configuration in configurations:
-            values = {name: hyperparameter.default_value for name, hyperparameter in self.space.items()}
-            for match in self.matches:
-                value = configuration.get(match.known)
-                if value is None and match.rule is not None:
-                    value = configuration.get(match.rule[0])
-                legal = _nearest(self.space[match.name], value)
-                if legal is not None:
-                    values[match.name] = legal
-            try:
-                found.append(self.encoder.domain.canonical(values))
-            except SpaceError as error:
-                warnings.warn(f"a configuration has no place in the space: {error}", stacklevel=2)
-        return found
+        found = [self.nearest(configuration) for configuration in configurations]
+        placed = [configuration for configuration in found if configuration is not None]
+        if len(placed) < len(found):
+            warnings.warn(
+                f"{len(found) - len(placed)} of {len(found)} configurations have no place in the space, which forbids "
+                "what is nearest to them",
+                stacklevel=2,
+            )
+        return placed
+
+    def nearest(self, configuration: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> Configuration | None:
+        """The configuration of the user's space that is nearest to a known one; None where the space forbids it.
+
+        Parameters
+        ----------
+        configuration : mapping
+            Of the known space.
+        given : mapping, default=None
+            Values of hyperparameters of which nothing is known; the others have the user's defaults.
+        """
+        values = {name: hyperparameter.default_value for name, hyperparameter in self.space.items()} | dict(given or {})
+        for match in self.matches:
+            speaks = match.rule[0] if match.rule and match.known not in configuration else match.known
+            legal = _nearest(self.space[match.name], configuration.get(speaks, _NOTHING))
+            if legal is not _NOTHING:
+                values[match.name] = legal
+        try:
+            return self.encoder.domain.canonical(values)
+        except SpaceError:
+            return None
 
     def to_frame(self) -> pd.DataFrame:
         """One row a hyperparameter of either space: its name in both, and what becomes of it."""
         rows: list[tuple[str | None, str | None, str]] = []
-        rows += [(match.name, match.known, self._fate(match)) for match in self.matches]
+        rows += [(match.name, match.known, self.fate(match)) for match in self.matches]
         rows += [(name, None, "left out: nothing is known of it") for name in self.unknown]
-        rows += [(None, name, f"taken to be {self.known[name].default_value!r}") for name in self.defaults]
+        values = self.known_encoder.domain.values
+        rows += [(None, n, f"taken to be {values[n].value(self._default_codes[n])!r}") for n in self.defaults]
         return pd.DataFrame(rows, columns=["name", "known as", "what becomes of it"])
 
     def __str__(self) -> str:
         return self.to_frame().fillna("").to_string(index=False)
 
-    def _fate(self, match: Match) -> str:
+    def fate(self, match: Match) -> str:
+        """What becomes of a hyperparameter that is in both spaces."""
         own, known = self.space[match.name], self.known[match.known]
+        if _has_numbers(own) and _has_numbers(known):
+            (lowest, highest), (low, high) = _range_of(own), _range_of(known)
+            if lowest < low or highest > high:
+                return f"clipped: [{lowest:g}, {highest:g}] is known in [{low:g}, {high:g}]"
         if isinstance(own, NumericalHyperparameter):
-            low, high = _range_of(known)
-            if own.lower < low or own.upper > high:
-                return f"clipped: [{own.lower:g}, {own.upper:g}] is known in [{low:g}, {high:g}]"
             return "taken"
         table = self._tables[match.name]
         choices = choices_of(own)[0]
@@ -167,7 +208,7 @@ class SpaceMapping:
             if word is not None and word[0] != domain.values[rule].code(chosen):
                 return {rule: word[0]}
         legal = _nearest(known, value)
-        if legal is None:
+        if legal is _NOTHING:
             return None
         placed = {match.known: domain.values[match.known].code(legal)}
         return (
@@ -208,35 +249,44 @@ class SpaceMapping:
         return found
 
 
-def _matches(space: ConfigurationSpace, known: ConfigurationSpace) -> list[Match]:
+def _matches(
+    space: ConfigurationSpace, known: ConfigurationSpace, looked_for: Mapping[str, str], held: Mapping[str, Any]
+) -> list[Match]:
     """Pairs of hyperparameters of the same meaning, each at most once, the surest first."""
     pairs = [
-        (-likeness(name, other), i, j, name, other)
+        (-likeness(looked_for[name], other), i, j, name, other)
         for i, name in enumerate(space)
         for j, other in enumerate(known)
-        if likeness(name, other) and _comparable(space[name], known[other])
+        if name in looked_for and likeness(looked_for[name], other) and _comparable(space[name], other, known)
     ]
     taken: dict[str, str] = {}
     for _, _, _, name, other in sorted(pairs):
-        if name not in taken and other not in taken.values():
+        if name not in taken and all(looked_for[name] == looked_for[one] for one in taken if taken[one] == other):
             taken[name] = other
-    return [Match(name, other, _rule_of(other, known, taken.values())) for name, other in taken.items()]
+    given = {*taken.values(), *held}
+    return [Match(name, other, _rule_of(other, known, given)) for name, other in taken.items()]
 
 
-def _rule_of(name: str, known: ConfigurationSpace, taken: Any) -> tuple[str, Any] | None:
-    """The hyperparameter that activates another one by one of its choices, unless it is matched itself."""
+def _rule_of(name: str, known: ConfigurationSpace, given: Container[str]) -> tuple[str, Any] | None:
+    """The hyperparameter that activates another one by one of its choices, unless it is given itself."""
     for condition in known.parent_conditions_of[name]:
         if isinstance(condition, EqualsCondition) and isinstance(condition.parent, CategoricalHyperparameter):
             parent = condition.parent.name
-            return None if parent in taken else (parent, condition.value)
+            return None if parent in given else (parent, condition.value)
     return None
 
 
-def _comparable(own: Any, known: Any) -> bool:
-    """Whether values of one hyperparameter can say anything of the other."""
-    if _has_numbers(own) or _has_numbers(known):
-        return _has_numbers(own) and _has_numbers(known)
-    return any(_same_choice(choices_of(known)[0], choice) is not None for choice in choices_of(own)[0])
+def _comparable(own: Any, name: str, known: ConfigurationSpace) -> bool:
+    """Whether values of a hyperparameter can say anything of a known one, or of the words that stand for it."""
+    other = known[name]
+    if _has_numbers(own) and _has_numbers(other):
+        return True
+    rule = _rule_of(name, known, ())
+    known_words = [choice for choice in choices_of(known[rule[0]])[0] if choice != rule[1]] if rule else []
+    if not _has_numbers(other):
+        known_words += choices_of(other)[0]
+    own_words = [] if isinstance(own, NumericalHyperparameter) else choices_of(own)[0]
+    return any(_same_choice(known_words, word) is not None for word in own_words)
 
 
 def _has_numbers(hyperparameter: Any) -> bool:
@@ -267,10 +317,12 @@ def _same_choice(choices: Sequence[Any], value: Any) -> tuple[int, Any] | None:
 
 
 def _nearest(hyperparameter: Any, value: Any) -> Any:
-    """The value of a hyperparameter that is nearest to one from elsewhere; None: there is nothing like it."""
+    """The value of a hyperparameter that is nearest to one from elsewhere; `_NOTHING`: there is nothing like it."""
+    if value is _NOTHING:
+        return _NOTHING
     if isinstance(hyperparameter, NumericalHyperparameter):
         if not _is_number(value):
-            return None
+            return _NOTHING
         number = min(max(value, hyperparameter.lower), hyperparameter.upper)
         return round(number) if isinstance(hyperparameter.default_value, (int, np.integer)) else float(number)
     choices = choices_of(hyperparameter)[0]
@@ -278,4 +330,4 @@ def _nearest(hyperparameter: Any, value: Any) -> Any:
     if same is not None:
         return same[1]
     numbers = [choice for choice in choices if _is_number(choice)]
-    return min(numbers, key=lambda choice: abs(choice - value)) if numbers and _is_number(value) else None
+    return min(numbers, key=lambda choice: abs(choice - value)) if numbers and _is_number(value) else _NOTHING

@@ -73,6 +73,8 @@ class MappedSurrogate:
         The experience.
     space : ConfigurationSpace
         The user's.
+    names, held : mapping, default=None
+        See :class:`~metahpo.space.mapping.SpaceMapping`.
 
     Attributes
     ----------
@@ -97,12 +99,14 @@ class MappedSurrogate:
 
     surrogate: Surrogate
     space: ConfigurationSpace
+    names: Mapping[str, str] | None = None
+    held: Mapping[str, Any] | None = None
     mapping: SpaceMapping = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(getattr(self.surrogate, "space", None), ConfigurationSpace):
             raise DataError(f"surrogate must be one that was trained, but is {self.surrogate!r}.")
-        object.__setattr__(self, "mapping", SpaceMapping(self.space, self.surrogate.space))
+        object.__setattr__(self, "mapping", SpaceMapping(self.space, self.surrogate.space, self.names, self.held))
 
     def place(self, recommended: Any) -> list[Configuration]:
         """Configurations of the known space, or recommendations, in the user's space, in the same order."""

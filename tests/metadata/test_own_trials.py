@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ConfigSpace import Float
-from sklearn.linear_model import ElasticNet, Lasso, Ridge
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -134,6 +134,36 @@ def test_what_the_searched_estimator_holds_is_part_of_each_configuration() -> No
     with pytest.warns(UserWarning, match="the space of 'linear' has no tol"):
         only = MetaDataset.from_cv_results(of_tolerance, X, X[:, 1]).trials["configuration"].iloc[0]
     assert json.loads(only) == {"model": "lasso", "l1_alpha": 1.0}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*penalty:UserWarning", "ignore:The max_iter was reached")
+@pytest.mark.parametrize(
+    ("settings", "grid", "ratio"),
+    [
+        ({"penalty": "l1", "solver": "saga"}, {}, 1.0),
+        ({"penalty": "l1", "solver": "liblinear"}, {}, 1.0),
+        ({"solver": "saga"}, {"penalty": ["l1"]}, 1.0),
+        ({"solver": "saga"}, {"penalty": ["l2"]}, 0.0),
+        ({"solver": "saga"}, {}, 0.0),
+        ({"solver": "saga", "penalty": "elasticnet", "l1_ratio": 0.3}, {}, 0.3),
+        ({"solver": "saga", "l1_ratio": 0.3}, {}, 0.3),
+        ({"solver": "saga"}, {"l1_ratio": [0.7]}, 0.7),
+        ({}, {}, None),
+    ],
+)
+def test_a_penalty_given_by_name_is_recorded_as_the_ratio_that_it_is(
+    settings: dict[str, Any], grid: dict[str, Any], ratio: float | None
+) -> None:
+    search = GridSearchCV(LogisticRegression(max_iter=20, **settings), {"C": [0.1], **grid}, cv=2).fit(X, Y)
+    (text,) = MetaDataset.from_cv_results(search, X, Y).trials["configuration"]
+    assert json.loads(text).get("l1_ratio") == ratio
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*penalty.*:UserWarning")
+def test_trials_without_a_penalty_lie_outside_of_the_space() -> None:
+    search = GridSearchCV(LogisticRegression(penalty=None), {"class_weight": [None, "balanced"]}, cv=2).fit(X, Y)
+    with pytest.raises(DataError, match="none of 2 trials lies in the space of 'linear'"):
+        MetaDataset.from_cv_results(search, X, Y)
 
 
 def test_what_the_space_does_not_hold_is_said() -> None:

@@ -120,11 +120,36 @@ def test_a_space_is_honoured_and_the_rest_stays_at_the_default(shipped: Recommen
     assert all(0.1 <= item.configuration["C"] <= 0.9 and item.configuration["kernel"] == "rbf" for item in found.items)
     assert len({item.configuration["C"] for item in found.items}) == 3
     assert "experience knows nothing of shrinking: left at the default" in found.notes
-    found = shipped.recommend(task, "svm", n=1, space={"C": (0.1, 0.9), "shrinkin": [True, False]})
-    assert "experience knows nothing of shrinkin, and svm has no such parameter: left out" in found.notes
     own = ConfigurationSpace()
     own.add(Float("C", (10.0, 20.0)))
     assert 10.0 <= shipped.recommend(task, "svm", n=1, space=own).best["C"] <= 20.0
+
+
+@pytest.mark.parametrize(
+    ("learner", "space", "message"),
+    [
+        ("svm", {"C": (0.1, 0.9), "shrinkin": [True, False]}, r"\['shrinkin'\], .* svm. .*for 'shrinkin': 'shrinking'"),
+        ("svm", {"cost": (0.1, 0.9)}, "for 'cost': 'C'"),
+        ("boosting", {"eta": (0.1, 0.2)}, "for 'eta': 'learning_rate'"),
+        ("svm", {"xyz": [1, 2]}, r"no parameters of svm. Its hyperparameters are \['C', 'class_weight'"),
+        (None, {"n_estimator": (50, 60)}, "for 'n_estimator': 'n_estimators'"),
+    ],
+)
+def test_a_space_with_a_name_that_stands_for_nothing_is_refused_with_those_that_are_near(
+    shipped: Recommender, task: Task, learner: str | None, space: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpaceError, match=message):
+        shipped.recommend(task, learner, n=1, space=space)
+
+
+def test_names_of_a_pipeline_are_those_of_all_of_its_steps() -> None:
+    pipeline = make_pipeline(StandardScaler(), SVC())
+    asked: dict[str, Any] = {"estimator": pipeline, "n": 1}
+    given = {"svc__C": (1.0, 2.0), "standardscaler__with_mean": [True, False]}
+    found = recommend(X.drop(columns="f"), Y, **asked, space=given)
+    assert "experience knows nothing of standardscaler__with_mean: left at the default" in found.notes
+    with pytest.raises(SpaceError, match="for 'kernl': 'svc__kernel'"):
+        recommend(X.drop(columns="f"), Y, **asked, space={"svc__kernl": ["rbf"]})
 
 
 def test_combinations_that_a_space_forbids_are_not_recommended() -> None:

@@ -234,3 +234,10 @@ def test_learners_whose_library_is_not_installed_are_left_out_unless_they_are_na
     assert "lightgbm" not in {item.learner for item in every.items}
     assert any("metahpo[lightgbm]" in note for note in every.notes)
     assert recommend(X, y, "lightgbm", n=1).best_learner == "lightgbm"
+
+
+def test_experience_without_recorded_improvements_cannot_be_probed(recommender: Recommender, task: Task) -> None:
+    with pytest.raises(DataError, match="holds no default, or no seconds, to compare probes with"):
+        recommender.warm_start(task, "svm", seconds=5.0)
+    with pytest.raises(DataError, match="probes are fits on rows of a task"):
+        recommender.warm_start(None, "svm", seconds=5.0)

@@ -122,3 +122,20 @@ def test_page_of_a_warm_search_tells_what_each_source_task_contributed(
     part = page.split("<h2>Which recorded tasks say so</h2>")[1].split("</section>")[0]
     assert next(iter(after)) in part
     assert f"sum to {sum(before.values()):.2f} before and {sum(after.values()):.2f} after" in part
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "which experience had proposed."),
+        ({"space": toy_space()}, "the default of the space."),
+        ({"space": [{"rate": [0.1]}]}, "the default of the space."),
+        ({"space": None, "param_distributions": {"rate": [0.1]}}, "the default of the space."),
+        ({"notes_": ("the search starts cold, because of nothing",)}, "without experience."),
+        ({"warm_start": False}, "without experience."),
+    ],
+)
+def test_the_page_says_where_the_first_trial_came_from(changes: dict[str, object], words: str) -> None:
+    search = searched(2, ())
+    vars(search).update(changes)
+    assert summary(search, search.optimizer_)[1].endswith(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,29 @@ from metahpo.search import MetaSearchCV
 from metahpo.search.distributions import space_of
 
 X, y = load_iris(return_X_y=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "default"),
+    [
+        (loguniform(1e-3, 10), 1.0, 1.0),
+        (loguniform(1e-3, 10), 100.0, 0.1),
+        (uniform(0, 1), 1, 1.0),
+        (uniform(0, 1), "scale", 0.5),
+        (randint(1, 8), 3, 3),
+        (randint(1, 8), 3.5, 4),
+        (randint(0, 8), True, 4),
+        (norm(0, 1), 0.5, 0.5),
+        (["a", "b", None], "b", "b"),
+        (["a", "b", None], None, None),
+        (["a", "b"], "c", "a"),
+        ([1, 2.0], 2, 2.0),
+        ([SVC(), LogisticRegression()], LogisticRegression(), None),
+    ],
+)
+def test_the_estimators_own_value_is_the_default_where_it_may_be_chosen(given: Any, own: Any, default: Any) -> None:
+    found = space_of({"h": given}, {"h": own, "other": 3})["h"].default_value
+    assert found is given[0] if isinstance(own, LogisticRegression) else found == pytest.approx(default)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +211,10 @@ def test_conditions_and_forbidden_combinations_of_a_space_hold() -> None:
     assert all(("max_features" in p) == (p["splitter"] == "random") for p in tried)
 
 
+def notes_on_effects(search: MetaSearchCV) -> list[str]:
+    return [note for note in search.notes_ if "has no effect" in note]
+
+
 @pytest.mark.parametrize(
     ("estimator", "given", "number", "parent", "counts"),
     [
@@ -207,17 +235,21 @@ def test_numbers_that_the_estimator_ignores_are_not_varied(
     tried = search.cv_results_["params"]
     assert {p[parent] for p in tried if number in p} == counts
     assert {p[parent] for p in tried} > counts
-    assert not search.notes_
+    assert not notes_on_effects(search)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_number_that_is_always_ignored_is_said() -> None:
     given = {"C": [0.1, 1.0], "degree": randint(2, 5)}
     search = MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y)
-    assert search.notes_ == ("degree has no effect, because kernel is 'rbf'",)
+    assert notes_on_effects(search) == ["degree has no effect, because kernel is 'rbf'"]
     assert "degree" in search.best_params_
+    free = MetaSearchCV(LogisticRegression(penalty=None), {"C": loguniform(0.1, 1)}, n_trials=1, cv=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn says the same of each fit
+        assert notes_on_effects(free.fit(X, y)) == ["C has no effect, because penalty is None"]
     mixed = {"l1_ratio": uniform(0, 1)}
     saga = LogisticRegression(solver="saga", max_iter=5)
-    assert not MetaSearchCV(saga, mixed, n_trials=1, cv=2, random_state=0).fit(X, y).notes_
+    assert not notes_on_effects(MetaSearchCV(saga, mixed, n_trials=1, cv=2, random_state=0).fit(X, y))
     given["kernel"] = ["linear", "poly"]
-    assert not MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y).notes_
+    assert not notes_on_effects(MetaSearchCV(SVC(), given, n_trials=1, cv=2, random_state=0).fit(X, y))

@@ -29,7 +29,7 @@ from metahpo.learners.extras import missing_libraries
 from metahpo.learners.linear_regressor import LinearRegressor
 from metahpo.learners.place import learner_in
 from metahpo.learners.registry import learner_named, learner_names
-from metahpo.recommendation.recommender import Recommender
+from metahpo.recommendation.recommender import Recommender, recommend
 from metahpo.search import MetaSearchCV
 from metahpo.tasks.task import KINDS, Task, TaskKind
 
@@ -200,6 +200,21 @@ def test_a_search_with_a_seed_is_the_same_twice_though_the_estimator_has_none() 
     assert np.array_equal(*found)
     assert place.whole(model, None).random_state is None
     assert place.whole(model.set_params(random_state=1), 3).random_state == 1
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*max_iter was reached", "ignore:lbfgs failed to converge")
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_what_the_estimator_ignores_is_not_searched(warm_start: bool) -> None:
+    model = make_pipeline(StandardScaler(), LogisticRegression(penalty=None))
+    search = MetaSearchCV(model, "linear", n_trials=4, cv=2, warm_start=warm_start, random_state=0).fit(X, y)
+    tried = search.cv_results_["params"]
+    assert {name for p in tried for name in p} == {"logisticregression__solver", "logisticregression__class_weight"}
+    assert len(tried) == 4
+    if warm_start:
+        assert search.notes_ == ("the estimator ignores C and l1_ratio, so that they are not searched",)
+    recommended = recommend(X, y, estimator=model, n=2)
+    assert "logisticregression__C" not in recommended.parameters(0)
+    assert recommended.estimator(1).fit(X, y).score(X, y) > 0.9
 
 
 def test_an_unknown_learner_is_refused_with_those_there_are() -> None:

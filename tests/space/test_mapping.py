@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
+from ConfigSpace import (
+    Categorical,
+    ConfigurationSpace,
+    EqualsCondition,
+    Float,
+    ForbiddenEqualsClause,
+    Integer,
+    OrdinalHyperparameter,
+)
 
 from metahpo.exceptions import SpaceError
 from metahpo.space.aliases import likeness
@@ -115,6 +123,73 @@ def test_known_configurations__are_placed_in_the_space(mapping: SpaceMapping) ->
         "warmup": 0.1,
     }
     assert known_as(mapping, **placed)["learning_rate"] == pytest.approx(1e-4)
+
+
+def tree() -> ConfigurationSpace:
+    """A known space with words that stand for numbers, one of them None, and a number that a choice activates."""
+    space = ConfigurationSpace()
+    share_rule = Categorical("max_features_rule", ["sqrt", "log2", "value"], default="sqrt")
+    share = Float("max_features", (0.1, 0.9), default=0.5)
+    depth_rule, depth = Categorical("max_depth_rule", [None, "value"], default=None), Integer("max_depth", (2, 20))
+    kernel, degree = Categorical("kernel", ["rbf", "poly"], default="rbf"), Integer("degree", (2, 4), default=3)
+    weight = Categorical("class_weight", [None, "balanced"], default="balanced")
+    space.add(share_rule, share, depth_rule, depth, kernel, degree, weight)
+    space.add(EqualsCondition(share, share_rule, "value"), EqualsCondition(depth, depth_rule, "value"))
+    space.add(EqualsCondition(degree, kernel, "poly"))
+    return space
+
+
+def test_words_without_a_number_are_those_of_the_rule() -> None:
+    mapping = SpaceMapping(ConfigurationSpace({"max_features": ["log2", "sqrt"], "max_depth": [None, 5]}), tree())
+    assert mapping.unknown == ()
+    found = known_as(mapping, max_features="log2", max_depth=5)
+    assert (found["max_features_rule"], found["max_depth_rule"], found["max_depth"]) == ("log2", "value", 5)
+    assert mapping.place([{"max_features_rule": "sqrt", "max_depth_rule": None}]) == [
+        {"max_features": "sqrt", "max_depth": None}
+    ]
+
+
+def test_none__is_a_value_like_others() -> None:
+    mapping = SpaceMapping(ConfigurationSpace({"class_weight": ["balanced", None]}), tree())
+    assert mapping.place([{"class_weight": None}]) == [{"class_weight": None}]
+    assert known_as(mapping, class_weight=None)["class_weight"] is None
+    assert mapping.to_frame()["what becomes of it"][0] == "taken"
+
+
+def test_values_that_are_held_take_the_place_of_the_known_defaults() -> None:
+    own = ConfigurationSpace({"max_depth": (2, 30), "degree": (2, 4)})
+    held = {"max_features": 0.3, "class_weight": None, "kernel": "rbf", "foreign": 3}
+    mapping = SpaceMapping(own, tree(), held=held)
+    found = known_as(mapping, max_depth=9)
+    assert found == {
+        "max_depth_rule": "value",
+        "max_depth": 9,
+        "max_features_rule": "value",
+        "max_features": pytest.approx(0.3),
+        "class_weight": None,
+        "kernel": "rbf",  # so that the degree counts for nothing
+    }
+    assert "taken to be None" in mapping.to_frame().set_index("known as")["what becomes of it"]["class_weight"]
+    assert known_as(SpaceMapping(own, tree()))["kernel"] == "poly"
+
+
+def test_only_names_that_are_looked_for_are_matched() -> None:
+    own = ConfigurationSpace({"select__k": (1, 9), "model__rate": (0.01, 0.1), "dropout": (0.1, 0.2)})
+    mapping = SpaceMapping(own, network(), {"model__rate": "learning_rate"})
+    assert [(match.name, match.known) for match in mapping.matches] == [("model__rate", "learning_rate")]
+    assert mapping.unknown == ("dropout", "select__k")
+
+
+def test_lists_of_numbers_beyond_what_is_known_are_said_to_be_clipped() -> None:
+    mapping = SpaceMapping(ConfigurationSpace({"width": [8, 64, 512]}), network())
+    assert mapping.to_frame()["what becomes of it"][0] == "clipped: [8, 512] is known in [16, 256]"
+
+
+def test_configurations_that_are_forbidden_are_left_out_with_one_warning() -> None:
+    space = ConfigurationSpace({"width": [16, 64, 256]})
+    space.add(ForbiddenEqualsClause(space["width"], 256))
+    with pytest.warns(UserWarning, match="2 of 3 configurations have no place"):
+        assert SpaceMapping(space, network()).place([{"width": 200}, {"width": 60}, {"width": 256}]) == [{"width": 64}]
 
 
 def test_nothing_in_common__is_refused_with_both_spaces_named() -> None:
