@@ -53,7 +53,7 @@ def counts(name: str) -> tuple[str, ...]:
 
 def limits() -> tuple[str, ...]:
     """Rows, columns and classes of tables in the experience with learners for tables."""
-    tasks = [shipped(name).tasks for name in ("tabular_classification", "tabular_regression")]
+    tasks = [shipped(name).tasks for name in ("tabular_1200_classification", "tabular_1200_regression")]
     fewest, most = (int(how(how(t["n_rows"]) for t in tasks)) for how in (min, max))
     columns = max(int(t["n_features"].max()) for t in tasks)
     classes = int(tasks[0]["n_classes"].max())

@@ -51,7 +51,7 @@ def task() -> Task:
 
 @pytest.fixture(scope="module")
 def shipped() -> Recommender:
-    return Recommender.shipped("classification", learner="svm")
+    return Recommender("tabular_classification")
 
 
 @pytest.fixture(scope="module")

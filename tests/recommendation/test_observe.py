@@ -23,7 +23,7 @@ def own_task(seed: int = 0) -> Task:
 
 @pytest.fixture
 def recommender() -> Recommender:
-    return Recommender.shipped("classification", learner="svm")
+    return Recommender("tabular_classification")
 
 
 def test_the_same_task_is_answered_by_its_trials(recommender: Recommender) -> None:
@@ -40,7 +40,7 @@ def test_the_same_task_is_answered_by_its_trials(recommender: Recommender) -> No
     assert 0.2 < after.items[0].expected_change < 0.5
     worse = next((item for item in after.items if item.configuration == others[0].configuration), None)
     assert worse is None or worse.expected_change < 0.0
-    shipped = Recommender.shipped("classification", learner="svm")
+    shipped = Recommender("tabular_classification")
     assert shipped.recommend(task, "svm", n=6).configurations == before.configurations
     left_out = recommender.recommend(task, "svm", n=6, known="exclude")
     assert left_out.configurations == before.configurations
