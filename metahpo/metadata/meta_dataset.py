@@ -125,8 +125,9 @@ class MetaDataset(MetaTables):
         """Rows of the trials table that are of a search space; None: see :meth:`tables`."""
         if space is not None:
             return self.trials[self.trials["space"] == space]
-        n_spaces = self.trials.groupby("task", sort=False)["space"].transform("nunique")
-        return self.trials[n_spaces == n_spaces.max()]
+        n_spaces = self.trials.groupby("task", sort=False)["space"].transform("nunique").to_numpy()
+        compared: pd.DataFrame = self.trials[n_spaces == n_spaces.max(initial=0)]
+        return compared
 
     def fold_losses(self, space: str | None = None, metric: str | None = None) -> dict[str, NDArray[np.float64]]:
         """Loss of every fold, task -> array of shape (n, n_folds), rows as in :meth:`tables`; NaN for failed trials.

@@ -53,7 +53,8 @@ class TestTextAsLearner(LearnerContract):
         X, y = sayings()
         model = TextClassifier(**SMALL).fit([*X, "", None], [*y, "sun", "sun"])
         assert np.isfinite(model.predict_proba(["", None, "entirely unheard of", "  "])).all()
-        np.testing.assert_allclose(*model.predict_proba(["", "   "]), rtol=1e-6)
+        empty, blank = model.predict_proba(["", "   "])
+        np.testing.assert_allclose(empty, blank, rtol=1e-6)
 
 
 def test_texts_come_in_any_container() -> None:
