@@ -34,6 +34,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import Protocol, Split
 from metahpo.datasets.cache import read_task
+from metahpo.evaluation.statistics import mean_intervals
 from metahpo.exceptions import MetaHPOError, SpaceError
 from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -195,8 +196,9 @@ def summary(rows: pd.DataFrame, floor: float) -> pd.DataFrame:
 
 
 def against(rows: pd.DataFrame, floor: float, other: str) -> str:
-    """Paired test of the reduction of error over tables and learners, `metahpo` against another pick."""
-    table = rows.set_index(["learner", "table", "method"])["errors"].unstack("method")
+    """Reduction of error over tables and learners, `metahpo` less another pick: interval over families, paired test."""
+    table = rows.rename(columns={"learner": "space", "table": "task"})
+    table = table.set_index(["space", "family", "task", "method"])["errors"].unstack("method")
     base = np.array([np.mean(e) for e in table["default"]])
     gains = [
         np.clip((base - np.array([np.mean(e) for e in table[m]])) / np.maximum(base, floor), -1.0, 1.0)
@@ -204,8 +206,10 @@ def against(rows: pd.DataFrame, floor: float, other: str) -> str:
     ]
     gap = np.nan_to_num(gains[0] - gains[1])
     p = float(wilcoxon(gap).pvalue) if np.any(gap != 0.0) else 1.0
+    mean, low, high = mean_intervals(pd.DataFrame({"gap": gap}, index=table.index)).loc["gap"]
     return (
-        f"metahpo against {other}: mean {gap.mean():+.4f} of {len(gap)} pairs, {np.sum(gap != 0.0)} differ, p = {p:.3f}"
+        f"metahpo against {other}: mean {mean:+.4f} (95 % over families: {low:+.4f} to {high:+.4f}) "
+        f"of {len(gap)} pairs, {np.sum(gap != 0.0)} differ, p = {p:.3f}"
     )
 
 

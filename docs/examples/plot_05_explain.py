@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer
 import metahpo
 
 X, y = load_breast_cancer(return_X_y=True)
-recommender = metahpo.Recommender.shipped("classification")
+recommender = metahpo.Recommender.shipped("classification", learner="svm")
 rec = recommender.recommend(metahpo.recommend(X, y, learner="svm").task, "svm")
 surrogate = recommender.surrogate("svm", rec.metric)
 explanation = surrogate.explain(meta_features=rec.meta_features)

@@ -19,7 +19,9 @@ import metahpo
 
 X, y = load_breast_cancer(return_X_y=True)
 rec = metahpo.recommend(X, y, learner="svm")
-surrogate = metahpo.Recommender.shipped("classification").surrogate("svm", rec.metric)
+surrogate = metahpo.Recommender.shipped("classification", learner="svm").surrogate(
+    "svm", rec.metric
+)
 
 
 def configuration_with(C):

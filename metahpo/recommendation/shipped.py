@@ -9,14 +9,20 @@ from metahpo.learners.registry import learner_names
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.tasks.task import Modality, Task, TaskKind
 
-#: Meta-datasets that ship for each modality and kind of task: of all learners together, and of those recorded apart,
-#: because their trials are of other tasks.
+#: Meta-datasets that ship for each modality and kind of task: of learners that are compared, and of single learners, of
+#: which another one has more experience.
 SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
     ("table", "classification"): "tabular_1200_classification",
     ("table", "regression"): "tabular_1200_regression",
 }
 SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
-    ("table", "classification"): {"mlp": "networks_classification"},
+    ("table", "classification"): {
+        "linear": "tabular_classification",
+        "svm": "tabular_classification",
+        "random_forest": "tabular_classification",
+        "boosting": "tabular_classification",
+        "mlp": "networks_classification",
+    },
     ("table", "regression"): {"mlp": "networks_regression"},
 }
 #: Learners that are made for images, and for texts.
@@ -56,7 +62,7 @@ def check_learner(learner: str, kind: TaskKind, modality: Modality, recorded: Se
     """
     if learner in recorded:
         return
-    known = [*recorded, *SHIPPED_APART.get((modality, kind), {})]
+    known = list(dict.fromkeys([*recorded, *SHIPPED_APART.get((modality, kind), {})]))
     hint = "Experience ships with these; `metahpo build` makes more."
     if learner in learner_names(kind):
         raise DataError(

@@ -276,7 +276,11 @@ def test_experience_of_another_kind_is_none() -> None:
 
 def first_of(metric: str, y: Any) -> dict[str, Any]:
     """What is recommended for a metric, and so tried first by a search that starts from the experience of it."""
-    return Recommender.shipped("classification").recommend(Task.from_arrays(X, y), "svm", n=1, metric=metric).best
+    return (
+        Recommender.shipped("classification", learner="svm")
+        .recommend(Task.from_arrays(X, y), "svm", n=1, metric=metric)
+        .best
+    )
 
 
 @pytest.mark.parametrize(
