@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +127,12 @@ def test_a_model_does_not_import_how_it_is_learnt(folder: str) -> None:
     for path in paths:
         for module, _ in imports(path):
             assert not f"{module}.".startswith(f"{above}."), f"{path.name} imports {module}"
+
+
+#: Names of several files: former addresses, and the same thing in another room.
+SHARED_NAMES = {"arff", "cache", "botorch", "engines", "ray", "registry"}
+
+
+def test_no_two_files_have_one_name() -> None:
+    names = Counter(path.stem for path in PACKAGE.rglob("*.py") if not path.stem.startswith("__"))
+    assert {name for name, count in names.items() if count > 1} == SHARED_NAMES

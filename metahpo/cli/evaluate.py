@@ -82,10 +82,10 @@ def _folds(text: str) -> int | str:
 def _evaluate(options: argparse.Namespace) -> None:
     import time
 
-    from metahpo.evaluation.assembly import assemble
-    from metahpo.evaluation.plan import make_plan
+    from metahpo.evaluation.evaluation_plan import make_plan
     from metahpo.evaluation.quick import quick_look
     from metahpo.evaluation.result import check_report
+    from metahpo.evaluation.result_assembly import assemble
     from metahpo.metadata.meta_dataset import MetaDataset
 
     if options.report:
@@ -116,7 +116,7 @@ def _methods(options: argparse.Namespace, md: MetaDataset) -> Sequence[str | Met
     named = options.methods and [name for part in options.methods for name in part.split(",") if name]
     if not options.parts:
         return cast("list[str] | None", named)
-    from metahpo.evaluation.parts import part_methods
+    from metahpo.evaluation.ablation import part_methods
 
     parts = part_methods(md)
     known = {method.name for method in parts}
@@ -143,7 +143,7 @@ def _settings(options: argparse.Namespace) -> EvaluationSettings:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from metahpo.evaluation.comparison import compare_reports
+    from metahpo.evaluation.report_comparison import compare_reports
     from metahpo.reports.page import check_page
 
     if len(options.folder) != 3:

@@ -28,7 +28,7 @@ from openml.tasks import OpenMLSupervisedTask, OpenMLTask, TaskType
 from urllib3.exceptions import HTTPError
 
 from metahpo.datasets.arff import read_arff
-from metahpo.datasets.description import Description
+from metahpo.datasets.openml_description import Description
 from metahpo.datasets.splits import check_splits
 from metahpo.datasets.throttle import Throttle
 from metahpo.exceptions import DataError, StoreError

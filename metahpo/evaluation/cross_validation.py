@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from metahpo.evaluation.assembly import assemble
 from metahpo.evaluation.baselines.baseline import Method
-from metahpo.evaluation.plan import make_plan
+from metahpo.evaluation.evaluation_plan import make_plan
 from metahpo.evaluation.result import EvaluationReport
+from metahpo.evaluation.result_assembly import assemble
 from metahpo.evaluation.settings import EvaluationSettings, SettingChanges
 from metahpo.metadata.meta_dataset import MetaDataset, check_meta_dataset
 from metahpo.numerics.arithmetic import own_arithmetic

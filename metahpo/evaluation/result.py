@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from metahpo.evaluation.parts import worth_of_parts
+from metahpo.evaluation.ablation import worth_of_parts
 from metahpo.evaluation.predictive_calibration import calibration_table
 from metahpo.evaluation.ranking import Ranking, compare_to, rank_methods
 from metahpo.evaluation.regret import mean_regret, trials_to_match
@@ -26,7 +26,7 @@ from metahpo.reports.page import check_page, render
 
 if TYPE_CHECKING:
     from metahpo.evaluation.canvas import ReportFigure
-    from metahpo.evaluation.plan import Provenance
+    from metahpo.evaluation.evaluation_plan import Provenance
 
 #: Heading of the page.
 TITLE = "Hyperparameter optimisation on held-out tasks"
@@ -293,7 +293,7 @@ class EvaluationReport:
         return time_to_targets(self._spent(column), column)
 
     def parts(self) -> pd.DataFrame | None:
-        """What each part is worth: see :func:`~metahpo.evaluation.parts.worth_of_parts`."""
+        """What each part is worth: see :func:`~metahpo.evaluation.ablation.worth_of_parts`."""
         return worth_of_parts(self.regrets, self.moments)
 
     def where_it_hurts(self, trial: int | None = None, n: int = 10, reference: str | None = None) -> pd.DataFrame:

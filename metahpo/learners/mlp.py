@@ -28,7 +28,7 @@ from metahpo.networks.mlp.mlp_classifier import NetworkClassifier
 from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
 from metahpo.networks.mlp.mlp_regressor import NetworkRegressor
 from metahpo.networks.mlp.mlp_shape import ACTIVATIONS, NORMALISATIONS
-from metahpo.networks.targets import training_of
+from metahpo.networks.network_targets import training_of
 from metahpo.networks.training_record import Training
 from metahpo.tasks.task import Task
 

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from metahpo.networks.targets import classes_of
+from metahpo.networks.network_targets import classes_of
 from metahpo.tasks.texts import as_texts
 
 #: Enough iterations for nearly every fit; the rest stop there, as data.

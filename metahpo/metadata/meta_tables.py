@@ -12,9 +12,9 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import DataError, SpaceError, UnknownNameError
 from metahpo.metadata.families import family_folds, family_split
-from metahpo.space.comparison import difference
 from metahpo.space.configuration import to_json
 from metahpo.space.domain import Domain
+from metahpo.space.space_comparison import difference
 
 #: Columns that every trials table has; metrics come as ``loss.METRIC``, and per fold as ``folds.METRIC``.
 TRIAL_COLUMNS = ("task", "space", "configuration", "status", "seconds")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from metahpo.networks.mlp.mlp_network import StackedMLP, stacking_order
     from metahpo.networks.mlp.mlp_regressor import NetworkRegressor
     from metahpo.networks.mlp.mlp_shape import ACTIVATIONS, NORMALISATIONS, MLPShape
+    from metahpo.networks.network_targets import classes_of, training_of
     from metahpo.networks.single.network_classifier import fit_each
-    from metahpo.networks.targets import classes_of, training_of
     from metahpo.networks.text.text_classifier import ENCODERS, TextClassifier
     from metahpo.networks.training_record import Training
 

@@ -27,13 +27,13 @@ from metahpo.optimization.maximiser import maximise
 from metahpo.optimization.smaller_trials import on_the_scale_of_the_whole
 from metahpo.optimization.state_file import KnownFiles, read_state, write_state
 from metahpo.optimization.told import checked, counted, number_of
-from metahpo.space.comparison import difference
 from metahpo.space.configuration import Configuration, json_value, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.domain import Domain
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.holding import in_order_of
 from metahpo.space.prior import SpacePrior
+from metahpo.space.space_comparison import difference
 from metahpo.surrogates.cold_surrogate import ColdSurrogate
 from metahpo.surrogates.learning_curves import FinalLoss, LearningCurves
 from metahpo.surrogates.loss_spread import power_of_two, spread_of

@@ -19,7 +19,7 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo.datasets.files import write_json_file
 from metahpo.exceptions import ArtefactError, SpaceError, StoreError
-from metahpo.space.comparison import description, first_difference
+from metahpo.space.space_comparison import description, first_difference
 from metahpo.space.stored import read_space
 
 FORMAT = "metahpo search state"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.recommendation.limits import Limits
+from metahpo.recommendation.cost_limits import Limits
 from metahpo.recommendation.portfolio import complementary_picks
 from metahpo.recommendation.prediction import Prediction
 

@@ -28,7 +28,6 @@ from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.recommendation.asked_values import check_names, check_values, held_by, notes_on_values
 from metahpo.recommendation.basis import Basis
 from metahpo.recommendation.decision import decide
-from metahpo.recommendation.description import Description, recorded_as, usable
 from metahpo.recommendation.expected_costs import expected_costs
 from metahpo.recommendation.experience import Experience
 from metahpo.recommendation.laps import Laps
@@ -50,6 +49,7 @@ from metahpo.recommendation.recommendation import Recommendation
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.request import Asked, Known, Request
 from metahpo.recommendation.shipped import check_learner, check_modality, shipped_name
+from metahpo.recommendation.task_description import Description, recorded_as, usable
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.recommendation.wording import items_of, notes_of, notes_on_probes
 from metahpo.recommendation.worth import Worth

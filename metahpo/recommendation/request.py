@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
 from metahpo.numerics.seed import check_seed
-from metahpo.recommendation.limits import Limits
+from metahpo.recommendation.cost_limits import Limits
 from metahpo.recommendation.region import Region
 from metahpo.tasks.scorers import check_scorer, name_of
 from metahpo.tasks.task import TaskKind

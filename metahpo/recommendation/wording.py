@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metahpo.recommendation.decision import Decision
-from metahpo.recommendation.description import Description
 from metahpo.recommendation.prediction import Prediction
 from metahpo.recommendation.probes import Probed
 from metahpo.recommendation.recommendation import DEFAULT_REASON, Recommendation
 from metahpo.recommendation.request import Request
+from metahpo.recommendation.task_description import Description
 
 
 def items_of(

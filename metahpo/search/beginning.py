@@ -15,11 +15,11 @@ from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.search.engines import SearchEngine, search_engine
-from metahpo.search.own_space import in_own_space, learner_of
+from metahpo.search.mapped_experience import in_own_space, learner_of
+from metahpo.search.search_start import Probing, Start, start
 from metahpo.search.searched import Searched
 from metahpo.search.several_learners import SeveralLearners
 from metahpo.search.stages import StagedEngine
-from metahpo.search.start import Probing, Start, start
 from metahpo.space.configuration import Configuration
 from metahpo.tasks.scorers import OWN_SCORE, name_of
 

@@ -26,7 +26,6 @@ from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.recommendation.recommender import Recommender
 from metahpo.search.arguments import callbacks_of, check_arguments
 from metahpo.search.beginning import Beginner, Beginning, scorer_name
-from metahpo.search.candidates import Candidates, first_configurations
 from metahpo.search.continued_training import Continuation, continuation_of, go_on
 from metahpo.search.fold_fits import FoldFits, measure
 from metahpo.search.population import Population, check_space, generations_of
@@ -44,10 +43,11 @@ from metahpo.search.preparation import (
 from metahpo.search.progress import Progress
 from metahpo.search.results import cv_results
 from metahpo.search.schedules import OneLevel, Schedule, Strategy, schedule_of
+from metahpo.search.search_trial import Proposal, SearchTrial, SearchTrials
 from metahpo.search.searched import Searched, searched
-from metahpo.search.trial import Proposal, SearchTrial, SearchTrials
 from metahpo.search.trial_file import Head, TrialFile, check_same, head_of
 from metahpo.search.trial_loop import HOPELESS_AFTER, Callback, Limits, TrialLoop
+from metahpo.search.trial_order import Candidates, first_configurations
 from metahpo.search.workers import workers
 from metahpo.space.configuration import Configuration
 

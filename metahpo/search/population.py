@@ -23,10 +23,10 @@ from ConfigSpace.hyperparameters import FloatHyperparameter
 from sklearn.base import BaseEstimator
 
 from metahpo.exceptions import DataError, SpaceError
-from metahpo.search.candidates import Candidates
 from metahpo.search.continued_training import Earlier
 from metahpo.search.fold_fits import FoldResult
-from metahpo.search.trial import Proposal
+from metahpo.search.search_trial import Proposal
+from metahpo.search.trial_order import Candidates
 from metahpo.space.configuration import Configuration
 from metahpo.space.domain import Domain
 

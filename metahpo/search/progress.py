@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from metahpo.search.trial import SearchTrial
+from metahpo.search.search_trial import SearchTrial
 
 
 class Progress:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.model_selection._search import _yield_masked_array_for_each_param
 
-from metahpo.search.trial import SearchTrial, SearchTrials, mean
+from metahpo.search.search_trial import SearchTrial, SearchTrials, mean
 
 #: Places of trials in the order of ranks, before their scores count.
 _PLACE = {"complete": 0, "stopped": 1, "failed": 2}

@@ -19,8 +19,8 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy.stats import t as student
 
-from metahpo.search.candidates import Candidates
-from metahpo.search.trial import Proposal
+from metahpo.search.search_trial import Proposal
+from metahpo.search.trial_order import Candidates
 from metahpo.space.configuration import Configuration, to_json
 
 Strategy = Literal["halving", "hyperband", "surrogate"]

@@ -16,8 +16,8 @@ from metahpo.learners.row_counts import RowCounts
 from metahpo.search.alternatives import Alternatives
 from metahpo.search.distributions import space_of
 from metahpo.search.ignored_parameters import with_conditions
+from metahpo.search.search_start import kind_of, sparse
 from metahpo.search.several_learners import STEP, SeveralLearners, several_learners
-from metahpo.search.start import kind_of, sparse
 from metahpo.space.domain import Domain
 from metahpo.tasks.pipeline import TaskPipeline
 from metahpo.tasks.target import as_target, is_continuous

@@ -16,7 +16,7 @@ from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
 from metahpo.recommendation.recommender import Recommender
 from metahpo.recommendation.warm_start import WarmStart
-from metahpo.search.start import Probing, Start
+from metahpo.search.search_start import Probing, Start
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import cash_space, from_cash, to_cash
 from metahpo.space.configuration import Configuration

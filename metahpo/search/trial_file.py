@@ -17,10 +17,10 @@ from ConfigSpace import ConfigurationSpace
 from joblib import hash as content_hash
 
 from metahpo.exceptions import SpaceError, StoreError, StoreWarning
-from metahpo.search.trial import Proposal, SearchTrial
-from metahpo.space.comparison import description
+from metahpo.search.search_trial import Proposal, SearchTrial
 from metahpo.space.configuration import json_value
 from metahpo.space.domain import Domain
+from metahpo.space.space_comparison import description
 
 #: What the first line of a file is of, and its version.
 FORMAT = "metahpo search trials, version 1"

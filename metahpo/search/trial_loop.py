@@ -16,7 +16,7 @@ from metahpo.search.fold_fits import FoldFits, FoldResult, FoldRule, Raised, mea
 from metahpo.search.population import Population
 from metahpo.search.progress import Progress
 from metahpo.search.schedules import Schedule
-from metahpo.search.trial import Proposal, SearchTrial, SearchTrials
+from metahpo.search.search_trial import Proposal, SearchTrial, SearchTrials
 from metahpo.search.workers import Answer, WorkerLostError, Workers
 from metahpo.trials.history import TrialHistory
 

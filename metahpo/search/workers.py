@@ -24,7 +24,7 @@ from sklearn import config_context, get_config
 from sklearn.utils.parallel import delayed
 
 from metahpo.exceptions import DataError
-from metahpo.search.limits import StoppableWorkers
+from metahpo.search.stoppable_workers import StoppableWorkers
 
 #: Seconds between two looks for calls whose end nobody reports: Dask does not, of calls whose workers died.
 LOOK_SECONDS = 0.25

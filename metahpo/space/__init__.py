@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from metahpo.space.activity import canonical, default_configuration
     from metahpo.space.aliases import likeness
     from metahpo.space.cash import cash_space, from_cash, to_cash
-    from metahpo.space.comparison import description, difference, first_difference
     from metahpo.space.configuration import (
         Configuration,
         builtin,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from metahpo.space.holding import in_order_of
     from metahpo.space.mapping import SpaceMapping
     from metahpo.space.prior import SpacePrior
+    from metahpo.space.space_comparison import description, difference, first_difference
     from metahpo.space.stored import read_space
     from metahpo.space.values import SCALARS, Values, choices_of
 

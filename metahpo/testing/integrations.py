@@ -10,9 +10,9 @@ import pytest
 from ConfigSpace import ConfigurationSpace
 
 from metahpo.space.activity import canonical
-from metahpo.space.comparison import description
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.conversion import Conversion
+from metahpo.space.space_comparison import description
 from metahpo.testing.optimizers import loss_of, small_space
 
 #: Values that a tool gives for a trial -> loss.

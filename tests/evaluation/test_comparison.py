@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metahpo.cli import main
-from metahpo.evaluation.comparison import compare_reports
+from metahpo.evaluation.report_comparison import compare_reports
 from metahpo.evaluation.report_files import as_json
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.exceptions import DataError

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metahpo.evaluation.ablation import WHOLE, WITHOUT, part_methods, worth_of_parts
 from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.baselines.recommended import Recommended, RecommendedPolicy, smaller_sizes
-from metahpo.evaluation.parts import WHOLE, WITHOUT, part_methods, worth_of_parts
 from metahpo.evaluation.unit import LearnsFromMetaDataset
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable

@@ -23,7 +23,7 @@ from metahpo.evaluation.baselines.sequential_search import ModelRun
 from metahpo.evaluation.baselines.sharing import shared_training
 from metahpo.evaluation.cross_validation import evaluate
 from metahpo.evaluation.default_comparison import default_rows
-from metahpo.evaluation.plan import make_plan
+from metahpo.evaluation.evaluation_plan import make_plan
 from metahpo.evaluation.predictive_calibration import ScorePredictor
 from metahpo.evaluation.quick import quick_look
 from metahpo.evaluation.regret import regret_over_seconds

@@ -7,8 +7,8 @@ from typing import Any
 
 from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
 
-from metahpo.space.comparison import difference
 from metahpo.space.conversion import Conversion
+from metahpo.space.space_comparison import difference
 
 
 def space_of_every_kind() -> ConfigurationSpace:

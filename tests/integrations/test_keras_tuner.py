@@ -18,8 +18,8 @@ import keras_tuner  # noqa: E402
 
 from metahpo.exceptions import DataError, SpaceError  # noqa: E402
 from metahpo.integrations.keras_tuner import MetaOracle, from_keras_tuner, to_keras_tuner  # noqa: E402
-from metahpo.space.comparison import difference  # noqa: E402
 from metahpo.space.conversion import Conversion  # noqa: E402
+from metahpo.space.space_comparison import difference  # noqa: E402
 from metahpo.testing import IntegrationContract  # noqa: E402
 from metahpo.testing.integrations import Objective  # noqa: E402
 from metahpo.testing.optimizers import small_space  # noqa: E402

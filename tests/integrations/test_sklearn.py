@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.model_selection import ParameterSampler
 
 from metahpo.integrations.sklearn import from_distributions, to_distributions
-from metahpo.space.comparison import difference
+from metahpo.space.space_comparison import difference
 
 
 def test_spaces_of_every_kind_convert_both_ways() -> None:

@@ -16,9 +16,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from metahpo.exceptions import DataError
 from metahpo.search import MetaSearchCV
-from metahpo.search.candidates import Candidates
 from metahpo.search.engines import search_engine
 from metahpo.search.schedules import Schedule, levels_between, schedule_of
+from metahpo.search.trial_order import Candidates
 
 X, y = load_iris(return_X_y=True)
 SPACE = {"max_depth": randint(1, 9), "min_samples_leaf": randint(1, 40)}

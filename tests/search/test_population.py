@@ -20,11 +20,11 @@ from sklearn.svm import SVC
 
 from metahpo.exceptions import DataError
 from metahpo.search import MetaSearchCV, search_engine_names
-from metahpo.search.candidates import Candidates
 from metahpo.search.continued_training import continuation_of, go_on
 from metahpo.search.engines import search_engine
 from metahpo.search.population import Population, explored, generations_of
-from metahpo.search.trial import Proposal
+from metahpo.search.search_trial import Proposal
+from metahpo.search.trial_order import Candidates
 from metahpo.space.domain import Domain
 
 X, y = load_iris(return_X_y=True)

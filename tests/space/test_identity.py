@@ -22,11 +22,11 @@ from ConfigSpace import (
 from metahpo.exceptions import SpaceError
 from metahpo.learners.linear import linear_regressor
 from metahpo.space.activity import canonical
-from metahpo.space.comparison import difference
 from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder, unit_cube_space
 from metahpo.space.holding import holding
+from metahpo.space.space_comparison import difference
 from tests.optimization.test_spaces import space_of
 
 

@@ -1,6 +1,6 @@
 """What the package does for a user: a first configuration by the decision against the default, then the surrogate.
 
-With parts of it left out, it shows what each of them is worth: see :mod:`metahpo.evaluation.parts`.
+With parts of it left out, it shows what each of them is worth: see :mod:`metahpo.evaluation.ablation`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metahpo.networks.mlp.mlp_estimator import NetworkEstimator
 from metahpo.networks.mlp.mlp_shape import Activation, Normalisation
-from metahpo.networks.targets import class_codes, classes_of, weights_with_classes
+from metahpo.networks.network_targets import class_codes, classes_of, weights_with_classes
 from metahpo.numerics.arithmetic import own_arithmetic
 
 

@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from metahpo.networks.batched.training_configuration import OPTIMISERS, SCHEDULES, ModelStatus, Outcome
 from metahpo.networks.mlp.mlp_shape import ACTIVATIONS, NORMALISATIONS, Activation, Normalisation
 from metahpo.networks.mlp.table_encoding import TableEncoder, categorical_positions
-from metahpo.networks.targets import held_out_rows
+from metahpo.networks.network_targets import held_out_rows
 from metahpo.numerics.arithmetic import own_arithmetic
 
 if TYPE_CHECKING:

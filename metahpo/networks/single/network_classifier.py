@@ -21,7 +21,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from metahpo.networks.batched.training_configuration import OPTIMISERS, SCHEDULES, ModelStatus, TrainingConfiguration
-from metahpo.networks.targets import class_codes, classes_of, held_out_rows, training_of, weights_with_classes
+from metahpo.networks.network_targets import class_codes, classes_of, held_out_rows, training_of, weights_with_classes
 from metahpo.networks.training_record import Training
 from metahpo.numerics.arithmetic import own_arithmetic
 

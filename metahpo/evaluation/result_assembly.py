@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.evaluation.default_comparison import compare_with_default
-from metahpo.evaluation.plan import Plan, Provenance, replays_of
+from metahpo.evaluation.evaluation_plan import Plan, Provenance, replays_of
 from metahpo.evaluation.regret import normalised_regret, regret_over_seconds, regret_so_far
 from metahpo.evaluation.result import EvaluationReport
 from metahpo.evaluation.understanding import understood

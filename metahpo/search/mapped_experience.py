@@ -10,8 +10,8 @@ from metahpo.learners.own_space import check_estimator_stays, learners_names, le
 from metahpo.learners.place import Place, learner_in
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.search.alternatives import CHOICE
+from metahpo.search.search_start import kind_of
 from metahpo.search.searched import Searched
-from metahpo.search.start import kind_of
 from metahpo.space.mapping import SpaceMapping
 
 _T = TypeVar("_T")

@@ -31,8 +31,8 @@ from tqdm import tqdm
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.catalogue import DEFAULT_METHODS, method_named
 from metahpo.evaluation.baselines.sharing import SharesTraining, shared_training
-from metahpo.evaluation.cost import Cost, cost_of
 from metahpo.evaluation.default_comparison import default_rows
+from metahpo.evaluation.duration_estimate import Cost, cost_of
 from metahpo.evaluation.histories import HistoryFolder
 from metahpo.evaluation.regret import normalised_regret
 from metahpo.evaluation.settings import EvaluationSettings
