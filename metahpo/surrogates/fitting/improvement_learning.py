@@ -297,7 +297,7 @@ def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> 
         for some in (top, others):
             p += probability[some].tolist()
             better += (change[task, some] > 0.0).tolist()
-            weight += [1.0 / len(some)] * len(some)
+            weight += [1.0 / max(len(some), 1)] * len(some)  # the first ones count as much as all others
         n_pairs += len(top)
         for share in INTERVAL_SHARES:
             low, high = replace(one, rule=replace(rule, interval_share=share)).interval()
