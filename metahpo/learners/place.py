@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,9 +146,10 @@ def without(space: ConfigurationSpace, name: str) -> ConfigurationSpace:
     for other in space:  # in the order of the space, a child comes after its parents
         if any(parent.name in dropped for parent in space.parents_of[other]):
             dropped.add(other)
+    copied = deepcopy(space)  # a condition numbers the columns of the space that it was added to last
     kept = ConfigurationSpace()
-    kept.add(*(hyperparameter for own, hyperparameter in space.items() if own not in dropped))
-    kept.add(*(condition for own in kept for condition in space.parent_conditions_of[own]))
+    kept.add(*(hyperparameter for own, hyperparameter in copied.items() if own not in dropped))
+    kept.add(*(condition for own in kept for condition in copied.parent_conditions_of[own]))
     return kept
 
 

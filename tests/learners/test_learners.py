@@ -18,6 +18,7 @@ from metahpo.exceptions import MissingDependencyError, UnknownNameError
 from metahpo.learners.extras import check_installed
 from metahpo.learners.learner import Learner
 from metahpo.learners.linear_regressor import LinearModel, LinearRegressor
+from metahpo.learners.place import without
 from metahpo.learners.registry import CLASSICAL, default_learners, learner_named, learner_names
 from metahpo.space.activity import canonical, default_configuration
 from metahpo.space.design import sobol_design
@@ -274,3 +275,14 @@ def test_several_configurations_fitted_at_once_are_those_fitted_one_by_one(name:
     for configuration, together in zip(design, learner.fitted(design, task, X, y, 0)[0], strict=True):
         alone = learner.on_prepared_columns(configuration, task, 0).fit(X, y)
         np.testing.assert_allclose(together.predict_proba(X), alone.predict_proba(X), atol=0.02)
+
+
+def test_a_space_less_a_hyperparameter_leaves_the_space_of_the_learner_as_it_was() -> None:
+    space = learner_named("linear", "classification").space
+    less = without(space, "C")
+    assert "C" not in less
+    for one in (space, less):
+        for _ in range(20):
+            one.sample_configuration().check_valid_configuration()
+    assert [condition.parent_vector_id for condition in space.conditions] == [space.index_of["solver"]]
+    assert [condition.parent_vector_id for condition in less.conditions] == [less.index_of["solver"]]
