@@ -73,7 +73,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 OPTUNA = Library("Optuna", "optuna", "optuna", (5, 0), "optuna")
 RAY_TUNE = Library("Ray Tune", "ray", "ray.tune", (2, 40), "ray")
 HYPEROPT = Library("Hyperopt", "hyperopt", "hyperopt", (0, 3), "hyperopt")
-SMAC = Library("SMAC3", "smac", "smac", (2, 3), "smac")
+SMAC = Library("SMAC3", "smac", "smac", (2, 4), "smac")
 KERAS_TUNER = Library("Keras Tuner", "keras-tuner", "keras_tuner", (1, 4), "keras-tuner")
 BOTORCH = Library("BoTorch", "botorch", "botorch", (0, 12), "botorch")
 MLFLOW = Library("MLflow", "mlflow-skinny", "mlflow", (3, 0), "mlflow")
