@@ -230,7 +230,7 @@ def _compared(
     recommender: Recommender | None,
     random_state: int,
 ) -> Comparison:
-    recommender = recommender or Recommender.shipped(task.kind)
+    recommender = recommender or Recommender.shipped(task.kind, learner=learner_name)
     judged_by = metric_named(metric, task.kind)
     learner = learner_named(learner_name, task.kind)
     protocol = Protocol(n_folds=n_folds)
