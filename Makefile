@@ -71,7 +71,7 @@ $(VENV)-lowest/.test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check uv
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		-e ".[report,hyperopt,lightgbm,networks,optuna,smac,xgboost]" "pytest>=8.3" "pytest-xdist>=3.8" "hypothesis>=6.100"
+		-e ".[report,hyperopt,lightgbm,networks,optuna,smac,tensorboard,xgboost]" "pytest>=8.3" "pytest-xdist>=3.8" "hypothesis>=6.100"
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.demo
