@@ -61,9 +61,11 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         raise DataError("give either space or param_distributions, not both.")
     given = arguments["space"] if arguments["param_distributions"] is None else arguments["param_distributions"]
     if isinstance(given, list | tuple) and any(isinstance(one, Mapping) for one in given):
-        for name in ("stages", "engine='population'"):
-            if arguments["stages"] is not None if name == "stages" else arguments["engine"] == "population":
-                raise DataError(f"{name} needs one space, but {len(given)} alternatives are given: give one dict.")
+        needs_one = f"needs one space, but {len(given)} alternatives are given: give one dict."
+        if arguments["stages"] is not None:
+            raise DataError(f"stages {needs_one}")
+        if arguments["engine"] == "population":
+            raise DataError(f"engine='population' {needs_one}")
     if arguments["engine"] == "population":
         _check_population(arguments)
     if arguments["stages"] is not None and arguments["fidelity"] is not None:
