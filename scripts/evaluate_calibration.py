@@ -35,7 +35,7 @@ def of_group(md: MetaDataset, space: str, tasks: list[str]) -> pd.DataFrame:
     model, metric = learn_improvement(md.drop(families=families), space), md.metrics[0]
     if model is None or md.meta_features is None:
         raise SystemExit(f"{md.name} has too few tasks with a shared design of {space}.")
-    trials = md.trials[(md.trials["space"] == space) & md.trials["task"].isin(tasks)]
+    trials = md.trials_of(space).query("task in @tasks")
     found = []
     for task, own in trials.groupby("task", sort=False):
         known = {to_json(json.loads(c)): e for c, e in zip(own["configuration"], own[f"loss.{metric}"], strict=True)}

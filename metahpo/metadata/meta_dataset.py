@@ -123,8 +123,11 @@ class MetaDataset(MetaTables):
 
     def trials_of(self, space: str | None) -> pd.DataFrame:
         """Rows of the trials table that are of a search space; None: see :meth:`tables`."""
-        if space is not None:
-            return self.trials[self.trials["space"] == space]
+        return self._compared_trials if space is None else self.trials[self.trials["space"] == space]
+
+    @cached_property
+    def _compared_trials(self) -> pd.DataFrame:
+        """Trials of the tasks on which the most learners were measured."""
         n_spaces = self.trials.groupby("task", sort=False)["space"].transform("nunique").to_numpy()
         compared: pd.DataFrame = self.trials[n_spaces == n_spaces.max(initial=0)]
         return compared
