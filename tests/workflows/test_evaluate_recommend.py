@@ -60,7 +60,7 @@ def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_the_portfolio_begins_with_the_smallest_mean_regret(toy: MetaDataset) -> None:
-    pick = SCRIPT["Experience"](toy, "toy").portfolio
+    pick = SCRIPT["Experience"](toy, "toy", "r2").portfolio
     tables = toy.tables("toy")
     assert all(np.array_equal(table.X, tables[0].X) for table in tables), "all tasks share one design"
     best = np.argmin(np.mean([normalised_regret(table.loss) for table in tables], axis=0))
@@ -86,7 +86,7 @@ def flaml(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_what_flaml_suggests_is_trained_with_the_threads_and_seeds_of_the_other_picks(
     flaml: list[tuple[Any, ...]], small_cache: Path, toy: MetaDataset
 ) -> None:
-    experience = SCRIPT["Experience"](toy, "random_forest")
+    experience = SCRIPT["Experience"](toy, "random_forest", "r2")
     options = SCRIPT["Options"](max_rows=50, flaml=True)
     found = SCRIPT["measure_table"](experience, small_cache, "s4", ["flaml"], [], options)
     assert flaml == [("regression", (50, 3), 50, "rf")] * 3
@@ -97,7 +97,7 @@ def test_what_flaml_suggests_is_trained_with_the_threads_and_seeds_of_the_other_
 def test_an_error_that_is_known_is_not_measured_again(
     flaml: list[tuple[Any, ...]], small_cache: Path, toy: MetaDataset
 ) -> None:
-    experience = SCRIPT["Experience"](toy, "random_forest")
+    experience = SCRIPT["Experience"](toy, "random_forest", "r2")
     known = [
         row("s4", "metahpo", [7.0, 8.0, 9.0]) | {"configurations": ['{"max_leaf_nodes": 5, "n_estimators": 7}'] * 3}
     ]

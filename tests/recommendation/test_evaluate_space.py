@@ -1,0 +1,40 @@
+"""Narrowed spaces of tasks whose families are left out: what they hold, and their volume."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.surrogates.fitting import improvement_learning
+
+SCRIPT: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "evaluate_space.py"))
+
+
+@pytest.fixture(autouse=True)
+def quick_learning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few trees, and few settings to choose from."""
+    for name, value in (("TREES", 3), ("GROUPS", 2), ("LEAVES", (None,)), ("RESIDUAL_SHARES", (1.0,))):
+        monkeypatch.setattr(improvement_learning, name, value)
+    monkeypatch.setitem(SCRIPT["measured"].__globals__, "GROUPS", 3)
+
+
+def test_every_task_is_judged_by_what_is_learnt_without_its_family(toy: MetaDataset) -> None:
+    seen = []
+    for tasks, model in SCRIPT["left_out_models"](toy, "toy"):
+        families = set(toy.tasks.loc[tasks, "family"])
+        assert families.isdisjoint(toy.tasks.loc[list(model.tasks), "family"])
+        seen += tasks
+    assert sorted(seen) == sorted(toy.tasks.index)
+
+
+def test_larger_shares_give_larger_boxes_that_hold_more(toy: MetaDataset) -> None:
+    rows = SCRIPT["measured"](toy, "toy", [0.5, 1.0])
+    small, whole = (rows[rows["share"] == share] for share in (0.5, 1.0))
+    assert len(small) == len(whole) == len(toy.tasks)
+    assert small["volume"].median() < whole["volume"].median()
+    assert small["holds the best"].mean() <= whole["holds the best"].mean()
+    assert (rows["holds a good one"] >= rows["holds the best"]).all()
