@@ -80,12 +80,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Options:
-    """What is evaluated beside the picks that need no measurement."""
+    """What is evaluated: further picks, beside those that need no measurement, or some picks only."""
 
     max_rows: int
     searches: bool = False
     probe_seconds: float | None = None
     flaml: bool = False
+    only: Sequence[str] | None = None
 
     def methods(self, learner: str) -> list[str]:
         """Names of the picks for a learner."""
@@ -96,7 +97,7 @@ class Options:
             methods += ["five", *(f"tpe{n}" for n in TRIALS)]
         if self.probe_seconds is not None:
             methods.append("probes")
-        return methods
+        return [m for m in methods if self.only is None or m == "default" or m in self.only]
 
 
 def halves_of(task: Task, max_rows: int) -> list[Split]:
@@ -298,7 +299,7 @@ def errors_of(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 def reductions(errors: pd.DataFrame, method: str, floor: float) -> NDArray[np.float64]:
     """Mean reduction of the error, relative to the default's, on each table."""
     default, own = (np.array([np.mean(e) for e in errors[m]]) for m in ("default", method))
-    return np.nan_to_num(np.clip((default - own) / np.maximum(default, floor), -1.0, 1.0))
+    return np.asarray(np.nan_to_num(np.clip((default - own) / np.maximum(default, floor), -1.0, 1.0)))
 
 
 def summary(rows: pd.DataFrame, floor: float) -> pd.DataFrame:
@@ -341,6 +342,7 @@ def main() -> None:
     parser.add_argument("--searches", action="store_true", help="add the best of five picks, and Optuna's TPE")
     parser.add_argument("--probe-seconds", type=float, help="add the pick after so many seconds of probes")
     parser.add_argument("--flaml", action="store_true", help="add what flaml.default suggests")
+    parser.add_argument("--picks", nargs="+", help="only these, beside the default (default: all)")
     parser.add_argument("--jobs", type=int, default=-1)
     options = parser.parse_args()
     if options.flaml and importlib.util.find_spec("flaml") is None:
@@ -350,7 +352,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     settings = {"rows": options.rows, "families": options.families, "metric": metric}
     require_same(options.out / f"{md.name}.settings.json", settings)
-    wanted = Options(options.rows, options.searches, options.probe_seconds, options.flaml)
+    wanted = Options(options.rows, options.searches, options.probe_seconds, options.flaml, options.picks)
     work = [
         (learner, list(group.tables), list(group.families), options.out / f"{md.name}.{learner}.{number}.json")
         for learner in options.learners or md.spaces
@@ -370,10 +372,11 @@ def main() -> None:
     floor = error_floor(metric)
     print(summary(rows, floor).to_string(float_format="{:.3f}".format))
     for other in (method for method in rows["method"].unique() if method not in ("default", "metahpo")):
-        learners = rows.loc[rows["method"] == other, "learner"].unique()
-        for learner in learners:
-            print(f"{learner}: {against(rows[rows['learner'] == learner], floor, other)}")
-        if len(learners) > 1:
+        of_learners = {str(name): own for name, own in rows.groupby("learner")}
+        both = {name: own for name, own in of_learners.items() if {"metahpo", other} <= set(own["method"])}
+        for name, own in both.items():
+            print(f"{name}: {against(own, floor, other)}")
+        if len(both) > 1:
             print(f"all: {against(rows, floor, other)}")
 
 

@@ -36,16 +36,18 @@ def left_out_models(md: MetaDataset, learner: str) -> Iterator[tuple[list[str], 
 def measured(md: MetaDataset, learner: str, shares: list[float]) -> pd.DataFrame:
     """One row a task and share: whether the box holds the best and a good configuration, and its volume."""
     whole = learn_improvement(md, learner)
+    if whole is None:  # too few tasks, or no shared design
+        return pd.DataFrame()
     rows = []
-    for tasks, model in left_out_models(md, learner) if whole is not None else ():
+    for tasks, model in left_out_models(md, learner):
         configurations = [json.loads(text) for text in model.configurations]
-        columns = [whole.configurations.index(text) for text in model.configurations]
+        shared = [whole.configurations.index(text) for text in model.configurations]
         for task in (name for name in tasks if name in whole.tasks):
             place = whole.tasks.index(task)
-            features = None if md.meta_features is None else md.meta_features.loc[task].to_dict()
-            prediction = model.on(features)
+            known = {} if md.meta_features is None else md.meta_features.loc[task].to_dict()
+            prediction = model.on({str(name): value for name, value in known.items()})
             mass = best_shares(prediction.weights, -prediction.change)
-            change, noise = whole.change[place, columns], whole.standard_error[place, columns]
+            change, noise = whole.change[place, shared], whole.standard_error[place, shared]
             good = np.flatnonzero(change >= change.max() - noise[change.argmax()])
             for share in shares:
                 narrow = box(md.spaces[learner], configurations, mass, share)
@@ -66,7 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     for folder in options.folders:
         md = MetaDataset.load(folder)
-        rows = pd.concat([measured(md, learner, options.shares) for learner in options.learners or md.spaces])
+        parts = [measured(md, learner, options.shares) for learner in options.learners or md.spaces]
+        rows = pd.concat([part for part in parts if len(part)])
         for learner, of_learner in [*rows.groupby("learner"), ("all", rows)]:
             for share, own in of_learner.groupby("share"):
                 print(

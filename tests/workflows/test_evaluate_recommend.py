@@ -107,10 +107,12 @@ def test_an_error_that_is_known_is_not_measured_again(
     assert len(flaml) == 3
 
 
-def test_only_learners_that_flaml_knows_have_its_pick() -> None:
+def test_a_learner_has_the_picks_that_were_asked_for_and_flamls_where_it_knows_it() -> None:
     options = SCRIPT["Options"](max_rows=50, flaml=True, searches=True)
     assert "flaml" not in options.methods("svm")
     assert {"flaml", "portfolio", "five", "tpe15", "tpe60"} <= set(options.methods("extra_trees"))
+    few = SCRIPT["Options"](max_rows=50, searches=True, only=["five", "metahpo"])
+    assert few.methods("svm") == ["default", "metahpo", "five"]
     for name in SCRIPT["FLAML_NAMES"]:
         learner = learner_named(name, "classification")
         assert learner.translate({"a": 1}) == {"a": 1}, "FLAML's names are those of the estimator"
