@@ -231,6 +231,14 @@ def _choice(name: str, choices: Choices) -> Hyperparameter[Any, Any]:
     return Categorical(name, list(choices.values), default=default)
 
 
+def multiples(known: Range, step: float | None) -> Range:
+    """The range of the multiples of a step that a range holds; the range itself where there is no step."""
+    if step is None:
+        return known
+    first, last = math.ceil(known.low / step - STEP_TOLERANCE), math.floor(known.high / step + STEP_TOLERANCE)
+    return Range(first * step, last * step, known.integer, known.log, step)
+
+
 def nearest(values: Iterable[float], number: float) -> float:
     """The value that is nearest to a number."""
     return min(values, key=lambda value: abs(value - number))
