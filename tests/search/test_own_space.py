@@ -26,6 +26,7 @@ from metahpo.learners.place import learner_in
 from metahpo.search import MetaSearchCV
 from metahpo.space.mapping import SpaceMapping
 from metahpo.surrogates.mapped import MappedSurrogate
+from metahpo.surrogates.task_cost import UNKNOWN, TaskCost
 
 X, y = load_iris(return_X_y=True)
 PIPELINE = make_pipeline(StandardScaler(), PCA(), SVC())
@@ -69,6 +70,19 @@ def test_the_search_goes_on_with_a_surrogate_that_knows_both(search: MetaSearchC
     again = searched(PIPELINE, OWN)
     assert again.cv_results_["params"] == search.cv_results_["params"]
     assert pickle.loads(pickle.dumps(search)).notes_ == search.notes_
+
+
+def test_per_second_experience_says_what_trials_cost_and_less_of_it_where_more_is_searched() -> None:
+    forest = RandomForestClassifier(4, n_jobs=1)
+    for more in ({}, {"min_impurity_decrease": [0.0, 0.01]}):
+        space = {"n_estimators": [2, 200], "min_samples_leaf": randint(1, 60), **more}
+        search = searched(forest, space, per_second=True, n_trials=1)
+        cost: TaskCost = vars(pickle.loads(pickle.dumps(search)).optimizer_)["_cost"]
+        first = {"n_estimators": 2, "min_samples_leaf": 1, **{name: values[0] for name, values in more.items()}}
+        rows = mapping_of(search).encoder.encode([first, {**first, "n_estimators": 200}])
+        few, many = cost.expected(rows)
+        assert many > few + 1.0
+        assert (cost.deviation >= UNKNOWN) == bool(more)
 
 
 def test_without_a_warm_start_the_search_is_cold() -> None:
