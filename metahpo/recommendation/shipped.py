@@ -14,6 +14,8 @@ from metahpo.tasks.task import Modality, Task, TaskKind
 SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
     ("table", "classification"): "tabular_1200_classification",
     ("table", "regression"): "tabular_1200_regression",
+    ("image", "classification"): "images",
+    ("text", "classification"): "texts",
 }
 SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
     ("table", "classification"): {
@@ -35,10 +37,10 @@ def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None)
     Raises
     ------
     DataError
-        None ships for tasks of this modality; the message names the commands that make one.
+        Regression of images or texts.
     """
     if (modality, kind) not in SHIPPED:
-        raise DataError(f"no experience with {modality}s ships. {how_to_make(modality)}")
+        raise DataError(f"{modality}s are classified, but {kind} was asked for; give class labels.")
     return SHIPPED_APART.get((modality, kind), {}).get(learner or "", SHIPPED[modality, kind])
 
 
