@@ -8,6 +8,9 @@
   configurations. They are chosen by one half of the fits, and every pick is judged by the other half.
 
 A win is a change of more than one standard error of the paired difference.
+
+`--together` compares five picks over all learners together with five picks of each learner, by the normalised regret
+among all recorded configurations of the tasks on which the learners are compared.
 """
 
 import argparse
@@ -17,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from metahpo.evaluation.recorded_outcomes import RecordedOutcome, groups_of_tasks, recorded_outcomes
+from metahpo.evaluation.recorded_outcomes import RecordedOutcome, groups_of_tasks, joint_text, recorded_outcomes
 from metahpo.evaluation.statistics import mean_intervals
 from metahpo.metadata.fit_losses import half_means
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -68,14 +71,42 @@ def against(rows: pd.DataFrame, one: str, other: str) -> str:
     return f"{one} against {other}: mean {mean:+.4f} (95 % over families: {low:+.4f} to {high:+.4f}), p = {p:.3f}"
 
 
+def together(md: MetaDataset, tasks: list[str]) -> list[dict[str, object]]:
+    """Regret of the best of five picks on some tasks, over all learners together and of each learner."""
+    singles = {s: {o.task: o for o in recorded_outcomes(md, s, tasks)} for s in md.spaces}
+    rows: list[dict[str, object]] = []
+    for outcome in recorded_outcomes(md, None, tasks):
+        half, place = half_means(outcome.fits), {text: i for i, text in enumerate(outcome.model.configurations)}
+        picks = {"all together": outcome.model.on(outcome.meta_features).picks(max(PICKS))}
+        for space, own in ((s, found[outcome.task]) for s, found in singles.items() if outcome.task in found):
+            five = own.model.on(own.meta_features).picks(max(PICKS))
+            picks[space] = [place[joint_text(space, own.model.configurations[i])] for i in five]
+        for name, places in picks.items():
+            regrets = []
+            for chosen, judged in ((half[0], half[1]), (half[1], half[0])):
+                least, most = np.nanmin(judged), np.nanmax(judged)
+                error = judged[places[int(np.nanargmin(chosen[places]))]]
+                regrets.append((np.nan_to_num(error, nan=most) - least) / (most - least))
+            rows.append({"picks": name, "task": outcome.task, "regret": float(np.mean(regrets))})
+    return rows
+
+
 def main() -> None:
     """Print the table and the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name")
     parser.add_argument("--learners", nargs="+", help="default: all of the meta-dataset")
+    parser.add_argument("--together", action="store_true", help="compare picks over all learners with one learner's")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     md = MetaDataset.load(options.folder)
+    if options.together:
+        found = joblib.Parallel(n_jobs=options.jobs)(
+            joblib.delayed(together)(md, tasks) for tasks in groups_of_tasks(md)
+        )
+        regrets = pd.DataFrame([row for rows in found for row in rows]).groupby("picks", sort=False)["regret"]
+        print(regrets.agg(["size", "mean", "median"]).to_string(float_format="{:.4f}".format))
+        return
     parts = joblib.Parallel(n_jobs=options.jobs)(
         joblib.delayed(of_group)(md, learner, tasks, group)
         for learner in options.learners or md.spaces

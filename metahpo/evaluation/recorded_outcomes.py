@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
 from metahpo.metadata.families import family_groups
-from metahpo.metadata.fit_losses import as_rows
+from metahpo.metadata.fit_losses import as_rows, mean_of_known
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.space.cash import to_cash
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement
 from metahpo.surrogates.improvement import ImprovementModel, change_of
@@ -34,7 +35,8 @@ class RecordedOutcome:
         Learnt without the family.
     meta_features : dict of str to float
     fits : ndarray of shape (n, F)
-        Error of each fit of the n configurations of the model; NaN where nothing was recorded.
+        Error of each fit of the n configurations of the model; NaN where nothing was recorded, and where a learner was
+        fitted less often than others.
     metric : str
     """
 
@@ -48,8 +50,8 @@ class RecordedOutcome:
 
     @property
     def errors(self) -> NDArray[np.float64]:
-        """Mean error over the fits, of shape (n,)."""
-        return self.fits.mean(axis=1)
+        """Mean error over the fits, of shape (n,); NaN for failed configurations."""
+        return mean_of_known(self.fits)
 
     @property
     def default(self) -> int:
@@ -73,7 +75,7 @@ class RecordedOutcome:
         return float(np.sqrt(variances.mean() / self.fits.shape[1]))
 
 
-def recorded_outcomes(md: MetaDataset, space: str, held_out: Sequence[str]) -> Iterator[RecordedOutcome]:
+def recorded_outcomes(md: MetaDataset, space: str | None, held_out: Sequence[str]) -> Iterator[RecordedOutcome]:
     """Held-out tasks, from experience that knows none of their families.
 
     Tasks whose default failed, makes no error, or was not recorded are left out.
@@ -81,7 +83,8 @@ def recorded_outcomes(md: MetaDataset, space: str, held_out: Sequence[str]) -> I
     Parameters
     ----------
     md : MetaDataset
-    space : str
+    space : str or None
+        None: all learners together, on the tasks on which they are compared.
     held_out : sequence of str
         Names of tasks.
 
@@ -93,22 +96,30 @@ def recorded_outcomes(md: MetaDataset, space: str, held_out: Sequence[str]) -> I
     families = md.tasks.loc[list(held_out), "family"].astype(str)
     model, metric = learn_improvement(md.drop(families=sorted(set(families))), space), md.metrics[0]
     if model is None or md.meta_features is None:
-        raise DataError(f"{md.name} has too few tasks with a shared design of {space} and with meta-features.")
+        whose = space or "all learners"
+        raise DataError(f"{md.name} has too few tasks with a shared design of {whose} and with meta-features.")
     names = list(map(str, md.meta_features.columns))
     of_task = dict(tuple(md.trials_of(space).groupby("task", sort=False)))
     for task in (task for task in held_out if task in of_task):
         own = of_task[task]
-        places = {to_json(json.loads(text)): i for i, text in enumerate(own["configuration"])}
+        named = zip(own["space"], own["configuration"], strict=True)
+        texts = [joint_text(s, text) if space is None else to_json(json.loads(text)) for s, text in named]
+        places = {text: i for i, text in enumerate(texts)}
         recorded = as_rows(own[f"folds.{metric}"])
         fits = np.full((len(model.configurations), recorded.shape[1]), np.nan)
         for i, text in enumerate(model.configurations):
             if text in places:
                 fits[i] = recorded[places[text]]
-        if not float(fits[model.reference].mean()) > 0.0:
+        if not float(mean_of_known(fits)[model.reference]) > 0.0:
             continue
         features = dict(zip(names, md.meta_features.loc[task].to_numpy(np.float64).tolist(), strict=True))
         rows = float(md.tasks["n_rows"].astype(float)[task])
         yield RecordedOutcome(task, families[task], rows, model, features, fits, metric)
+
+
+def joint_text(space: str, configuration: str) -> str:
+    """Text of a recorded configuration of a learner in the space of all learners together."""
+    return to_json(to_cash(space, json.loads(configuration)))
 
 
 def groups_of_tasks(md: MetaDataset, n_groups: int = GROUPS) -> list[list[str]]:
