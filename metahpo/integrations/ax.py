@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ConfigSpace import ConfigurationSpace, EqualsCondition, InCondition
 
@@ -48,7 +48,8 @@ from ax.generation_strategy.external_generation_node import ExternalGenerationNo
 from ax.generation_strategy.generation_strategy import GenerationStrategy  # noqa: E402
 from ax.storage.json_store.decoder import object_from_json  # noqa: E402
 
-Config = RangeParameterConfig | ChoiceParameterConfig | DerivedParameterConfig
+#: What ``Client.configure_experiment`` takes.
+Config: TypeAlias = RangeParameterConfig | ChoiceParameterConfig | DerivedParameterConfig
 
 #: Types of the values of Ax, and their names there.
 TYPES = {bool: "bool", int: "int", float: "float", str: "str"}
@@ -242,13 +243,14 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
         common_names(self._optimizer.space, search_space.parameters, "the experiment")
         rows = data.df
         keys = zip(rows["trial_index"], rows["arm_name"], rows["metric_signature"], strict=True)
-        means = dict(zip(keys, rows["mean"], strict=True))
+        means: dict[tuple[int, str, str], float] = dict(zip(keys, rows["mean"], strict=True))
         for index, trial in experiment.trials.items():
             for arm in trial.arms:
                 key = (index, arm.name)
                 if key not in self._told:
-                    found = {signature: means.get((*key, signature)) for signature in config.metric_signatures}
-                    result = None if None in found.values() else _Result.of(config, found)
+                    needed = config.metric_signatures
+                    found = {signature: means[(*key, signature)] for signature in needed if (*key, signature) in means}
+                    result = _Result.of(config, found) if found.keys() == needed else None
                     with contextlib.suppress(SpaceError):  # outside the space, it does not count
                         self._tell(key, placed(self._optimizer.space, arm.parameters), trial.status, result)
 

@@ -123,7 +123,8 @@ def test_a_script_with_other_names_is_not_behind_a_cold_search_after_25_trials(b
         rest = (values["feature_fraction"] - best["feature_fraction"], (values["max_bin"] - best["max_bin"]) / 500.0)
         return float(orders["eta"] ** 2 + 0.3 * orders["num_leaves"] ** 2 + np.square(rest).sum())
 
-    warm = warm_start(*load_breast_cancer(return_X_y=True), "lightgbm").in_space(space)
+    table, labels = load_breast_cancer(return_X_y=True)
+    warm = warm_start(table, labels, "lightgbm").in_space(space)
     assert isinstance(warm.surrogate, MappedSurrogate)
     assert {match.name for match in warm.surrogate.mapping.matches} == space.keys() - {"max_bin"}
     found = []
