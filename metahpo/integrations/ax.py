@@ -13,9 +13,9 @@ from ConfigSpace import ConfigurationSpace, EqualsCondition, InCondition
 
 from metahpo.exceptions import ArtefactError, DataError, SpaceError
 from metahpo.integrations.libraries import AX
-from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from
+from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from, space_of
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.space.configuration import builtin, value_text
+from metahpo.space.configuration import builtin, same_value
 from metahpo.space.conversion import (
     Choices,
     Conversion,
@@ -26,8 +26,10 @@ from metahpo.space.conversion import (
     completed,
     convert,
     nearest,
+    of_one_type,
     placed,
     revert,
+    standing_for,
 )
 
 AX.load()
@@ -126,12 +128,16 @@ def attach_trials(
         A configuration is not of the space, or not of that of the experiment.
     """
     experiment = client._experiment
-    attached: dict[int, dict[str, Any]] = {}
+    search_space, attached = experiment.search_space, dict[int, dict[str, Any]]()
+    choices = {name: getattr(parameter, "values", []) for name, parameter in search_space.parameters.items()}
+    defined = space_of(initial) if space is None else space
     for configuration in first_configurations(initial, space):
-        values = _active(experiment.search_space, configuration)
-        if not experiment.search_space.check_membership(values):
+        _check_names(search_space, configuration, defined)
+        found = {name: standing_for(choices.get(name, []), value) for name, value in configuration.items()}
+        values = _active(search_space, {name: (found[name] or [value])[0] for name, value in configuration.items()})
+        if not search_space.check_membership(values):
             raise SpaceError(f"the configuration {values} is not of the search space of the experiment.")
-        arm = experiment.search_space.cast_arm(Arm(values))
+        arm = search_space.cast_arm(Arm(values))
         if arm.signature not in experiment.arms_by_signature:
             attached[client.attach_trial(arm.parameters)] = arm.parameters
     return attached
@@ -343,8 +349,21 @@ def _parent(conditions: Sequence[Any], written: Mapping[str, Config]) -> tuple[C
         return None, None
     (condition,) = conditions
     values = list(condition.values) if isinstance(condition, InCondition) else [condition.value]
-    parent, value = written.get(condition.parent.name), builtin(values[0])
-    return (parent, value) if len(values) == 1 and isinstance(parent, ChoiceParameterConfig) else (None, None)
+    parent = written.get(condition.parent.name)
+    if len(values) > 1 or not isinstance(parent, ChoiceParameterConfig):
+        return None, None
+    return parent, standing_for(parent.values, builtin(values[0]))[0]
+
+
+def _check_names(search_space: SearchSpace, configuration: Mapping[str, Any], space: ConfigurationSpace | None) -> None:
+    """Refuse a configuration that would be another one without the hyperparameters that an experiment lacks."""
+    lost = sorted(
+        name
+        for name in configuration.keys() - search_space.parameters.keys()
+        if space is None or not same_value(configuration[name], space[name].default_value)
+    )
+    if lost:
+        raise SpaceError(f"the experiment has no parameters {lost}; add them, or leave them out of the configurations.")
 
 
 def _active(search_space: SearchSpace, configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -378,10 +397,10 @@ def _within(parameter: Any, value: Any, drawn: Any) -> Any:
         return round(inside) if parameter.python_type is int else inside
     if not isinstance(parameter, ChoiceParameter):
         return drawn
-    texts = {value_text(choice): choice for choice in parameter.values}
-    if value_text(value) not in texts and parameter.is_numeric and parameter.is_ordered and number:
+    found = standing_for(parameter.values, value)
+    if not found and parameter.is_numeric and parameter.is_ordered and number:
         return nearest(parameter.values, value)
-    return texts.get(value_text(value), drawn)
+    return found[0] if found else drawn
 
 
 def _written(name: str, parameter: Parameter) -> tuple[Config, str]:
@@ -397,16 +416,15 @@ def _config(name: str, parameter: Parameter) -> tuple[Config, str]:
     if isinstance(parameter, Range):
         kind, scaling = "int" if parameter.integer else "float", "log" if parameter.log else None
         return RangeParameterConfig(name, (parameter.low, parameter.high), kind, scaling=scaling), ""
-    values, number = list(parameter.values), type(parameter.values[0]) in (int, float)
-    kinds = {type(value) for value in values}
-    if len(kinds) > 1 or not kinds <= TYPES.keys():
-        raise NotExpressibleError(f"Ax has choices of texts, or of numbers of one type, not {values}")
-    ordered, note = parameter.ordered, ""
+    choices, note = of_one_type(parameter)
+    values, ordered, kind = list(choices.values), choices.ordered, type(choices.values[0])
+    lost = ""
     if ordered and len(values) == 2:
-        note = "the order of its two values is lost"
-    elif ordered and number and values != sorted(values):
-        note = "its values are in ascending order"
-    return ChoiceParameterConfig(name, values, TYPES[kinds.pop()], is_ordered=ordered), note
+        lost = "the order of its two values is lost"
+    elif ordered and kind in (int, float) and values != sorted(values):
+        lost = "its values are in ascending order"
+    note = "; ".join(text for text in (lost, note) if text)
+    return ChoiceParameterConfig(name, values, TYPES[kind], is_ordered=ordered), note
 
 
 def _read(name: str, given: Any) -> tuple[Parameter, str]:

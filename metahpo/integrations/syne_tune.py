@@ -12,7 +12,7 @@ from ConfigSpace import ConfigurationSpace
 from metahpo.exceptions import SpaceError
 from metahpo.integrations.libraries import SYNE_TUNE
 from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from
-from metahpo.space.configuration import Configuration, value_text
+from metahpo.space.configuration import Configuration
 from metahpo.space.conversion import (
     Choices,
     Conversion,
@@ -23,8 +23,10 @@ from metahpo.space.conversion import (
     completed,
     convert,
     multiples,
+    of_one_type,
     placed,
     revert,
+    standing_for,
 )
 
 SYNE_TUNE.load()
@@ -157,20 +159,19 @@ def _within(domain: Any, value: Any, rng: np.random.RandomState) -> Any:
         return domain.cast(min(max(value, domain.lower), domain.upper))
     if isinstance(domain, (domains.FiniteRange, domains.OrdinalNearestNeighbor)) and number:
         return domain.cast(value)
-    texts = {value_text(choice): choice for choice in getattr(domain, "categories", [])}
-    return texts[value_text(value)] if value_text(value) in texts else domain.sample(random_state=rng)
+    found = standing_for(getattr(domain, "categories", []), value)
+    return found[0] if found else domain.sample(random_state=rng)
 
 
 def _written(name: str, parameter: Parameter) -> tuple[Any, str]:
     if isinstance(parameter, Choices):
-        values = list(parameter.values)
-        if len({type(value) for value in values}) > 1 or type(values[0]) not in CONSTANTS:
-            raise NotExpressibleError(f"Syne Tune has choices of texts, or of numbers of one type, not {values}")
+        choices, note = of_one_type(parameter)
+        values = list(choices.values)
         if len(values) == 1:
-            return values[0], ""
-        if parameter.ordered:
-            return domains.ordinal(values, kind="equal" if type(values[0]) is bool else None), ""
-        return domains.choice(values), ""
+            return values[0], note
+        if choices.ordered:
+            return domains.ordinal(values, kind="equal" if type(values[0]) is bool else None), note
+        return domains.choice(values), note
     low, high = parameter.low, parameter.high
     if parameter.integer:
         return (domains.lograndint if parameter.log else domains.randint)(int(low), int(high)), ""

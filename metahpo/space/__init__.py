@@ -35,8 +35,10 @@ if TYPE_CHECKING:
         evenly_spaced,
         multiples,
         nearest,
+        of_one_type,
         placed,
         revert,
+        standing_for,
     )
     from metahpo.space.design import legal_rows, random_points, sobol_design, untried_configuration
     from metahpo.space.domain import Domain
@@ -83,6 +85,7 @@ __all__ = [
     "likeness",
     "multiples",
     "nearest",
+    "of_one_type",
     "placed",
     "random_points",
     "read_space",
@@ -90,6 +93,7 @@ __all__ = [
     "row_keys",
     "same_value",
     "sobol_design",
+    "standing_for",
     "to_cash",
     "to_json",
     "unit_cube_space",

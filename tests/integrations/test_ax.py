@@ -13,6 +13,7 @@ from ConfigSpace import (
     Categorical,
     ConfigurationSpace,
     Constant,
+    EqualsCondition,
     Float,
     GreaterThanCondition,
     InCondition,
@@ -31,11 +32,11 @@ from ax.generation_strategy.generation_strategy import GenerationStrategy
 
 from metahpo.exceptions import ArtefactError, DataError, SpaceError
 from metahpo.integrations.ax import MetaGenerationNode, attach_trials, from_ax, load_client, to_ax
-from metahpo.space.conversion import Conversion
+from metahpo.space.conversion import Conversion, placed
 from metahpo.testing import IntegrationContract
 from metahpo.testing.integrations import FIRST, Objective
 from metahpo.testing.optimizers import loss_of, small_space
-from tests.integrations.every_kind import space_of_every_kind
+from tests.integrations.every_kind import check_there_and_back_as_texts
 from tests.integrations.guide import run_example
 from tests.integrations.peaked import BEST, Peaked
 
@@ -155,10 +156,22 @@ def test_attached_trials_are_exact_and_are_not_repeated() -> None:
     node = MetaGenerationNode(small_space(), initial=FIRST, seed=0)
     client.set_generation_strategy(GenerationStrategy(nodes=[node]))
     assert next_trial(client)[1] not in FIRST
-    with pytest.raises(SpaceError, match=r"no values for the parameters \['depth', 'mode', 'rate'\]"):
-        attach_trials(client, [{"x": 1}])
+    with pytest.raises(SpaceError, match=r"no values for the parameters \['depth', 'rate'\]"):
+        attach_trials(client, [{"mode": "wild"}])
+    with pytest.raises(SpaceError, match=r"no parameters \['momentum'\]; add them"):
+        attach_trials(client, [{**FIRST[0], "momentum": 0.5}])
     with pytest.raises(SpaceError, match="not of the search space of the experiment"):
         attach_trials(client, [{**FIRST[0], "depth": "many"}])
+
+
+def test_attached_choices_of_any_type_come_back_and_conditions_hold() -> None:
+    space, layers, width = ConfigurationSpace(), Categorical("layers", [None, (8, 8), 3]), Integer("width", (1, 9))
+    space.add(layers, width, EqualsCondition(width, layers, None))
+    client = client_of(to_ax(space).space)
+    given: list[dict[str, Any]] = [{"layers": None, "width": 7}, {"layers": (8, 8)}]
+    attached = attach_trials(client, given, space)
+    assert attached == {0: {"layers": "None", "width": 7}, 1: {"layers": "(8, 8)"}}
+    assert [placed(space, parameters) for parameters in attached.values()] == given
 
 
 def test_trials_under_way_failed_and_stale_ones_are_known_after_resume(tmp_path: Path) -> None:
@@ -205,24 +218,16 @@ def test_experiments_that_cannot_be_searched_are_refused() -> None:
 
 
 def test_spaces_of_every_kind() -> None:
-    space = space_of_every_kind()
-    written = to_ax(space)
-    assert list(written.left_out) == ["layers"]
-    assert not written.changed
-    read = from_ax(written.space)
-    assert read.exact
-    rest = ConfigurationSpace()
-    rest.add(*(known for name, known in space.items() if name != "layers"))
-    assert read.space.keys() == rest.keys()
-    client = client_of(written.space, MetaGenerationNode(seed=0))  # Ax takes them
-    assert next_trial(client)[1].keys() == rest.keys()
+    parameters = check_there_and_back_as_texts(to_ax, from_ax)
+    client = client_of(parameters, MetaGenerationNode(seed=0))  # Ax takes them
+    assert next_trial(client)[1].keys() == {parameter.name for parameter in parameters}
 
 
 def test_what_ax_cannot_say_is_reported() -> None:
     space = ConfigurationSpace()
     depth, mode, kind = Integer("depth", (1, 9)), Categorical("mode", ["a", "b", "c"]), Constant("kind", "k")
     under, late, narrow = Float("under", (0, 1)), Float("late", (0, 1)), Float("narrow", (1e-8, 1e-6), log=True)
-    space.add(depth, mode, kind, under, late, narrow, Categorical("mixed", ["a", 1, None]))
+    space.add(depth, mode, kind, under, late, narrow, Categorical("mixed", ["a", 1, "1"]))
     space.add(OrdinalHyperparameter("falls", [3, 2, 1]), OrdinalHyperparameter("two", [1, 2]))
     space.add(InCondition(under, mode, ["a", "b"]), GreaterThanCondition(late, depth, 5))
     written = to_ax(space)

@@ -24,11 +24,10 @@ from syne_tune.optimizer.schedulers.single_objective_scheduler import SingleObje
 from metahpo.exceptions import SpaceError
 from metahpo.integrations.syne_tune import MetaSearcher, from_syne_tune, points_to_evaluate, to_syne_tune
 from metahpo.space.conversion import Conversion
-from metahpo.space.space_comparison import difference
 from metahpo.testing import IntegrationContract
 from metahpo.testing.integrations import FIRST, Objective
 from metahpo.testing.optimizers import loss_of, small_space
-from tests.integrations.every_kind import space_of_every_kind
+from tests.integrations.every_kind import check_there_and_back_as_texts
 from tests.integrations.guide import run_example
 from tests.integrations.peaked import BEST, Peaked
 
@@ -173,16 +172,7 @@ def test_the_tuner_runs_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_spaces_of_every_kind() -> None:
-    space = space_of_every_kind()
-    written = to_syne_tune(space)
-    assert list(written.left_out) == ["layers"]
-    assert not written.changed
-    read = from_syne_tune(written.space)
-    assert read.exact
-    found = difference(space, read.space)
-    assert found is not None
-    assert found.startswith("hyperparameter 'layers'")
-    assert len(read.space) == len(space) - 1
+    check_there_and_back_as_texts(to_syne_tune, from_syne_tune)
     read = from_syne_tune(
         {
             "a": domains.qloguniform(10, 100, 10),
