@@ -414,8 +414,8 @@ def _written(name: str, parameter: Parameter) -> tuple[Config, str]:
 
 def _config(name: str, parameter: Parameter) -> tuple[Config, str]:
     if isinstance(parameter, Range):
-        kind, scaling = "int" if parameter.integer else "float", "log" if parameter.log else None
-        return RangeParameterConfig(name, (parameter.low, parameter.high), kind, scaling=scaling), ""
+        number, scaling = TYPES[int if parameter.integer else float], "log" if parameter.log else None
+        return RangeParameterConfig(name, (parameter.low, parameter.high), number, scaling=scaling), ""
     choices, note = of_one_type(parameter)
     values, ordered, kind = list(choices.values), choices.ordered, type(choices.values[0])
     lost = ""
