@@ -11,45 +11,29 @@ The families are left out in five groups. What comes true is the recorded mean o
 """
 
 import argparse
-import json
 
 import joblib
 import numpy as np
 import pandas as pd
 
-from metahpo.metadata.families import family_groups
+from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
 from metahpo.metadata.meta_dataset import MetaDataset
-from metahpo.space.configuration import to_json
-from metahpo.surrogates.fitting.improvement_learning import learn_improvement
-from metahpo.surrogates.improvement import change_of
 
-#: Groups of families, of which each is left out in turn; picks whose intervals are judged on their own.
-GROUPS, PICKS = 5, 5
+#: Picks whose intervals are judged on their own.
+PICKS = 5
 #: Centres of the ranges of probabilities, and half of their width.
 CENTRES, HALF_WIDTH = (0.5, 0.7, 0.9), 0.1
 
 
 def of_group(md: MetaDataset, space: str, tasks: list[str]) -> pd.DataFrame:
     """Promise and outcome of every configuration on some tasks, from experience that knows none of their families."""
-    families = sorted(set(md.tasks.loc[tasks, "family"].astype(str)))
-    model, metric = learn_improvement(md.drop(families=families), space), md.metrics[0]
-    if model is None or md.meta_features is None:
-        raise SystemExit(f"{md.name} has too few tasks with a shared design of {space}.")
-    trials = md.trials_of(space).query("task in @tasks")
     found = []
-    for task, own in trials.groupby("task", sort=False):
-        known = {to_json(json.loads(c)): e for c, e in zip(own["configuration"], own[f"loss.{metric}"], strict=True)}
-        errors = np.array([known.get(text, np.nan) for text in model.configurations], dtype=np.float64)
-        default = float(errors[model.reference])
-        if not np.isfinite(default) or default <= 0.0:
-            continue
-        values = md.meta_features.loc[[task]].to_numpy(np.float64)[0]
-        promised = model.on(dict(zip(map(str, md.meta_features.columns), values.tolist(), strict=True)))
+    for outcome in recorded_outcomes(md, space, tasks):
+        promised = outcome.model.on(outcome.meta_features)
         low, high = promised.interval()
-        rows = pd.DataFrame({"p": promised.p_better(), "low": low, "high": high})
-        rows["change"] = [change_of(float(error), default, metric) for error in errors]
+        rows = pd.DataFrame({"p": promised.p_better(), "low": low, "high": high, "change": outcome.changes()})
         rows["pick"] = np.isin(np.arange(len(rows)), promised.picks(PICKS))
-        found.append(rows.drop(index=model.reference).assign(learner=space))
+        found.append(rows.drop(index=outcome.default).assign(learner=space))
     return pd.concat(found)
 
 
@@ -78,11 +62,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     md = MetaDataset.load(options.folder)
-    groups = family_groups(md.tasks["family"].astype(str).tolist(), GROUPS, np.random.default_rng(0))
     parts = joblib.Parallel(n_jobs=options.jobs)(
-        joblib.delayed(of_group)(md, space, list(md.tasks.index[groups == group]))
+        joblib.delayed(of_group)(md, space, tasks)
         for space in options.learners or md.spaces
-        for group in range(GROUPS)
+        for tasks in groups_of_tasks(md)
     )
     rows = pd.concat([*parts])
     both = {"all": rows, "picks": rows[rows["pick"]]}

@@ -12,54 +12,37 @@ default, of
 """
 
 import argparse
-import json
 
 import numpy as np
 import pandas as pd
 
-from metahpo.metadata.families import family_groups
+from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
 from metahpo.metadata.meta_dataset import MetaDataset
-from metahpo.space.configuration import to_json
-from metahpo.surrogates.fitting.improvement_learning import learn_improvement
-from metahpo.surrogates.improvement import change_of
 from metahpo.surrogates.improvement_on_task import ImprovementOnTask, given_losses
 
-#: Groups of families, of which each is left out in turn; fits that a told loss is the mean of.
-GROUPS, FITS = 5, 2
+#: Fits that a told loss is the mean of.
+FITS = 2
 
 
 def of_group(md: MetaDataset, space: str, tasks: list[str], n_trials: list[int], seed: int) -> list[dict[str, object]]:
     """Changes on some tasks, from experience that knows none of their families."""
-    families = sorted(set(md.tasks.loc[tasks, "family"].astype(str)))
-    model, metric = learn_improvement(md.drop(families=families), space), md.metrics[0]
-    if model is None or md.meta_features is None:
-        raise SystemExit(f"{md.name} has too few tasks with a shared design of {space}.")
     rng, found = np.random.default_rng(seed), []
-    trials = md.trials_of(space)
-    for task in tasks:
-        own = trials[trials["task"] == task]
-        known = {to_json(json.loads(c)): e for c, e in zip(own["configuration"], own[f"loss.{metric}"], strict=True)}
-        errors = np.array([known.get(text, np.nan) for text in model.configurations], dtype=np.float64)
-        default = float(errors[model.reference])
-        if not np.isfinite(default) or default <= 0.0:
-            continue
-        change = np.array([change_of(float(error), default, metric) for error in errors])
-        values = md.meta_features.loc[[task]].to_numpy(np.float64)[0]
-        features = dict(zip(map(str, md.meta_features.columns), values.tolist(), strict=True))
-        on_task = ImprovementOnTask(model, 1.0, features)
-        noise = np.sqrt(model.variance_of_fit(float(md.tasks["n_rows"].astype(float)[task])) / FITS)
+    for outcome in recorded_outcomes(md, space, tasks):
+        model, errors, change = outcome.model, outcome.errors, outcome.changes()
+        on_task = ImprovementOnTask(model, 1.0, outcome.meta_features)
+        noise = np.sqrt(model.variance_of_fit(outcome.rows) / FITS)
         first = model.on(on_task.meta_features).picks(max(n_trials) + 1)
         for n in n_trials:
             places = [model.reference, *[i for i in first if i != model.reference][:n]]
             told = np.maximum(errors[places] * (1.0 + noise * rng.standard_normal(len(places))), 1e-12)
-            after = given_losses(on_task.before, on_task.residual, places, told, metric, noise**2)
+            after = given_losses(on_task.before, on_task.residual, places, told, outcome.metric, noise**2)
             best_tried = places[int(np.nanargmin(told))]
             answers = {
                 "before": first[0],
                 "best tried": best_tried,
                 "best predicted": int(np.argmax(after.expected())),
                 "metahpo": after.picks(1)[0],
-                "possible": int(np.argmax(change)),
+                "possible": int(np.nanargmax(change)),
             }
             found.append({"space": space, "trials": n, **{name: change[i] for name, i in answers.items()}})
     return found
@@ -73,12 +56,11 @@ def main() -> None:
     parser.add_argument("--trials", nargs="+", type=int, default=[1, 3, 6, 12])
     options = parser.parse_args()
     md = MetaDataset.load(options.folder)
-    groups = family_groups(md.tasks["family"].astype(str).tolist(), GROUPS, np.random.default_rng(0))
     rows = [
         row
         for space in options.learners or md.spaces
-        for group in range(GROUPS)
-        for row in of_group(md, space, [str(t) for t in md.tasks.index[groups == group]], options.trials, group)
+        for group, tasks in enumerate(groups_of_tasks(md))
+        for row in of_group(md, space, tasks, options.trials, group)
     ]
     table = pd.DataFrame(rows).groupby(["space", "trials"], sort=False).mean()
     print(table.groupby("trials").mean().to_string(float_format="{:.4f}".format))

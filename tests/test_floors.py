@@ -41,6 +41,7 @@ FORMER_ADDRESSES = {"tasks/arff.py", "tasks/cache.py"}
 TESTING = ("__init__", "baselines", "engines", "integrations", "learners", "optimizers", "surrogates")
 #: Dependency -> the files that may import it.
 ADDRESSES = {
+    "ax": {"integrations/ax.py"},
     "botorch": {"evaluation/baselines/botorch.py", "integrations/botorch.py"},
     "gpytorch": {"evaluation/baselines/botorch.py", "integrations/botorch.py"},
     "distributed": {"building/engines/dask.py"},
@@ -70,6 +71,7 @@ ADDRESSES = {
     "keras_tuner": {"integrations/keras_tuner.py"},
     "mlflow": {"metadata/own_trials.py", "integrations/mlflow.py"},
     "smac": {"integrations/smac.py"},
+    "syne_tune": {"integrations/syne_tune.py"},
     "tensorboardX": {"integrations/tensorboard.py"},
     "safetensors": {"surrogates/tensor_file.py"},
     "submitit": {"building/engines/slurm.py"},

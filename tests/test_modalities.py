@@ -146,14 +146,28 @@ def test_a_search_of_images_starts_from_experience(images: Path) -> None:
 def test_experience_with_another_thing_is_refused(images: Path) -> None:
     with pytest.raises(DataError, match="'my_images' is experience with images, but the rows of the task are texts"):
         recommend(*sayings(0), recommender=Recommender(images))
-    with pytest.raises(DataError, match=r"'my_images' is experience with images, .* are tables\.$"):
+    with pytest.raises(DataError, match=r"with images, .* are tables.*Leave the recommender out"):
         recommend(pictures(0)[0].reshape(30, -1), pictures(0)[1], recommender=Recommender(images))
-    with pytest.raises(DataError, match=r"is experience with tables, .* are images\. .*--learners convnet"):
+    with pytest.raises(DataError, match=r"is experience with tables, .* are images.*--modality image"):
         recommend(*pictures(0), recommender=Recommender("tabular_classification"))
 
 
-@pytest.mark.parametrize(("make", "things", "learner"), [(pictures, "images", "convnet"), (sayings, "texts", "text")])
-def test_none_ships_and_the_message_tells_how_to_make_it(make: Make, things: str, learner: str) -> None:
-    expected = f"no experience with {things} ships.*metahpo build run .*--learners {learner}`.*release.*metahpo train"
+def test_no_experience_with_images_ships_and_the_message_tells_how_to_make_it() -> None:
+    expected = "no experience with images ships.*metahpo build run .*--modality image`.*release.*metahpo train"
     with pytest.raises(DataError, match=expected):
-        recommend(*make(0))
+        recommend(*pictures(0))
+
+
+def test_shipped_experience_recommends_for_texts_of_any_container() -> None:
+    X, y = sayings(4)
+    recommended = recommend(X, y, n=2)
+    assert recommended.best_learner == "text_linear"
+    assert recommended.estimator().fit(X, y).predict(["rain word sun"]).shape == (1,)
+    said, told = [f"{i} {text}" for i, text in enumerate(X * 2)], np.tile(y, 2)
+    frame = pd.DataFrame({"said": said})
+    assert recommend(frame, told, n=2).best == recommend(said, told, n=2).best
+
+
+def test_a_learner_without_shipped_experience_is_refused() -> None:
+    with pytest.raises(DataError, match=r"'text' ships for classification of texts, only with text_linear.*build"):
+        recommend(*sayings(0), learner="text")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metahpo.building.plan import Plan, PlannedTask
 from metahpo.building.protocol import SIZES, Protocol
-from metahpo.datasets.cache import CLASSIFIED, read_sidecar, read_sidecars, task_kind
+from metahpo.datasets.cache import read_sidecar, read_sidecars, task_kind, task_modality
 from metahpo.exceptions import DataError
 from metahpo.learners.extras import check_installed
 from metahpo.learners.registry import default_learners, learner_named
@@ -87,7 +87,7 @@ def make_plan(
     for key in sorted(sidecars, key=lambda k: (-_cost(sidecars[k], None), k)):
         sidecar = sidecars[key]
         kind = task_kind(sidecar)
-        passed_over = keys is None and _modality(sidecar) != modality
+        passed_over = keys is None and task_modality(sidecar) != modality
         if kind is None or passed_over or sidecar.get("family") in exclude_families:
             continue
         family = str(sidecar.get("family") or key)
@@ -144,10 +144,6 @@ def shared_designs(
         kind: {name: sobol_design(learner_named(name, kind).space, n_configurations, seed) for name in learners}
         for kind in sorted(kinds)
     }
-
-
-def _modality(sidecar: Mapping[str, object]) -> Modality:
-    return next((modality for modality in CLASSIFIED if modality == sidecar["kind"]), "table")
 
 
 def _cost(sidecar: Mapping[str, object], size: int | None) -> float:

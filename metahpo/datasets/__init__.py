@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         read_sidecars,
         read_task,
         task_kind,
+        task_modality,
         write_task,
     )
     from metahpo.datasets.files import write_json_file
@@ -33,6 +34,7 @@ __all__ = [
     "read_table",
     "read_task",
     "task_kind",
+    "task_modality",
     "write_json_file",
     "write_task",
 ]

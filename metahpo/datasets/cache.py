@@ -128,6 +128,11 @@ def task_kind(sidecar: Mapping[str, Any]) -> TaskKind | None:
     return next((known for known in KINDS if known == sidecar["kind"]), kind)
 
 
+def task_modality(sidecar: Mapping[str, Any]) -> Modality:
+    """What the rows of a dataset are."""
+    return next((modality for modality in CLASSIFIED if modality == sidecar["kind"]), "table")
+
+
 def read_task(folder: Path | str, key: str) -> Task:
     """Read one dataset as a task.
 

@@ -14,11 +14,9 @@ from metahpo.exceptions import DataError, SpaceError
 from metahpo.integrations.libraries import KERAS_TUNER
 from metahpo.integrations.start import Initial, Start, optimizer_from
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.space.configuration import value_text
 from metahpo.space.conversion import (
     Choices,
     Conversion,
-    NotExpressibleError,
     Parameter,
     Range,
     common_names,
@@ -26,8 +24,10 @@ from metahpo.space.conversion import (
     convert,
     evenly_spaced,
     nearest,
+    of_one_type,
     placed,
     revert,
+    standing_for,
 )
 
 KERAS_TUNER.load()
@@ -170,23 +170,22 @@ def _within(known: Any, value: Any) -> Any:
         listed = getattr(_read(known.name, known)[0], "values", None)
         number = number if listed is None else nearest(listed, number)
         return round(number) if isinstance(known, kinds.Int) else float(number)
-    texts = {value_text(choice): choice for choice in known.values}
-    return texts.get(value_text(value), known.default)
+    return (standing_for(known.values, value) or [known.default])[0]
 
 
 def _written(name: str, parameter: Parameter) -> tuple[tuple[str, dict[str, Any]], str]:
     if isinstance(parameter, Choices):
-        values, default = list(parameter.values), parameter.default
         spaced = evenly_spaced(parameter)
-        if len(values) == 1:
-            return ("Fixed", {"value": values[0]}), ""
+        if len(parameter.values) == 1:
+            return ("Fixed", {"value": parameter.values[0]}), ""
         if spaced is None:
-            if len({type(value) for value in values}) > 1 or type(values[0]) not in (bool, int, float, str):
-                raise NotExpressibleError(f"Keras Tuner has choices of texts, or of numbers, not {values}")
+            choices, note = of_one_type(parameter)
+            values, default = list(choices.values), choices.default
             if type(values[0]) is bool:
                 return ("Boolean", {"default": default}), ""
             number = type(values[0]) is not str
             lost = "the order of its values is lost" if parameter.ordered and not number else ""
+            lost = "; ".join(text for text in (lost, note) if text)
             return ("Choice", {"values": values, "ordered": parameter.ordered and number, "default": default}), lost
         parameter = spaced
     arguments = {"min_value": parameter.low, "max_value": parameter.high, "default": parameter.default}

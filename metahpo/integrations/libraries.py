@@ -78,3 +78,5 @@ KERAS_TUNER = Library("Keras Tuner", "keras-tuner", "keras_tuner", (1, 4), "kera
 BOTORCH = Library("BoTorch", "botorch", "botorch", (0, 12), "botorch")
 MLFLOW = Library("MLflow", "mlflow-skinny", "mlflow", (3, 0), "mlflow")
 TENSORBOARD = Library("tensorboardX", "tensorboardX", "tensorboardX", (2, 6), "tensorboard")
+AX = Library("Ax", "ax-platform", "ax", (1, 3, 1), "ax")
+SYNE_TUNE = Library("Syne Tune", "syne-tune", "syne_tune", (0, 16), "syne-tune")

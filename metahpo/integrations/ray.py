@@ -25,6 +25,7 @@ from metahpo.space.conversion import (
     completed,
     convert,
     evenly_spaced,
+    multiples,
     placed,
     revert,
 )
@@ -230,17 +231,9 @@ def _read(name: str, given: Any) -> tuple[Parameter, str]:
         sampler, step = sampler.get_sampler(), sampler.q
     if isinstance(sampler, Normal):
         low, high = sampler.mean - 3 * sampler.sd, sampler.mean + 3 * sampler.sd
-        return _quantized(Range(low, high, False), step), "uniform, within three standard deviations"
+        return multiples(Range(low, high, False), step), "uniform, within three standard deviations"
     log, integer = isinstance(sampler, LogUniform), isinstance(given, Integer)
     if integer and step in (None, 1):
         return Range(given.lower, given.upper - 1, True, log), ""
     lost = "its log scale is lost" if log and step is not None else ""
-    return _quantized(Range(given.lower, given.upper, integer, log and step is None), step), lost
-
-
-def _quantized(known: Range, step: float | None) -> Range:
-    """The multiples of a step that a range holds."""
-    if step is None:
-        return known
-    first, last = math.ceil(known.low / step - STEP_TOLERANCE), math.floor(known.high / step + STEP_TOLERANCE)
-    return Range(first * step, last * step, known.integer, known.log, step)
+    return multiples(Range(given.lower, given.upper, integer, log and step is None), step), lost

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from metahpo.metadata.configuration_numbers import ConfigurationNumbers
     from metahpo.metadata.datasheet import overview, provenance, reliability, to_markdown
     from metahpo.metadata.families import family_folds, family_groups, family_split
-    from metahpo.metadata.fit_losses import as_rows, half_means, standard_errors
+    from metahpo.metadata.fit_losses import as_rows, half_means, mean_of_known, standard_errors
     from metahpo.metadata.hpob import INITIALISATIONS, META_FEATURES, SPLITS
     from metahpo.metadata.meta_dataset import MetaDataset, check_meta_dataset
     from metahpo.metadata.task_table import TaskTable, digest_of_tables
@@ -29,6 +29,7 @@ __all__ = [
     "family_groups",
     "family_split",
     "half_means",
+    "mean_of_known",
     "overview",
     "provenance",
     "reliability",

@@ -21,7 +21,15 @@ def half_means(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
 
     Configurations may differ in their number of fits. NaN where a half has none, and where the configuration failed.
     """
-    return _mean_of_known(losses[:, ::2]), _mean_of_known(losses[:, 1::2])
+    return mean_of_known(losses[:, ::2]), mean_of_known(losses[:, 1::2])
+
+
+def mean_of_known(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean loss of each configuration (n,) over its known fits, from losses (n, F); NaN where none is known."""
+    known = np.isfinite(losses)
+    n_known = known.sum(axis=1)
+    total = np.where(known, losses, 0.0).sum(axis=1)
+    return np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
 
 
 def standard_errors(losses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -37,10 +45,3 @@ def standard_errors(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     squares = np.where(known, (losses - mean[:, None]) ** 2, 0.0).sum(axis=1)
     degrees = np.maximum(n_known - 1, 1)
     return np.where(n_known > 1, np.sqrt(squares / degrees / np.maximum(n_known, 1)), np.nan)
-
-
-def _mean_of_known(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = np.isfinite(losses)
-    n_known = known.sum(axis=1)
-    total = np.where(known, losses, 0.0).sum(axis=1)
-    return np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)

@@ -1,4 +1,4 @@
-"""Which experience ships with the package, and how the rest is made."""
+"""Which experience ships with the package."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from metahpo.tasks.task import Modality, Task, TaskKind
 SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
     ("table", "classification"): "tabular_1200_classification",
     ("table", "regression"): "tabular_1200_regression",
+    ("text", "classification"): "texts",
 }
 SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
     ("table", "classification"): {
@@ -25,8 +26,6 @@ SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
     },
     ("table", "regression"): {"mlp": "networks_regression"},
 }
-#: Learners that are made for images, and for texts.
-NETWORKS: Mapping[Modality, str] = {"image": "convnet", "text": "text"}
 
 
 def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None) -> str:
@@ -38,7 +37,7 @@ def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None)
         None ships for tasks of this modality; the message names the commands that make one.
     """
     if (modality, kind) not in SHIPPED:
-        raise DataError(f"no experience with {modality}s ships. {how_to_make(modality)}")
+        raise DataError(f"no experience with {modality}s ships. {_how_to_make(modality)}")
     return SHIPPED_APART.get((modality, kind), {}).get(learner or "", SHIPPED[modality, kind])
 
 
@@ -84,20 +83,20 @@ def check_modality(md: MetaDataset, task: Task) -> None:
     # A tasks table without a word on it is of tables.
     known = sorted(md.tasks["modality"].fillna("table").unique()) if "modality" in md.tasks else ["table"]
     if task.modality not in known:
-        hint = "" if task.modality == "table" else f" {how_to_make(task.modality)}"
+        ships = (task.modality, task.kind) in SHIPPED
+        hint = "Leave the recommender out: such experience ships." if ships else _how_to_make(task.modality)
         raise DataError(
             f"{md.name!r} is experience with {' and '.join(f'{modality}s' for modality in known)}, but the rows of the "
-            f"task are {task.modality}s.{hint}"
+            f"task are {task.modality}s. {hint}"
         )
 
 
-def how_to_make(modality: Modality) -> str:
+def _how_to_make(modality: Modality) -> str:
     """The commands that make experience with images or texts, which are classified."""
     name = f"my_{modality}s"
-    build = f"metahpo build run runs/{name} --cache DATASETS --tasks KEY ... --learners {NETWORKS[modality]}"
-    release = f"metahpo release runs/{name} {name} --kind classification"
     return (
-        f"Make your own: `{build}`, `{release}`, `metahpo train {name}`; then give "
+        f"Make your own: `metahpo build run runs/{name} --cache DATASETS --modality {modality}`, `metahpo release "
+        f"runs/{name} {name} --kind classification`, `metahpo train {name}`; then give "
         f'recommender=Recommender("{name}"), from metahpo. MetaSearchCV(..., warm_start=False) needs none. Rows of a '
         "table come as a DataFrame, or as an array of shape (n_rows, n_features)."
     )

@@ -93,7 +93,8 @@ class WarmStart:
         near = self._nearest(mapped, self.initial if self.probes else self.candidates, variants)
         if near:
             first += [near[i] for i in complementary_picks(mapped.posterior(near, None, self.meta_features), 1)]
-        return replace(self, space=space, surrogate=mapped, initial=first, candidates=[], cost=None)
+        cost = None if self.cost is None else self.cost.in_space(mapped.mapping)
+        return replace(self, space=space, surrogate=mapped, initial=first, candidates=[], cost=cost)
 
     @staticmethod
     def _nearest(

@@ -107,7 +107,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         recommendation that rests on them. They count towards `timeout`, but are no trials. None: there are none.
     per_second : bool, default=False
         Choose trials by their expected improvement per second, not per trial: where time is short and configurations
-        differ in what they take. The search then depends on the clock, and cannot be repeated exactly.
+        differ in what they take. What experience knows of these times counts, also in a space of your own. The search
+        then depends on the clock, and cannot be repeated exactly.
     recommender : Recommender, default=None
         Where experience comes from; None takes the one that ships for the kind of task.
     random_state : int, default=None

@@ -33,9 +33,12 @@ if TYPE_CHECKING:
         completed,
         convert,
         evenly_spaced,
+        multiples,
         nearest,
+        of_one_type,
         placed,
         revert,
+        standing_for,
     )
     from metahpo.space.design import legal_rows, random_points, sobol_design, untried_configuration
     from metahpo.space.domain import Domain
@@ -80,7 +83,9 @@ __all__ = [
     "json_value",
     "legal_rows",
     "likeness",
+    "multiples",
     "nearest",
+    "of_one_type",
     "placed",
     "random_points",
     "read_space",
@@ -88,6 +93,7 @@ __all__ = [
     "row_keys",
     "same_value",
     "sobol_design",
+    "standing_for",
     "to_cash",
     "to_json",
     "unit_cube_space",

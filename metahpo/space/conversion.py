@@ -15,7 +15,7 @@ from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Intege
 from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 
 from metahpo.exceptions import SpaceError
-from metahpo.space.configuration import Configuration, builtin
+from metahpo.space.configuration import Configuration, builtin, same_value
 from metahpo.space.domain import Domain
 from metahpo.space.prior import SHAPED
 from metahpo.space.values import choices_of
@@ -81,6 +81,26 @@ class Choices:
 
 
 Parameter = Range | Choices
+
+
+def of_one_type(choices: Choices) -> tuple[Choices, str]:
+    """Choices for a library whose choices are truths, numbers or texts, all of one type; and what is different in them.
+
+    Others become their texts. :func:`placed` and :func:`standing_for` know them.
+
+    Raises
+    ------
+    NotExpressibleError
+        Two of the values have the same text.
+    """
+    types = {type(value) for value in choices.values}
+    if len(types) == 1 and types <= {bool, int, float, str}:
+        return choices, ""
+    texts = tuple(map(str, choices.values))
+    if len(set(texts)) < len(texts):
+        raise NotExpressibleError(f"its values have the same texts: {list(choices.values)}")
+    note = f"its values are texts: {list(texts)}; metahpo.space.placed gives the values back"
+    return Choices(texts, choices.ordered, str(choices.default)), note
 
 
 class NotExpressibleError(Exception):
@@ -231,6 +251,14 @@ def _choice(name: str, choices: Choices) -> Hyperparameter[Any, Any]:
     return Categorical(name, list(choices.values), default=default)
 
 
+def multiples(known: Range, step: float | None) -> Range:
+    """The range of the multiples of a step that a range holds; the range itself where there is no step."""
+    if step is None:
+        return known
+    first, last = math.ceil(known.low / step - STEP_TOLERANCE), math.floor(known.high / step + STEP_TOLERANCE)
+    return Range(first * step, last * step, known.integer, known.log, step)
+
+
 def nearest(values: Iterable[float], number: float) -> float:
     """The value that is nearest to a number."""
     return min(values, key=lambda value: abs(value - number))
@@ -264,7 +292,7 @@ def placed(space: ConfigurationSpace, values: Mapping[str, Any]) -> Configuratio
     """The configuration of a space that values of another library stand for.
 
     Names that the space does not have are dropped, and hyperparameters without a value have their default. Numbers
-    that differ from a legal one in their last digits only become that one.
+    that differ from a legal one in their last digits only become that one, and texts of choices become the choices.
 
     Raises
     ------
@@ -279,6 +307,10 @@ def placed(space: ConfigurationSpace, values: Mapping[str, Any]) -> Configuratio
 
 
 def _legal(hyperparameter: Hyperparameter[Any, Any], value: Any) -> Any:
+    if isinstance(value, str) and not isinstance(hyperparameter, NumericalHyperparameter):
+        choices = choices_of(hyperparameter)[0]
+        named = [choice for choice in choices if str(choice) == value]
+        return named[0] if len(named) == 1 else value
     number = builtin(value)
     if type(number) not in (int, float) or not math.isfinite(number):
         return value
@@ -293,6 +325,13 @@ def _legal(hyperparameter: Hyperparameter[Any, Any], value: Any) -> Any:
             step = min(abs(closest - other) for other in numbers if other != closest)
             return closest if abs(closest - number) <= STEP_TOLERANCE * step else value
     return value
+
+
+def standing_for(choices: Iterable[Any], value: Any) -> list[Any]:
+    """The one of a library's choices that is a value, or else the text of it; none where there is no such choice."""
+    given = list(choices)
+    same = [choice for choice in given if same_value(choice, value)]
+    return same or [choice for choice in given if type(choice) is str and choice == str(value)]
 
 
 def common_names(space: ConfigurationSpace, names: Iterable[str], where: str) -> set[str]:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
+from metahpo.space.mapping import SpaceMapping
+
 Array = NDArray[np.float64]
 
 #: Standard deviations of c and of e, and of g where nothing is known of other tasks.
@@ -29,6 +31,17 @@ MIN_DEVIATION = 0.1
 
 def _nothing_known(rows: Array) -> Array:
     return np.zeros(len(rows))
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Log seconds of the rows of a space that overlaps with a known one."""
+
+    expected: Callable[[Array], Array]
+    mapping: SpaceMapping
+
+    def __call__(self, rows: Array) -> Array:
+        return self.expected(self.mapping.rows(rows))
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,11 @@ class TaskCost:
 
     expected: Callable[[Array], Array] = _nothing_known
     deviation: float = UNKNOWN
+
+    def in_space(self, mapping: SpaceMapping) -> TaskCost:
+        """The same for the user's space of a mapping; less is known where the space has other hyperparameters, too."""
+        deviation = max(self.deviation, UNKNOWN) if mapping.unknown else self.deviation
+        return TaskCost(_Mapped(self.expected, mapping), deviation)
 
     def log_seconds(self, rows: Array, tried: Array, seconds: Array) -> Array:
         """Expected logarithm of the seconds of configurations.

@@ -279,12 +279,16 @@ def _of_categories(
     name: str, series: pd.Series, gaps: tuple[str, ...]
 ) -> tuple[ColumnReading | None, tuple[str, str] | None]:
     distinct = series.dropna().map(category_text).nunique()
-    if distinct > max(MAX_CATEGORIES, TEXT_SHARE * len(series)):
+    if _are_free_text(distinct, len(series)):
         how = f"like text ({distinct} distinct values) and"
         return None, (f"looks {how} was dropped", f"look {how} were dropped")
     said = f"({', '.join(map(repr, gaps))} for missing)"
     note = (f"holds categories {said}", f"hold categories {said}") if gaps else None
     return ColumnReading(name, "category", no_category=gaps), note
+
+
+def _are_free_text(distinct: int, n_rows: int) -> bool:
+    return distinct > max(MAX_CATEGORIES, TEXT_SHARE * n_rows)
 
 
 def _in_words(names: Sequence[str], treatment: tuple[str, str]) -> str:
@@ -361,6 +365,14 @@ def is_texts(series: pd.Series) -> bool:
         return False
     known = series.dropna()
     return all(isinstance(v, str) or _is_number(v) for v in known) and any(isinstance(v, str) for v in known)
+
+
+def is_free_text(series: pd.Series) -> bool:
+    """Whether a column holds texts that are neither numbers nor dates, and too many different ones for categories."""
+    if not is_texts(series) or not _are_free_text(series.nunique(), len(series)):
+        return False
+    texts = _texts(series)
+    return number_writing(texts, "," if needs_comma(texts) else ".", 0) is None and date_writing(texts) is None
 
 
 def category_text(value: Any) -> str:

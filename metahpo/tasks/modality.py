@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metahpo.exceptions import DataError
+from metahpo.tasks.columns import is_free_text
 from metahpo.tasks.containers import as_array, is_sparse
 from metahpo.tasks.images import in_words
 from metahpo.tasks.target import TaskKind, as_target, is_continuous
@@ -22,11 +23,15 @@ MAX_LISTED = 10
 def modality_of(X: Any) -> Modality:
     """Modality of features. Unusable features raise no error here.
 
-    Arrays of three and four dimensions are images, one-dimensional containers of strings are texts, and everything
-    else is a table: a frame with a column of text, and rows of pixels, too.
+    Arrays of three and four dimensions are images. One-dimensional containers of strings are texts, and so are frames
+    that have nothing but columns of free text. Everything else is a table: a frame with a column of text beside others,
+    and rows of pixels, too.
     """
-    if isinstance(X, (pd.DataFrame, Iterator)) or is_sparse(X):
+    if isinstance(X, Iterator) or is_sparse(X):
         return "table"
+    if isinstance(X, pd.DataFrame):
+        n_columns = X.shape[1]
+        return "text" if n_columns and all(is_free_text(X.iloc[:, i]) for i in range(n_columns)) else "table"
     try:
         array = as_array(X, "X")
     except DataError:  # not rectangular

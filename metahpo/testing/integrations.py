@@ -11,7 +11,7 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo.space.activity import canonical
 from metahpo.space.configuration import Configuration, to_json
-from metahpo.space.conversion import Conversion
+from metahpo.space.conversion import Conversion, placed
 from metahpo.space.space_comparison import description
 from metahpo.testing.optimizers import loss_of, small_space
 
@@ -76,6 +76,18 @@ class IntegrationContract:
         assert len({to_json(configuration) for configuration in configurations}) == 5
         if self.completes:
             assert all(values.keys() >= space.keys() for values in given)
+
+    def test_choices_of_several_types_come_exactly(self, tool: Tool, tmp_path: Path) -> None:
+        space = ConfigurationSpace({"weight": [0.0, None, "auto"], "flag": [True, False], "rate": (0.0, 1.0)})
+        initial = [{"weight": weight, "flag": False, "rate": 0.25} for weight in (None, 0.0, "auto")]
+        given: list[dict[str, Any]] = []
+
+        def objective(values: Mapping[str, Any]) -> float:
+            given.append(placed(space, values))
+            return 1.0
+
+        tool.search(space, objective, 3, initial, tmp_path)
+        assert given == initial
 
     def test_spaces_convert_both_ways_and_what_is_lost_is_reported(self, tool: Tool) -> None:
         space = small_space()

@@ -9,12 +9,13 @@ from functools import cache
 import numpy as np
 
 from metahpo.building.plan import Plan, PlannedTask
-from metahpo.datasets.cache import read_sidecar
+from metahpo.datasets.cache import read_sidecar, task_modality
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.shipped import shipped_name
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.cost import CostModel
 from metahpo.tasks.target import TaskKind
+from metahpo.tasks.task import Modality
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def estimate(plan: Plan) -> BuildEstimate:
     for task in plan.tasks:
         sidecar = read_sidecar(plan.cache, task.dataset)
         for learner in plan.learners:
-            model, encoder = _experience(task.kind, learner)
+            model, encoder = _experience(task.kind, task_modality(sidecar), learner)
             if model is None or encoder is None:
                 unknown.add(learner)
                 continue
@@ -63,9 +64,9 @@ def _size(task: PlannedTask, sidecar: Mapping[str, object]) -> tuple[int, int, i
 
 
 @cache
-def _experience(kind: TaskKind, learner: str) -> tuple[CostModel | None, SpaceEncoder | None]:
+def _experience(kind: TaskKind, modality: Modality, learner: str) -> tuple[CostModel | None, SpaceEncoder | None]:
     try:
-        md = MetaDataset.load(shipped_name(kind, "table", learner))
+        md = MetaDataset.load(shipped_name(kind, modality, learner))
     except LookupError:
         return None, None
     if learner not in md.spaces:

@@ -8,7 +8,7 @@ from typing import Any
 from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
 
 from metahpo.space.conversion import Conversion
-from metahpo.space.space_comparison import difference
+from metahpo.space.space_comparison import description, difference
 
 
 def space_of_every_kind() -> ConfigurationSpace:
@@ -25,6 +25,22 @@ def space_of_every_kind() -> ConfigurationSpace:
         Constant("kind", "k"),
     )
     return space
+
+
+def check_there_and_back_as_texts(
+    there: Callable[[ConfigurationSpace], Conversion[Any]], back: Callable[[Any], Conversion[ConfigurationSpace]]
+) -> Any:
+    """The same of a library whose choices have one type; the space as the library has it."""
+    space = space_of_every_kind()
+    written = there(space)
+    assert not written.left_out
+    assert list(written.changed) == ["layers"]
+    assert written.changed["layers"].startswith("its values are texts: ['(8, 8)', '(16,)', 'None']; ")
+    read = back(written.space)
+    assert read.exact
+    layers = 'a choice of "(16,)", "(8, 8)", "None"'
+    assert description(read.space) == {**description(space), "hyperparameter 'layers'": layers}
+    return written.space
 
 
 def check_there_and_back(

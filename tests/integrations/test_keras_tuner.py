@@ -119,4 +119,4 @@ def test_spaces_of_every_kind() -> None:
     flat.add(NotEqualsCondition(other, flat["flag"], True))
     lost = to_keras_tuner(flat)
     assert "the condition is lost" in lost.changed["late"]
-    assert "not ['a', 1, None]" in lost.left_out["mixed"]
+    assert "its values are texts: ['a', '1', 'None']" in lost.changed["mixed"]

@@ -10,7 +10,7 @@ import pytest
 from ConfigSpace import ConfigurationSpace, Float, ForbiddenGreaterThanRelation, Integer
 from scipy.stats import loguniform, randint, uniform
 from sklearn.cluster import KMeans
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.kernel_approximation import Nystroem
@@ -21,11 +21,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from metahpo.integrations.start import warm_start
 from metahpo.learners.own_space import learners_names, learners_values
 from metahpo.learners.place import learner_in
+from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.search import MetaSearchCV
 from metahpo.space.mapping import SpaceMapping
 from metahpo.surrogates.mapped import MappedSurrogate
+from metahpo.surrogates.task_cost import UNKNOWN, TaskCost
 
 X, y = load_iris(return_X_y=True)
 PIPELINE = make_pipeline(StandardScaler(), PCA(), SVC())
@@ -71,6 +74,19 @@ def test_the_search_goes_on_with_a_surrogate_that_knows_both(search: MetaSearchC
     assert pickle.loads(pickle.dumps(search)).notes_ == search.notes_
 
 
+def test_per_second_experience_says_what_trials_cost_and_less_of_it_where_more_is_searched() -> None:
+    forest = RandomForestClassifier(4, n_jobs=1)
+    for more in ({}, {"min_impurity_decrease": [0.0, 0.01]}):
+        space = {"n_estimators": [2, 200], "min_samples_leaf": randint(1, 60), **more}
+        search = searched(forest, space, per_second=True, n_trials=1)
+        cost: TaskCost = vars(pickle.loads(pickle.dumps(search)).optimizer_)["_cost"]
+        first = {"n_estimators": 2, "min_samples_leaf": 1, **{name: values[0] for name, values in more.items()}}
+        rows = mapping_of(search).encoder.encode([first, {**first, "n_estimators": 200}])
+        few, many = cost.expected(rows)
+        assert many > few + 1.0
+        assert (cost.deviation >= UNKNOWN) == bool(more)
+
+
 def test_without_a_warm_start_the_search_is_cold() -> None:
     cold = searched(PIPELINE, OWN, warm_start=False)
     assert cold.notes_ == ()
@@ -83,6 +99,41 @@ def test_parameters_that_the_estimator_holds_are_those_that_experience_is_asked_
     (known,) = mapping.known_encoder.decode(mapping.rows(mapping.encoder.encode([{"C": 2.0}])))
     assert known["gamma"] == pytest.approx(0.3)
     assert known["class_weight"] == "balanced"
+
+
+@pytest.mark.parametrize(
+    "best",
+    [
+        {"eta": 0.05, "num_leaves": 60, "feature_fraction": 0.6, "max_bin": 128},
+        {"eta": 0.9, "num_leaves": 3, "feature_fraction": 0.25, "max_bin": 20},  # beyond what is known
+    ],
+    ids=["inside", "beyond"],
+)
+def test_a_script_with_other_names_is_not_behind_a_cold_search_after_25_trials(best: dict[str, float]) -> None:
+    space = ConfigurationSpace()
+    space.add(
+        Float("eta", (1e-3, 1.0), log=True, default=0.1),
+        Integer("num_leaves", (2, 256), log=True, default=31),
+        Float("feature_fraction", (0.2, 1.0), default=1.0),
+        Integer("max_bin", (16, 255), default=255),
+    )
+
+    def loss(values: dict[str, Any]) -> float:
+        orders = {name: np.log10(values[name] / best[name]) for name in ("eta", "num_leaves")}
+        rest = (values["feature_fraction"] - best["feature_fraction"], (values["max_bin"] - best["max_bin"]) / 500.0)
+        return float(orders["eta"] ** 2 + 0.3 * orders["num_leaves"] ** 2 + np.square(rest).sum())
+
+    table, labels = load_breast_cancer(return_X_y=True)
+    warm = warm_start(table, labels, "lightgbm").in_space(space)
+    assert isinstance(warm.surrogate, MappedSurrogate)
+    assert {match.name for match in warm.surrogate.mapping.matches} == space.keys() - {"max_bin"}
+    found = []
+    for optimizer in (warm.optimizer(0), BayesianOptimizer(space, random_state=0)):
+        for _ in range(25):
+            configuration = optimizer.ask()
+            optimizer.tell(configuration, loss(configuration))
+        found.append(optimizer.history.best_so_far()[-1])
+    assert found[0] <= found[1] + 0.01
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,12 @@ def test_a_budget_of_probes_that_makes_no_sense_is_refused(arguments: dict[str, 
     [
         (DecisionTreeClassifier(), {"max_depth": [2, 3]}, X, "experience is with none, or with more than one"),
         (SVC(), {"tol": loguniform(1e-4, 1e-2)}, X, "the space has nothing in common with what is known of 'svm'"),
-        (make_pipeline(TfidfVectorizer(), SVC()), "svm", [f"text {i}" for i in y], "no experience with texts"),
+        (
+            make_pipeline(TfidfVectorizer(), SVC()),
+            "svm",
+            [f"text {i}" for i in y],
+            "'svm' ships for classification of texts",
+        ),
         (SVC(), "svm", np.where(X > 7.5, np.inf, X), "infinite"),
     ],
 )

@@ -244,14 +244,19 @@ LABELS = make_multilabel_classification(60, random_state=0)
     ("estimator", "X", "y", "reason"),
     [
         (make_pipeline(FunctionTransformer(to_finite), SVC()), INFINITE, y, "good on most recorded tasks: .*infinite"),
-        (make_pipeline(TfidfVectorizer(), SVC()), TEXTS, y, "starts cold.*no experience with texts"),
+        (make_pipeline(TfidfVectorizer(), SVC()), TEXTS, y, "starts cold.*'svm' ships for classification of texts"),
         (
             make_pipeline(make_column_transformer((TfidfVectorizer(), "t")), SVC()),
             pd.DataFrame({"t": TEXTS}),
             y,
-            "good on most recorded tasks: .*no usable column",
+            "starts cold.*'svm' ships for classification of texts",
         ),
-        (make_pipeline(FunctionTransformer(flattened), SVC()), X.reshape(-1, 2, 2), y, "no experience with images"),
+        (
+            make_pipeline(FunctionTransformer(flattened), SVC()),
+            X.reshape(-1, 2, 2),
+            y,
+            "'svm' ships for classification of images",
+        ),
         (RandomForestClassifier(4), *LABELS, "starts cold.*one target, but y has 5 columns"),
         (
             SVC(kernel="precomputed"),
