@@ -8,54 +8,30 @@ and the share of the space's volume that the box has, in the median.
 
 import argparse
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from metahpo.metadata.families import family_groups
+from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.narrow_space import best_shares, box, holds, volume
-from metahpo.surrogates.fitting.improvement_learning import learn_improvement
-from metahpo.surrogates.improvement import ImprovementModel
-
-#: Groups of families, each of which is left out in turn.
-GROUPS = 5
-
-
-def left_out_models(md: MetaDataset, learner: str) -> Iterator[tuple[list[str], ImprovementModel]]:
-    """Tasks of each group of families, and the improvement that is learnt without these families."""
-    families = md.tasks["family"].astype(str)
-    group = family_groups(families.tolist(), GROUPS, np.random.default_rng(0))
-    for number in np.unique(group):
-        model = learn_improvement(md.drop(families=sorted(set(families[group == number]))), learner)
-        if model is not None:
-            yield list(md.tasks.index[group == number]), model
 
 
 def measured(md: MetaDataset, learner: str, shares: list[float]) -> pd.DataFrame:
     """One row a task and share: whether the box holds the best and a good configuration, and its volume."""
-    whole = learn_improvement(md, learner)
-    if whole is None:  # too few tasks, or no shared design
-        return pd.DataFrame()
     rows = []
-    for tasks, model in left_out_models(md, learner):
-        configurations = [json.loads(text) for text in model.configurations]
-        shared = [whole.configurations.index(text) for text in model.configurations]
-        for task in (name for name in tasks if name in whole.tasks):
-            place = whole.tasks.index(task)
-            known = {} if md.meta_features is None else md.meta_features.loc[task].to_dict()
-            prediction = model.on({str(name): value for name, value in known.items()})
-            mass = best_shares(prediction.weights, -prediction.change)
-            change, noise = whole.change[place, shared], whole.standard_error[place, shared]
-            good = np.flatnonzero(change >= change.max() - noise[change.argmax()])
-            for share in shares:
-                narrow = box(md.spaces[learner], configurations, mass, share)
-                inside = holds(narrow, configurations)
-                rows.append((
-                    learner, share, bool(inside[change.argmax()]), bool(inside[good].any()),
-                    volume(narrow, md.spaces[learner]),
-                ))  # fmt: skip
+    for outcome in (outcome for tasks in groups_of_tasks(md) for outcome in recorded_outcomes(md, learner, tasks)):
+        configurations = [json.loads(text) for text in outcome.model.configurations]
+        prediction = outcome.model.on(outcome.meta_features)
+        mass = best_shares(prediction.weights, -prediction.change)
+        errors = outcome.errors
+        best = int(np.nanargmin(errors))
+        good = np.flatnonzero(errors <= errors[best] + outcome.standard_error)
+        for share in shares:
+            narrow = box(md.spaces[learner], configurations, mass, share)
+            inside = holds(narrow, configurations)
+            held = bool(inside[best]), bool(inside[good].any())
+            rows.append((learner, share, *held, volume(narrow, md.spaces[learner])))
     return pd.DataFrame(rows, columns=["learner", "share", "holds the best", "holds a good one", "volume"])
 
 
@@ -68,8 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     for folder in options.folders:
         md = MetaDataset.load(folder)
-        parts = [measured(md, learner, options.shares) for learner in options.learners or md.spaces]
-        rows = pd.concat([part for part in parts if len(part)])
+        rows = pd.concat([measured(md, learner, options.shares) for learner in options.learners or md.spaces])
         for learner, of_learner in [*rows.groupby("learner"), ("all", rows)]:
             for share, own in of_learner.groupby("share"):
                 print(
