@@ -369,6 +369,8 @@ def is_texts(series: pd.Series) -> bool:
 
 def is_free_text(series: pd.Series) -> bool:
     """Whether a column holds texts that are neither numbers nor dates, and too many different ones for categories."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
     if not is_texts(series) or not _are_free_text(series.nunique(), len(series)):
         return False
     texts = _texts(series)

@@ -25,6 +25,8 @@ MIN_COMMON = 3
 MAX_CELLS = 1_000_000
 #: Bits of information that rows must hold beyond those by which pairs of unrelated rows would agree by chance.
 SPARE_BITS = 4.0
+#: Information of a character of a text: about one bit in English (Shannon, Bell System Technical Journal 1951).
+BITS_OF_CHARACTER = 1.0
 
 _TRUTH = {"true": 1.0, "false": 0.0}
 
@@ -96,14 +98,21 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _bits(X: pd.DataFrame, n_rows: int = 1000) -> float:
-    """Bits of information of a row, as if the columns were independent."""
+    """Bits of information of a row, as if the columns were independent.
+
+    Few rows cannot show how much their texts hold, because each of them occurs once: these are measured by their length.
+    """
     total = 0.0
     for i in range(X.shape[1]):
-        counts = X.iloc[:n_rows, i].value_counts().to_numpy(np.float64)
+        column = X.iloc[:n_rows, i].dropna()
+        counts = column.value_counts().to_numpy(np.float64)
         counts = counts[counts > 0]
         if len(counts) > 1:
             share = counts / counts.sum()
-            total -= float(share @ np.log2(share))
+            entropy = -float(share @ np.log2(share))
+            unique = isinstance(column.dtype, pd.CategoricalDtype) and 2 * len(counts) > len(column)
+            of_length = BITS_OF_CHARACTER * float(column.astype(str).str.len().mean()) if unique else 0.0
+            total += max(entropy, of_length)
         if total > 100.0:
             break
     return total

@@ -31,6 +31,8 @@ SAYINGS = [f"word{i} and more" for i in range(N)]
         (pd.Series(SAYINGS, dtype="category"), "text"),
         (pd.DataFrame({"said": SAYINGS}), "table"),
         (pd.DataFrame({"said": [f"{i} birds sing" for i in range(60)]}), "text"),
+        (pd.DataFrame({"said": [f"{i} birds sing" for i in range(60)]}, dtype="category"), "text"),
+        (pd.DataFrame({"said": [f"{i % 9} birds sing" for i in range(60)]}, dtype="category"), "table"),
         (pd.DataFrame({"said": [f"{i} birds sing" for i in range(60)], "loud": [1, 2] * 30}), "table"),
         (pd.DataFrame({"price": [f"$ {i}.50" for i in range(60)]}), "table"),
         (pd.DataFrame({"day": [f"2024-01-{i % 28 + 1:02} 10:{i:02}" for i in range(60)]}), "table"),

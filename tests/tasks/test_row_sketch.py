@@ -50,3 +50,13 @@ def test_rows_of_little_information_are_not_compared() -> None:
     rng = np.random.default_rng(0)
     first, second = (Task.from_arrays(rng.integers(0, 2, (200, 6)), rng.integers(0, 2, 200)) for _ in range(2))
     assert rows_in_common(second, {"first": row_sketch(first)}) == {}
+
+
+def test_a_part_of_long_texts_is_found_again_and_one_of_short_words_is_not() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(300)])
+    long, short = ([" ".join(rng.choice(words, n)) for _ in range(3000)] for n in (20, 1))
+    y = rng.integers(0, 2, 3000)
+    for texts, expected in ((long, {"known"}), (short, set())):
+        sketches = {"known": row_sketch(Task.from_texts(texts, y))}
+        assert set(rows_in_common(Task.from_texts(texts[:400], y[:400]), sketches)) == expected
