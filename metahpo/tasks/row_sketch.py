@@ -100,7 +100,7 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _bits(X: pd.DataFrame, n_rows: int = 1000) -> float:
     """Bits of information of a row, as if the columns were independent.
 
-    Few rows cannot show how much their texts hold, because each of them occurs once: these are measured by their length.
+    Few rows cannot show how much their texts hold, because each occurs once: these are measured by their length.
     """
     total = 0.0
     for i in range(X.shape[1]):
