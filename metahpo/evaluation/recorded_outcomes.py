@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from metahpo.exceptions import DataError
 from metahpo.metadata.families import family_groups
@@ -67,12 +68,16 @@ class RecordedOutcome:
     def standard_error(self) -> float:
         """Standard error of the mean difference of a configuration to the default.
 
-        It is the same for all configurations of the task, so that few fits are enough. NaN where there is one fit.
+        It is the same for all configurations of the task, so that few fits are enough: from the median of their
+        variances, which are multiples of a chi-square. So those that diverge do not count. NaN where there is one fit.
         """
-        others = np.delete(self.fits, self.default, axis=0)
+        others, n_fits = np.delete(self.fits, self.default, axis=0), self.fits.shape[1]
         differences = others - self.fits[self.default]
-        variances = differences[np.isfinite(differences).all(axis=1)].var(axis=1, ddof=1)
-        return float(np.sqrt(variances.mean() / self.fits.shape[1]))
+        known = differences[np.isfinite(differences).all(axis=1)]
+        if n_fits < 2 or not len(known):
+            return float("nan")
+        variance = np.median(known.var(axis=1, ddof=1)) * (n_fits - 1) / chi2.median(n_fits - 1)
+        return float(np.sqrt(variance / n_fits))
 
 
 def recorded_outcomes(md: MetaDataset, space: str | None, held_out: Sequence[str]) -> Iterator[RecordedOutcome]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -42,9 +45,13 @@ def test_a_failed_configuration_loses_everything(toy: MetaDataset) -> None:
 
 def test_the_standard_error_is_that_of_paired_differences(toy: MetaDataset) -> None:
     (outcome,) = recorded_outcomes(toy, "toy", ["task3"])
-    differences = np.delete(outcome.fits, outcome.default, axis=0) - outcome.fits[outcome.default]
-    expected = np.sqrt(np.mean([np.var(d, ddof=1) for d in differences]) / 3)
-    assert outcome.standard_error == pytest.approx(expected)
+    rng = np.random.default_rng(0)
+    fits = rng.normal(0.5, 0.02, size=(4001, 4))
+    fits[:5] += 1e3 * rng.standard_normal((5, 4))  # these diverge
+    planted = replace(outcome, fits=fits, model=cast(Any, SimpleNamespace(reference=4000)))
+    others = np.delete(fits, 4000, axis=0)[5:] - fits[4000]
+    assert planted.standard_error == pytest.approx(np.sqrt(np.mean(np.var(others, axis=1, ddof=1)) / 4), rel=0.05)
+    assert np.isnan(replace(planted, fits=fits[:, :1]).standard_error)
 
 
 def test_groups_hold_every_task_once_and_whole_families(toy: MetaDataset) -> None:
