@@ -77,11 +77,11 @@ def test_the_search_goes_on_with_a_surrogate_that_knows_both(search: MetaSearchC
 def test_per_second_experience_says_what_trials_cost_and_less_of_it_where_more_is_searched() -> None:
     forest = RandomForestClassifier(4, n_jobs=1)
     for more in ({}, {"min_impurity_decrease": [0.0, 0.01]}):
-        space = {"n_estimators": [2, 200], "min_samples_leaf": randint(1, 60), **more}
+        space = {"n_estimators": [50, 500], "min_samples_leaf": randint(1, 60), **more}
         search = searched(forest, space, per_second=True, n_trials=1)
         cost: TaskCost = vars(pickle.loads(pickle.dumps(search)).optimizer_)["_cost"]
-        first = {"n_estimators": 2, "min_samples_leaf": 1, **{name: values[0] for name, values in more.items()}}
-        rows = mapping_of(search).encoder.encode([first, {**first, "n_estimators": 200}])
+        first = {"n_estimators": 50, "min_samples_leaf": 1, **{name: values[0] for name, values in more.items()}}
+        rows = mapping_of(search).encoder.encode([first, {**first, "n_estimators": 500}])
         few, many = cost.expected(rows)
         assert many > few + 1.0
         assert (cost.deviation >= UNKNOWN) == bool(more)
