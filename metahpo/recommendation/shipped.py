@@ -18,6 +18,7 @@ SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
 }
 SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
     ("table", "classification"): {
+        "linear": "tabular_classification",
         "svm": "tabular_classification",
         "boosting": "tabular_classification",
         "mlp": "networks_classification",
