@@ -5,7 +5,7 @@
 - `metahpo`: the decision against the default; `no_meta_features`: the same without meta-features;
 - `constant`: the one configuration of the largest mean reduction of error over the experience;
 - `best of K`: the best of the default and the first picks, and `random N`: the best of the default and of random
-  configurations. They are chosen by one half of the fits, and every pick is judged by the other half.
+  configurations. One half of the fits chooses these, and the other half judges them. All fits judge the other picks.
 
 A win is a change of more than one standard error of the paired difference.
 

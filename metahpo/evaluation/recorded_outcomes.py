@@ -1,4 +1,4 @@
-"""What was recorded of held-out tasks, beside what experience without their families says of these configurations."""
+"""Recorded errors of held-out tasks, and a model of the same configurations that is learnt without their families."""
 
 from __future__ import annotations
 
@@ -68,8 +68,9 @@ class RecordedOutcome:
     def standard_error(self) -> float:
         """Standard error of the mean difference of a configuration to the default.
 
-        It is the same for all configurations of the task, so that few fits are enough: from the median of their
-        variances, which are multiples of a chi-square. So those that diverge do not count. NaN where there is one fit.
+        All configurations of the task share one value, because a single configuration has few fits. It comes from the
+        median of their variances, so configurations that diverge do not change it. The median of a chi-square variable
+        turns it into a mean. NaN where there is one fit.
         """
         others, n_fits = np.delete(self.fits, self.default, axis=0), self.fits.shape[1]
         differences = others - self.fits[self.default]
