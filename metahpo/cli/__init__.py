@@ -15,6 +15,7 @@ from metahpo.cli import build
 from metahpo.cli import evaluate as evaluation
 from metahpo.cli import recommend as recommending
 from metahpo.cli import tune as tuning
+from metahpo.cli.command_parser import CommandParser
 from metahpo.exceptions import MetaHPOError
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def _is_read(stream: TextIO) -> bool:
     return not poll.poll(0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="metahpo", description="Hyperparameters recommended from experience.")
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="metahpo", description="Hyperparameters recommended from experience.")
     parser.add_argument("--version", action="version", version=f"metahpo {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -69,15 +70,17 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("--kind", choices=["classification", "regression"], required=True)
     release.add_argument("--min-skill", type=float, help="leave out tasks that no learner can learn (default: 0.1)")
     release.add_argument(
-        "--meta-features", nargs="+", default=(), help="of other packages, to be recorded too: by name"
+        "--meta-features", nargs="+", action="extend", default=[], help="of other packages, to be recorded too: by name"
     )
     release.add_argument("--jobs", type=int, default=-1)
     release.set_defaults(run=_release)
 
     train = commands.add_parser("train", help="train the surrogates of a meta-dataset")
     train.add_argument("folder", type=Path, help="folder of a meta-dataset")
-    train.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each, and all)")
-    train.add_argument("--metrics", nargs="+", help="default: the meta-dataset's first")
+    train.add_argument(
+        "--spaces", nargs="+", action="extend", help="learners, or `all` for all together (default: each, and all)"
+    )
+    train.add_argument("--metrics", nargs="+", action="extend", help="default: the meta-dataset's first")
     train.add_argument("--random-state", type=int, default=0)
     train.add_argument(
         "--validation-share",

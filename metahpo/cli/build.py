@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from metahpo.building.engines.options import add_engine_arguments, positive
 from metahpo.building.shard import WHOLE, Shard
+from metahpo.cli.command_parser import CommandParser
 from metahpo.exceptions import DataError, MetaHPOError, StoreError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def with_verb(arguments: Sequence[str]) -> list[str]:
     return arguments
 
 
-def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verbs(verbs: argparse._SubParsersAction[CommandParser]) -> None:
     """Define the verbs of `metahpo build`."""
 
     def verb(name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
@@ -71,7 +72,12 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("--failed", action="store_true", help="all of them")
     which.add_argument(
-        "--status", nargs="+", metavar="STATUS", default=[], help="those of these: timeout, crashed, ..."
+        "--status",
+        nargs="+",
+        action="extend",
+        metavar="STATUS",
+        default=[],
+        help="those of these: timeout, crashed, ...",
     )
 
     verb("compact", _compact, "move finished logs into Parquet; a running build need not stop for it")
@@ -108,8 +114,8 @@ def add_prefetch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="dataset cache to fill")
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--suite", help="name or id of a benchmark suite, such as OpenML-CC18")
-    wanted.add_argument("--data-ids", nargs="+", type=int, default=[], metavar="ID")
-    wanted.add_argument("--task-ids", nargs="+", type=int, default=[], metavar="ID")
+    wanted.add_argument("--data-ids", nargs="+", action="extend", type=int, default=[], metavar="ID")
+    wanted.add_argument("--task-ids", nargs="+", action="extend", type=int, default=[], metavar="ID")
     parser.add_argument("--server", help="URL of the XML API (default: that of the OpenML client)")
     parser.set_defaults(run=_prefetch)
 
@@ -121,7 +127,11 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         help="dataset cache: KEY.parquet and KEY.json files (default: go on with the plan there is)",
     )
     parser.add_argument(
-        "--tasks", nargs="+", metavar="KEY", help="datasets by key (default: all of the cache that fit)"
+        "--tasks",
+        nargs="+",
+        action="extend",
+        metavar="KEY",
+        help="datasets by key (default: all of the cache that fit)",
     )
     parser.add_argument(
         "--modality",
@@ -132,6 +142,7 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learners",
         nargs="+",
+        action="extend",
         help="default: for tables linear svm knn random_forest extra_trees boosting, and where they are installed "
         "lightgbm xgboost; for images convnet; for texts text_linear text; also mlp, or one of your own, written "
         "module:function",
@@ -139,7 +150,8 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         nargs="+",
-        default=(),
+        action="extend",
+        default=[],
         help="of other packages, to be recorded beside those of the package: by name, or as module:attribute",
     )
     parser.add_argument(
@@ -148,6 +160,7 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sizes",
         nargs="+",
+        action="extend",
         type=int,
         metavar="ROWS",
         help="rows to train on; a dataset makes a task of each size that it has (default: 300 1200 5000 20000)",
@@ -156,7 +169,7 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         "--folds", type=int, default=4, help="folds where too few rows are left over to test on (default: 4)"
     )
     parser.add_argument("--max-fits", type=int, default=12, help="fits of a configuration on a task (default: 12)")
-    parser.add_argument("--exclude-families", nargs="*", default=[], help="task families to hold out")
+    parser.add_argument("--exclude-families", nargs="*", action="extend", default=[], help="task families to hold out")
 
 
 def _planned(options: argparse.Namespace) -> Plan:

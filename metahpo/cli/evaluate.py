@@ -29,11 +29,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         nargs="+",
+        action="extend",
         help="separated by spaces or commas: metahpo, portfolio, gaussian_process, random_search (these by default), "
         "default, recommended, constant, nearest_tasks, rgpe, two_stage_transfer, fsbo, deep_ranking_ensemble, "
         "random_forest, botorch; or one of another package, by its name or as module:attribute",
     )
-    parser.add_argument("--spaces", nargs="+", help="learners, or `all` for all together (default: each learner)")
+    parser.add_argument(
+        "--spaces", nargs="+", action="extend", help="learners, or `all` for all together (default: each learner)"
+    )
     parser.add_argument("--metric", help="default: the meta-dataset's first")
     parser.add_argument("--trials", type=int, help="default: 25")
     parser.add_argument("--folds", type=_folds, help="folds of task families, or `family`, one a family (default: 5)")

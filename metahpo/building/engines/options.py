@@ -25,7 +25,12 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         help="local, dask, ray, slurm, or one of another package, by its name or as module:function (default: local)",
     )
     group.add_argument(
-        "--engine-options", nargs="+", default=[], metavar="KEY=VALUE", help="for an engine of another package"
+        "--engine-options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="for an engine of another package",
     )
     group.add_argument(
         "--jobs", type=_jobs, default=-1, help="workers, or elements of the job array (default: one a core; slurm: 8)"
@@ -42,7 +47,12 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gpus-per-task", type=int, default=0, help="slurm: GPUs of an element")
     group.add_argument("--memory-per-task", type=float, metavar="GB", help="slurm: of an element, all its workers")
     group.add_argument(
-        "--sbatch", nargs="+", default=[], metavar="KEY=VALUE", help="slurm: more options, such as account=lab"
+        "--sbatch",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="slurm: more options, such as account=lab",
     )
 
 
