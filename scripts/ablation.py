@@ -11,6 +11,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
+from metahpo.cli.command_parser import CommandParser
 from metahpo.evaluation.baselines.own_method import MetaLearned
 from metahpo.evaluation.cross_validation import evaluate
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -50,7 +51,7 @@ def density_lost(coverage: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def main() -> None:
     """Print the tables: regrets, ratios, log densities lost."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", help="meta-datasets, by folder or name, or HPO-B files")
     parser.add_argument("--spaces", nargs="+", help="default: all of each meta-dataset")
     parser.add_argument("--trials", type=int, default=25)

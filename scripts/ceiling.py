@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
+from metahpo.cli.command_parser import CommandParser
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
 from metahpo.evaluation.baselines.task_process import TaskProcess
 from metahpo.evaluation.regret import normalised_regret, regret_so_far
@@ -48,7 +49,7 @@ def regrets_at_milestones(table: TaskTable, order: NDArray[np.int64]) -> NDArray
 
 def main() -> None:
     """Print two rows a space: means over its tasks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name, or an HPO-B file")
     parser.add_argument("--spaces", nargs="+", help="default: all")
     parser.add_argument("--metric", help="default: that of the meta-dataset")

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
+from metahpo.cli.command_parser import CommandParser
 from metahpo.metadata.families import family_groups
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.surrogates.fitting.training import train_surrogate
@@ -58,7 +59,7 @@ def regrets_of_group(
 
 def main() -> None:
     """Print mean regrets, their ratio, and the paired test."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", help="older meta-dataset, by folder or name")
     parser.add_argument("new", help="newer meta-dataset")
     parser.add_argument("--learners", nargs="+", help="default: those that both have")

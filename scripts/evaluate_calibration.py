@@ -16,6 +16,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from metahpo.cli.command_parser import CommandParser
 from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
 from metahpo.metadata.meta_dataset import MetaDataset
 
@@ -56,7 +57,7 @@ def coverage(rows: pd.DataFrame) -> pd.Series:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name")
     parser.add_argument("--learners", nargs="+", help="default: all of the meta-dataset")
     parser.add_argument("--jobs", type=int, default=1)

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
+from metahpo.cli.command_parser import CommandParser
 from metahpo.evaluation.recorded_outcomes import RecordedOutcome, groups_of_tasks, joint_text, recorded_outcomes
 from metahpo.evaluation.statistics import mean_intervals
 from metahpo.metadata.fit_losses import half_means
@@ -95,7 +96,7 @@ def together(md: MetaDataset, tasks: list[str]) -> list[dict[str, object]]:
 
 def main() -> None:
     """Print the table and the comparisons."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name")
     parser.add_argument("--learners", nargs="+", help="default: all of the meta-dataset")
     parser.add_argument("--together", action="store_true", help="compare picks over all learners with one learner's")

@@ -16,6 +16,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
+from metahpo.cli.command_parser import CommandParser
 from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.surrogates.improvement_on_task import ImprovementOnTask, given_losses
@@ -50,7 +51,7 @@ def of_group(md: MetaDataset, space: str, tasks: list[str], n_trials: list[int],
 
 def main() -> None:
     """Print the mean over tasks and learners, for each number of trials."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name")
     parser.add_argument("--learners", nargs="+", help="default: all of the meta-dataset")
     parser.add_argument("--trials", nargs="+", type=int, default=[1, 3, 6, 12])

@@ -43,6 +43,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import Protocol, Split
+from metahpo.cli.command_parser import CommandParser
 from metahpo.datasets.cache import read_task
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
 from metahpo.evaluation.statistics import mean_intervals
@@ -331,7 +332,7 @@ def against(rows: pd.DataFrame, floor: float, other: str) -> str:
 
 def main() -> None:
     """Measure what is not measured yet, and print the summary."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name")
     parser.add_argument("--cache", type=Path, required=True, help="dataset cache")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")

@@ -12,6 +12,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from metahpo.cli.command_parser import CommandParser
 from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.narrow_space import best_shares, box, holds, volume
@@ -37,7 +38,7 @@ def measured(md: MetaDataset, learner: str, shares: list[float]) -> pd.DataFrame
 
 def main() -> None:
     """Print one row a learner and share, and one of all learners."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", help="meta-datasets, by folder or name")
     parser.add_argument("--learners", nargs="+", help="default: all")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.9])

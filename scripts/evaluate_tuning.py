@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from metahpo.building.measurement import Measuring
+from metahpo.cli.command_parser import CommandParser
 from metahpo.datasets.cache import read_task
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.evaluation.ranking import signed_rank_p
@@ -396,7 +397,7 @@ def run_of(record: Mapping[str, Any]) -> Run:
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="meta-dataset, by folder or name")
     parser.add_argument("--cache", type=Path, required=True, help="dataset cache")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
