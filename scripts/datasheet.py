@@ -6,8 +6,19 @@ from pathlib import Path
 
 from metahpo.metadata.datasheet import to_markdown
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.recommendation.shipped import answered
 
 BEGIN, END = "<!-- tables: python scripts/datasheet.py -->", "<!-- end of tables -->"
+
+
+def answers() -> str:
+    """Which meta-dataset answers for which learner, as Markdown."""
+    rows = []
+    for one in answered():
+        learners = ", ".join([*(["`None`, several"] if one.together else []), *(f"`{name}`" for name in one.learners)])
+        rows.append(f"| {one.kind} of {one.modality}s | {learners} | `{one.name}` |")
+    return "\n".join(["### Which one answers", "", "| tasks | `learner=` | meta-dataset |", "|--|--|--|", *rows])
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -21,7 +32,7 @@ if __name__ == "__main__":
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(before):
         raise SystemExit(f"{path} lacks the marks {BEGIN} and {END}.")
-    after = pattern.sub(lambda _: f"{BEGIN}\n\n{tables}\n\n{END}", before)
+    after = pattern.sub(lambda _: f"{BEGIN}\n\n{answers()}\n\n{tables}\n\n{END}", before)
     if options.check:
         raise SystemExit(f"{path} is out of date; run python scripts/datasheet.py" if after != before else 0)
     path.write_text(after, encoding="utf-8")

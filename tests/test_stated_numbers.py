@@ -17,7 +17,9 @@ import pytest
 
 from metahpo.metadata.datasheet import reliability
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.release import shipped_names
 from metahpo.recommendation.novelty import UNFAMILIAR
+from metahpo.recommendation.shipped import answered
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,3 +123,13 @@ def test_the_experience_is_as_large_as_its_limits_say() -> None:
     assert said[:2] == known[:2]
     assert known[2] <= said[2]
     assert known[3] <= said[3]
+
+
+def test_the_readme_says_which_meta_dataset_answers_for_which_learner() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| \d.*\| ([^|]*) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {name: set(re.findall(r"`(\w+)`", learners)) for name, learners in rows} == {
+        **{name: set() for name in shipped_names()},
+        **{one.name: {*one.learners, *(["None"] if one.together else [])} for one in answered()},
+    }

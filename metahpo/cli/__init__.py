@@ -232,7 +232,16 @@ def _info(options: argparse.Namespace) -> None:
     from metahpo.metadata.meta_dataset import MetaDataset
 
     if options.folder is None:
-        print("\n".join(f"{name}: {release.locate(name)}" for name in release.shipped_names()))
+        from metahpo.recommendation.shipped import answered
+
+        answers = {one.name: one for one in answered()}
+        for name in release.shipped_names():
+            print(f"{name}: {release.locate(name)}")
+            if one := answers.get(name):
+                learners = [*(["all learners together"] if one.together else []), *one.learners]
+                print(f"  {one.kind} of {one.modality}s is answered from it for: {', '.join(learners)}")
+            else:
+                print("  is used only where it is named")
         return
     md = MetaDataset.load(options.folder)
     print(md)

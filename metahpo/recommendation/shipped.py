@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.learners.registry import learner_names
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metadata.release import locate, read_manifest
 from metahpo.tasks.task import Modality, Task, TaskKind
 
 #: Meta-datasets that ship for each modality and kind of task: of learners that are compared, and of single learners, of
@@ -25,6 +27,40 @@ SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
     },
     ("table", "regression"): {"mlp": "networks_regression"},
 }
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a meta-dataset that ships is asked for.
+
+    Attributes
+    ----------
+    name : str
+        Of the meta-dataset.
+    modality : {"table", "text"}
+    kind : {"classification", "regression"}
+    together : bool
+        Whether it answers where no learner is named, or several.
+    learners : tuple of str
+        Learners that it answers for where one of them is named.
+    """
+
+    name: str
+    modality: Modality
+    kind: TaskKind
+    together: bool
+    learners: tuple[str, ...]
+
+
+def answered() -> list[Answered]:
+    """What each meta-dataset that ships is asked for; those that answer nothing are left out."""
+    found = []
+    for (modality, kind), compared in SHIPPED.items():
+        for name in dict.fromkeys([compared, *SHIPPED_APART.get((modality, kind), {}).values()]):
+            recorded = read_manifest(locate(name))["spaces"]
+            own = tuple(learner for learner in recorded if shipped_name(kind, modality, learner) == name)
+            found.append(Answered(name, modality, kind, name == compared, own))
+    return found
 
 
 def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None) -> str:
