@@ -87,7 +87,7 @@ class Recommender:
 
     @classmethod
     def shipped(cls, kind: TaskKind, modality: Modality = "table", learner: str | None = None) -> Recommender:
-        """The recommender that ships for a kind of task and a learner (None: those of tables together); loaded once.
+        """The recommender that ships for a kind of task and a learner (None: all together); it is loaded once.
 
         Raises
         ------
@@ -537,11 +537,13 @@ def recommend(
     Parameters
     ----------
     X : DataFrame, array-like of shape (n_rows, n_features), (n, h, w) or (n, h, w, c), or sequence of str
-        A table, images, or texts: see :func:`metahpo.tasks.modality.as_task`. A frame with a column of text is a table.
+        A table, images, or texts: see :func:`metahpo.tasks.modality.modality_of`. A frame is a table, except where it has
+        nothing but columns of free text.
     y : array-like of shape (n_rows,)
     learner : str or sequence of str, default=None
-        One that experience was recorded of, ``recommender.learners``, such as "linear", "svm", "random_forest" or
-        "boosting", or several of them; None recommends over all of them together.
+        One that experience was recorded of, ``recommender.learners``, or several of them. What ships knows "linear",
+        "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost" and "mlp" for tables, and
+        "text_linear" for texts. None recommends over all of them together; of what ships, "mlp" is not among these.
     n : int, default=5
         Number of configurations, complementing each other. One of them is the library default (the last, unless it
         deserves a better place) where `n` is at least 2.
@@ -551,7 +553,7 @@ def recommend(
         scikit-learn scorer, or its name, to recommend for; None takes balanced accuracy, or R2. Where experience was
         not recorded by it (``roc_auc``, ``f1``, ...), the nearest metric stands for it, and a note says which.
     recommender : Recommender, default=None
-        Experience of your own; None takes what ships with the package, which knows tables only.
+        Experience of your own; None takes what ships with the package, which knows tables and texts, but no images.
     random_state : int, default=0
         Seed of the meta-features' subsample.
     estimator : estimator, default=None
@@ -586,8 +588,7 @@ def recommend(
     Raises
     ------
     DataError
-        Data that make no task, images or texts without a recommender that knows such, or an argument of another type
-        or range.
+        Data that make no task, images without a recommender that knows such, or an argument of another type or range.
     UnknownNameError
         An unknown learner, metric, or name in `exclude`; the message lists those that exist.
     SpaceError

@@ -92,8 +92,9 @@ def notes_of(
         notes.append(f"experience has meta-features of {lacking}, not known here: they are left out")
     if description.usable is None:
         notes.append(
-            "this dataset is unlike those that experience comes from: the library's default comes first, then a robust "
-            "portfolio"
+            "this dataset is unlike those that experience comes from: the library's default comes first, then "
+            "configurations that are good on most recorded tasks"
+            + ("; measure some of them, by `seconds` or by a search" if request.seconds is None else "")
         )
     elif worth_little:
         notes.append(
