@@ -67,21 +67,43 @@ def _parser() -> CommandParser:
     release = commands.add_parser("release", help="make a meta-dataset of the finished tasks of a build")
     release.add_argument("folder", type=Path, help="folder of the build")
     release.add_argument("out", type=Path, help="folder of the meta-dataset; its name is the meta-dataset's")
-    release.add_argument("--kind", choices=["classification", "regression"], required=True)
-    release.add_argument("--min-skill", type=float, help="leave out tasks that no learner can learn (default: 0.1)")
     release.add_argument(
-        "--meta-features", nargs="+", action="extend", default=[], help="of other packages, to be recorded too: by name"
+        "--kind", choices=["classification", "regression"], required=True, help="kind of the tasks that are released"
     )
-    release.add_argument("--jobs", type=int, default=-1)
+    release.add_argument(
+        "--min-skill",
+        type=float,
+        help="share of the error of a constant prediction that the best configuration must avoid; other tasks are left "
+        "out (default: 0.1)",
+    )
+    release.add_argument(
+        "--meta-features",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="meta-features of other packages, to be recorded too",
+    )
+    release.add_argument("--jobs", type=int, default=-1, help="processes for the meta-features (default: one a core)")
     release.set_defaults(run=_release)
 
     train = commands.add_parser("train", help="train the surrogates of a meta-dataset")
-    train.add_argument("folder", type=Path, help="folder of a meta-dataset")
+    train.add_argument("folder", type=Path, help="folder of a meta-dataset; the surrogates are written into it")
     train.add_argument(
-        "--spaces", nargs="+", action="extend", help="learners, or `all` for all together (default: each, and all)"
+        "--spaces",
+        nargs="+",
+        action="extend",
+        metavar="LEARNER",
+        help="learners, or `all` for all together (default: each, and all)",
     )
-    train.add_argument("--metrics", nargs="+", action="extend", help="default: the meta-dataset's first")
-    train.add_argument("--random-state", type=int, default=0)
+    train.add_argument(
+        "--metrics",
+        nargs="+",
+        action="extend",
+        metavar="METRIC",
+        help="metrics to train for (default: the meta-dataset's first)",
+    )
+    train.add_argument("--random-state", type=int, default=0, help="seed of the training (default: 0)")
     train.add_argument(
         "--validation-share",
         type=float,
@@ -112,7 +134,11 @@ def _parser() -> CommandParser:
     evaluation.add_options(evaluate)
 
     info = commands.add_parser("info", help="what a meta-dataset holds, and what ships with the package")
-    info.add_argument("folder", nargs="?", help="folder or name (default: list those that ship)")
+    info.add_argument(
+        "folder",
+        nargs="?",
+        help="folder or name of a meta-dataset (default: list those that ship, and what is answered from each)",
+    )
     info.add_argument("--tasks", action="store_true", help="list every task as well")
     info.set_defaults(run=_info)
     return parser
@@ -125,17 +151,19 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "diabetes",
     )
     parser.add_argument("--target", help="column to be predicted (default: the last)")
-    parser.add_argument("--kind", choices=["classification", "regression"], help="default: inferred from the target")
+    parser.add_argument(
+        "--kind", choices=["classification", "regression"], help="kind of the task (default: inferred from the target)"
+    )
     parser.add_argument("--sep", help="what separates columns, \\t for tabulators (default: found in the file)")
     parser.add_argument("--encoding", help="of a file of text (default: UTF-8, else Windows-1252)")
     parser.add_argument(
         "--learner",
         action="append",
-        help="one that experience was recorded of, such as svm (default: all together), or mlp; several by repeating "
-        "it, of which tune takes the one that is recommended",
+        help="linear, svm, knn, random_forest, extra_trees, boosting, lightgbm, xgboost, mlp; text_linear for texts; "
+        "may be repeated (default: all but mlp; tune takes the one that is recommended)",
     )
     parser.add_argument("--metric", help="scikit-learn scorer name (default: balanced_accuracy, or r2)")
-    parser.add_argument("--experience", help="folder of a meta-dataset with surrogates (default: what ships)")
+    parser.add_argument("--experience", help="folder or name of a meta-dataset with surrogates (default: what ships)")
 
 
 def _release(options: argparse.Namespace) -> None:

@@ -70,14 +70,14 @@ def add_verbs(verbs: argparse._SubParsersAction[CommandParser]) -> None:
 
     retry = verb("retry", _retry, "make failed trials pending again; the next `run` runs them")
     which = retry.add_mutually_exclusive_group(required=True)
-    which.add_argument("--failed", action="store_true", help="all of them")
+    which.add_argument("--failed", action="store_true", help="all failed trials")
     which.add_argument(
         "--status",
         nargs="+",
         action="extend",
         metavar="STATUS",
         default=[],
-        help="those of these: timeout, crashed, ...",
+        help="those that ended as timeout, out_of_memory, crashed, diverged or invalid",
     )
 
     verb("compact", _compact, "move finished logs into Parquet; a running build need not stop for it")
@@ -104,7 +104,7 @@ def add_status(parser: argparse.ArgumentParser) -> None:
         type=float,
         const=5.0,
         metavar="SECONDS",
-        help="again every 5 seconds, until no trials are pending",
+        help="print again every SECONDS, until no trials are pending (default of SECONDS: 5)",
     )
     parser.set_defaults(run=_status)
 
@@ -114,8 +114,24 @@ def add_prefetch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="dataset cache to fill")
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--suite", help="name or id of a benchmark suite, such as OpenML-CC18")
-    wanted.add_argument("--data-ids", nargs="+", action="extend", type=int, default=[], metavar="ID")
-    wanted.add_argument("--task-ids", nargs="+", action="extend", type=int, default=[], metavar="ID")
+    wanted.add_argument(
+        "--data-ids",
+        nargs="+",
+        action="extend",
+        type=int,
+        default=[],
+        metavar="ID",
+        help="datasets, by their OpenML ids",
+    )
+    wanted.add_argument(
+        "--task-ids",
+        nargs="+",
+        action="extend",
+        type=int,
+        default=[],
+        metavar="ID",
+        help="datasets of these OpenML tasks",
+    )
     parser.add_argument("--server", help="URL of the XML API (default: that of the OpenML client)")
     parser.set_defaults(run=_prefetch)
 
@@ -137,25 +153,30 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         "--modality",
         choices=("table", "image", "text"),
         default="table",
-        help="what the datasets are made of that are taken where no --tasks are given (default: table)",
+        help="which datasets to take where no --tasks are given (default: table)",
     )
     parser.add_argument(
         "--learners",
         nargs="+",
         action="extend",
-        help="default: for tables linear svm knn random_forest extra_trees boosting, and where they are installed "
-        "lightgbm xgboost; for images convnet; for texts text_linear text; also mlp, or one of your own, written "
-        "module:function",
+        metavar="LEARNER",
+        help="learners to tune, also mlp, or one of your own, written module:function (default: for tables linear svm knn "
+        "random_forest extra_trees boosting, and where they are installed lightgbm xgboost; for images convnet; for "
+        "texts text_linear text)",
     )
     parser.add_argument(
         "--metrics",
         nargs="+",
         action="extend",
         default=[],
-        help="of other packages, to be recorded beside those of the package: by name, or as module:attribute",
+        metavar="METRIC",
+        help="metrics of other packages, to be recorded too: by name, or as module:attribute",
     )
     parser.add_argument(
-        "--configurations", type=int, default=32, help="a learner and task, default first (default: 32)"
+        "--configurations",
+        type=int,
+        default=32,
+        help="configurations for each learner and task; the first is the library's default (default: 32)",
     )
     parser.add_argument(
         "--sizes",

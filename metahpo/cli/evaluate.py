@@ -35,10 +35,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "random_forest, botorch; or one of another package, by its name or as module:attribute",
     )
     parser.add_argument(
-        "--spaces", nargs="+", action="extend", help="learners, or `all` for all together (default: each learner)"
+        "--spaces",
+        nargs="+",
+        action="extend",
+        metavar="LEARNER",
+        help="learners, or `all` for all together (default: each learner)",
     )
-    parser.add_argument("--metric", help="default: the meta-dataset's first")
-    parser.add_argument("--trials", type=int, help="default: 25")
+    parser.add_argument("--metric", help="recorded metric (default: the meta-dataset's first)")
+    parser.add_argument("--trials", type=int, help="trials of each search (default: 25)")
     parser.add_argument("--folds", type=_folds, help="folds of task families, or `family`, one a family (default: 5)")
     parser.add_argument("--seeds", type=int, default=1, help="how often each method learns and searches (default: 1)")
     parser.add_argument(
@@ -47,18 +51,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-default-first",
         action="store_true",
-        help="let methods choose their first trial (default: it is the library's default, of every method)",
+        help="let methods choose their first trial (otherwise it is the library's default for every method)",
     )
     parser.add_argument(
-        "--parts", action="store_true", help="what each part is worth: the recommender with each of them left out, too"
+        "--parts", action="store_true", help="measure what each part is worth: also the recommender without this part"
     )
-    parser.add_argument("--keep", type=Path, help="folder of histories: ended and started again, it goes on")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep finished searches in this folder; started again, the same command goes on",
+    )
     parser.add_argument("--quick", action="store_true", help="a rough look in a minute, on some tasks of one learner")
     parser.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
-    parser.add_argument("--jobs", type=int, default=-1)
-    parser.add_argument("--random-state", type=int, default=0)
-    parser.add_argument("--report", type=Path, help="write an HTML report here, and its numbers beside it")
-    parser.add_argument("--tensorboard", type=Path, help="write the curves for TensorBoard into this folder")
+    parser.add_argument("--jobs", type=int, default=-1, help="processes (default: one a core)")
+    parser.add_argument("--random-state", type=int, default=0, help="seed of folds, learning and searches (default: 0)")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="PAGE.html",
+        help="write an HTML report here, and its numbers beside it (extra `report`)",
+    )
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="FOLDER", help="write the curves for TensorBoard into this folder"
+    )
     parser.set_defaults(run=run)
 
 

@@ -17,7 +17,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a request to those of the data."""
     parser.add_argument("-n", "--n", type=int, default=5, help="number of configurations (default: 5)")
     parser.add_argument(
-        "--fixed", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter that has this value"
+        "--fixed",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a hyperparameter that has this value; may be repeated",
     )
     parser.add_argument(
         "--range",
@@ -25,13 +29,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="ranges",
         metavar="NAME=LOW:HIGH",
-        help="a hyperparameter that may be chosen in this range, or NAME=A,B,C among these; those that are not named "
-        "stay at the default",
+        help="a hyperparameter that may be chosen in this range, or NAME=A,B,C: one that may have these values; may be "
+        "repeated, and hyperparameters that are not named stay at the default",
     )
-    parser.add_argument("--max-train-seconds", type=float, help="most seconds of one fit on one core")
-    parser.add_argument("--max-predict-seconds", type=float, help="most seconds of the prediction of test rows")
-    parser.add_argument("--max-memory", type=float, help="most bytes of one fit")
-    parser.add_argument("--exclude", action="append", default=[], help="a recorded task or family to do without")
+    parser.add_argument(
+        "--max-train-seconds", type=float, metavar="SECONDS", help="most seconds of one fit on one core"
+    )
+    parser.add_argument(
+        "--max-predict-seconds", type=float, metavar="SECONDS", help="most seconds of the prediction of test rows"
+    )
+    parser.add_argument("--max-memory", type=float, metavar="BYTES", help="most bytes of one fit")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a recorded task or family to do without; may be repeated",
+    )
     parser.add_argument(
         "--known",
         choices=["use", "exclude"],
@@ -42,7 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes that probes run in (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
-        "--explain", action="store_true", help="say which hyperparameters matter for the table, and which tasks tell"
+        "--explain",
+        action="store_true",
+        help="print which hyperparameters matter for the table, and which recorded tasks say so",
     )
 
 

@@ -27,27 +27,35 @@ OVERWRITE = "\r\x1b[2K"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the search to those of the data."""
-    parser.add_argument("--trials", type=int, default=30, help="default: 30")
-    parser.add_argument("--folds", type=int, default=5, help="default: 5")
+    parser.add_argument("--trials", type=int, default=30, help="configurations to try (default: 30)")
+    parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation of a trial (default: 5)")
     parser.add_argument("--cold", action="store_true", help="ignore experience, for comparison")
     parser.add_argument(
         "--per-second", action="store_true", help="count improvement per second of a trial, not per trial"
     )
-    parser.add_argument("--timeout", type=float, help="seconds after which no other trial begins (default: no limit)")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="seconds after which no other trial begins (default: no limit)"
+    )
     parser.add_argument(
         "--trial-timeout",
         type=float,
+        metavar="SECONDS",
         help="seconds that a trial may take; one that takes longer fails (default: no limit)",
     )
-    parser.add_argument("--patience", type=int, help="end after so many trials without a better one (default: never)")
+    parser.add_argument(
+        "--patience", type=int, metavar="TRIALS", help="end after so many trials without a better one (default: never)"
+    )
     parser.add_argument(
         "--engine",
         default="metahpo",
-        help="what chooses the trials: metahpo, random, grid, population, tpe, gp, cma-es, genetic, or one of another "
-        "package (default: metahpo)",
+        help="what chooses the trials: metahpo, random, grid, population; with the extra `optuna` tpe, gp, cma-es or "
+        "genetic; or one of another package (default: metahpo)",
     )
     parser.add_argument(
-        "--test-size", type=float, help="share of the rows that the best pipeline is tested on (default: none)"
+        "--test-size",
+        type=float,
+        metavar="SHARE",
+        help="share of the rows that the search does not see, and that test the best pipeline (default: none)",
     )
     parser.add_argument("--jobs", type=int, default=-1, help="fits that run side by side (default: one a core)")
     parser.add_argument(
@@ -58,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on from the trials in the folder of --out")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each trial and for the result")
-    parser.add_argument("--random-state", type=int, default=0)
+    parser.add_argument("--random-state", type=int, default=0, help="seed of the search and of the folds (default: 0)")
 
 
 def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:

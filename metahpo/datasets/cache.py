@@ -199,12 +199,16 @@ def write_task(folder: Path | str, key: str, frame: pd.DataFrame, target: str, s
 
     Parameters
     ----------
+    folder : path
+        Dataset cache; created where it does not exist.
+    key : str
+        Name of the files ``KEY.parquet`` and ``KEY.json``: no slashes, and no dot at its beginning.
     frame : DataFrame of shape (n_rows, n_features + 1)
         Features and target.
     target : str
         Name of the target column.
     sidecar : dict
-        At least ``name`` and ``kind``; ``target`` and ``sha256`` are filled in.
+        At least ``name`` and ``kind`` ("classification" or "regression"); ``target`` and ``sha256`` are filled in.
 
     Raises
     ------

@@ -88,5 +88,16 @@ def test_option_with_several_values__given_twice__adds(name: str) -> None:
             assert [str(part) for part in getattr(parsed, action.dest)] == ["1", "2"], action.option_strings
 
 
+@pytest.mark.parametrize("name", PARSERS)
+def test_help__says_what_every_option_and_argument_is_for(name: str) -> None:
+    actions = [action for action in PARSERS[name]._actions if not isinstance(action, argparse._SubParsersAction)]
+    silent = [
+        action.dest
+        for action in actions
+        if not action.help or action.help.startswith(("default", "of other", "inferred"))
+    ]
+    assert silent == []
+
+
 def test_parsers_of_commands__are_of_one_class() -> None:
     assert all(isinstance(parser, CommandParser) for parser in PARSERS.values())
