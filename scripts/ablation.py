@@ -1,9 +1,11 @@
 """What every part of the surrogate is worth: regret and log density with each of them left out, on held-out families.
 
-`python scripts/ablation.py tabular_classification --spaces svm random_forest`: a row a part, in the geometric mean over
-spaces the regret without it divided by the regret with all (0.002 added to both): above 1, the part helps. Then what
-the log density of scores not seen loses without the part, in the mean over families, and this over its standard error:
-where it is beyond 2, the part tells something, even if that is too little to show in a few regrets.
+`python scripts/ablation.py tabular_classification --spaces svm random_forest` prints a row for each part:
+
+- the regret without the part divided by the regret with all parts (0.002 is added to both), as the geometric mean over
+  spaces: above 1, the part helps;
+- the log density of unseen scores that is lost without the part, as the mean over families, and this loss divided by
+  its standard error: above 2, the part helps, even if the regrets do not show it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a surrogate takes to learn (seconds, memory), and a suggestion then, by the size of the experience.
+"""Seconds and memory that a surrogate takes to learn, and seconds of a suggestion, by the size of the experience.
 
 Synthetic tasks, each a valley at a place of its own in the unit cube and each with configurations of its own, from 8
 tasks to 10,000, from 10 configurations a task to 100,000, from 1 column to 100. Every size runs in a fresh process.

@@ -1,10 +1,13 @@
 """How well final losses of partly trained configurations are predicted on task families that nothing was learnt from.
 
-For a share of the epochs seen of most configurations of a task, and a number of others that have finished: the median
-error of the predicted final losses, and that of taking the last ones for them, over the interquartile range of the
-task's final losses; how often the 80 % interval holds; and rank correlations with the true ones within a task: of the
-last losses, of the predicted ones, and of the scores that a surrogate expects, which takes the predicted ones as
-uncertain observations, as the optimiser does, and to which configurations tell something, too.
+Most configurations of a task are cut after a share of their epochs; a few have finished. The script prints:
+
+- the median error of the predicted final losses, and of the last losses taken for the final ones, both divided by the
+  interquartile range of the task's final losses;
+- how often the 80 % interval holds;
+- rank correlations with the true final losses within a task: of the last losses, of the predicted ones, and of the
+  scores that a surrogate expects. The surrogate takes the predicted losses as uncertain observations, as the optimiser
+  does.
 """
 
 import argparse

@@ -12,15 +12,13 @@ from sklearn.datasets import load_breast_cancer
 import metahpo
 
 X, y = load_breast_cancer(return_X_y=True)
-recommender = metahpo.Recommender.shipped("classification", learner="svm")
-rec = recommender.recommend(metahpo.recommend(X, y, learner="svm").task, "svm")
-surrogate = recommender.surrogate("svm", rec.metric)
-explanation = surrogate.explain(meta_features=rec.meta_features)
+rec = metahpo.recommend(X, y, learner="svm")
+explanation = rec.explain()
 print(explanation)
 
 # %%
-# Left: shares of the variance of the expected score over the search space. Right: how much each meta-feature counted
-# where similar tasks were looked for.
+# Left: shares of the variance of the expected score over the search space. Right: how much each meta-feature counted in
+# the search for similar tasks.
 frame = explanation.to_frame().head(8)[::-1]
 names = frame["hyperparameter"] + frame["with"].map(
     lambda other: f" x {other}", na_action="ignore"

@@ -3,7 +3,7 @@ Data unlike all that is known
 =============================
 
 ``rec.novelty`` is the share of recorded tasks that are more familiar than the table at hand. Above 0.95, meta-features
-are not used: what is recommended then is what served all recorded tasks.
+are not used: the library's default comes first, and then configurations that served all recorded tasks.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 From meta-features to evidence
 ==============================
 
-Before the first trial, meta-features say which recorded tasks a prediction leans on. Every trial then is evidence for
+Before the first trial, meta-features say on which recorded tasks a prediction relies. Every trial then is evidence for
 tasks that rank the configurations in the same way. This example takes one recorded task out of an experience of 24
-tasks, learns from the others, and watches the weights.
+tasks, learns from the others, and prints how the weights change with the trials.
 """
 
 import matplotlib.pyplot as plt

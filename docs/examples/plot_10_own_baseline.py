@@ -2,8 +2,9 @@
 Evaluate a method of your own
 =============================
 
-A method is an object with a name, a number of replays, and ``learn``; what it learns has ``start``, and that has
-``suggest``. This one tries the configurations in the order of their mean rank on the training tasks.
+A method is an object with a name, a number of replays, and three steps: ``learn`` returns a policy, ``start`` of the
+policy begins on a task, and ``suggest`` picks a configuration. This method tries the configurations in the order of
+their mean rank on the training tasks.
 """
 
 from dataclasses import dataclass

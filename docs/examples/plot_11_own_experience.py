@@ -53,7 +53,7 @@ md = MetaDataset(tasks, trials, features, {"net": space}, name="mine")
 new = "task07"
 surrogate = train_surrogate(md.drop(tasks=[new]), "net", random_state=0)
 known = {"log_size": float(np.log10(sizes[new]))}
-print("leans on", list(surrogate.task_weights(meta_features=known).items())[:3])
+print("relies most on", list(surrogate.task_weights(meta_features=known).items())[:3])
 
 # %%
 # The warm search is given the surrogate and the meta-features of the new task; the cold one is given nothing.

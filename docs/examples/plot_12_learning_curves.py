@@ -2,8 +2,8 @@
 The end of a learning curve from its beginning
 ==============================================
 
-Where trials are trained by epochs, the first epochs say something about the last. ``LearningCurves`` learns from
-recorded curves how much.
+If trials are trained by epochs, the first losses say something about the last one. ``LearningCurves`` learns from
+recorded curves how to predict it.
 """
 
 import matplotlib.pyplot as plt

@@ -160,7 +160,7 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="LEARNER",
-        help="learners to tune, also mlp, or one of your own, written module:function (default: for tables linear svm knn "
+        help="learners to tune, also mlp, or one of your own as module:function (default: for tables linear svm knn "
         "random_forest extra_trees boosting, and where they are installed lightgbm xgboost; for images convnet; for "
         "texts text_linear text)",
     )
