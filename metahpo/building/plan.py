@@ -231,7 +231,8 @@ class Plan:
             ) from None
         except OSError as error:
             raise StoreError(
-                f"{str(path.parent)!r} is not the folder of a build ({error}); start one with `metahpo build`."
+                f"{str(path.parent)!r} is not the folder of a build ({error}); start one with "
+                "`metahpo build run FOLDER --cache DATASETS`."
             ) from None
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(

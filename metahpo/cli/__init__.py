@@ -148,7 +148,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "table",
         help=".csv, .tsv or .txt file (also in .gz, .bz2, .xz), .parquet file, or iris, wine, breast_cancer, digits, "
-        "diabetes",
+        "diabetes, friedman1",
     )
     parser.add_argument("--target", help="column to be predicted (default: the last)")
     parser.add_argument(

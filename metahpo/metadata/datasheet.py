@@ -62,7 +62,7 @@ def provenance(md: MetaDataset) -> pd.DataFrame:
     if "licence" not in md.tasks:
         return pd.DataFrame({"datasets": []})
     datasets = md.tasks.drop_duplicates("dataset") if "dataset" in md.tasks else md.tasks
-    counts = datasets["licence"].fillna("not stated").value_counts()
+    counts = datasets["licence"].fillna("").replace("", "not stated").value_counts()
     return pd.DataFrame({"datasets": counts}).rename_axis("licence")
 
 

@@ -27,7 +27,11 @@ def task_in_words(task: Task) -> str:
 def in_lines(recommended: Recommendations) -> str:
     """Recommendations as a terminal shows them."""
     name, _, words = recommended.about.partition("\n")
-    lines = [f"{len(recommended)} recommendations for {name!r} by {recommended.metric}", *([words] if words else [])]
+    many = "" if len(recommended) == 1 else "s"
+    lines = [
+        f"{len(recommended)} recommendation{many} for {name!r} by {recommended.metric}",
+        *([words] if words else []),
+    ]
     for rank, item in enumerate(recommended.items, 1):
         low, high = item.interval
         lines.append(f"{rank:>3}. {item.learner}: {in_words(recommended.parameters(rank - 1))}")

@@ -537,8 +537,8 @@ def recommend(
     Parameters
     ----------
     X : DataFrame, array-like of shape (n_rows, n_features), (n, h, w) or (n, h, w, c), or sequence of str
-        A table, images, or texts: see :func:`metahpo.tasks.modality.modality_of`. A frame is a table, unless it has nothing
-        but columns of free text.
+        A table, images, or texts: see :func:`metahpo.tasks.modality.modality_of`. A frame of nothing but free text is
+        texts, any other one a table.
     y : array-like of shape (n_rows,)
     learner : str or sequence of str, default=None
         One that experience was recorded of, ``recommender.learners``, or several of them. What ships knows "linear",

@@ -23,7 +23,8 @@ KEPT = 192
 MIN_COMMON = 3
 #: Rows of more cells than this are drawn, not read as a whole, to be compared.
 MAX_CELLS = 1_000_000
-#: Bits of information that rows must hold beyond those by which pairs of unrelated rows would agree by chance.
+#: Bits of information that rows must hold beyond those by which pairs of unrelated rows would agree by chance. For each
+#: bit that they lack, twice as many hashes in common are needed.
 SPARE_BITS = 4.0
 #: Information of a character of a text: about one bit in English (Shannon, Bell System Technical Journal 1951).
 BITS_OF_CHARACTER = 1.0
@@ -39,8 +40,8 @@ def row_sketch(task: Task) -> NDArray[np.int64]:
 def rows_in_common(task: Task, sketches: dict[str, NDArray[np.int64]], random_state: int = 0) -> dict[str, float]:
     """Sketches in which rows of a task are found -> estimated share of that dataset's rows that the task holds.
 
-    A task whose rows hold too little information to be told from others, such as a few columns of two values, is found
-    in none.
+    Rows that hold little information agree by chance. The less they hold, the more rows must be found; a task of a few
+    columns of two values is found in no sketch.
     """
     X = task.X
     if X.size > MAX_CELLS:
@@ -54,10 +55,11 @@ def rows_in_common(task: Task, sketches: dict[str, NDArray[np.int64]], random_st
         if len(kept) < MIN_COMMON:
             continue
         n_distinct = len(kept) if len(kept) < KEPT else (len(kept) - 1) / (float(kept[-1]) / 2.0**64)
-        if bits < math.log2(max(2.0, len(own) * n_distinct)) + SPARE_BITS:
+        lacking_bits = max(0.0, math.log2(max(2.0, len(own) * n_distinct)) + SPARE_BITS - bits)
+        if len(kept) < MIN_COMMON * 2.0**lacking_bits:
             continue
         common = int((own[np.minimum(np.searchsorted(own, kept), len(own) - 1)] == kept).sum())
-        if common >= MIN_COMMON:
+        if common >= MIN_COMMON * 2.0**lacking_bits:
             found[name] = common / len(kept)
     return found
 

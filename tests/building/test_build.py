@@ -94,7 +94,9 @@ def test_a_plan_comes_back_from_its_file_and_damage_is_named(small_cache: Path, 
         path.write_text(damage)
         with pytest.raises(StoreError, match=r"plan.json' is damaged"):
             Plan.load(path)
-    with pytest.raises(StoreError, match=r"is not the folder of a build .*; start one with `metahpo build`"):
+    with pytest.raises(
+        StoreError, match=r"not the folder of a build .*; start one with `metahpo build run FOLDER --cache"
+    ):
         status(tmp_path / "nowhere")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_iris
 
 from metahpo.tasks.row_sketch import KEPT, row_sketch, rows_in_common
 from metahpo.tasks.task import Task
@@ -50,6 +51,16 @@ def test_rows_of_little_information_are_not_compared() -> None:
     rng = np.random.default_rng(0)
     first, second = (Task.from_arrays(rng.integers(0, 2, (200, 6)), rng.integers(0, 2, 200)) for _ in range(2))
     assert rows_in_common(second, {"first": row_sketch(first)}) == {}
+
+
+def test_rows_of_some_information_are_found_where_almost_all_of_them_agree() -> None:
+    X, y = load_iris(return_X_y=True)
+    known = {"iris": row_sketch(Task.from_arrays(X, y))}
+    order = np.random.default_rng(0).permutation(len(X))[:120]
+    assert rows_in_common(Task.from_arrays(X[order], y[order]), known)["iris"] == pytest.approx(0.8, abs=0.05)
+    rng = np.random.default_rng(1)
+    resampled = np.column_stack([rng.permutation(X[:, i]) for i in range(4)])
+    assert rows_in_common(Task.from_arrays(resampled, y), known) == {}
 
 
 def test_a_part_of_long_texts_is_found_again_and_one_of_short_words_is_not() -> None:
