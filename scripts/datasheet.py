@@ -8,6 +8,10 @@ from metahpo.metadata.datasheet import to_markdown
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.shipped import answered
 
+NONE = (
+    "`metahpo.recommend(X, y, learner=...)` answers from these. `None` means all learners together, without `mlp`; several",
+    "means a list of learners.",
+)
 BEGIN, END = "<!-- tables: python scripts/datasheet.py -->", "<!-- end of tables -->"
 
 
@@ -17,7 +21,9 @@ def answers() -> str:
     for one in answered():
         learners = ", ".join([*(["`None`, several"] if one.together else []), *(f"`{name}`" for name in one.learners)])
         rows.append(f"| {one.kind} of {one.modality}s | {learners} | `{one.name}` |")
-    return "\n".join(["### Which one answers", "", "| tasks | `learner=` | meta-dataset |", "|--|--|--|", *rows])
+    return "\n".join(
+        ["### Which meta-dataset is used", "", *NONE, "", "| tasks | `learner=` | meta-dataset |", "|--|--|--|", *rows]
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class SettingChanges(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What decides the numbers of an evaluation, beside the meta-dataset and the methods.
+    """Settings that, with the meta-dataset and the methods, determine the numbers of an evaluation.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ class EvaluationSettings:
         Choose configurations by one half of a task's fits and judge them by the other half. The usual regret is
         measured as well: :attr:`~metahpo.evaluation.result.EvaluationReport.usual`.
     understand : bool, default=False
-        Tell what the recorded trials tell of hyperparameters: their importance, good ranges, better defaults.
+        Describe the hyperparameters by the recorded trials: their importance, good ranges, better defaults.
     sample : str, default=""
-        What part of a meta-dataset was taken, in words, for the report to say; empty: all of it.
+        Part of the meta-dataset that was taken, in words, which the report repeats; empty: all of it.
 
     Raises
     ------

@@ -21,7 +21,7 @@ def configuration_of(
     rules: Mapping[str, str],
     learner: Learner | None = None,
 ) -> Configuration | None:
-    """The configuration that some parameters are of; None where the space does not hold them.
+    """The configuration that has these parameters; None where it is not in the space.
 
     What is not given has its default. A step of a pipeline before the name is left out (``svc__C`` is ``C``).
 
@@ -79,7 +79,7 @@ def _gives(learner: Learner, configuration: Configuration, name: str, value: Any
 
 
 def changed_parameters(parameters: Mapping[str, Any], learner: Learner) -> dict[str, Any]:
-    """Those that differ from the library's defaults; all of them where the library is not installed.
+    """The parameters that differ from the library's defaults; all parameters where the library is not installed.
 
     Parameters
     ----------

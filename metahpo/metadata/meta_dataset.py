@@ -29,6 +29,9 @@ from metahpo.tasks.task import TaskKind
 class MetaDataset(MetaTables):
     """Tasks, trials and meta-features; every method that changes something returns a new meta-dataset.
 
+    The search spaces of all learners together make one space, in which the learner is a hyperparameter, too: the CASH
+    space (combined algorithm selection and hyperparameter optimisation).
+
     Parameters
     ----------
     tasks : DataFrame

@@ -73,7 +73,7 @@ def train_surrogate(
     ----------
     md : MetaDataset
     space : str or None, default=None
-        Search space; None: all learners together, in the CASH space.
+        Search space; None: all learners together, in the CASH space, where the learner is a hyperparameter, too.
     metric : str or None, default=None
         None takes the default metric of the meta-dataset.
     random_state : int, default=0
