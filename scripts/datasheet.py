@@ -8,9 +8,9 @@ from metahpo.metadata.datasheet import to_markdown
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.shipped import answered
 
-NONE = (
-    "`metahpo.recommend(X, y, learner=...)` answers from these. `None` means all learners together, without `mlp`; several",
-    "means a list of learners.",
+LEGEND = (
+    "`metahpo.recommend(X, y, learner=...)` answers from these. `None` means all learners together, without `mlp`.",
+    '"Several" means a list of learners.',
 )
 BEGIN, END = "<!-- tables: python scripts/datasheet.py -->", "<!-- end of tables -->"
 
@@ -22,7 +22,15 @@ def answers() -> str:
         learners = ", ".join([*(["`None`, several"] if one.together else []), *(f"`{name}`" for name in one.learners)])
         rows.append(f"| {one.kind} of {one.modality}s | {learners} | `{one.name}` |")
     return "\n".join(
-        ["### Which meta-dataset is used", "", *NONE, "", "| tasks | `learner=` | meta-dataset |", "|--|--|--|", *rows]
+        [
+            "### Which meta-dataset is used",
+            "",
+            *LEGEND,
+            "",
+            "| tasks | `learner=` | meta-dataset |",
+            "|--|--|--|",
+            *rows,
+        ]
     )
 
 
