@@ -82,7 +82,8 @@ class ResidualNetwork(nn.Module):
         self.body = nn.Sequential(*parts)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(width, n_classes, dtype=SINGLE)
-        self.to(memory_format=torch.channels_last)  # as the images, or each convolution reorders its weights
+        # As the images, or each convolution reorders its weights. The types of torch lack this argument.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
