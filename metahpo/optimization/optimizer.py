@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol, overload
@@ -197,6 +198,12 @@ class BayesianOptimizer:
             # The columns of a surrogate are in its own order, that of its choices included.
             same = difference(surrogate.space, space) is None
             encoded = surrogate.space if same else in_order_of(space, surrogate.space)
+        if isinstance(n_initial, bool) or not isinstance(n_initial, Integral) or n_initial < 0:
+            raise DataError(f"n_initial must be a whole number from 0 on, but is {n_initial!r}.")
+        if meta_features is not None and not isinstance(meta_features, Mapping):
+            raise DataError(f"meta_features must be a mapping of names to numbers, or None, but is {meta_features!r}.")
+        self._queue = self._checked(getattr(initial, "configurations", initial), "initial")
+        self._candidates = {to_json(c): c for c in self._checked(candidates, "candidates")}
         self._encoder = SpaceEncoder(encoded)
         self._prior, self._prior_strength = SpacePrior(self._encoder, believed), prior_strength
         self._surrogate: TaskSurrogate = ColdSurrogate() if surrogate is None else on_task(surrogate, meta_features)
@@ -210,8 +217,8 @@ class BayesianOptimizer:
             "prior": _name_of(prior),
         }
         self._settings = {
-            "candidates": [dict(candidate) for candidate in candidates or ()],
-            "n_initial": n_initial,
+            "candidates": list(self._candidates.values()),
+            "n_initial": int(n_initial),
             "per_second": per_second,
             "n_rows": n_rows,
             "prior_strength": prior_strength,
@@ -219,15 +226,9 @@ class BayesianOptimizer:
         # NaN is unknown, and so is what is missing.
         known = {name: float(value) for name, value in (meta_features or {}).items() if np.isfinite(value)}
         self._meta_features = None if meta_features is None else known
-        given: Any = getattr(initial, "configurations", initial)
-        given = () if given is None else given
-        if not isinstance(given, Sequence) or isinstance(given, str):
-            raise DataError(f"initial must be configurations, recommendations or None, but is {initial!r}.")
-        self._queue = [self._domain.canonical(configuration) for configuration in given]
         self._design: list[Configuration] = []
         if surrogate is None and n_initial > 0:
             self._design = sobol_design(believed, n_initial, random_state=int(self._rng.integers(2**31)))
-        self._candidates = {to_json(c): c for c in map(self._domain.canonical, candidates or ())}
         self._n_initial = n_initial
         self._cost = (cost or TaskCost()) if per_second else None
         self._learning_curves = learning_curves
@@ -564,6 +565,13 @@ class BayesianOptimizer:
             self._pending.pop(key, None)
             self._partly[key] = _PartlyTrained(known, tuple(float(loss) for loss in curve), int(n_epochs))
             return final
+
+    def _checked(self, given: Any, name: str) -> list[Configuration]:
+        """Configurations of an argument, in their form in the space."""
+        given = () if given is None else given
+        if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+            raise DataError(f"{name} must be configurations, recommendations or None, but is {given!r}.")
+        return [self._domain.canonical(configuration) for configuration in given]
 
     def _n_trials(self) -> int:
         """Trials that were told or are under way."""

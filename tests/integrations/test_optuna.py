@@ -213,6 +213,16 @@ def test_what_the_objective_does_not_suggest_counts_as_at_its_default() -> None:
         study.optimize(objective, n_trials=3)
 
 
+@pytest.mark.parametrize("start", [None, ConfigurationSpace({"x": (0.0, 1.0)})])
+def test_another_study_of_the_same_name_is_another_search(start: ConfigurationSpace | None) -> None:
+    sampler = MetaSampler(start, seed=0)
+    for best in (0.0, 1.0):
+        study = optuna.create_study(study_name="same", sampler=sampler)
+        study.optimize(lambda trial, best=best: abs(trial.suggest_float("x", 0.0, 1.0) - best), n_trials=8)
+        losses = sampler._searches["same"].optimizer.history.losses
+        assert losses.tolist() == [trial.value for trial in study.trials[:-1]]
+
+
 def test_distributions_of_every_kind() -> None:
     space = space_of_every_kind()
     space.add(OrdinalHyperparameter("grade", ["low", "high"]), Categorical("shape", ["a", "b"], weights=[0.9, 0.1]))
@@ -235,4 +245,4 @@ def test_distributions_of_every_kind() -> None:
     assert "no choice such as (8, 8)" in there.left_out["layers"]
     back = from_optuna(there.space)
     assert back.exact
-    assert back.space["size"] == OrdinalHyperparameter("size", [16, 32, 48])
+    assert back.space["size"] == OrdinalHyperparameter("size", [16, 32, 48], default_value=32)

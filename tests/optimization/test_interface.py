@@ -233,8 +233,18 @@ def test_arguments_of_another_kind_are_refused_with_what_is_expected() -> None:
         BayesianOptimizer(line(), "svm")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="random_state must be a whole number"):
         BayesianOptimizer(line(), random_state="x")  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="initial must be configurations"):
-        BayesianOptimizer(line(), initial=3)  # type: ignore[arg-type]
+    for name in ("initial", "candidates"):
+        with pytest.raises(DataError, match=f"{name} must be configurations"):
+            BayesianOptimizer(line(), **{name: "best"})
+        with pytest.raises(SpaceError, match=r"a configuration must be a mapping .*'x'.* but is 0.5"):
+            BayesianOptimizer(line(), **{name: [0.5]})
+    for n_initial in (-1, 2.5, "five", True):
+        with pytest.raises(DataError, match="n_initial must be a whole number from 0 on"):
+            BayesianOptimizer(line(), n_initial=n_initial)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="meta_features must be a mapping"):
+        BayesianOptimizer(line(), meta_features=[1.0])  # type: ignore[arg-type]
+    with pytest.raises(SpaceError, match=r"a configuration must be a mapping .* but is \[0.5\]"):
+        BayesianOptimizer(line()).tell([0.5], 1.0)  # type: ignore[arg-type]
 
 
 def test_repr__tells_how_far_the_search_is() -> None:

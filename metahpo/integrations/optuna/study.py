@@ -84,7 +84,7 @@ class StudySearch:
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     proposed: dict[int, Configuration] = field(default_factory=dict)
     _elsewhere: dict[int, Configuration] = field(default_factory=dict)
-    _seen: set[int] = field(default_factory=set)
+    _seen: dict[int, Any] = field(default_factory=dict)
     _assumed: set[str] = field(default_factory=set)
 
     def propose(self, trial: FrozenTrial) -> None:
@@ -93,6 +93,11 @@ class StudySearch:
         if self._from_params(trial) is None:
             with contextlib.suppress(SpaceError):
                 self.proposed[trial.number] = self.optimizer.ask()
+
+    def is_of(self, study: Study) -> bool:
+        """Whether the trials that it has seen are those of a study."""
+        begun = {trial.number: trial.datetime_start for trial in study.get_trials(deepcopy=False)}
+        return self._seen.items() <= begun.items()
 
     def update(self, study: Study) -> None:
         """Tell the optimiser what has happened in the study since the last call.
@@ -111,7 +116,7 @@ class StudySearch:
         outside = []
         for trial in trials:
             if trial.state.is_finished() and trial.number not in self._seen:
-                self._seen.add(trial.number)
+                self._seen[trial.number] = trial.datetime_start
                 self._settle(trial.number)
                 if not self._told(trial, _loss(trial, losses, sign)):
                     outside.append(trial.number)
