@@ -127,6 +127,8 @@ def test_a_script_with_other_names_is_not_behind_a_cold_search_after_25_trials(b
     warm = warm_start(table, labels, "lightgbm").in_space(space)
     assert isinstance(warm.surrogate, MappedSurrogate)
     assert {match.name for match in warm.surrogate.mapping.matches} == space.keys() - {"max_bin"}
+    assert repr(warm).startswith("WarmStart(hyperparameters: 4, initial: 2, candidates: 0, probes: 0, MappedSurrogate(")
+    assert "hyperparameters: 4, of them known: 3, MetaLearnedSurrogate(space 'lightgbm' with" in repr(warm)
     found = []
     for optimizer in (warm.optimizer(0), BayesianOptimizer(space, random_state=0)):
         for _ in range(25):

@@ -109,6 +109,13 @@ class MetaLearnedSurrogate:
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
         object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
 
+    def __repr__(self) -> str:
+        n_tasks, n_known = len(self.task_names), len(self.space)
+        return (
+            f"{type(self).__name__}(space {self.space_name!r} with {n_known} hyperparameters, metric {self.metric!r}, "
+            f"{n_tasks} tasks)"
+        )
+
     def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
         """Pickle the constructor arguments."""
         return type(self), tuple(self._parts)
