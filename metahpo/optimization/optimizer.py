@@ -6,7 +6,7 @@ Where trials differ in what they cost, the expected improvement per second of a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -241,6 +241,7 @@ class BayesianOptimizer:
         self._pending: dict[str, Configuration] = {}
         self._partly: dict[str, _PartlyTrained] = {}
         self._rows: dict[str, NDArray[np.float64]] = {}
+        self._texts: list[str] = []
         self.history: TrialHistory = TrialHistory(
             None if n_rows is None else counted(n_rows, "n_rows", "the most rows of any trial")
         )
@@ -327,8 +328,8 @@ class BayesianOptimizer:
 
     def _ask(self) -> Configuration:
         with self._lock:
-            tried = (c for c, whole in zip(self.history.configurations, self.history.whole, strict=True) if whole)
-            known = set(map(to_json, tried)) | self._pending.keys() | self._partly.keys()
+            tried = {text for text, whole in zip(self._history_texts(), self.history.whole, strict=True) if whole}
+            known = tried | self._pending.keys() | self._partly.keys()
             configuration = _next(self._queue, known)
             if configuration is None and self._n_trials() < self._n_initial:
                 configuration = _next(self._design, known)
@@ -583,8 +584,7 @@ class BayesianOptimizer:
         return np.append(self.history.losses, others)
 
     def _most_promising(self, known: set[str]) -> Configuration:
-        under_way = [partly.configuration for partly in self._partly.values()]
-        tried = [*self.history.configurations, *under_way]
+        under_way = {text: partly.configuration for text, partly in self._partly.items()}
         losses, noise = on_the_scale_of_the_whole(self.history)
         finals = [self._final(key, partly) for key, partly in self._partly.items()]
         losses = without_outliers(np.append(losses, [final.mean for final in finals]))
@@ -592,7 +592,9 @@ class BayesianOptimizer:
         # Only a measured loss can be the incumbent, and one that violates a constraint must not be it.
         infeasible = np.flatnonzero(~self.history.feasible & (noise[: len(self.history)] == 0.0))
         noise[infeasible] = ALMOST_MEASURED * (spread_of(losses) or 1.0)
-        rows, pending = self._encoded(tried), self._encoded(list(self._pending.values()))
+        tried = self._tried_rows()
+        rows = np.concatenate([tried, self._encoded(under_way, list(under_way.values()))])
+        pending = self._encoded(self._pending, list(self._pending.values()))
         gain = self._gain(rows, losses, noise, pending)
         seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
         if self._n_trials() < self._n_initial and seen_elsewhere:
@@ -645,9 +647,17 @@ class BayesianOptimizer:
         assert self._learning_curves is not None
         return self._learning_curves.predict(partly.curve, partly.n_epochs, self._losses_beside(key))
 
-    def _encoded(self, configurations: Sequence[Configuration]) -> NDArray[np.float64]:
-        """Rows (n, d) of configurations that were asked for or told; each is encoded once."""
-        texts = [to_json(configuration) for configuration in configurations]
+    def _history_texts(self) -> list[str]:
+        """Texts of the configurations that were told; each is made once."""
+        self._texts += map(to_json, self.history.configurations[len(self._texts) :])
+        return self._texts
+
+    def _tried_rows(self) -> NDArray[np.float64]:
+        """Rows (n, d) of the configurations that were told."""
+        return self._encoded(self._history_texts(), self.history.configurations)
+
+    def _encoded(self, texts: Collection[str], configurations: Sequence[Configuration]) -> NDArray[np.float64]:
+        """Rows (n, d) of configurations of some texts that were asked for or told; each is encoded once."""
         new = {text: c for text, c in zip(texts, configurations, strict=True) if text not in self._rows}
         self._rows.update(zip(new, self._encoder.encode(list(new.values())), strict=True))
         return np.array([self._rows[text] for text in texts]).reshape(len(texts), self._encoder.n_columns)
@@ -656,8 +666,7 @@ class BayesianOptimizer:
         return self._prior_strength / max(1, len(self.history)) * self._prior.log_density(rows)
 
     def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        tried = self._encoded(self.history.configurations)
-        return cost.log_seconds(rows, tried, self.history.seconds)
+        return cost.log_seconds(rows, self._tried_rows(), self.history.seconds)
 
     def _state(self) -> dict[str, Any]:
         """Everything that :meth:`load` needs, in the types of JSON."""
