@@ -52,7 +52,8 @@ def lightgbm_script(values: Mapping[str, Any], X: Array, y: NDArray[np.intp], X_
 
     own = {"objective": "multiclass", "num_class": int(y.max()) + 1, "num_threads": 1, "verbosity": -1, "seed": 0}
     booster = lightgbm.train({**own, **values}, lightgbm.Dataset(X, y, params={"verbosity": -1}), ROUNDS)
-    return np.asarray(booster.predict(X_new)).argmax(axis=1)
+    predicted: NDArray[Any] = np.asarray(booster.predict(X_new)).argmax(axis=1)
+    return predicted
 
 
 def adam_network(values: Mapping[str, Any], X: Array, y: NDArray[np.intp], X_new: Array) -> NDArray[Any]:
@@ -100,9 +101,10 @@ def torch_network(values: Mapping[str, Any], X: Array, y: NDArray[np.intp], X_ne
         optimizer = torch.optim.AdamW(network.parameters(), values["lr"], weight_decay=values["wd"])
         rows, classes = torch.from_numpy(X).float(), torch.from_numpy(y)
         for _ in range(EPOCHS):
-            for batch in torch.randperm(len(rows), generator=generator).split(values["batch"]):
+            for batch in torch.split(torch.randperm(len(rows), generator=generator), values["batch"]):
                 optimizer.zero_grad()
-                nn.functional.cross_entropy(network(rows[batch]), classes[batch]).backward()
+                loss = nn.functional.cross_entropy(network(rows[batch]), classes[batch])
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimizer.step()
         with torch.no_grad():
             return np.asarray(network.eval()(torch.from_numpy(X_new).float()).argmax(1).numpy())

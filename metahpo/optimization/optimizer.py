@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol, overload
@@ -27,7 +26,7 @@ from metahpo.optimization.gain import Gain
 from metahpo.optimization.maximiser import maximise
 from metahpo.optimization.smaller_trials import on_the_scale_of_the_whole
 from metahpo.optimization.state_file import KnownFiles, read_state, write_state
-from metahpo.optimization.told import checked, counted, number_of
+from metahpo.optimization.told import checked, counted, number_of, whole_number
 from metahpo.space.configuration import Configuration, json_value, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.domain import Domain
@@ -198,10 +197,10 @@ class BayesianOptimizer:
             # The columns of a surrogate are in its own order, that of its choices included.
             same = difference(surrogate.space, space) is None
             encoded = surrogate.space if same else in_order_of(space, surrogate.space)
-        if isinstance(n_initial, bool) or not isinstance(n_initial, Integral) or n_initial < 0:
-            raise DataError(f"n_initial must be a whole number from 0 on, but is {n_initial!r}.")
-        if meta_features is not None and not isinstance(meta_features, Mapping):
-            raise DataError(f"meta_features must be a mapping of names to numbers, or None, but is {meta_features!r}.")
+        n_initial = whole_number(n_initial, "n_initial")
+        described: Any = meta_features
+        if described is not None and not isinstance(described, Mapping):
+            raise DataError(f"meta_features must be a mapping of names to numbers, or None, but is {described!r}.")
         self._queue = self._checked(getattr(initial, "configurations", initial), "initial")
         self._candidates = {to_json(c): c for c in self._checked(candidates, "candidates")}
         self._encoder = SpaceEncoder(encoded)
@@ -218,7 +217,7 @@ class BayesianOptimizer:
         }
         self._settings = {
             "candidates": list(self._candidates.values()),
-            "n_initial": int(n_initial),
+            "n_initial": n_initial,
             "per_second": per_second,
             "n_rows": n_rows,
             "prior_strength": prior_strength,

@@ -237,14 +237,14 @@ def hyperparameter_of(name: str, parameter: Parameter) -> tuple[Hyperparameter[A
         raise ValueError(f"a range needs finite bounds, the lower one first, but they are {numbers}")
     if parameter.low == parameter.high:
         return Constant(name, parameter.low), ""
-    listed = parameter.values
-    if listed is not None and not (parameter.integer and parameter.step == 1):
+    listed, step = parameter.values, parameter.step
+    if listed is not None and step is not None and not (parameter.integer and step == 1):
         default = None if parameter.default is None else nearest(listed, parameter.default)
-        count = round((listed[-1] - listed[0]) / parameter.step) + 1
+        count = round((listed[-1] - listed[0]) / step) + 1
         lost = f"{len(listed)} of its values, spaced evenly on the log scale" if len(listed) < count else ""
         return _choice(name, Choices(listed, True, default)), lost
-    steps = parameter.step is not None and not (parameter.integer and parameter.step == 1)
-    lost = f"any value; its step of {parameter.step} is lost" if steps else ""
+    steps = step is not None and not (parameter.integer and step == 1)
+    lost = f"any value; its step of {step} is lost" if steps else ""
     if parameter.integer:
         integers = int(parameter.low), int(parameter.high)
         first = None if parameter.default is None else int(parameter.default)

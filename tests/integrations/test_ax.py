@@ -152,7 +152,8 @@ def test_another_experiment_is_another_search() -> None:
         optimizer = node._optimizer
         assert optimizer is not None
         assert optimizer.history.losses.tolist() == [bound]
-        assert optimizer.space["x"].upper == bound
+        x: Any = optimizer.space["x"]
+        assert x.upper == bound
 
 
 def test_a_finite_space_ends() -> None:

@@ -135,6 +135,9 @@ def test_pruned_and_failed_trials_are_lessons() -> None:
     optimizer = BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}))
     assert tell_study(optimizer, study) == 6
     assert np.isnan(optimizer.history.losses[-1])
+    study.add_trial(optuna.create_trial(params={"x": 0.1}, distributions={"x": FloatDistribution(0, 1)}, value=2.0))
+    assert tell_study(optimizer, study) == 7  # the former six were told before
+    assert optimizer.history.losses[-1] == 2.0
 
 
 def test_losses_of_a_study_that_maximises_are_turned() -> None:

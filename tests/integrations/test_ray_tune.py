@@ -108,7 +108,7 @@ def test_what_cannot_be_searched_is_drawn_as_ray_draws_it_and_first_ones_may_be_
     searcher.save(str(tmp_path / "state"))
     restored = MetaSearcher()
     restored.restore(str(tmp_path / "state"))
-    rates = [searcher.suggest(name)["block"]["rate"] for name in "bcdefgh"]  # type: ignore[index]
+    rates: list[Any] = [searcher.suggest(name)["block"]["rate"] for name in "bcdefgh"]  # type: ignore[index]
     assert all(0 <= rate <= 1 or 2 <= rate <= 3 for rate in rates)
     assert len(set(rates)) == 7
     assert [restored.suggest(name)["block"]["rate"] for name in "bcdefgh"] == rates  # type: ignore[index]

@@ -74,6 +74,7 @@ def test_a_range_with_a_step_is_ordered_and_its_default_is_in_the_middle() -> No
 
 @pytest.mark.parametrize(("high", "n_values"), [(10, 10), (10_000, 64), (10_000_000, 64)])
 def test_a_range_with_a_step_keeps_its_log_scale(high: int, n_values: int) -> None:
+    hyperparameter: Any
     hyperparameter, note = hyperparameter_of("x", Range(0.5, high / 2, False, log=True, step=0.5))
     values = list(hyperparameter.sequence)
     assert values[0] == 0.5
