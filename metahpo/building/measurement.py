@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator
+from sklearn.utils import _safe_indexing
 
 from metahpo.building.protocol import Protocol
 from metahpo.exceptions import DataError
@@ -18,6 +19,10 @@ from metahpo.learners.learner import Learner
 from metahpo.tasks.metric import classification_losses, extra_losses, regression_losses
 from metahpo.tasks.preprocessing import Encoding, preprocessing
 from metahpo.tasks.task import Task
+
+#: Held-out rows, at most, whose loss is recorded after each epoch. All of them would cost more than the training of
+#: networks on small tasks.
+CURVE_ROWS = 300
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,13 @@ class _Fold:
     y_train: NDArray[Any]
     X_test: Any
     y_test: NDArray[Any]
+
+    @property
+    def watched(self) -> tuple[Any, NDArray[Any]]:
+        """Rows of the learning curve."""
+        n = len(self.y_test)
+        rows = np.linspace(0, n - 1, min(n, CURVE_ROWS)).round().astype(np.intp)
+        return _safe_indexing(self.X_test, rows), self.y_test[rows]
 
 
 class Measuring:
@@ -102,7 +114,8 @@ class Measuring:
 
         Configurations that diverge do not affect the others.
 
-        The loss on the held-out rows of a fold is recorded during training, but it does not influence training.
+        The loss on at most `CURVE_ROWS` of the held-out rows of a fold, evenly spread, is recorded during training, but
+        it does not influence training. All held-out rows judge the trained model.
 
         Parameters
         ----------
@@ -125,7 +138,7 @@ class Measuring:
                 fold.X_train,
                 fold.y_train,
                 len(folds) * repeat + number - 1,
-                watched=(fold.X_test, fold.y_test),
+                watched=fold.watched,
                 memory_bytes=memory_bytes,
             )
             for i, estimator, training in zip(going, estimators, trainings, strict=True):

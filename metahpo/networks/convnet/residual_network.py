@@ -82,6 +82,7 @@ class ResidualNetwork(nn.Module):
         self.body = nn.Sequential(*parts)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(width, n_classes, dtype=SINGLE)
+        self.to(memory_format=torch.channels_last)  # as the images, or each convolution reorders its weights
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
