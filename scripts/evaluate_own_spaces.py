@@ -112,11 +112,15 @@ def torch_network(values: Mapping[str, Any], X: Array, y: NDArray[np.intp], X_ne
 
 @dataclass(frozen=True)
 class Program:
-    """A user's program: what it fits, its hyperparameters, and the learner whose experience may say something."""
+    """A user's program: what it fits, its hyperparameters, and the learner whose experience may say something.
+
+    `held` are hyperparameters of the learner that the program holds at one value.
+    """
 
     fit: Fit
     learner: str
     hyperparameters: tuple[Any, ...]
+    held: Mapping[str, Any]
 
     @property
     def space(self) -> ConfigurationSpace:
@@ -138,6 +142,7 @@ PROGRAMS = {
             Integer("min_data_in_leaf", (1, 100), log=True, default=20),
             Integer("max_bin", (8, 255), log=True, default=255),
         ),
+        {"n_estimators": ROUNDS},
     ),
     "adam": Program(
         adam_network,
@@ -149,6 +154,7 @@ PROGRAMS = {
             Integer("n_layers", (1, 3), default=1),
             Categorical("bs", [16, 64, 200], default=200),
         ),
+        {"epochs": EPOCHS, "optimiser": "adam", "schedule": "constant", "activation": "relu", "dropout": 0.0},
     ),
     "momentum": Program(
         momentum_network,
@@ -159,6 +165,7 @@ PROGRAMS = {
             Integer("n_units", (4, 128), log=True, default=100),
             Categorical("act", ["relu", "tanh", "logistic"], default="relu"),
         ),
+        {"epochs": EPOCHS, "optimiser": "nesterov", "schedule": "constant", "depth": 1, "dropout": 0.0},
     ),
     "torch": Program(
         torch_network,
@@ -171,6 +178,7 @@ PROGRAMS = {
             Integer("num_layers", (0, 3), default=2),
             Integer("batch", (16, 128), log=True, default=32),
         ),
+        {"epochs": EPOCHS, "optimiser": "adamw", "schedule": "constant", "activation": "relu"},
     ),
 }
 
@@ -210,7 +218,7 @@ def optimizer_of(program: Program, method: str, task: Task, family: str, seed: i
     if not isinstance(surrogate, MetaLearnedSurrogate):
         raise TypeError(f"the experience with {program.learner!r} is {surrogate!r}, which can leave out no task.")
     without = surrogate.without_tasks(set(tasks.index[tasks["family"] == family]))
-    return replace(start, surrogate=without).in_space(space).optimizer(seed)
+    return replace(start, surrogate=without).in_space(space, held=program.held).optimizer(seed)
 
 
 def run(program: Program, method: str, task: Task, family: str, seed: int, n_trials: int, n_rows: int) -> list[float]:

@@ -152,7 +152,7 @@ class MetaSuggest:
     def __call__(self, new_ids: list[int], domain: Domain, trials: Trials, seed: int) -> list[dict[str, Any]]:
         """Documents of new trials, as ``fmin`` asks for them; none where a finite space has no more."""
         labels = _labels(domain.expr)
-        if not self._told <= {trial["tid"] for trial in trials._dynamic_trials}:
+        if not self._told <= {trial["tid"] for trial in _with_errors(trials)}:
             self._optimizer, self._told = None, set()
         if self._optimizer is None and self._given is not None:
             self._optimizer = optimizer_from(self._given)
@@ -180,7 +180,7 @@ class MetaSuggest:
         return documents
 
     def _tell(self, optimizer: BayesianOptimizer, labels: Mapping[str, _Label], trials: Trials) -> None:
-        for trial in trials._dynamic_trials:  # with those that raised an error, which trials.trials leaves out
+        for trial in _with_errors(trials):
             if trial["tid"] in self._told:
                 continue
             kept = {name: found[0] for name, found in trial["misc"]["vals"].items() if found}
@@ -196,6 +196,12 @@ class MetaSuggest:
             result = trial["result"]
             loss = result.get("loss") if result.get("status") == STATUS_OK else None
             optimizer.tell(configuration, math.nan if loss is None else loss)
+
+
+def _with_errors(trials: Trials) -> list[dict[str, Any]]:
+    """Trials of a search, those too that raised an error, which ``trials.trials`` leaves out."""
+    found: list[dict[str, Any]] = getattr(trials, "_dynamic_trials", trials.trials)
+    return [trial for trial in found if trials._exp_key in (None, trial["exp_key"])]
 
 
 @dataclass(frozen=True)
