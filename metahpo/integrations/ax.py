@@ -171,7 +171,9 @@ def load_client(path: Path | str, strategy: GenerationStrategy) -> Client:
 
 @dataclass(init=False, repr=False, eq=False)  # Ax stores data classes by their fields, and this has none
 class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not followed
-    """Generation node of Ax around :class:`metahpo.BayesianOptimizer`; one node serves one experiment.
+    """Generation node of Ax around :class:`metahpo.BayesianOptimizer`.
+
+    One node serves one experiment at a time. It begins again where it is given another experiment.
 
     All trials of the experiment count, also those of other nodes: trials with results, failed and abandoned ones, and
     those under way. A trial that was stopped early counts with its last result. Constraints on outcomes count, too.
@@ -227,10 +229,11 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
     ) -> None:
         super().__init__(name=name, **options)
         self._initial, self._seed = initial, seed
-        self._optimizer: BayesianOptimizer | None = None
+        self._given: BayesianOptimizer | None = None
         if start is not None:
-            self._optimizer = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
-        self._told: set[tuple[int, str]] = set()
+            self._given = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
+        self._optimizer: BayesianOptimizer | None = None
+        self._told: dict[tuple[int, str], Any] = {}
         self._search_space: SearchSpace | None = None
         self._others: ConfigurationSpace | None = None
 
@@ -243,7 +246,12 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
             self._others = from_ax(search_space).space
             if self._seed is not None:
                 self._others.seed(self._seed)
-        if self._optimizer is None:
+        begun = {index: trial.time_created for index, trial in experiment.trials.items()}
+        if any(begun.get(index) != time for (index, _), time in self._told.items()):
+            self._optimizer, self._told = None, {}
+        if self._optimizer is None and self._given is not None:
+            self._optimizer = optimizer_from(self._given)
+        elif self._optimizer is None:
             space = from_ax(search_space).space
             self._optimizer = optimizer_from(space, initial=self._initial, random_state=self._seed)
         common_names(self._optimizer.space, search_space.parameters, "the experiment")
@@ -258,7 +266,8 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
                     found = {signature: means[(*key, signature)] for signature in needed if (*key, signature) in means}
                     result = _Result.of(config, found) if found.keys() == needed else None
                     with contextlib.suppress(SpaceError):  # outside the space, it does not count
-                        self._tell(key, placed(self._optimizer.space, arm.parameters), trial.status, result)
+                        if self._tell(placed(self._optimizer.space, arm.parameters), trial.status, result):
+                            self._told[key] = trial.time_created
 
     def get_next_candidate(self, pending_parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """Parameters of a new trial.
@@ -293,9 +302,8 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
             )
         return super()._gen(*args, **options)
 
-    def _tell(
-        self, key: tuple[int, str], configuration: Mapping[str, Any], status: TrialStatus, result: _Result | None
-    ) -> None:
+    def _tell(self, configuration: Mapping[str, Any], status: TrialStatus, result: _Result | None) -> bool:
+        """Tell the optimiser of a trial; whether it has ended."""
         assert self._optimizer is not None
         if status in (TrialStatus.COMPLETED, TrialStatus.EARLY_STOPPED) and result is not None:
             self._optimizer.tell(configuration, result.loss, constraints=result.constraints or None)
@@ -306,8 +314,8 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
                 self._optimizer.withdraw(configuration, again=False)  # Ax makes no arm again that is stale
         else:
             self._optimizer.tell_running(configuration)
-            return
-        self._told.add(key)
+            return False
+        return True
 
 
 @dataclass(frozen=True)

@@ -51,13 +51,15 @@ class SurrogateModel(Model):  # type: ignore[misc]  # not followed
     SpaceError
         An observed configuration that is not of the space.
     DataError
-        As many losses as configurations are needed.
+        As many losses as configurations are needed, and a surrogate.
     """
 
     def __init__(
         self, surrogate: Surrogate, observed: Observed | None = None, meta_features: Mapping[str, float] | None = None
     ) -> None:
         super().__init__()
+        if not isinstance(getattr(surrogate, "space", None), ConfigurationSpace):
+            raise DataError(f"surrogate must be one that was trained, but is {surrogate!r}.")
         self.encoder = SpaceEncoder(surrogate.space)
         self._on_task = on_task(surrogate, meta_features)
         self._observed = None

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from ConfigSpace import ConfigurationSpace
+from ConfigSpace import AndConjunction, ConfigurationSpace, EqualsCondition, OrConjunction
 
 from metahpo.exceptions import SpaceError
 from metahpo.integrations.libraries import HYPEROPT
 from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from, space_of
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.space.configuration import value_text
+from metahpo.space.configuration import builtin, value_text
 from metahpo.space.conversion import (
     Choices,
     Conversion,
@@ -35,6 +35,9 @@ from hyperopt import STATUS_OK, Trials, hp, pyll  # noqa: E402
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, Domain  # noqa: E402
 from hyperopt.fmin import generate_trials_to_calculate  # noqa: E402
 
+#: Choices on the way to a label, and the option of each.
+_Path: TypeAlias = tuple[tuple[str, int], ...]
+
 
 def to_hyperopt(space: ConfigurationSpace) -> Conversion[dict[str, Any]]:
     """Search space for ``fmin``, a dictionary of ``hp`` nodes, and what it cannot say."""
@@ -42,8 +45,31 @@ def to_hyperopt(space: ConfigurationSpace) -> Conversion[dict[str, Any]]:
 
 
 def from_hyperopt(space: Any) -> Conversion[ConfigurationSpace]:
-    """Search space of a space of Hyperopt, by its labels, and what is different in it."""
-    return revert(_labels(space), _read)
+    """Search space of a space of Hyperopt, by its labels, and what is different in it.
+
+    A label in an option of a choice is active under that option only; such options are counted from 0.
+    """
+    labels = _labels(space)
+    found = revert(labels, _read)
+    changed = dict(found.changed)
+    for name in found.space:
+        paths = labels[name].known_paths(labels)
+        lost = {parent for path in paths for parent, _ in path} - found.space.keys()
+        if lost:
+            text = f"always active; what it depends on is left out: {sorted(lost)}"
+            changed[name] = "; ".join(part for part in (text, changed.get(name)) if part)
+        elif paths and () not in paths:
+            found.space.add(_condition(found.space, name, paths))
+    return Conversion(found.space, changed, found.left_out)
+
+
+def _condition(space: ConfigurationSpace, name: str, paths: tuple[_Path, ...]) -> Any:
+    """The condition that all options of one of some paths are chosen."""
+    conditions = []
+    for path in paths:
+        parts = [EqualsCondition(space[name], space[parent], option) for parent, option in path]
+        conditions.append(parts[0] if len(parts) == 1 else AndConjunction(*parts))
+    return conditions[0] if len(conditions) == 1 else OrConjunction(*conditions)
 
 
 def points_to_evaluate(initial: Initial, space: ConfigurationSpace | None = None) -> list[dict[str, Any]]:
@@ -78,7 +104,9 @@ def trials_to_calculate(initial: Initial, space: ConfigurationSpace | None = Non
 
 
 class MetaSuggest:
-    """Algorithm of ``hyperopt.fmin`` around :class:`metahpo.BayesianOptimizer`; one object serves one search.
+    """Algorithm of ``hyperopt.fmin`` around :class:`metahpo.BayesianOptimizer`.
+
+    One object serves one search at a time. It begins again where ``fmin`` comes with the trials of another search.
 
     Parameters
     ----------
@@ -115,15 +143,20 @@ class MetaSuggest:
         seed: int | None = None,
     ) -> None:
         self._seed, self._initial = seed, initial
-        self._optimizer: BayesianOptimizer | None = None
+        self._given: BayesianOptimizer | None = None
         if start is not None:
-            self._optimizer = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
+            self._given = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
+        self._optimizer: BayesianOptimizer | None = None
         self._told: set[int] = set()
 
     def __call__(self, new_ids: list[int], domain: Domain, trials: Trials, seed: int) -> list[dict[str, Any]]:
         """Documents of new trials, as ``fmin`` asks for them; none where a finite space has no more."""
         labels = _labels(domain.expr)
-        if self._optimizer is None:
+        if not self._told <= {trial["tid"] for trial in _with_errors(trials)}:
+            self._optimizer, self._told = None, set()
+        if self._optimizer is None and self._given is not None:
+            self._optimizer = optimizer_from(self._given)
+        elif self._optimizer is None:
             space = from_hyperopt(domain.expr).space
             first = seed if self._seed is None else self._seed
             self._optimizer = optimizer_from(space, initial=self._initial, random_state=int(first))
@@ -137,29 +170,38 @@ class MetaSuggest:
             except SpaceError:
                 break
             values = {
-                name: label.kept(whole[name]) if name in whole else pyll.stochastic.sample(label.distribution, rng)
-                for name, label in labels.items()
+                name: label.kept(whole[name]) if name in whole else label.drawn(rng) for name, label in labels.items()
             }
+            active = {name for name, label in labels.items() if label.active(values)}
             misc = {"tid": new_id, "cmd": domain.cmd, "workdir": domain.workdir}
-            misc["idxs"] = {name: [new_id] for name in values}
-            misc["vals"] = {name: [value] for name, value in values.items()}
+            misc["idxs"] = {name: [new_id] if name in active else [] for name in values}
+            misc["vals"] = {name: [value] if name in active else [] for name, value in values.items()}
             documents += trials.new_trial_docs([new_id], [None], [domain.new_result()], [misc])
         return documents
 
     def _tell(self, optimizer: BayesianOptimizer, labels: Mapping[str, _Label], trials: Trials) -> None:
-        for trial in trials.trials:
-            if trial["tid"] in self._told or trial["state"] not in (JOB_STATE_DONE, JOB_STATE_ERROR):
+        for trial in _with_errors(trials):
+            if trial["tid"] in self._told:
                 continue
-            self._told.add(trial["tid"])
             kept = {name: found[0] for name, found in trial["misc"]["vals"].items() if found}
             values = {name: labels[name].value(value) for name, value in kept.items() if name in labels}
             try:
                 configuration = placed(optimizer.space, values)
             except SpaceError:  # a trial of another space
                 continue
+            if trial["state"] not in (JOB_STATE_DONE, JOB_STATE_ERROR):
+                optimizer.tell_running(configuration)
+                continue
+            self._told.add(trial["tid"])
             result = trial["result"]
             loss = result.get("loss") if result.get("status") == STATUS_OK else None
             optimizer.tell(configuration, math.nan if loss is None else loss)
+
+
+def _with_errors(trials: Trials) -> list[dict[str, Any]]:
+    """Trials of a search, those too that raised an error, which ``trials.trials`` leaves out."""
+    found: list[dict[str, Any]] = getattr(trials, "_dynamic_trials", trials.trials)
+    return [trial for trial in found if trials._exp_key in (None, trial["exp_key"])]
 
 
 @dataclass(frozen=True)
@@ -174,15 +216,32 @@ class _Label:
         Values of a choice; their positions, where some of them hold other labels.
     integer : bool
         Whether the objective gets an integer.
+    paths : tuple
+        Where the label is: choices and their options on the way to it. An empty path leads to what is always active.
     """
 
     distribution: Any
     options: list[Any] | None = None
     integer: bool = False
+    paths: tuple[_Path, ...] = ()
 
     def kept(self, value: Any) -> Any:
         """A value as Hyperopt keeps it: of a choice its position."""
         return value if self.options is None else list(map(value_text, self.options)).index(value_text(value))
+
+    def drawn(self, rng: np.random.Generator) -> Any:
+        """A value drawn at random, as Hyperopt keeps it."""
+        value = pyll.stochastic.sample(self.distribution, rng)
+        return value.item() if isinstance(value, np.ndarray) else builtin(value)
+
+    def active(self, kept: Mapping[str, Any]) -> bool:
+        """Whether the label is active, given the values of all labels as Hyperopt keeps them."""
+        return any(all(kept[parent] == option for parent, option in path) for path in self.paths)
+
+    def known_paths(self, labels: Mapping[str, _Label]) -> tuple[_Path, ...]:
+        """The paths, without choices of a single option."""
+        found = (tuple(step for step in path if len(labels[step[0]].options or ()) > 1) for path in self.paths)
+        return tuple(dict.fromkeys(found))
 
     def value(self, kept: Any) -> Any:
         """The value of what Hyperopt keeps."""
@@ -208,7 +267,25 @@ def _labels(space: Any) -> dict[str, _Label]:
             if inner.name == "hyperopt_param":
                 label = inner.arg["label"].obj
                 found[label] = replace(found[label], integer=True)
+    places = list(_places(pyll.as_apply(space), ()))
+    for name, label in found.items():
+        paths = dict.fromkeys(path for place, path in places if place == name)
+        found[name] = replace(label, paths=tuple(paths))
     return found
+
+
+def _places(node: Any, path: _Path) -> Iterator[tuple[str, _Path]]:
+    """Labels below a node of a space, each with the path to it."""
+    if node.name == "hyperopt_param":
+        yield node.arg["label"].obj, path
+    elif node.name == "switch" and node.pos_args[0].name == "hyperopt_param":
+        choice, *options = node.pos_args
+        yield from _places(choice, path)
+        for i, option in enumerate(options):
+            yield from _places(option, (*path, (choice.arg["label"].obj, i)))
+    else:
+        for part in node.inputs():
+            yield from _places(part, path)
 
 
 def _read(name: str, label: _Label) -> tuple[Parameter, str]:
@@ -235,12 +312,9 @@ def _read(name: str, label: _Label) -> tuple[Parameter, str]:
     low, high = round(low / step) * step, round(high / step) * step
     if label.integer:
         low, high, step = round(low), round(high), round(step)
-    if log and step == 1:
-        low, high, log_kept, lost = max(round(low), 1), round(high), True, ""
-    else:
-        log_kept, lost = False, "its log scale is lost" if log else ""
-    unit = label.integer and step == 1
-    return Range(low, high, label.integer, log_kept, None if unit else step), "; ".join(n for n in (note, lost) if n)
+    if log and low == 0:  # rounded down to it
+        low, note = step, "; ".join(text for text in (note, "without 0, which has no logarithm") if text)
+    return Range(low, high, label.integer, log, None if label.integer and step == 1 else step), note
 
 
 def _written(name: str, parameter: Parameter) -> tuple[Any, str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace, EqualsCondition, InCondition
 from ConfigSpace.conditions import AndConjunction
 
-from metahpo.exceptions import DataError, SpaceError
+from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
 from metahpo.integrations.libraries import KERAS_TUNER
-from metahpo.integrations.start import Initial, Start, optimizer_from
+from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.conversion import (
     Choices,
@@ -91,7 +92,8 @@ class MetaOracle(Oracle):  # type: ignore[misc]  # no types
     meta_features : mapping of str to float, default=None
         Of the task, where `start` is a surrogate.
     initial : sequence of configurations, or recommendations, default=None
-        First trials, in this order, each once; those that a reloaded oracle has are passed over.
+        First trials, in this order, each once; those that a reloaded oracle has are passed over. Without a `start`, the
+        hypermodel may show some of their hyperparameters later, and what they do not name has its default.
     seed : int, default=None
     **options
         Further arguments of :class:`keras_tuner.Oracle`.
@@ -100,6 +102,8 @@ class MetaOracle(Oracle):  # type: ignore[misc]  # no types
     ------
     SpaceError
         `initial` is not of the space; later, a hypermodel with nothing in common with it.
+    DataError
+        Later: a hypermodel without hyperparameters.
     """
 
     def __init__(
@@ -114,7 +118,8 @@ class MetaOracle(Oracle):  # type: ignore[misc]  # no types
         **options: Any,
     ) -> None:
         super().__init__(objective=objective, max_trials=max_trials, seed=seed, **options)
-        self._start, self._initial, self._random_state = start, initial, seed
+        self._start, self._random_state = start, seed
+        self._initial = [] if initial is None or start is not None else first_configurations(initial)
         self._optimizer: BayesianOptimizer | None = None
         if start is not None:
             self._optimizer = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
@@ -125,10 +130,14 @@ class MetaOracle(Oracle):  # type: ignore[misc]  # no types
         optimizer = self._ready()
         self._tell(optimizer)
         try:
-            whole = completed(optimizer.space, optimizer.ask())
+            asked = optimizer.ask()
         except SpaceError:
             return {"status": TrialStatus.STOPPED, "values": None}
-        chosen = HyperParameters()
+        whole, chosen = completed(optimizer.space, asked), HyperParameters()
+        for given in self._initial:
+            if placed(optimizer.space, given) == asked:  # the hypermodel may show more of its hyperparameters
+                chosen.values |= {name: value for name, value in given.items() if name not in optimizer.space}
+                break
         for known in self.hyperparameters.space:
             chosen.merge([known])
             if chosen.is_active(known):
@@ -142,8 +151,16 @@ class MetaOracle(Oracle):  # type: ignore[misc]  # no types
             space = from_keras_tuner(self.hyperparameters).space
             if not space:
                 raise DataError("the hypermodel has no hyperparameters that can be searched.")
-            self._optimizer = optimizer_from(space, initial=self._initial, random_state=self._random_state)
+            first = [placed(space, given) for given in self._initial]
+            self._optimizer = optimizer_from(space, initial=first, random_state=self._random_state)
             self._told = set()
+            unknown = sorted({name for given in self._initial for name in given} - names)
+            if unknown:
+                warnings.warn(
+                    f"initial has {unknown}, which the hypermodel has not shown so far; they count once it does",
+                    WarmStartWarning,
+                    stacklevel=2,
+                )
         assert self._optimizer is not None
         common_names(self._optimizer.space, names, "the hypermodel")
         return self._optimizer
@@ -151,14 +168,17 @@ class MetaOracle(Oracle):  # type: ignore[misc]  # no types
     def _tell(self, optimizer: BayesianOptimizer) -> None:
         sign = -1.0 if getattr(self.objective, "direction", "min") == "max" else 1.0
         for trial_id, trial in self.trials.items():
-            if trial_id in self._told or trial.status not in (TrialStatus.COMPLETED, TrialStatus.FAILED):
+            if trial_id in self._told:
                 continue
-            self._told.add(trial_id)
             try:
                 configuration = placed(optimizer.space, trial.hyperparameters.values)
             except SpaceError:  # of another space
                 continue
-            optimizer.tell(configuration, math.nan if trial.score is None else sign * trial.score)
+            if trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
+                self._told.add(trial_id)
+                optimizer.tell(configuration, math.nan if trial.score is None else sign * trial.score)
+            else:
+                optimizer.tell_running(configuration)
 
 
 def _within(known: Any, value: Any) -> Any:

@@ -68,7 +68,8 @@ def prior_space(start: WarmStart) -> ConfigurationSpace:
     """Search space of experience with a prior on where the best configuration lies, for SMAC's prior acquisition.
 
     The prior is that of the best tenth of the configurations that experience holds, as the surrogate sees them on the
-    task: a normal distribution of each number, weights of each choice.
+    task: a normal distribution of each number, weights of each choice. SMAC3 takes no distribution of what is not
+    always active, so that this stays uniform.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def prior_space(start: WarmStart) -> ConfigurationSpace:
     record = start.space.to_serialized_dict()
     for known_as in record["hyperparameters"]:
         values = [configuration[known_as["name"]] for configuration in best if known_as["name"] in configuration]
-        if values:
+        if values and not start.space.parent_conditions_of[known_as["name"]]:
             known_as.update(_prior(start.space[known_as["name"]], values))
     return read_space(record)
 

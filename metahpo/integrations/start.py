@@ -40,9 +40,14 @@ def first_configurations(initial: Initial, space: ConfigurationSpace | None = No
     ------
     SpaceError
         A configuration is not of the space.
+    DataError
+        `initial` is anything else.
     """
     space = space_of(initial) if space is None else space
-    given = [dict(c) for c in (initial if isinstance(initial, Sequence) else initial.configurations)]
+    found: Any = getattr(initial, "configurations", initial)
+    if not isinstance(found, Sequence) or not all(isinstance(configuration, Mapping) for configuration in found):
+        raise DataError(f"initial must be a list of configurations, or recommendations, but is {initial!r}.")
+    given = [dict(configuration) for configuration in found]
     if isinstance(initial, Recommendations) and len({item.learner for item in initial.items}) > 1:
         given = [to_cash(item.learner, item.configuration) for item in initial.items]
     whole = given if space is None else [completed(space, configuration) for configuration in given]

@@ -198,5 +198,4 @@ def _read(name: str, given: Any) -> tuple[Parameter, str]:
     if isinstance(sampler, domains.Float._ReverseLogUniform):
         return multiples(Range(given.lower, given.upper, False), step), "its scale is linear, not reverse_log"
     log = isinstance(sampler, domains.LogUniform)
-    lost = "its log scale is lost" if log and step is not None else ""
-    return multiples(Range(given.lower, given.upper, integer, log and step is None), step), lost
+    return multiples(Range(given.lower, given.upper, integer, log), step), ""

@@ -22,7 +22,7 @@ class TensorBoardCallback:
     """Callback of :class:`metahpo.MetaSearchCV` that writes to TensorBoard: one step a trial.
 
     Only the process that searches writes. Each trial has a file of its own, so that a search that is interrupted leaves
-    whole ones.
+    whole ones. Where a search is resumed, the trials that are in the folder are not written again.
 
     Parameters
     ----------
@@ -37,15 +37,17 @@ class TensorBoardCallback:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = str(folder)
-        self._n_written = 0
+        self._n_written: int | None = None
 
     def __call__(self, history: TrialHistory) -> None:
         """Write the trials that are new."""
-        if len(history) < self._n_written:  # another search
+        if self._n_written is None:  # the last trial is new
+            self._n_written = self._n_there(len(history) - 1)
+        elif len(history) < self._n_written:  # another search
             self._n_written = 0
         for record in records(history, self._n_written):
             numbers = {k: float(v) for k, v in record.parameters.items() if type(v) in (int, float)}
-            with SummaryWriter(self.folder, filename_suffix=f".{record.number:06d}") as writer:
+            with SummaryWriter(self.folder, filename_suffix=_suffix(record.number)) as writer:
                 for name, value in record.metrics.items():
                     writer.add_scalar(name, value, record.number)
                 for name, value in numbers.items():
@@ -53,6 +55,16 @@ class TensorBoardCallback:
                 text = ", ".join(f"{name}={value!r}" for name, value in record.parameters.items())
                 writer.add_text("configuration", text, record.number)
         self._n_written = len(history)
+
+    def _n_there(self, most: int) -> int:
+        """Trials of the folder, from the first on."""
+        numbers = (number for number in range(most) if not any(Path(self.folder).glob(f"*{_suffix(number)}")))
+        return next(numbers, most)
+
+
+def _suffix(number: int) -> str:
+    """End of the name of the file of a trial."""
+    return f".{number:06d}"
 
 
 def write_report(report: EvaluationReport, folder: Path | str) -> None:

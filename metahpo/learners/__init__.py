@@ -8,10 +8,10 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.learners.extras import check_installed, installation, missing_libraries
-    from metahpo.learners.learner import BY_VALUE, Learner
+    from metahpo.learners.learner import BY_VALUE, Learner, Steps
     from metahpo.learners.own_parameters import changed_parameters, configuration_of
     from metahpo.learners.own_space import check_estimator_stays, learners_names, learners_values
-    from metahpo.learners.place import Place, learner_in, without
+    from metahpo.learners.place import Place, learner_in, pipeline_of_learner, without
     from metahpo.learners.registry import (
         default_learners,
         learner_named,
@@ -26,6 +26,7 @@ __all__ = [
     "Learner",
     "Place",
     "RowCounts",
+    "Steps",
     "changed_parameters",
     "check_estimator_stays",
     "check_installed",
@@ -38,6 +39,7 @@ __all__ = [
     "learners_names",
     "learners_values",
     "missing_libraries",
+    "pipeline_of_learner",
     "register_learner",
     "unregister_learner",
     "without",

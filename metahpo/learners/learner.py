@@ -46,6 +46,22 @@ class FitTogether(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Steps:
+    """What a pipeline of a user's has in common with a learner whose estimator does the same in one.
+
+    Attributes
+    ----------
+    names : dict of str to str
+        Parameter of the pipeline -> hyperparameter of the learner.
+    held : dict of str to value
+        Hyperparameters that the other parameters of the pipeline fix at one value.
+    """
+
+    names: Mapping[str, str]
+    held: Mapping[str, Any]
+
+
 # Defaults of a learner are named functions, so that learners can be pickled.
 
 
@@ -66,6 +82,10 @@ def _ready_at_once() -> None:
 
 
 def _holds_nothing(estimator: BaseEstimator) -> Mapping[str, Any] | None:
+    return None
+
+
+def _has_no_steps(estimator: BaseEstimator) -> Steps | None:
     return None
 
 
@@ -114,6 +134,9 @@ class Learner:
     held_by : callable
         Estimator of the user -> hyperparameters that it fixes at one value. The rest of the space can be searched.
         None: an estimator of another class than `estimator_class` is not the learner's.
+    steps_of : callable
+        Estimator of the user -> what it has in common with the learner's, where it is a pipeline that does the same in
+        several steps: then the experience serves a space of the user's for it. None: it is not.
     ignored_by : callable
         Estimator of the user -> hyperparameters that it ignores, and the values that it then counts as having. They
         are not searched.
@@ -141,6 +164,7 @@ class Learner:
     fidelity: str | None = None
     libraries: tuple[str, ...] = ()
     held_by: Callable[[BaseEstimator], Mapping[str, Any] | None] = _holds_nothing
+    steps_of: Callable[[BaseEstimator], Steps | None] = _has_no_steps
     ignored_by: Callable[[BaseEstimator], Mapping[str, Any]] = _ignores_nothing
     by_own_names: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_they_are
     held_on_sparse: Mapping[str, Any] = field(default_factory=dict)

@@ -19,8 +19,9 @@ def check_estimator_stays(place: Place, names: Iterable[str]) -> None:
     DataError
         It does.
     """
+    kept = [place.prefix, *(place.names or ())]
     for name in names:
-        if place.prefix.startswith(f"{name}__"):
+        if any(known.startswith(f"{name}__") for known in kept):
             raise DataError(f"the space chooses {name} itself, which holds the learner {place.learner.name!r}")
 
 
@@ -30,6 +31,8 @@ def learners_names(place: Place, names: Iterable[str]) -> dict[str, str]:
     A name that the estimator takes, but does not list among its parameters (``eta`` of LightGBM), stands for itself:
     it may be an alias.
     """
+    if place.names is not None:
+        return {name: place.names[name] for name in names if name in place.names}
     own, by_parameter = place.estimator.get_params(deep=False), _hyperparameter_of(place)
     found = {}
     for name in names:
@@ -45,6 +48,10 @@ def learners_names(place: Place, names: Iterable[str]) -> dict[str, str]:
 
 def learners_values(place: Place) -> dict[str, Any]:
     """The estimator's own values, in the names of the learner's space; a word stands where its number would."""
+    if place.names is not None:
+        given = place.estimator.get_params(deep=True)
+        steps = {hyperparameter: builtin(given[name]) for name, hyperparameter in place.names.items()}
+        return {**{name: value for name, value in steps.items() if isinstance(value, SCALARS)}, **place.held}
     own = place.learner.by_own_names(place.estimator.get_params(deep=False))
     values = {
         name: builtin(own[parameter]) for parameter, name in _hyperparameter_of(place).items() if parameter in own

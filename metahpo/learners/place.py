@@ -38,6 +38,9 @@ class Place:
         Hyperparameters that this estimator ignores, and the values that it counts as having.
     empty : bool
         Nothing lies there yet; `estimator` is to be put there.
+    names : dict of str to str or None
+        Parameter of `estimator` -> hyperparameter, where `estimator` is a pipeline that does in several steps what the
+        learner's does in one. None: it is the learner's.
     """
 
     learner: Learner
@@ -46,6 +49,7 @@ class Place:
     held: Mapping[str, Any] = field(default_factory=dict)
     ignored: Mapping[str, Any] = field(default_factory=dict)
     empty: bool = False
+    names: Mapping[str, str] | None = None
 
     def parameters(self, configuration: Mapping[str, Any], counts: RowCounts | None = None) -> dict[str, Any]:
         """A configuration of the learner as parameters of the whole estimator, for ``set_params``.
@@ -138,6 +142,22 @@ def learner_in(estimator: BaseEstimator, name: str | None, kind: TaskKind | None
         f"{what}, but the estimator is {_in_words(estimator)}: give such an estimator, alone, as the last step of a "
         f"pipeline, or in a wrapper, {own_space}."
     )
+
+
+def pipeline_of_learner(estimator: BaseEstimator, kind: TaskKind | None = None) -> Place | None:
+    """The learner whose estimator does in one what a pipeline does in several steps; None where there is none.
+
+    Parameters
+    ----------
+    estimator : estimator
+    kind : {"classification", "regression"}, default=None
+        As for :func:`learner_in`.
+    """
+    for learner in _learners(estimator, None, kind):
+        steps = learner.steps_of(estimator)
+        if steps is not None:
+            return Place(learner, "", estimator, steps.held, names=steps.names)
+    return None
 
 
 def without(space: ConfigurationSpace, name: str) -> ConfigurationSpace:

@@ -6,10 +6,21 @@ classification examples of scikit-learn and in auto-sklearn's text preprocessing
 
 from __future__ import annotations
 
-from ConfigSpace import Categorical, ConfigurationSpace, Float, InCondition, OrdinalHyperparameter
+from typing import Any
 
-from metahpo.learners.learner import Learner
+from ConfigSpace import Categorical, ConfigurationSpace, Float, InCondition, OrdinalHyperparameter
+from sklearn.base import BaseEstimator
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
+
+from metahpo.learners.learner import Learner, Steps
 from metahpo.learners.text_linear_classifier import TextLinearClassifier
+
+#: Parameters that a pipeline's TF-IDF and its classifier share with the learner, by the same names.
+_OF_TERMS, _OF_CLASSIFIER = ("min_df", "sublinear_tf"), ("C", "class_weight")
+_LOSS_OF_CLASS = {LogisticRegression: "log_loss", LinearSVC: "squared_hinge"}
 
 
 def text_linear_classifier() -> Learner:
@@ -31,4 +42,20 @@ def text_linear_classifier() -> Learner:
         InCondition(word_ngrams, terms, ["words", "both"]),
         InCondition(character_ngrams, terms, ["characters", "both"]),
     )
-    return Learner("text_linear", "classification", space, TextLinearClassifier, "text")
+    return Learner("text_linear", "classification", space, TextLinearClassifier, "text", steps_of=_steps_of)
+
+
+def _steps_of(estimator: BaseEstimator) -> Steps | None:
+    """Parameters of a pipeline of TF-IDF and a linear classifier.
+
+    Its number of neighbouring terms is a pair of numbers, of which the learner has the larger one: it is held.
+    """
+    steps = estimator.steps if isinstance(estimator, Pipeline) else []
+    if len(steps) != 2 or not isinstance(steps[0][1], TfidfVectorizer) or type(steps[1][1]) not in _LOSS_OF_CLASS:
+        return None
+    (first, terms), (last, classifier) = steps
+    names = {f"{first}__{name}": name for name in _OF_TERMS} | {f"{last}__{name}": name for name in _OF_CLASSIFIER}
+    words = terms.analyzer == "word"
+    held: dict[str, Any] = {"loss": _LOSS_OF_CLASS[type(classifier)], "terms": "words" if words else "characters"}
+    held["word_ngrams" if words else "character_ngrams"] = terms.ngram_range[1]
+    return Steps(names, held)

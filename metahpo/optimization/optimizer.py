@@ -6,7 +6,7 @@ Where trials differ in what they cost, the expected improvement per second of a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -26,7 +26,7 @@ from metahpo.optimization.gain import Gain
 from metahpo.optimization.maximiser import maximise
 from metahpo.optimization.smaller_trials import on_the_scale_of_the_whole
 from metahpo.optimization.state_file import KnownFiles, read_state, write_state
-from metahpo.optimization.told import checked, counted, number_of
+from metahpo.optimization.told import checked, counted, number_of, whole_number
 from metahpo.space.configuration import Configuration, json_value, to_json
 from metahpo.space.design import sobol_design
 from metahpo.space.domain import Domain
@@ -197,6 +197,12 @@ class BayesianOptimizer:
             # The columns of a surrogate are in its own order, that of its choices included.
             same = difference(surrogate.space, space) is None
             encoded = surrogate.space if same else in_order_of(space, surrogate.space)
+        n_initial = whole_number(n_initial, "n_initial")
+        described: Any = meta_features
+        if described is not None and not isinstance(described, Mapping):
+            raise DataError(f"meta_features must be a mapping of names to numbers, or None, but is {described!r}.")
+        self._queue = self._checked(getattr(initial, "configurations", initial), "initial")
+        self._candidates = {to_json(c): c for c in self._checked(candidates, "candidates")}
         self._encoder = SpaceEncoder(encoded)
         self._prior, self._prior_strength = SpacePrior(self._encoder, believed), prior_strength
         self._surrogate: TaskSurrogate = ColdSurrogate() if surrogate is None else on_task(surrogate, meta_features)
@@ -210,7 +216,7 @@ class BayesianOptimizer:
             "prior": _name_of(prior),
         }
         self._settings = {
-            "candidates": [dict(candidate) for candidate in candidates or ()],
+            "candidates": list(self._candidates.values()),
             "n_initial": n_initial,
             "per_second": per_second,
             "n_rows": n_rows,
@@ -219,15 +225,9 @@ class BayesianOptimizer:
         # NaN is unknown, and so is what is missing.
         known = {name: float(value) for name, value in (meta_features or {}).items() if np.isfinite(value)}
         self._meta_features = None if meta_features is None else known
-        given: Any = getattr(initial, "configurations", initial)
-        given = () if given is None else given
-        if not isinstance(given, Sequence) or isinstance(given, str):
-            raise DataError(f"initial must be configurations, recommendations or None, but is {initial!r}.")
-        self._queue = [self._domain.canonical(configuration) for configuration in given]
         self._design: list[Configuration] = []
         if surrogate is None and n_initial > 0:
             self._design = sobol_design(believed, n_initial, random_state=int(self._rng.integers(2**31)))
-        self._candidates = {to_json(c): c for c in map(self._domain.canonical, candidates or ())}
         self._n_initial = n_initial
         self._cost = (cost or TaskCost()) if per_second else None
         self._learning_curves = learning_curves
@@ -240,6 +240,7 @@ class BayesianOptimizer:
         self._pending: dict[str, Configuration] = {}
         self._partly: dict[str, _PartlyTrained] = {}
         self._rows: dict[str, NDArray[np.float64]] = {}
+        self._texts: list[str] = []
         self.history: TrialHistory = TrialHistory(
             None if n_rows is None else counted(n_rows, "n_rows", "the most rows of any trial")
         )
@@ -326,8 +327,8 @@ class BayesianOptimizer:
 
     def _ask(self) -> Configuration:
         with self._lock:
-            tried = (c for c, whole in zip(self.history.configurations, self.history.whole, strict=True) if whole)
-            known = set(map(to_json, tried)) | self._pending.keys() | self._partly.keys()
+            tried = {text for text, whole in zip(self._history_texts(), self.history.whole, strict=True) if whole}
+            known = tried | self._pending.keys() | self._partly.keys()
             configuration = _next(self._queue, known)
             if configuration is None and self._n_trials() < self._n_initial:
                 configuration = _next(self._design, known)
@@ -565,6 +566,13 @@ class BayesianOptimizer:
             self._partly[key] = _PartlyTrained(known, tuple(float(loss) for loss in curve), int(n_epochs))
             return final
 
+    def _checked(self, given: Any, name: str) -> list[Configuration]:
+        """Configurations of an argument, in their form in the space."""
+        given = () if given is None else given
+        if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+            raise DataError(f"{name} must be configurations, recommendations or None, but is {given!r}.")
+        return [self._domain.canonical(configuration) for configuration in given]
+
     def _n_trials(self) -> int:
         """Trials that were told or are under way."""
         return len(self.history) + len(self._partly) + len(self._pending)
@@ -575,8 +583,7 @@ class BayesianOptimizer:
         return np.append(self.history.losses, others)
 
     def _most_promising(self, known: set[str]) -> Configuration:
-        under_way = [partly.configuration for partly in self._partly.values()]
-        tried = [*self.history.configurations, *under_way]
+        under_way = {text: partly.configuration for text, partly in self._partly.items()}
         losses, noise = on_the_scale_of_the_whole(self.history)
         finals = [self._final(key, partly) for key, partly in self._partly.items()]
         losses = without_outliers(np.append(losses, [final.mean for final in finals]))
@@ -584,7 +591,9 @@ class BayesianOptimizer:
         # Only a measured loss can be the incumbent, and one that violates a constraint must not be it.
         infeasible = np.flatnonzero(~self.history.feasible & (noise[: len(self.history)] == 0.0))
         noise[infeasible] = ALMOST_MEASURED * (spread_of(losses) or 1.0)
-        rows, pending = self._encoded(tried), self._encoded(list(self._pending.values()))
+        tried = self._tried_rows()
+        rows = np.concatenate([tried, self._encoded(under_way, list(under_way.values()))])
+        pending = self._encoded(self._pending, list(self._pending.values()))
         gain = self._gain(rows, losses, noise, pending)
         seen_elsewhere = [c for text, c in self._candidates.items() if text not in known]
         if self._n_trials() < self._n_initial and seen_elsewhere:
@@ -637,9 +646,17 @@ class BayesianOptimizer:
         assert self._learning_curves is not None
         return self._learning_curves.predict(partly.curve, partly.n_epochs, self._losses_beside(key))
 
-    def _encoded(self, configurations: Sequence[Configuration]) -> NDArray[np.float64]:
-        """Rows (n, d) of configurations that were asked for or told; each is encoded once."""
-        texts = [to_json(configuration) for configuration in configurations]
+    def _history_texts(self) -> list[str]:
+        """Texts of the configurations that were told; each is made once."""
+        self._texts += map(to_json, self.history.configurations[len(self._texts) :])
+        return self._texts
+
+    def _tried_rows(self) -> NDArray[np.float64]:
+        """Rows (n, d) of the configurations that were told."""
+        return self._encoded(self._history_texts(), self.history.configurations)
+
+    def _encoded(self, texts: Collection[str], configurations: Sequence[Configuration]) -> NDArray[np.float64]:
+        """Rows (n, d) of configurations of some texts that were asked for or told; each is encoded once."""
         new = {text: c for text, c in zip(texts, configurations, strict=True) if text not in self._rows}
         self._rows.update(zip(new, self._encoder.encode(list(new.values())), strict=True))
         return np.array([self._rows[text] for text in texts]).reshape(len(texts), self._encoder.n_columns)
@@ -648,8 +665,7 @@ class BayesianOptimizer:
         return self._prior_strength / max(1, len(self.history)) * self._prior.log_density(rows)
 
     def _log_seconds(self, cost: TaskCost, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        tried = self._encoded(self.history.configurations)
-        return cost.log_seconds(rows, tried, self.history.seconds)
+        return cost.log_seconds(rows, self._tried_rows(), self.history.seconds)
 
     def _state(self) -> dict[str, Any]:
         """Everything that :meth:`load` needs, in the types of JSON."""

@@ -84,6 +84,19 @@ def counted(value: Any, name: str, what_none_is: str) -> int:
     return int(value)
 
 
+def whole_number(value: Any, name: str) -> int:
+    """Check an integer from 0 on.
+
+    Raises
+    ------
+    DataError
+        It is anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise DataError(f"{name} must be a whole number from 0 on, but is {value!r}.")
+    return int(value)
+
+
 def number_of(value: Any, expected: str) -> float:
     """Convert to a float.
 

@@ -47,6 +47,10 @@ class WarmStart:
     probes: tuple[Probe, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        counts = f"initial: {len(self.initial)}, candidates: {len(self.candidates)}, probes: {len(self.probes)}"
+        return f"{type(self).__name__}(hyperparameters: {len(self.space)}, {counts}, {self.surrogate!r})"
+
     def holding(self, held: Mapping[str, Any]) -> WarmStart:
         """The part of it in which some hyperparameters have one value: see :func:`metahpo.space.holding.holding`.
 

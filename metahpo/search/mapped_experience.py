@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from metahpo.exceptions import DataError, MetaHPOError, SpaceError
 from metahpo.learners.own_space import check_estimator_stays, learners_names, learners_values
-from metahpo.learners.place import Place, learner_in
+from metahpo.learners.place import Place, learner_in, pipeline_of_learner
 from metahpo.recommendation.warm_start import WarmStart
 from metahpo.search.alternatives import CHOICE
 from metahpo.search.search_start import kind_of
@@ -29,8 +29,9 @@ def learner_of(found: Searched, y: Any) -> Place:
     """
     if y is None:
         raise DataError("there is no target y, and experience is with supervised learners")
+    kind = kind_of(y)
     try:
-        place = learner_in(found.estimator, None, kind_of(y))
+        place = pipeline_of_learner(found.estimator, kind) or learner_in(found.estimator, None, kind)
     except MetaHPOError as error:
         name = type(found.estimator).__name__
         raise DataError(f"experience is with none, or with more than one, of the estimators in {name}") from error

@@ -20,12 +20,14 @@ def canonical(space: ConfigurationSpace, values: Mapping[str, Any]) -> Configura
     Parameters
     ----------
     values : mapping
-        A value for each active hyperparameter; values of inactive ones are dropped.
+        A value for each active hyperparameter; values of inactive ones are dropped. One that has a single value, such
+        as a constant, needs none.
 
     Raises
     ------
     SpaceError
-        Unknown hyperparameter, missing active one, value outside its range, or a forbidden combination.
+        No mapping, an unknown hyperparameter, a missing active one, a value outside its range, or a forbidden
+        combination.
     """
     return Domain(space).canonical(values)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer, OrdinalHyperparameter
 from ConfigSpace.hyperparameters import Hyperparameter, NumericalHyperparameter
 
@@ -25,8 +26,8 @@ T = TypeVar("T")
 
 #: Key of a report for what concerns no single hyperparameter.
 WHOLE_SPACE = "the space"
-#: A range with a step becomes a list of its values where these are no more than this.
-MAX_LISTED = 1000
+#: A range with a step becomes a list of its values where these are no more than this; on a log scale, of so many.
+MAX_LISTED, LOG_LISTED = 1000, 64
 #: How far from a value, in steps, a number may lie that stands for it.
 STEP_TOLERANCE = 1e-6
 
@@ -55,11 +56,20 @@ class Range:
 
     @property
     def values(self) -> tuple[float, ...] | None:
-        """The values of a range with a step; None where it has none, or more than `MAX_LISTED` of them."""
-        if self.step is None or (self.high - self.low) / self.step > MAX_LISTED:
+        """The values of a range with a step; None where it has none, or more than `MAX_LISTED` of them.
+
+        On a log scale, they are those next to `LOG_LISTED` numbers that are evenly spaced on it.
+        """
+        if self.step is None:
             return None
-        count = math.floor((self.high - self.low) / self.step + STEP_TOLERANCE) + 1
-        return tuple(min(self.low + i * self.step, self.high) for i in range(count))
+        last = math.floor((self.high - self.low) / self.step + STEP_TOLERANCE)
+        places: Iterable[int] = range(last + 1)
+        if self.log:
+            spaced = np.geomspace(self.low, self.high, LOG_LISTED)
+            places = sorted({min(round((number - self.low) / self.step), last) for number in spaced.tolist()})
+        elif last >= MAX_LISTED:
+            return None
+        return tuple(min(self.low + i * self.step, self.high) for i in places)
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Choices:
     ordered : bool, default=False
         Whether their order means something.
     default : value, default=None
-        One of the values; None: not said.
+        One of the values; None: not said. A space then takes the middle one of ordered values, the first one of others.
     """
 
     values: tuple[Any, ...]
@@ -100,7 +110,8 @@ def of_one_type(choices: Choices) -> tuple[Choices, str]:
     if len(set(texts)) < len(texts):
         raise NotExpressibleError(f"its values have the same texts: {list(choices.values)}")
     note = f"its values are texts: {list(texts)}; metahpo.space.placed gives the values back"
-    return Choices(texts, choices.ordered, str(choices.default)), note
+    default = None if choices.default is None and None not in choices.values else str(choices.default)
+    return Choices(texts, choices.ordered, default), note
 
 
 class NotExpressibleError(Exception):
@@ -226,12 +237,14 @@ def hyperparameter_of(name: str, parameter: Parameter) -> tuple[Hyperparameter[A
         raise ValueError(f"a range needs finite bounds, the lower one first, but they are {numbers}")
     if parameter.low == parameter.high:
         return Constant(name, parameter.low), ""
-    listed = parameter.values
-    if listed is not None and not (parameter.integer and parameter.step == 1):
+    listed, step = parameter.values, parameter.step
+    if listed is not None and step is not None and not (parameter.integer and step == 1):
         default = None if parameter.default is None else nearest(listed, parameter.default)
-        return _choice(name, Choices(listed, True, default)), ""
-    steps = parameter.step is not None and not (parameter.integer and parameter.step == 1)
-    lost = f"any value; its step of {parameter.step} is lost" if steps else ""
+        count = round((listed[-1] - listed[0]) / step) + 1
+        lost = f"{len(listed)} of its values, spaced evenly on the log scale" if len(listed) < count else ""
+        return _choice(name, Choices(listed, True, default)), lost
+    steps = step is not None and not (parameter.integer and step == 1)
+    lost = f"any value; its step of {step} is lost" if steps else ""
     if parameter.integer:
         integers = int(parameter.low), int(parameter.high)
         first = None if parameter.default is None else int(parameter.default)
@@ -245,9 +258,11 @@ def _choice(name: str, choices: Choices) -> Hyperparameter[Any, Any]:
         raise ValueError("there is nothing to choose from")
     if len(choices.values) == 1:
         return Constant(name, choices.values[0])
-    default = choices.values[0] if choices.default is None else choices.default
     if choices.ordered:
+        middle = choices.values[len(choices.values) // 2]
+        default = middle if choices.default is None else choices.default
         return OrdinalHyperparameter(name, list(choices.values), default_value=default)
+    default = choices.values[0] if choices.default is None else choices.default
     return Categorical(name, list(choices.values), default=default)
 
 
@@ -340,9 +355,11 @@ def common_names(space: ConfigurationSpace, names: Iterable[str], where: str) ->
     Raises
     ------
     SpaceError
-        There is none.
+        There is none, or there are no other names.
     """
     others = set(names)
+    if not others:
+        raise SpaceError(f"there is nothing to search: {where} has no hyperparameters.")
     common = others & space.keys()
     if not common:
         raise SpaceError(

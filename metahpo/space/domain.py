@@ -74,9 +74,13 @@ class Domain:
         for name, known in self.values.items():
             if not self.is_active(name, codes, active):
                 continue
-            if name not in values:
+            if name in values:
+                codes[name] = known.code(values[name])
+            elif known.size == 1:  # a constant
+                codes[name] = known.code_at(0)
+            else:
                 raise SpaceError(f"hyperparameter {name!r} is active but has no value; it is {self.space[name]}.")
-            codes[name], active[name] = known.code(values[name]), True
+            active[name] = True
             configuration[name] = known.value(codes[name])
         for clause, said in zip(self._clauses, self.space.forbidden_clauses, strict=True):
             if clause(codes, active):
@@ -89,7 +93,9 @@ class Domain:
         return self.canonical(dict(self.space.get_default_configuration()))
 
     def check_names(self, names: Mapping[str, Any]) -> None:
-        """Raise SpaceError for names that the space does not have."""
+        """Raise SpaceError for what is no configuration, and for names that the space does not have."""
+        if not isinstance(names, Mapping):
+            raise SpaceError(f"a configuration must be a mapping of {sorted(self.values)} to values, but is {names!r}.")
         if not names.keys() <= self.values.keys():
             unknown = sorted(names.keys() - self.values.keys())
             raise SpaceError(f"hyperparameters {unknown} are not in the space, which has {sorted(self.values)}.")

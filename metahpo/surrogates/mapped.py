@@ -108,6 +108,10 @@ class MappedSurrogate:
             raise DataError(f"surrogate must be one that was trained, but is {self.surrogate!r}.")
         object.__setattr__(self, "mapping", SpaceMapping(self.space, self.surrogate.space, self.names, self.held))
 
+    def __repr__(self) -> str:
+        known, all_of = len({match.name for match in self.mapping.matches}), len(self.space)
+        return f"{type(self).__name__}(hyperparameters: {all_of}, of them known: {known}, {self.surrogate!r})"
+
     def place(self, recommended: Any) -> list[Configuration]:
         """Configurations of the known space, or recommendations, in the user's space, in the same order."""
         configurations = recommended if isinstance(recommended, Sequence) else recommended.configurations

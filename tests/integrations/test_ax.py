@@ -142,6 +142,20 @@ def test_a_trial_counts_once_it_has_all_its_metrics_and_constraints_count() -> N
     assert optimizer.history.constraints.tolist() == [[1.0, -1.0]]
 
 
+def test_another_experiment_is_another_search() -> None:
+    node = MetaGenerationNode(initial=[{"x": 0.25}], seed=0)
+    for bound in (1.0, 2.0):
+        client = client_of([RangeParameterConfig("x", (0.0, bound), "float")], node)
+        assert next_trial(client) == (0, {"x": 0.25})
+        client.complete_trial(0, {"loss": bound})
+        next_trial(client)
+        optimizer = node._optimizer
+        assert optimizer is not None
+        assert optimizer.history.losses.tolist() == [bound]
+        x: Any = optimizer.space["x"]
+        assert x.upper == bound
+
+
 def test_a_finite_space_ends() -> None:
     client = client_of([ChoiceParameterConfig("x", ["a", "b"], "str", is_ordered=False)], MetaGenerationNode(seed=0))
     assert {next_trial(client)[1]["x"], next_trial(client)[1]["x"]} == {"a", "b"}

@@ -55,3 +55,5 @@ def test_what_does_not_fit_is_refused(model: SurrogateModel) -> None:
         SurrogateModel(surrogate, (FIRST, np.zeros(1)))
     with pytest.raises(SpaceError, match="'depth' = 99"):
         SurrogateModel(surrogate, ([{"depth": 99}], np.zeros(1)))
+    with pytest.raises(DataError, match="surrogate must be one that was trained, but is None"):
+        SurrogateModel(None)  # type: ignore[arg-type]

@@ -49,6 +49,8 @@ def test_tensorboard_has_each_trial_once(tmp_path: Path) -> None:
     assert found["score"] == [(0, -0.5), (2, pytest.approx(-1 / 6))]
     assert [step for step, _ in found["best_score"]] == [0, 1, 2]
     assert found["parameters/C"] == [(0, 1.0), (1, 2.0), (2, 3.0)]
+    TensorBoardCallback(tmp_path)(history(4))  # of the search that goes on
+    assert [step for step, _ in scalars(tmp_path)["parameters/C"]] == [0, 1, 2, 3]
     X, y = load_iris(return_X_y=True)
     written = TensorBoardCallback(tmp_path / "search")
     search = MetaSearchCV(SVC(), "svm", n_trials=2, cv=2, warm_start=False, callback=written, random_state=0).fit(X, y)

@@ -87,6 +87,66 @@ def test_a_cold_start_learns_in_a_nested_space() -> None:
     assert len({tuple(map(str, misc["vals"].items())) for misc in trials.miscs}) == 12
 
 
+def test_labels_of_an_option_are_active_under_it_only() -> None:
+    shared = hp.uniform("shared", 0, 1)
+    rbf = {"gamma": hp.loguniform("gamma", -5, 2), "shared": shared}
+    svm = {"kernel": hp.choice("kernel", ["linear", rbf])}
+    only = hp.choice("only", [{"trees": hp.uniformint("trees", 1, 9)}])
+    space = {"model": hp.choice("model", [svm, {"forest": only}, shared]), "scale": hp.uniform("scale", 0, 1)}
+    read = from_hyperopt(space)
+    assert read.exact
+    assert {name: [str(c) for c in read.space.parent_conditions_of[name]] for name in read.space} == {
+        "scale": [],
+        "model": [],
+        "kernel": ["kernel | model == 0"],
+        "only": ["only | model == 1"],
+        "trees": ["trees | model == 1"],
+        "gamma": ["(gamma | model == 0 && gamma | kernel == 1)"],
+        "shared": ["((shared | model == 0 && shared | kernel == 1) || shared | model == 2)"],
+    }
+    trials = minimise(lambda values: values["scale"], space, MetaSuggest(seed=0), 12)
+    made = [{name for name, values in misc["vals"].items() if values} for misc in trials.miscs]
+    assert {"model", "scale", "only", "trees"} in made
+    assert {"model", "scale", "shared"} in made
+    assert all(("gamma" in names) <= ({"kernel", "shared"} <= names) for names in made)
+    assert all(set(misc["vals"]) == set(read.space) for misc in trials.miscs)
+
+
+def test_what_depends_on_a_label_that_is_left_out_is_reported() -> None:
+    choice = hp.choice("a", [{"b": hp.uniform("b", 0, 1)}, 2])
+    read = from_hyperopt({"c": hp.choice("c", [True, 1, choice])})
+    assert read.exact  # the options of c are counted
+    read = from_hyperopt([hp.choice("d", [1, True])])
+    assert list(read.left_out) == ["d"]
+
+
+def test_an_objective_that_raises_is_a_failure_and_another_search_begins_again() -> None:
+    def objective(x: float) -> float:
+        if x < 0.6:
+            raise ValueError("too small")
+        return x
+
+    suggest = MetaSuggest(initial=[{"x": 0.25}], seed=0)
+    for _ in range(2):
+        trials = Trials()
+        fmin(
+            objective,
+            hp.uniform("x", 0, 1),
+            suggest,
+            8,
+            rstate=np.random.default_rng(0),
+            trials=trials,
+            catch_eval_exceptions=True,
+            show_progressbar=False,
+        )
+        assert suggest._optimizer is not None
+        history = suggest._optimizer.history
+        assert history.configurations[0] == {"x": 0.25}
+        assert len(history) == 7
+        assert np.isnan(history.losses).tolist() == [c["x"] < 0.6 for c in history.configurations]
+        assert np.isnan(history.losses[0])
+
+
 def test_failed_trials_and_exhausted_spaces() -> None:
     trials = minimise(
         lambda x: {"status": "fail"} if x == "b" else {"status": "ok", "loss": 1.0},
@@ -100,6 +160,8 @@ def test_failed_trials_and_exhausted_spaces() -> None:
 def test_a_space_with_nothing_in_common_is_refused() -> None:
     with pytest.raises(SpaceError, match="nothing in common with the space of fmin"):
         minimise(abs, hp.uniform("z", 0, 1), MetaSuggest(small_space()), 1)
+    with pytest.raises(SpaceError, match="nothing to search: the space of fmin has no hyperparameters"):
+        minimise(lambda values: 1.0, {"k": 3}, MetaSuggest(seed=0), 1)
     with pytest.raises(SpaceError, match="give space"):
         points_to_evaluate(FIRST)
 
@@ -127,7 +189,7 @@ def test_spaces_of_every_kind() -> None:
     )
     assert read.changed == {
         "a": "uniform, within three standard deviations",
-        "b": "its log scale is lost",
+        "b": "without 0, which has no logarithm",
         "c": "its probabilities are lost",
     }
-    assert read.space["d"] == OrdinalHyperparameter("d", [0.0, 0.25, 0.5, 0.75, 1.0])
+    assert read.space["d"] == OrdinalHyperparameter("d", [0.0, 0.25, 0.5, 0.75, 1.0], default_value=0.5)

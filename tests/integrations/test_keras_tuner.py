@@ -16,7 +16,7 @@ pytest.importorskip("keras_tuner")
 
 import keras_tuner  # noqa: E402
 
-from metahpo.exceptions import DataError, SpaceError  # noqa: E402
+from metahpo.exceptions import DataError, SpaceError, WarmStartWarning  # noqa: E402
 from metahpo.integrations.keras_tuner import MetaOracle, from_keras_tuner, to_keras_tuner  # noqa: E402
 from metahpo.space.conversion import Conversion  # noqa: E402
 from metahpo.space.space_comparison import difference  # noqa: E402
@@ -91,6 +91,35 @@ def test_experience_comes_first_and_a_cold_start_takes_what_the_hypermodel_shows
     assert given[0] == {"mode": "tuned", "depth": 5, "other": 0.0}
     assert len(given) == 8
     assert {v["other"] for v in given[4:]} <= {0.0, 0.5, 1.0}
+
+
+def test_a_hypermodel_may_show_hyperparameters_of_the_first_trials_late(tmp_path: Path) -> None:
+    class Growing(OneFloat):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+            self.hypermodel.build(trial.hyperparameters)
+            return super().run_trial(trial)
+
+    def build(hp: Any) -> None:
+        for i in range(hp.Int("layers", 1, 3)):
+            hp.Int(f"width{i}", 1, 9)
+
+    given: list[dict[str, Any]] = []
+
+    def loss(values: dict[str, Any]) -> float:
+        given.append(dict(values))
+        return float(sum(values.values()))
+
+    initial = [{"layers": 3, "width0": 4, "width1": 5, "width2": 6}, {"layers": 2, "width0": 3}]
+    oracle = MetaOracle(max_trials=6, initial=initial, seed=0)
+    with pytest.warns(
+        WarmStartWarning, match=r"initial has \['width1', 'width2'\], which the hypermodel has not shown"
+    ):
+        Growing(oracle, loss, tmp_path, build).search(verbose=0)
+    assert given[0] == initial[0]
+    assert given[1] == {"layers": 2, "width0": 3, "width1": 1, "width2": 1}
+    assert len({str(values) for values in given}) == 6
+    assert oracle._optimizer is not None
+    assert oracle._optimizer.history.losses.tolist()[:2] == [18.0, 7.0]
 
 
 def test_hypermodels_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -135,6 +135,9 @@ def test_pruned_and_failed_trials_are_lessons() -> None:
     optimizer = BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}))
     assert tell_study(optimizer, study) == 6
     assert np.isnan(optimizer.history.losses[-1])
+    study.add_trial(optuna.create_trial(params={"x": 0.1}, distributions={"x": FloatDistribution(0, 1)}, value=2.0))
+    assert tell_study(optimizer, study) == 7  # the former six were told before
+    assert optimizer.history.losses[-1] == 2.0
 
 
 def test_losses_of_a_study_that_maximises_are_turned() -> None:
@@ -213,6 +216,16 @@ def test_what_the_objective_does_not_suggest_counts_as_at_its_default() -> None:
         study.optimize(objective, n_trials=3)
 
 
+@pytest.mark.parametrize("start", [None, ConfigurationSpace({"x": (0.0, 1.0)})])
+def test_another_study_of_the_same_name_is_another_search(start: ConfigurationSpace | None) -> None:
+    sampler = MetaSampler(start, seed=0)
+    for best in (0.0, 1.0):
+        study = optuna.create_study(study_name="same", sampler=sampler)
+        study.optimize(lambda trial, best=best: abs(trial.suggest_float("x", 0.0, 1.0) - best), n_trials=8)
+        losses = sampler._searches["same"].optimizer.history.losses
+        assert losses.tolist() == [trial.value for trial in study.trials[:-1]]
+
+
 def test_distributions_of_every_kind() -> None:
     space = space_of_every_kind()
     space.add(OrdinalHyperparameter("grade", ["low", "high"]), Categorical("shape", ["a", "b"], weights=[0.9, 0.1]))
@@ -235,4 +248,4 @@ def test_distributions_of_every_kind() -> None:
     assert "no choice such as (8, 8)" in there.left_out["layers"]
     back = from_optuna(there.space)
     assert back.exact
-    assert back.space["size"] == OrdinalHyperparameter("size", [16, 32, 48])
+    assert back.space["size"] == OrdinalHyperparameter("size", [16, 32, 48], default_value=32)

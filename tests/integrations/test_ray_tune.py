@@ -93,6 +93,30 @@ def test_the_space_of_the_tuner_is_taken_and_nested_names_come_back() -> None:
     assert not searcher.set_search_properties("loss", "min", space)
 
 
+def test_what_cannot_be_searched_is_drawn_as_ray_draws_it_and_first_ones_may_be_nested(tmp_path: Path) -> None:
+    space = {
+        "net": {"width": tune.randint(1, 9), "kind": "k"},
+        "twice": tune.sample_from(lambda spec: 2 * spec.config.net.width),
+        "block": tune.choice([{"rate": tune.uniform(0, 1)}, {"rate": tune.uniform(2, 3)}]),
+        "choice": tune.choice([{"a": 1}, {"a": 2}]),
+    }
+    searcher = MetaSearcher(initial=[{"net": {"width": 7}, "choice": {"a": 2}}], seed=0)
+    assert searcher.set_search_properties("loss", "min", space)
+    first = searcher.suggest("a")
+    assert isinstance(first, dict)
+    assert (first["net"], first["twice"], first["choice"]) == ({"width": 7, "kind": "k"}, 14, {"a": 2})
+    searcher.save(str(tmp_path / "state"))
+    restored = MetaSearcher()
+    restored.restore(str(tmp_path / "state"))
+    rates: list[Any] = [searcher.suggest(name)["block"]["rate"] for name in "bcdefgh"]  # type: ignore[index]
+    assert all(0 <= rate <= 1 or 2 <= rate <= 3 for rate in rates)
+    assert len(set(rates)) == 7
+    assert [restored.suggest(name)["block"]["rate"] for name in "bcdefgh"] == rates  # type: ignore[index]
+    restored.add_evaluated_point({"net": {"width": 3}, "choice": {"a": 1}}, 0.5)
+    assert restored._optimizer is not None
+    assert restored._optimizer.history.configurations == [{"net/width": 3, "net/kind": "k", "choice": {"a": 1}}]
+
+
 def test_a_finite_space_ends() -> None:
     searcher = MetaSearcher(ConfigurationSpace({"x": ["a"]}), metric="loss", mode="min")
     assert isinstance(searcher.suggest("a"), dict)
@@ -124,12 +148,12 @@ def test_spaces_of_every_kind() -> None:
             "c": tune.grid_search([1, 2]),
             "d": tune.sample_from(lambda config: 1),
             "e": {"f": tune.uniform(0, 1)},
+            "g": tune.choice([tune.uniform(0, 1), 2]),
         }
     )
     assert read.changed == {
         "a": "uniform, within three standard deviations",
-        "b": "its log scale is lost",
         "c": "searched, not gone through as a grid",
     }
-    assert list(read.left_out) == ["d"]
+    assert list(read.left_out) == ["d", "g"]
     assert set(read.space) == {"a", "b", "c", "e/f"}

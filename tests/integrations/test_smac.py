@@ -13,6 +13,7 @@ pytest.importorskip("smac")
 
 from smac import RandomFacade, Scenario
 from smac.runhistory import TrialValue
+from smac.utils.configspace import get_types
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.integrations.smac import MetaInitialDesign, prior_space
@@ -76,10 +77,12 @@ def test_the_prior_lies_where_experience_expects_the_best() -> None:
     drawn = encoder.encode([dict(c) for c in prior.sample_configuration(300)])
     drawn = drawn[drawn[:, encoder.columns.index("mode=tuned")] == 1.0]
     expected = encoder.encode([best])[0]
-    for name in ("depth", "rate", "knob"):
+    for name in ("depth", "rate"):
         column = encoder.columns.index(name)
         assert abs(drawn[:, column].mean() - expected[column]) < 0.2
         assert drawn[:, column].std() < 0.25
+    get_types(prior, None)  # SMAC3 takes it
+    assert prior["knob"] == space["knob"]  # it is not always active
     assert [str(c) for c in prior.conditions] == [str(c) for c in space.conditions]
     with pytest.raises(DataError, match="no configurations"):
         prior_space(WarmStart(space, Peaked(space, best), None, [], [], None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from ConfigSpace import (
@@ -233,8 +235,22 @@ def test_arguments_of_another_kind_are_refused_with_what_is_expected() -> None:
         BayesianOptimizer(line(), "svm")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="random_state must be a whole number"):
         BayesianOptimizer(line(), random_state="x")  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="initial must be configurations"):
-        BayesianOptimizer(line(), initial=3)  # type: ignore[arg-type]
+    wrong: Any
+    for name in ("initial", "candidates"):
+        for wrong, kind, text in (
+            ("best", DataError, f"{name} must be configurations"),
+            ([0.5], SpaceError, r"a configuration must be a mapping .*'x'.* but is 0.5"),
+        ):
+            given: dict[str, Any] = {name: wrong}
+            with pytest.raises(kind, match=text):
+                BayesianOptimizer(line(), **given)
+    for wrong in (-1, 2.5, "five", True):
+        with pytest.raises(DataError, match="n_initial must be a whole number from 0 on"):
+            BayesianOptimizer(line(), n_initial=wrong)
+    with pytest.raises(DataError, match="meta_features must be a mapping"):
+        BayesianOptimizer(line(), meta_features=[1.0])  # type: ignore[arg-type]
+    with pytest.raises(SpaceError, match=r"a configuration must be a mapping .* but is \[0.5\]"):
+        BayesianOptimizer(line()).tell([0.5], 1.0)  # type: ignore[arg-type]
 
 
 def test_repr__tells_how_far_the_search_is() -> None:

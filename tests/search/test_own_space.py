@@ -11,19 +11,20 @@ from ConfigSpace import ConfigurationSpace, Float, ForbiddenGreaterThanRelation,
 from scipy.stats import loguniform, randint, uniform
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from metahpo.integrations.start import warm_start
 from metahpo.learners.own_space import learners_names, learners_values
-from metahpo.learners.place import learner_in
+from metahpo.learners.place import learner_in, pipeline_of_learner
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.search import MetaSearchCV
 from metahpo.space.mapping import SpaceMapping
@@ -127,6 +128,8 @@ def test_a_script_with_other_names_is_not_behind_a_cold_search_after_25_trials(b
     warm = warm_start(table, labels, "lightgbm").in_space(space)
     assert isinstance(warm.surrogate, MappedSurrogate)
     assert {match.name for match in warm.surrogate.mapping.matches} == space.keys() - {"max_bin"}
+    assert repr(warm).startswith("WarmStart(hyperparameters: 4, initial: 2, candidates: 0, probes: 0, MappedSurrogate(")
+    assert "hyperparameters: 4, of them known: 3, MetaLearnedSurrogate(space 'lightgbm' with" in repr(warm)
     found = []
     for optimizer in (warm.optimizer(0), BayesianOptimizer(space, random_state=0)):
         for _ in range(25):
@@ -241,3 +244,53 @@ def test_own_names_of_ranges_and_lists_work_with_a_boosting_library() -> None:
     search = MetaSearchCV(model, param_distributions=given, n_trials=2, cv=2, random_state=0).fit(X, y)
     assert search.notes_[0] == "experience with 'lightgbm' is used for learning_rate, num_leaves and subsample"
     assert search.cv_results_["params"][0] == {"learning_rate": 0.1, "num_leaves": 31, "subsample": 1.0}
+
+
+TEXTS = [f"{word} and {other}" for word in ("sun", "rain", "snow") for other in ("wind", "fog", "calm", "storm")] * 2
+SEASONS = np.repeat(["summer", "autumn", "winter"], 4).tolist() * 2
+
+
+@pytest.mark.parametrize(
+    ("classifier", "held"),
+    [
+        (LogisticRegression(), {"loss": "log_loss", "terms": "words", "word_ngrams": 2}),
+        (LinearSVC(), {"loss": "squared_hinge", "terms": "words", "word_ngrams": 2}),
+    ],
+)
+def test_a_pipeline_for_texts_has_the_experience_of_the_learner_that_does_the_same(
+    classifier: Any, held: dict[str, Any]
+) -> None:
+    pipeline = Pipeline([("terms", TfidfVectorizer(ngram_range=(1, 2))), ("model", classifier)])
+    given = {
+        "model__C": loguniform(1e-3, 1e2),
+        "terms__min_df": [1, 2, 3],
+        "terms__sublinear_tf": [False, True],
+        "terms__norm": ["l1", "l2"],
+    }
+    search = MetaSearchCV(pipeline, given, n_trials=2, cv=2, scoring="balanced_accuracy", random_state=0)
+    search.fit(TEXTS, SEASONS)
+    assert search.notes_[:3] == (
+        "experience with 'text_linear' is used for model__C, terms__min_df and terms__sublinear_tf",
+        "model__C is clipped: [0.001, 100] is known in [0.01, 100]",
+        "terms__norm is left out: experience knows nothing of it",
+    )
+    known = mapping_of(search)
+    assert {match.name.rpartition("__")[2]: match.known for match in known.matches} == {
+        name: name for name in ("C", "min_df", "sublinear_tf")
+    }
+    place = pipeline_of_learner(pipeline)
+    assert place is not None
+    assert learners_values(place) == {"min_df": 1, "sublinear_tf": False, "C": 1.0, "class_weight": None, **held}
+
+
+def test_a_pipeline_for_texts_that_does_something_else_has_none() -> None:
+    for steps in (
+        [CountVectorizer(), LogisticRegression()],
+        [TfidfVectorizer(), TruncatedSVD(), LogisticRegression()],
+        [TfidfVectorizer(), SVC()],
+    ):
+        assert pipeline_of_learner(make_pipeline(*steps)) is None
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    given = {"logisticregression": [LogisticRegression(), LinearSVC()], "tfidfvectorizer__min_df": [1, 2]}
+    search = MetaSearchCV(pipeline, given, n_trials=1, cv=2, random_state=0).fit(TEXTS, SEASONS)
+    assert "the space chooses logisticregression itself" in search.notes_[0]

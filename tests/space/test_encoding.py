@@ -199,6 +199,14 @@ def test_a_missing_active_value_is_refused_and_an_inactive_one_dropped() -> None
     assert canonical(NESTED, COMPLETE | {"gamma": 0.5, "degree": 4}) == COMPLETE
 
 
+def test_what_has_one_value_needs_none() -> None:
+    space, mode = ConfigurationSpace(), Categorical("mode", ["a", "b"])
+    step, kind = Constant("step", 3), Categorical("kind", ["only"])
+    space.add(mode, step, kind, EqualsCondition(step, mode, "a"))
+    assert canonical(space, {"mode": "a"}) == {"mode": "a", "step": 3, "kind": "only"}
+    assert canonical(space, {"mode": "b"}) == {"mode": "b", "kind": "only"}
+
+
 def test_forbidden_combination_is_refused() -> None:
     space = ConfigurationSpace()
     a, b = Categorical("a", ["x", "y"]), Categorical("b", ["x", "y"])

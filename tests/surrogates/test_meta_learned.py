@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from metahpo.space.design import sobol_design
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
+from metahpo.surrogates.mixture.mixture import Mixture
 from metahpo.surrogates.surrogate import TrainedSurrogate
 from metahpo.testing import TrainedSurrogateContract
 from tests.surrogates.recorded_world import QUICK, bowl, centre, world
@@ -179,3 +182,27 @@ def test_on_one_task_it_answers_as_it_does_without_a_memory(bowls: MetaLearnedSu
         observed = (X[:n], np.arange(n) / 5.0)
         expected, found = bowls.posterior(X[n:], observed, features), on_task.posterior(X[n:], observed)
         np.testing.assert_allclose(found.mixture_mean(), expected.mixture_mean(), atol=1e-5)
+
+
+def test_between_two_trials_the_hypotheses_are_conditioned_once(
+    bowls: MetaLearnedSurrogate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conditioned, condition = [], Mixture.condition
+
+    def counting(*arguments: Any) -> Any:
+        conditioned.append(arguments)
+        return condition(*arguments)
+
+    monkeypatch.setattr(Mixture, "condition", counting)
+    X, losses, on_task = np.random.default_rng(0).random((9, 3)), np.arange(4) / 4.0, bowls.on()
+    asked: list[tuple[Any, Any]] = [((X[:4], losses), None), ((X[:4], losses[::-1]), None), ((X[:3], losses[:3]), None)]
+    asked.append(((X[:4], losses), np.array([0.0, 0.0, 0.0, 0.5])))
+    for count, (observed, noise) in enumerate(asked, start=1):
+        expected = bowls.posterior(X, observed, None, noise).mixture_mean()
+        conditioned.clear()
+        for rows in (X, X[5:], X):
+            found = on_task.posterior(rows, observed, noise).mixture_mean()
+        assert len(conditioned) == 1, count
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    pickle.loads(pickle.dumps(on_task)).posterior(X, *asked[-1])
+    assert len(conditioned) == 2

@@ -101,6 +101,7 @@ class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
         if self._given is not None:
             return {}
         with self._lock:
+            self._forget_another(study)
             found = self._shared.setdefault(study.study_name, IntersectionSearchSpace()).calculate(study)
         return {name: distribution for name, distribution in found.items() if not distribution.single()}
 
@@ -110,6 +111,7 @@ class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
         """Ask the optimiser for the trial, after telling it how other trials have ended."""
         refuse_many_objectives(study)
         with self._lock:
+            self._forget_another(study)
             search = self._search(study, search_space)
             if search is not None:
                 search.update(study)
@@ -135,6 +137,13 @@ class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Pass it on to the independent sampler."""
         self._independent.after_trial(study, trial, state, values)
+
+    def _forget_another(self, study: Study) -> None:
+        """Forget the search of another study of the same name."""
+        known = self._searches.get(study.study_name)
+        if known is not None and not known.is_of(study):
+            del self._searches[study.study_name]
+            self._shared.pop(study.study_name, None)
 
     def _search(self, study: Study, search_space: Mapping[str, BaseDistribution]) -> StudySearch | None:
         """Search of a study, begun again where the distributions have changed; None where there is no space yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
 from metahpo.integrations.start import Initial, first_configurations
 from metahpo.optimization.optimizer import BayesianOptimizer
-from metahpo.space.configuration import Configuration
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.conversion import common_names, placed
 from metahpo.space.optuna_distributions import BaseDistribution
 
@@ -46,6 +47,8 @@ def enqueue(study: Study, initial: Initial, space: ConfigurationSpace | None = N
 def tell_study(optimizer: BayesianOptimizer, study: Study) -> int:
     """Tell an optimiser the finished trials of a study; how many trials it has then been told.
 
+    Those that it was told already, with the same results, are passed over.
+
     Raises
     ------
     DataError
@@ -54,7 +57,9 @@ def tell_study(optimizer: BayesianOptimizer, study: Study) -> int:
         The study has trials, but they have no hyperparameter of the optimiser's space.
     """
     refuse_many_objectives(study)
-    StudySearch(optimizer).update(study)
+    history = optimizer.history
+    told = Counter(map(_told_as, history.configurations, history.losses.tolist()))
+    StudySearch(optimizer, before=told).update(study)
     return len(optimizer.history)
 
 
@@ -78,13 +83,16 @@ class StudySearch:
         Those that its space was made from; empty where the space was given.
     proposed : dict of int to Configuration
         What it has asked for, by the number of the trial.
+    before : Counter, default={}
+        Trials that the optimiser was told before, and are not to be told again: how often each.
     """
 
     optimizer: BayesianOptimizer
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     proposed: dict[int, Configuration] = field(default_factory=dict)
+    before: Counter[tuple[str, str]] = field(default_factory=Counter)
     _elsewhere: dict[int, Configuration] = field(default_factory=dict)
-    _seen: set[int] = field(default_factory=set)
+    _seen: dict[int, Any] = field(default_factory=dict)
     _assumed: set[str] = field(default_factory=set)
 
     def propose(self, trial: FrozenTrial) -> None:
@@ -93,6 +101,11 @@ class StudySearch:
         if self._from_params(trial) is None:
             with contextlib.suppress(SpaceError):
                 self.proposed[trial.number] = self.optimizer.ask()
+
+    def is_of(self, study: Study) -> bool:
+        """Whether the trials that it has seen are those of a study."""
+        begun = {trial.number: trial.datetime_start for trial in study.get_trials(deepcopy=False)}
+        return self._seen.items() <= begun.items()
 
     def update(self, study: Study) -> None:
         """Tell the optimiser what has happened in the study since the last call.
@@ -111,7 +124,7 @@ class StudySearch:
         outside = []
         for trial in trials:
             if trial.state.is_finished() and trial.number not in self._seen:
-                self._seen.add(trial.number)
+                self._seen[trial.number] = trial.datetime_start
                 self._settle(trial.number)
                 if not self._told(trial, _loss(trial, losses, sign)):
                     outside.append(trial.number)
@@ -135,6 +148,10 @@ class StudySearch:
         if assumed:
             self._assumed |= assumed
             self._warn(f"the objective does not suggest {sorted(assumed)}: they count as at their defaults.")
+        known = _told_as(configuration, loss)
+        if self.before[known]:
+            self.before[known] -= 1
+            return True
         self.optimizer.tell(configuration, loss, constraints=list(trial.constraints.values()) or None)
         return True
 
@@ -156,6 +173,11 @@ class StudySearch:
 
     def _warn(self, message: str) -> None:
         warnings.warn(message, WarmStartWarning, stacklevel=5)
+
+
+def _told_as(configuration: Configuration, loss: float) -> tuple[str, str]:
+    """What tells a trial from others."""
+    return to_json(configuration), repr(loss)
 
 
 def _loss(trial: FrozenTrial, losses: Mapping[int, float], sign: float) -> float:

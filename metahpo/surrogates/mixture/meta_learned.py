@@ -20,7 +20,7 @@ Symbols
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from metahpo.surrogates.explanation import Explanation, explain
 from metahpo.surrogates.loss_spread import failed_as_worse
 from metahpo.surrogates.mixture import mixture_file
 from metahpo.surrogates.mixture.kriging import kriging
-from metahpo.surrogates.mixture.mixture import Conditioned, Hypotheses, Losses, Mixture, MixtureComponents
+from metahpo.surrogates.mixture.mixture import Conditioned, Hypotheses, Losses, Mixture, MixtureComponents, Prediction
 from metahpo.surrogates.mixture.mixture_file import Parts, Provenance, learnt_tensors
 from metahpo.surrogates.mixture.source_functions import (
     TINY,
@@ -108,6 +108,13 @@ class MetaLearnedSurrogate:
         object.__setattr__(self, "_mixture", Mixture(self.kernel, self.components))
         object.__setattr__(self, "_encoder", SpaceEncoder(self.space))
         object.__setattr__(self, "_functions", SourceFunctions(self.kernel, self.reference, self.weights))
+
+    def __repr__(self) -> str:
+        n_tasks, n_known = len(self.task_names), len(self.space)
+        return (
+            f"{type(self).__name__}(space {self.space_name!r} with {n_known} hyperparameters, metric {self.metric!r}, "
+            f"{n_tasks} tasks)"
+        )
 
     def __reduce__(self) -> tuple[type[MetaLearnedSurrogate], tuple[Any, ...]]:
         """Pickle the constructor arguments."""
@@ -292,9 +299,11 @@ class MixtureOnTask:
     alpha: Tensor
     log_prior: Tensor
     _remembered: RememberedFunctions = field(init=False, repr=False)
+    _conditioned: LastConditioned = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_remembered", RememberedFunctions(self.functions))
+        object.__setattr__(self, "_conditioned", LastConditioned())
 
     @own_arithmetic()
     @torch.inference_mode()
@@ -305,20 +314,18 @@ class MixtureOnTask:
         noise: NDArray[np.float64] | None = None,
     ) -> Posterior:
         """Posterior of the z-scores of `configurations`."""
-        rows, losses = encoded(self.encoder, configurations), None
+        at = self._source_features(encoded(self.encoder, configurations))
         n_trials = 0 if observed is None else len(observed[1])
-        if observed is not None and n_trials:
-            tried, losses = self._observed(observed)
-            if noise is not None:
-                losses = losses.with_noise(torch.from_numpy(checked_noise(noise, n_trials)))
-            rows = np.concatenate([tried, rows])
-        return mixture_posterior(
-            self.mixture,
-            self.log_prior,
-            self._source_features(rows),
-            losses,
-            calibration_at(n_trials, self.calibration),
+        calibration = calibration_at(n_trials, self.calibration)
+        if observed is None or n_trials == 0:
+            return mixture_posterior(self.mixture, self.log_prior, at, calibration=calibration)
+        rows, values = encoded_trials(self.encoder, observed)
+        extra = None if noise is None else checked_noise(noise, n_trials)
+        # A search predicts several times between two trials.
+        trials, given = self._conditioned.at(
+            (rows, values, extra), lambda: self._condition(self._source_features(rows), self._losses(values, extra))
         )
+        return posterior_given(self.mixture, self.log_prior, trials, given, at, calibration)
 
     @own_arithmetic()
     @torch.inference_mode()
@@ -326,9 +333,9 @@ class MixtureOnTask:
         """Share of every source task in the expected z-score, shape (T,): non-negative, summing to one or zero."""
         given, log_weights = None, self.log_prior
         if observed is not None and len(observed[1]) > 0:
-            tried, losses = self._observed(observed)
-            trials = self._source_features(tried).to(torch.float64)
-            given = self.mixture.condition(trials, self.mixture.covariances(trials, trials), losses)
+            rows, values = encoded_trials(self.encoder, observed)
+            trials = self._source_features(rows).to(torch.float64)
+            given = self.mixture.condition(trials, self.mixture.covariances(trials, trials), self._losses(values))
             log_weights = log_weights + given.log_evidence
         coefficients = source_coefficients(self.mixture, log_weights, given, self.alpha).clamp_min(0.0)
         return coefficients / coefficients.sum().clamp_min(TINY)
@@ -336,11 +343,37 @@ class MixtureOnTask:
     def _source_features(self, rows: NDArray[np.float64]) -> SourceFeatures:
         return source_features_at(self._remembered.at(rows), self.alpha)
 
-    def _observed(self, observed: Observed) -> tuple[NDArray[np.float64], Losses]:
-        """Encoded configurations (n, d) of the trials, and their losses."""
-        rows, losses = encoded_trials(self.encoder, observed)
+    def _condition(self, trials: SourceFeatures, losses: Losses) -> tuple[SourceFeatures, Conditioned]:
+        return trials, conditioned(self.mixture, trials, losses)
+
+    def _losses(self, losses: NDArray[np.float64], noise: NDArray[np.float64] | None = None) -> Losses:
+        """Losses (n,) of the trials, NaN for failed ones, with the standard deviations (n,) of their noise."""
         typical = float(self.mixture.components.log_spread[0].exp())
-        return rows, Losses.standardise(torch.from_numpy(failed_as_worse(losses, typical)))
+        found = Losses.standardise(torch.from_numpy(failed_as_worse(losses, typical)))
+        return found if noise is None else found.with_noise(torch.from_numpy(noise))
+
+
+class LastConditioned:
+    """The hypotheses as conditioned on the trials that were last asked about. It belongs to one search."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Any, Any] = None, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave what is remembered out of the pickle."""
+        return {"_last": (None, None)}
+
+    def at(
+        self, trials: Sequence[NDArray[Any] | None], condition: Callable[[], tuple[SourceFeatures, Conditioned]]
+    ) -> tuple[SourceFeatures, Conditioned]:
+        """Source features of some trials, and the hypotheses given these, which `condition` computes."""
+        key = tuple(None if part is None else part.tobytes() for part in trials)
+        last, found = self._last  # in one step, for threads may share it
+        if last != key:
+            found = condition()
+            self._last = key, found
+        known: tuple[SourceFeatures, Conditioned] = found
+        return known
 
 
 def mixture_posterior(
@@ -360,18 +393,39 @@ def mixture_posterior(
     calibration : float, default=1
         Calibration: see :class:`metahpo.surrogates.posterior.Posterior`.
     """
-    if losses is None:
-        log_weights, incumbent = log_prior, torch.full_like(log_prior, INCUMBENT_BEFORE_TRIALS)
-        chosen = Hypotheses.heaviest(log_weights)
-        prediction = mixture.predict_first(at, chosen)
-    else:
+    if losses is not None:
         n_trials = losses.y.shape[-1]
         trials = at[:n_trials]
-        K = mixture.covariances(trials, at)
-        given = mixture.condition(trials.to(torch.float64), K[..., :n_trials].double(), losses)
-        log_weights, incumbent = log_prior + given.log_evidence, given.incumbent
-        chosen = Hypotheses.heaviest(log_weights)
-        prediction = mixture.predict(given, K[..., n_trials:], at[n_trials:], chosen)
+        given = conditioned(mixture, trials, losses)
+        return posterior_given(mixture, log_prior, trials, given, at[n_trials:], calibration)
+    chosen = Hypotheses.heaviest(log_prior)
+    incumbent = torch.full_like(log_prior, INCUMBENT_BEFORE_TRIALS)
+    return _posterior(log_prior, incumbent, chosen, mixture.predict_first(at, chosen), calibration)
+
+
+def conditioned(mixture: Mixture, trials: SourceFeatures, losses: Losses) -> Conditioned:
+    """The hypotheses conditioned on n trials, in double precision."""
+    return mixture.condition(trials.to(torch.float64), mixture.covariances(trials, trials).double(), losses)
+
+
+def posterior_given(
+    mixture: Mixture,
+    log_prior: Tensor,
+    trials: SourceFeatures,
+    given: Conditioned,
+    at: SourceFeatures,
+    calibration: float = 1.0,
+) -> Posterior:
+    """Posterior of m configurations of one task, from hypotheses that are conditioned on n trials."""
+    log_weights = log_prior + given.log_evidence
+    chosen = Hypotheses.heaviest(log_weights)
+    K = mixture.covariances(trials, at, torch.unique(chosen.components))
+    return _posterior(log_weights, given.incumbent, chosen, mixture.predict(given, K, at, chosen), calibration)
+
+
+def _posterior(
+    log_weights: Tensor, incumbent: Tensor, chosen: Hypotheses, prediction: Prediction, calibration: float
+) -> Posterior:
     return Posterior(
         weights=torch.softmax(log_weights[chosen], 0).numpy(),
         mean=prediction.mean.numpy(),

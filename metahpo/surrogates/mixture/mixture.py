@@ -283,11 +283,16 @@ class Mixture:
     kernel: ZScoreKernel
     components: MixtureComponents
 
-    def covariances(self, a: SourceFeatures, b: SourceFeatures) -> Tensor:
-        """Covariances k_j(x, x') without noise, shape (B, J, n, m)."""
+    def covariances(self, a: SourceFeatures, b: SourceFeatures, components: Tensor | None = None) -> Tensor:
+        """Covariances k_j(x, x') without noise, shape (B, J, n, m); with `components`, of these J only."""
+        of_shared, of_plain = self.variances()
+        inverse_scales = self._inverse_scales()
+        if components is not None:
+            of_shared, of_plain = of_shared[:, components], of_plain[components]
+            inverse_scales = torch.cat([inverse_scales[:1], inverse_scales[1:][components]])
         span = a.deviations @ b.deviations.transpose(-1, -2) / a.deviations.shape[-1]
         mean = a.mean @ b.mean.transpose(-1, -2)
-        mapped, inverse_scales = mapped_correlations(a.place, b.place), self._inverse_scales().to(mean.dtype)
+        mapped, inverse_scales = mapped_correlations(a.place, b.place), inverse_scales.to(mean.dtype)
         # The first slice of the plain correlations is at the length scales of the kernel.
         plain = matern52(
             a.place.plain[..., None, :, :] * inverse_scales, b.place.plain[..., None, :, :] * inverse_scales
@@ -295,7 +300,7 @@ class Mixture:
         recorded = a.recorded @ b.recorded.transpose(-1, -2)
         left_open = self.kernel.weighed(mapped, plain[..., 0, :, :]) - recorded
         shared, plain = torch.stack([mean, span, left_open, mapped], dim=-3), plain[..., 1:, :, :]
-        of_shared, of_plain = (v.to(mapped.dtype) for v in self.variances())
+        of_shared, of_plain = of_shared.to(mapped.dtype), of_plain.to(mapped.dtype)
         sums = (of_shared.T @ shared.flatten(-2)).reshape(plain.shape)
         return sums.add_(of_plain[:, None, None] * plain)
 
@@ -358,16 +363,16 @@ class Mixture:
         return Prediction(mean, variance + self._noise()[j, None], variance)
 
     def predict(self, given: Conditioned, K: Tensor, at: SourceFeatures, chosen: Hypotheses) -> Prediction:
-        """Predict m configurations, without leading dimensions, given their covariances K with the trials, (J, n, m).
+        """Predict m configurations, without leading dimensions, given their covariances K with the trials.
 
-        These S m numbers are computed in single precision. Its error is far smaller than the noise of a trial.
+        K, of shape (J, n, m), is that of the components of the chosen hypotheses, in their order. These S m numbers are
+        computed in single precision. Its error is far smaller than the noise of a trial.
         """
         at = at.to(torch.float32)
-        known, counts = self.diagonals(at), torch.bincount(chosen.components).tolist()
+        known, (components, counts) = self.diagonals(at), torch.unique(chosen.components, return_counts=True)
         parts = [
-            self._predict_under(j, tasks, given, K[j], at, known[j])
-            for j, tasks in enumerate(torch.split(chosen.tasks, counts))
-            if len(tasks)
+            self._predict_under(j, tasks, given, K_j, at, known[j])
+            for j, K_j, tasks in zip(components.tolist(), K, torch.split(chosen.tasks, counts.tolist()), strict=True)
         ]
         return Prediction(*map(torch.cat, zip(*parts, strict=True)))
 

@@ -255,14 +255,31 @@ class RememberedFunctions:
         if new:
             place, values, recorded = self._functions.at(torch.from_numpy(rows[new]))
             found = tuple(part.float() for part in (place.mapped, place.plain, values, recorded))
-            before = self._remembered if self._index else tuple(part[:0] for part in found)
             first = len(self._index)
-            self._remembered = tuple(torch.cat(pair) for pair in zip(before, found, strict=True))
+            self._remembered = tuple(
+                _written(kept, first, part)
+                for kept, part in zip(self._remembered or (None,) * len(found), found, strict=True)
+            )
             self._index.update((keys[i], first + position) for position, i in enumerate(new))
         where = torch.from_numpy(np.array([self._index[key] for key in keys]))
         # This is four times as fast as indexing.
         mapped, plain, values, recorded = (part.index_select(0, where) for part in self._remembered)
         return SourceValues(Located(mapped, plain), values, recorded)
+
+
+def _written(kept: Tensor | None, first: int, part: Tensor) -> Tensor:
+    """A tensor with `part` from row `first` on, the rows before it kept.
+
+    It has room for more rows than it needs, so that it is seldom copied.
+    """
+    end = first + len(part)
+    if kept is None or end > len(kept):
+        roomy = part.new_empty((2 * end, *part.shape[1:]))
+        if kept is not None and first:
+            roomy[:first] = kept[:first]
+        kept = roomy
+    kept[first:end] = part
+    return kept
 
 
 @dataclass(frozen=True)
