@@ -92,7 +92,7 @@ class History:
     told : {"all", "even", "odd"}
     repeat : int
     picks : tuple of int
-        Rows tried, in their order.
+        Rows tried, in their order; none after the one with the lowest loss told.
     seconds : float
         Spent on suggestions.
     failure : str or None
