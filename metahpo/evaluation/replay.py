@@ -55,7 +55,8 @@ def replay(
     """Let a policy pick `n_trials` of a task's recorded configurations, each once.
 
     A failed trial counts as a trial, with regret 1. Where the best of the configurations is found sooner, or fewer were
-    recorded, the search ends there, and its incumbent stands. Random numbers depend on `random_state`, the task's name and the replay, not on the order of tasks.
+    recorded, the search ends there, and its incumbent stands. Random numbers depend on `random_state`, the task's name
+    and the replay, not on the order of tasks.
 
     Parameters
     ----------
