@@ -260,8 +260,7 @@ def test_greedy_batches_hold_better_trials() -> None:
     batches = TrialBatches([SourceTask.from_table(t) for t in world(8)])
     generator = torch.Generator().manual_seed(0)
     plain, greedy = (
-        torch.stack([batches.sample(8, 5, generator, greed).z.mean() for _ in range(40)]).mean()
-        for greed in (0.0, 2.0)
+        torch.stack([batches.sample(8, 5, generator, greed).z.mean() for _ in range(40)]).mean() for greed in (0.0, 2.0)
     )
     assert abs(float(plain)) < 0.1
     assert float(greedy) < -0.3
