@@ -30,11 +30,12 @@ def extra_trees(
     """
     seeds = np.random.RandomState(random_state).randint(SEEDS, size=n_trees)
     rows, values = np.ascontiguousarray(X, dtype=np.float32), np.ascontiguousarray(y, dtype=np.float64)
-    trees = []
+    trees, generator = [], np.random.RandomState()  # made once: that takes longer than a seed
     with sklearn.config_context(skip_parameter_validation=True):
         for seed in seeds.tolist():
+            generator.seed(seed)
             tree = ExtraTreeRegressor(
-                min_samples_leaf=min_samples_leaf, max_features=max_features, random_state=seed
+                min_samples_leaf=min_samples_leaf, max_features=max_features, random_state=generator
             ).fit(rows, values, check_input=False)
             trees.append(tree.tree_)
     return trees
