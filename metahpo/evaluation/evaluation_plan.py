@@ -106,7 +106,8 @@ class Plan:
 
     def cost(self) -> Cost:
         """What is left to be done."""
-        return cost_of(self.units, [self._kept(unit) is not None for unit in self.units], self.n_jobs)
+        written = sum(len(space.tables) for space in self.spaces) if self.settings.understand else 0
+        return cost_of(self.units, [self._kept(unit) is not None for unit in self.units], self.n_jobs, written)
 
     def run(self) -> list[UnitResult]:
         """Carry out what is not kept, in parallel; results in the order of the units."""
