@@ -18,6 +18,7 @@ from metahpo.surrogates.fitting.source_tasks import (
     SourceTask,
     SourceTasks,
     reference_configurations,
+    source_features_of,
     source_weights,
 )
 from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
@@ -272,3 +273,16 @@ def test_a_batch_has_distinct_trials_and_only_tasks_that_are_long_enough() -> No
     assert batch.X.shape == (5, 20, 3)
     assert sorted(batch.tasks.tolist()) == list(range(5))
     assert all(len(set(rows.tolist())) == 20 for rows in batch.rows)
+
+
+def test_source_features_of_a_batch_are_those_of_its_tasks() -> None:
+    tables = world(4)
+    kernel = ZScoreKernel(tables[0].X.shape[1]).double().requires_grad_(False)
+    tasks = SourceTasks.of(kernel, tables, TINY, np.random.default_rng(0)).held_out_tasks[1:3]
+    rows = torch.tensor([[3, 0, 7], [2, 5, 1]])
+    batch = source_features_of(tasks, torch.stack([task.task.X[own] for task, own in zip(tasks, rows, strict=True)]))
+    for i, (task, own) in enumerate(zip(tasks, rows, strict=True)):
+        alone = task.source_features(own)
+        torch.testing.assert_close(batch.place.mapped[i], alone.place.mapped)
+        for name in ("mean", "deviations", "recorded"):
+            torch.testing.assert_close(getattr(batch, name)[i], getattr(alone, name))
