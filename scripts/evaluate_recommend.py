@@ -38,7 +38,6 @@ import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from metahpo.building.measurement import Measuring
@@ -46,6 +45,7 @@ from metahpo.building.protocol import Protocol, Split
 from metahpo.cli.command_parser import CommandParser
 from metahpo.datasets.cache import read_task
 from metahpo.evaluation.baselines.greedy_portfolio import GreedyPortfolio
+from metahpo.evaluation.ranking import signed_rank_p
 from metahpo.evaluation.statistics import mean_intervals
 from metahpo.exceptions import MetaHPOError, SpaceError
 from metahpo.learners.learner import Learner
@@ -322,7 +322,7 @@ def against(rows: pd.DataFrame, floor: float, other: str) -> str:
     """Reduction of error over tables and learners, `metahpo` less another pick: interval over families, paired test."""
     errors = errors_of(rows, ["default", "metahpo", other]).rename_axis(index=["space", "family", "task"])
     gap = reductions(errors, "metahpo", floor) - reductions(errors, other, floor)
-    p = float(wilcoxon(gap).pvalue) if np.any(gap != 0.0) else 1.0
+    p = signed_rank_p(gap)
     mean, low, high = mean_intervals(pd.DataFrame({"gap": gap}, index=errors.index)).loc["gap"]
     return (
         f"metahpo against {other}: mean {mean:+.4f} (95 % over families: {low:+.4f} to {high:+.4f}), median "

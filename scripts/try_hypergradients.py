@@ -37,13 +37,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from metahpo.evaluation.ranking import signed_rank_p
 from metahpo.learners.registry import learner_named
 from metahpo.metafeatures.extraction import extract
 from metahpo.networks.batched.optimiser_step import TINY, Coefficients
@@ -371,7 +371,7 @@ def shown(records: list[dict[str, Any]]) -> pd.DataFrame:
                 "change": math.expm1(change.mean()),
                 "wins": int((change < -1e-9).sum()),
                 "losses": int((change > 1e-9).sum()),
-                **{f"p against {o}": wilcoxon(d).pvalue if (d != 0).any() else 1.0 for o, d in against.items()},
+                **{f"p against {o}": signed_rank_p(d) for o, d in against.items()},
             }
         )
     return pd.DataFrame(rows).set_index("way")

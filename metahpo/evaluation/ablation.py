@@ -60,8 +60,9 @@ def worth_of_parts(regrets: pd.DataFrame, trials: Sequence[int]) -> pd.DataFrame
         high (95 % bootstrap interval over families), p_holm, p_worth, p_nothing, p_harm (Bayesian signed-rank). None
         where the parts were not evaluated.
     """
-    there = [method for method in WITHOUT if method in set(regrets["method"])]
-    if WHOLE not in set(regrets["method"]) or not there:
+    evaluated = set(regrets["method"].unique())
+    there = [method for method in WITHOUT if method in evaluated]
+    if WHOLE not in evaluated or not there:
         return None
     compared = paired_comparison(regrets[regrets["method"].isin([WHOLE, *there])], WHOLE, trials)
     table = pd.DataFrame(

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.catalogue import DEFAULT_METHODS, method_named
-from metahpo.evaluation.baselines.sharing import SharesTraining, shared_training
+from metahpo.evaluation.baselines.sharing import SharesFits, SharesTraining, shared_training
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.duration_estimate import Cost, cost_of
 from metahpo.evaluation.histories import HistoryFolder
@@ -106,7 +106,8 @@ class Plan:
 
     def cost(self) -> Cost:
         """What is left to be done."""
-        return cost_of(self.units, [self._kept(unit) is not None for unit in self.units], self.n_jobs)
+        written = sum(len(space.tables) for space in self.spaces) if self.settings.understand else 0
+        return cost_of(self.units, [self._kept(unit) is not None for unit in self.units], self.n_jobs, written)
 
     def run(self) -> list[UnitResult]:
         """Carry out what is not kept, in parallel; results in the order of the units."""
@@ -125,12 +126,16 @@ class Plan:
         return [result for result in kept if result is not None]
 
     def jobs(self, wanted: Sequence[int]) -> list[list[int]]:
-        """Indices of units that one process carries out: those that share a training, and the others alone."""
+        """Indices of units that one process carries out: those that share a training or fits, and the others alone."""
         groups: dict[Hashable, list[int]] = {}
         for i in wanted:
             unit = self.units[i]
-            shared = unit.method.training if isinstance(unit.method, SharesTraining) else i
-            groups.setdefault((unit.space, unit.fold, unit.seed, shared), []).append(i)
+            key: Hashable = i
+            if isinstance(unit.method, SharesTraining):
+                key = unit.space, unit.fold, unit.seed, unit.method.training
+            elif isinstance(unit.method, SharesFits) and unit.method.shares_fits:
+                key = unit.space, unit.fold, unit.method.name
+            groups.setdefault(key, []).append(i)
         return list(groups.values())
 
     def _kept(self, unit: Unit) -> UnitResult | None:

@@ -1,6 +1,8 @@
 """Replay: a method searches a task's recorded configurations as if it ran them.
 
-What a search leaves is the list of rows that it picked. Regrets, seconds and everything else are computed from it.
+What a search leaves is the list of rows that it picked. Regrets, seconds and everything else are computed from it. A
+search ends where it has picked the lowest loss that it can be told: the incumbent stays from then on, whatever the
+method picks next, so that all that is computed from the list is the same.
 
 Symbols: n recorded configurations, T trials.
 """
@@ -52,8 +54,9 @@ def replay(
 ) -> Replay:
     """Let a policy pick `n_trials` of a task's recorded configurations, each once.
 
-    A failed trial counts as a trial, with regret 1. Where fewer than `n_trials` configurations were recorded all of
-    them are tried. Random numbers depend on `random_state`, the task's name and the replay, not on the order of tasks.
+    A failed trial counts as a trial, with regret 1. Where the best of the configurations is found sooner, or fewer were
+    recorded, the search ends there, and its incumbent stands. Random numbers depend on `random_state`, the task's name
+    and the replay, not on the order of tasks.
 
     Parameters
     ----------
@@ -83,7 +86,8 @@ def search(
 ) -> None:
     """Let a policy pick up to `n_trials` of a task's recorded configurations, each once, and append them to `tried`.
 
-    What was picked before an error is in `tried`.
+    The search ends at the first configuration with the lowest loss: nothing that follows could replace it. What was
+    picked before an error is in `tried`.
 
     Parameters
     ----------
@@ -106,7 +110,8 @@ def search(
     if default is not None:
         tried.append(default)
     left = [row for row in range(len(table.loss)) if row != default]
-    while len(tried) < n_trials and left:
+    is_best = table.loss == np.min(table.loss, where=np.isfinite(table.loss), initial=np.inf)
+    while len(tried) < n_trials and left and not is_best[tried[-1:]].any():
         tried.append(left.pop(suggestion(run, table, tried, left)))
 
 

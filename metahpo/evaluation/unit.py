@@ -92,7 +92,7 @@ class History:
     told : {"all", "even", "odd"}
     repeat : int
     picks : tuple of int
-        Rows tried, in their order.
+        Rows tried, in their order; none after the one with the lowest loss told.
     seconds : float
         Spent on suggestions.
     failure : str or None
@@ -169,12 +169,13 @@ def _histories(unit: Unit, policy: Policy) -> Iterator[History]:
         default = unit.defaults.get(table.task) if unit.default_first else None
         for k in range(unit.n_replays):
             tried: list[int] = []
-            started, failure = time.perf_counter(), None
+            started, saved_before, failure = time.perf_counter(), seconds_saved(), None
             try:
                 search(policy, shown, unit.n_trials, task_seed(unit.seed, table.task, k), tried, default)
             except Exception as error:  # noqa: BLE001 - see carry_out
                 failure = _in_words(error)
-            yield History(table.task, told, k, tuple(tried), time.perf_counter() - started, failure)
+            seconds = time.perf_counter() - started + seconds_saved() - saved_before
+            yield History(table.task, told, k, tuple(tried), seconds, failure)
 
 
 def _first_picks(unit: Unit, policy: Policy, table: TaskTable, histories: Sequence[History]) -> tuple[int, ...]:

@@ -296,7 +296,8 @@ def _grid(
     for tick in across.ticks() if ticks is None else ticks:
         x = float(across(np.array([tick]))[0])
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" stroke="{GRID}"/>')
-        parts.append(_text(x, bottom + 15, f"{tick:,g}", "middle"))
+        label = f"{tick:,g}"
+        parts.append(_text(min(x, WIDTH - 3.5 * len(label)), bottom + 15, label, "middle"))
     for tick in up.ticks() if up is not None else ():
         y = float(up(np.array([tick]))[0]) if up is not None else 0.0
         parts.append(f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>')

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.source_tasks import SourceTask
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
-    from metahpo.surrogates.fitting.training_batches import informative, sample_batch
+    from metahpo.surrogates.fitting.training_batches import TrialBatches, informative
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
     from metahpo.surrogates.gaussian_process import GaussianProcessSurrogate, standardised
     from metahpo.surrogates.improvement import Improvement, ImprovementModel, change_of, error_floor, improvement_path
@@ -82,6 +82,7 @@ __all__ = [
     "TrainedSurrogate",
     "TrainingLoop",
     "TrainingSettings",
+    "TrialBatches",
     "change_of",
     "cost_path",
     "encoded",
@@ -101,7 +102,6 @@ __all__ = [
     "process_of",
     "register_surrogate_kind",
     "residual_covariance",
-    "sample_batch",
     "save_surrogate",
     "spread_of",
     "standardised",

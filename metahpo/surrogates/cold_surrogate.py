@@ -125,10 +125,14 @@ class ColdSurrogate:
         away = np.empty((0, X.shape[1])) if under_way is None else np.asarray(under_way, dtype=np.float64)
         seen = b"".join(part.tobytes() for part in (X, losses, extra, away))
         if self._fitted is None or self._fitted[0] != seen:
-            self._fitted = (seen, self._fit(X, losses, extra, away))
+            self._fitted = (seen, self.fit(X, losses, extra, away))
         return self._fitted[1]
 
-    def _fit(self, X: Array, losses: Array, extra: Array, under_way: Array) -> FittedProcess | None:
+    def fit(self, X: Array, losses: Array, extra: Array, under_way: Array) -> FittedProcess | None:
+        """Fit to trials, beginning at the hyperparameters of the fit before; None where the losses do not differ.
+
+        The result depends on the arguments and on :attr:`hyperparameters` only, and replaces the latter.
+        """
         filled = failed_as_worse(losses, typical_spread=1.0)
         spread = spread_of(filled)
         if spread == 0.0:

@@ -29,6 +29,7 @@ from metahpo.evaluation.quick import quick_look
 from metahpo.evaluation.regret import regret_over_seconds
 from metahpo.evaluation.replay import search
 from metahpo.evaluation.settings import EvaluationSettings, SettingChanges
+from metahpo.evaluation.unit import carry_out
 from metahpo.exceptions import DataError, PluginError, StoreError, UnknownNameError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable
@@ -113,7 +114,7 @@ def test_numbers_of_numpy_are_rows() -> None:
 
 
 def test_a_method_that_fails_in_the_middle_is_reported_and_the_rest_stays(toy: MetaDataset) -> None:
-    stops = Scripted("stops", lambda n: 0 if n < 3 else 1 / 0)
+    stops = Scripted("stops", lambda n: 23 - n if n < 3 else 1 / 0)  # none of the last rows is a best one
     report = evaluate(toy, [*COLD, stops], n_trials=6, n_folds=2)
     assert report.failures is not None
     assert set(report.failures["method"]) == {"stops"}
@@ -253,7 +254,7 @@ def test_the_command_says_the_cost_first_and_can_stop_there(
     toy.save(tmp_path / "toy")
     asked = ["evaluate", str(tmp_path / "toy"), "--methods", "random_search", "--folds", "family", "--jobs", "1"]
     assert main([*asked, "--seeds", "2", "--trials", "3", "--dry-run"]) == 0
-    assert capsys.readouterr().out == "12 units of work: 216 suggestions, some seconds on 1 process\n"
+    assert capsys.readouterr().out == "12 units of work: up to 216 suggestions, some seconds on 1 process\n"
 
 
 def test_a_quick_look_takes_whole_families_and_one_space(toy: MetaDataset) -> None:
@@ -315,6 +316,19 @@ def test_methods_that_train_alike_share_the_training_and_learn_what_they_would_a
         np.testing.assert_array_equal(found.mean, expected.mean)
     plan = make_plan(toy, [*methods, "random_search"], EvaluationSettings(n_folds=2))
     assert [len(job) for job in plan.jobs(range(len(plan.units)))] == [2, 1, 2, 1]
+
+
+def test_seeds_of_a_method_share_their_fits_and_pick_what_they_would_alone(toy: MetaDataset) -> None:
+    plan = make_plan(toy, ["constant", "random_search"], EvaluationSettings(n_trials=6, n_folds=2, n_seeds=2))
+    jobs = plan.jobs(range(len(plan.units)))
+    assert [len(job) for job in jobs] == [2, 1, 1, 2, 1, 1]
+    first, second = (plan.units[i] for i in jobs[0])
+    assert (first.seed, second.seed) == (0, 1)
+    with shared_training() as shared:
+        together = [carry_out(unit) for unit in (first, second)]
+        assert shared.seconds_saved > 0
+    for unit, found in zip((first, second), together, strict=True):
+        assert [h.picks for h in found.histories] == [h.picks for h in carry_out(unit).histories]
 
 
 def test_replays_are_shared_out_among_the_seeds(toy: MetaDataset) -> None:

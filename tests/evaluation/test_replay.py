@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.random_search import RandomSearch
-from metahpo.evaluation.replay import replay, task_seed
+from metahpo.evaluation.replay import replay, search, task_seed
 from metahpo.metadata.task_table import TaskTable
 
 Array = NDArray[np.float64]
@@ -71,3 +71,12 @@ def test_random_picks_depend_on_seed_task_and_replay_only() -> None:
     np.testing.assert_array_equal(once.regret, again.regret)
     seeds = {task_seed(s, name, k) for s in (0, 1) for name in ("a", "b") for k in (0, 1)}
     assert len(seeds) == 8
+
+
+def test_a_search_ends_where_nothing_better_is_left_to_find() -> None:
+    policy, whole = InOrder(), table([3.0, np.nan, 1.0, 2.0, 1.0])
+    assert replay(policy, whole, n_trials=5).regret.tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert len(policy.shown) == 3
+    tried: list[int] = []
+    search(InOrder(), whole, 5, 0, tried, default=4)
+    assert tried == [4]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metahpo.reports.charts import Line, line_chart
 from metahpo.reports.page import Section, render
 from metahpo.reports.search_page import sections, summary
 from tests.evaluation.test_report import made_up
@@ -67,7 +68,9 @@ def looked_at(page: Path, width: int) -> dict[str, Any]:
     """What the probe tells of a page in a frame; a window may not be narrower than 500 pixels."""
     frame = page.with_name(f"{page.stem}.{width}.frame.html")
     inside = escape(page.read_text(encoding="utf-8"))
-    frame.write_text(f'<body><iframe width="{width}" height="900" style="border:0" srcdoc="{inside}"></iframe>')
+    frame.write_text(
+        f'<meta charset="utf-8"><body><iframe width="{width}" height="900" style="border:0" srcdoc="{inside}"></iframe>'
+    )
     done = browse(frame, "--window-size=1400,1000", "--dump-dom")
     assert b"CONSOLE" not in done.stderr
     found = re.search(r'<body[^>]* data-told="([^"]*)"', done.stdout.decode())
@@ -108,3 +111,13 @@ def test_what_is_cut_is_noticed(tmp_path: Path) -> None:
     page = render("Wide", ["x"], [Section("Wide", table=wide)], "").replace("<head>", f"<head>{PROBE}", 1)
     (tmp_path / "wide.html").write_text(page.replace("overflow-wrap: anywhere", ""), encoding="utf-8")
     assert looked_at(tmp_path / "wide.html", 400)["cut"]
+
+
+def test_long_names_and_wide_ticks_stay_inside(tmp_path: Path) -> None:
+    name = "GAMETES_Heterogeneity_20atts_1600_Het_0.4_0.2_50_EDM-2_001@1200"
+    table = pd.DataFrame([[name, "family", 0.1, 0.2]], columns=["task", "family", "regret", "regret against"])
+    chart = line_chart([Line("method", np.array([500.0, 5000.0]), np.array([0.2, 0.1]))], "By size", "rows", "regret")
+    page = render("Wide", [], [Section("Tasks", charts={"By size": chart}, table=table)], "")
+    path = tmp_path / "wide.html"
+    path.write_text(page.replace("<head>", f"<head>{PROBE}", 1), encoding="utf-8")
+    assert looked_at(path, 400)["cut"] == []

@@ -12,12 +12,12 @@ from metahpo.surrogates.mixture import mixture as scale
 from metahpo.surrogates.mixture.meta_learned import source_coefficients
 from metahpo.surrogates.mixture.mixture import MIN_NOISE, Hypotheses, Losses, Mixture, MixtureComponents
 from metahpo.surrogates.mixture.source_functions import (
+    Located,
     SourceFeatures,
     SourceValues,
     ZScoreKernel,
     source_features_at,
     squared_distances,
-    stack,
 )
 
 Array = NDArray[np.float64]
@@ -145,7 +145,12 @@ def test_before_any_trial_predictions_are_the_prior(
 def test_a_batch_is_its_tasks(mixture: Mixture, source_features: tuple[SourceFeatures, SourceFeatures]) -> None:
     trials, _ = source_features
     other = trials[torch.tensor([5, 1, 3, 0, 2, 4])]
-    both, losses = stack([trials, other]), torch.stack([LOSSES, LOSSES.flip(0) ** 2])
+    parts = [trials, other]
+    place = Located(*(torch.stack([getattr(p.place, name) for p in parts]) for name in ("mapped", "plain")))
+    mean, deviations, recorded = (
+        torch.stack([getattr(p, name) for p in parts]) for name in ("mean", "deviations", "recorded")
+    )
+    both, losses = SourceFeatures(place, mean, deviations, recorded), torch.stack([LOSSES, LOSSES.flip(0) ** 2])
     batch = mixture.condition(both, mixture.covariances(both, both), Losses.standardise(losses)).log_evidence
     for i, single in enumerate([trials, other]):
         K = mixture.covariances(single, single)

@@ -18,10 +18,11 @@ from metahpo.surrogates.fitting.source_tasks import (
     SourceTask,
     SourceTasks,
     reference_configurations,
+    source_features_of,
     source_weights,
 )
 from metahpo.surrogates.fitting.training import train_on_tables, train_surrogate
-from metahpo.surrogates.fitting.training_batches import hide_configurations, representative, sample_batch
+from metahpo.surrogates.fitting.training_batches import TrialBatches, hide_configurations, representative
 from metahpo.surrogates.mixture.source_functions import ZScoreKernel
 from tests.surrogates.recorded_world import QUICK, bowl, world
 
@@ -257,11 +258,10 @@ def test_a_training_that_came_to_nothing_finite_says_so() -> None:
 
 
 def test_greedy_batches_hold_better_trials() -> None:
-    tasks = [SourceTask.from_table(t) for t in world(8)]
+    batches = TrialBatches([SourceTask.from_table(t) for t in world(8)])
     generator = torch.Generator().manual_seed(0)
     plain, greedy = (
-        torch.stack([sample_batch(tasks, 8, 5, generator, greed).z.mean() for _ in range(40)]).mean()
-        for greed in (0.0, 2.0)
+        torch.stack([batches.sample(8, 5, generator, greed).z.mean() for _ in range(40)]).mean() for greed in (0.0, 2.0)
     )
     assert abs(float(plain)) < 0.1
     assert float(greedy) < -0.3
@@ -269,7 +269,20 @@ def test_greedy_batches_hold_better_trials() -> None:
 
 def test_a_batch_has_distinct_trials_and_only_tasks_that_are_long_enough() -> None:
     tasks = [SourceTask.from_table(t) for t in [*world(5), bowl("short", 0.5, n=4)]]
-    batch = sample_batch(tasks, 6, 20, torch.Generator().manual_seed(0))
+    batch = TrialBatches(tasks).sample(6, 20, torch.Generator().manual_seed(0))
     assert batch.X.shape == (5, 20, 3)
     assert sorted(batch.tasks.tolist()) == list(range(5))
     assert all(len(set(rows.tolist())) == 20 for rows in batch.rows)
+
+
+def test_source_features_of_a_batch_are_those_of_its_tasks() -> None:
+    tables = world(4)
+    kernel = ZScoreKernel(tables[0].X.shape[1]).double().requires_grad_(False)
+    tasks = SourceTasks.of(kernel, tables, TINY, np.random.default_rng(0)).held_out_tasks[1:3]
+    rows = torch.tensor([[3, 0, 7], [2, 5, 1]])
+    batch = source_features_of(tasks, torch.stack([task.task.X[own] for task, own in zip(tasks, rows, strict=True)]))
+    for i, (task, own) in enumerate(zip(tasks, rows, strict=True)):
+        alone = task.source_features(own)
+        torch.testing.assert_close(batch.place.mapped[i], alone.place.mapped)
+        for name in ("mean", "deviations", "recorded"):
+            torch.testing.assert_close(getattr(batch, name)[i], getattr(alone, name))

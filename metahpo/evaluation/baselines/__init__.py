@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from metahpo.evaluation.baselines.own_method import MetaLearned, MetaLearnedPolicy
     from metahpo.evaluation.baselines.random_search import RandomSearch
     from metahpo.evaluation.baselines.recommended import Recommended, smaller_sizes
-    from metahpo.evaluation.baselines.sharing import SharesTraining, seconds_saved, shared_training
+    from metahpo.evaluation.baselines.sharing import SharesFits, SharesTraining, seconds_saved, shared_training
     from metahpo.evaluation.baselines.task_process import TaskProcess
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "RandomSearch",
     "Recommended",
     "Run",
+    "SharesFits",
     "SharesTraining",
     "TaskProcess",
     "label_of",

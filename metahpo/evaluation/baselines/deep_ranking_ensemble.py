@@ -36,7 +36,7 @@ from metahpo.evaluation.baselines.sequential_search import highest_improvement
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import SINGLE
 from metahpo.numerics.torch_seed import torch_seeded
-from metahpo.surrogates.fitting.training_batches import sample_batch
+from metahpo.surrogates.fitting.training_batches import TrialBatches
 
 Array = NDArray[np.float64]
 
@@ -84,12 +84,13 @@ class DeepRankingEnsemble:
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> RankingPolicy:
         """Meta-train the scorers and the deep set together."""
         tasks = source_tasks(tables)
+        batches = TrialBatches(tasks)
         generator = torch.Generator().manual_seed(random_state)
         with torch_seeded(random_state):  # layers take their initial weights from the global generator
             ensemble = RankingNetworks(tables[0].X.shape[1], self.n_scorers)
         optimizer = torch.optim.Adam(ensemble.parameters(), lr=self.rate)
         for _ in range(self.meta_steps if tasks else 0):
-            batch = sample_batch(tasks, self.batch_tasks, self.list_length, generator)
+            batch = batches.sample(self.batch_tasks, self.list_length, generator)
             most = int(CONTEXT_SHARE * batch.loss.shape[1])
             n_context = int(torch.randint(most + 1, (1,), generator=generator))
             step(optimizer, ensemble.loss(batch.X.float(), batch.loss, n_context))

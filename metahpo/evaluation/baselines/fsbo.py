@@ -33,7 +33,7 @@ from metahpo.evaluation.baselines.sequential_search import PicksFirstRun, highes
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import SINGLE
 from metahpo.numerics.torch_seed import torch_seeded
-from metahpo.surrogates.fitting.training_batches import sample_batch
+from metahpo.surrogates.fitting.training_batches import TrialBatches
 from metahpo.surrogates.mixture.source_functions import matern52
 
 Array = NDArray[np.float64]
@@ -80,13 +80,14 @@ class FewShotDeepKernel:
         """Pick the first trials, and meta-train the deep kernel."""
         first = GreedyPortfolio(self.n_initial).learn(tables, space_name, random_state).picks
         tasks = source_tasks(tables)
+        batches = TrialBatches(tasks)
         generator = torch.Generator().manual_seed(random_state)
         with torch_seeded(random_state):  # layers take their initial weights from the global generator
             process = DeepKernelProcess(tables[0].X.shape[1]).double()
         optimizer = torch.optim.Adam(process.parameters(), lr=self.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.meta_steps))
         for _ in range(self.meta_steps if tasks else 0):
-            batch = sample_batch(tasks, self.batch_tasks, self.batch_trials, generator)
+            batch = batches.sample(self.batch_tasks, self.batch_trials, generator)
             y = randomly_scaled(batch.loss, generator)
             step(optimizer, process.negative_log_likelihood(batch.X, y).mean() / y.shape[1])
             schedule.step()

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from metahpo.evaluation.baselines.sequential_search import ModelRun, PicksFirstRun
+from metahpo.evaluation.baselines.sharing import SharedColdSurrogate
 from metahpo.evaluation.regret import normalised_regret
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.cold_surrogate import ColdSurrogate
 
 #: Candidates are a random sample of the distinct training configurations where there are more than this.
 MAX_CANDIDATES = 1500
@@ -49,6 +49,11 @@ class GreedyPortfolio:
         """1: the picks are determined."""
         return 1
 
+    @property
+    def shares_fits(self) -> bool:
+        """True: searches with another seed differ where equals are drawn from, which is seldom."""
+        return True
+
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> PortfolioPolicy:
         """Pick the portfolio."""
         candidates = np.unique(np.concatenate([table.X for table in tables]), axis=0)
@@ -70,7 +75,7 @@ class PortfolioPolicy:
     def start(self, meta_features: Mapping[str, float] | None, random_state: int) -> PicksFirstRun:
         """Begin at the first pick."""
         rng = np.random.default_rng(random_state)
-        return PicksFirstRun(self.picks, ModelRun(rng, ColdSurrogate(), n_initial=0))
+        return PicksFirstRun(self.picks, ModelRun(rng, SharedColdSurrogate(), n_initial=0))
 
 
 def greedy_picks(regret: NDArray[np.float64], n_picks: int) -> list[int]:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.sequential_search import ModelRun, PicksFirstRun
+from metahpo.evaluation.baselines.sharing import SharedColdSurrogate
 from metahpo.metadata.task_table import TaskTable
-from metahpo.surrogates.cold_surrogate import ColdSurrogate
 
 Array = NDArray[np.float64]
 
@@ -49,6 +49,11 @@ class NearestTasks:
         """1: meta-features determine the picks."""
         return 1
 
+    @property
+    def shares_fits(self) -> bool:
+        """True: searches with another seed differ where equals are drawn from, which is seldom."""
+        return True
+
     def learn(self, tables: Sequence[TaskTable], space_name: str, random_state: int) -> NearestTasksPolicy:
         """Remember each task's meta-features and best configuration."""
         known = [table.meta_features or {} for table in tables]
@@ -73,7 +78,7 @@ class NearestTasksPolicy:
         order = np.argsort(self.distances(meta_features or {}) + 1e-9 * rng.random(len(self.best)))
         _, first = np.unique(self.best[order], axis=0, return_index=True)
         picks = self.best[order][np.sort(first)][: self.n_picks]
-        return PicksFirstRun(picks, ModelRun(rng, ColdSurrogate(), n_initial=0))
+        return PicksFirstRun(picks, ModelRun(rng, SharedColdSurrogate(), n_initial=0))
 
     def distances(self, meta_features: Mapping[str, float]) -> Array:
         """Distance to each training task, shape (T,); zeros where none can be told."""

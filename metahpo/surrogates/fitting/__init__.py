@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
     from metahpo.surrogates.fitting.source_tasks import SourceTask
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
-    from metahpo.surrogates.fitting.training_batches import informative, sample_batch
+    from metahpo.surrogates.fitting.training_batches import TrialBatches, informative
     from metahpo.surrogates.fitting.training_loop import TrainingLoop
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "SourceTask",
     "TrainingLoop",
     "TrainingSettings",
+    "TrialBatches",
     "informative",
     "learn_improvement",
-    "sample_batch",
     "train_on_tables",
     "train_surrogate",
 ]

@@ -14,12 +14,12 @@ from torch import nn
 from metahpo.exceptions import UnknownNameError
 from metahpo.numerics.device import device_named
 from metahpo.surrogates.fitting.kernel_learning import KernelSettings
-from metahpo.surrogates.fitting.source_tasks import HeldOutTask
-from metahpo.surrogates.fitting.training_batches import sample_batch
+from metahpo.surrogates.fitting.source_tasks import HeldOutTask, source_features_of
+from metahpo.surrogates.fitting.training_batches import TrialBatches
 from metahpo.surrogates.fitting.training_loop import LogDensities, TrainingLoop, TrainingState
 from metahpo.surrogates.loss_spread import spread_of
 from metahpo.surrogates.mixture.mixture import Mixture, MixtureComponents
-from metahpo.surrogates.mixture.source_functions import ZScoreKernel, stack
+from metahpo.surrogates.mixture.source_functions import ZScoreKernel
 
 #: Interquartile range of the standard normal distribution.
 NORMAL_QUARTILES = 1.349
@@ -63,6 +63,7 @@ def learn_components(
     """
     device = device_named(settings.device)
     records = [new.task for new in tasks]
+    batches = TrialBatches(records)
     components = MixtureComponents().double()
     spreads = [spread_of(record.loss.numpy()) for record in records]
     log_spreads = np.log([spread for spread in spreads if spread > 0.0])
@@ -77,12 +78,12 @@ def learn_components(
         "components", settings.component_steps, training_state, validate and partial(validate, components)
     ):
         n = int(torch.randint(2, settings.batch_trials + 1, (1,), generator=generator))
-        batch = sample_batch(records, settings.batch_tasks, n, generator, greed=1.0).to(device)
+        batch = batches.sample(settings.batch_tasks, n, generator, greed=1.0)
         drawn = [tasks[i] for i in batch.tasks.tolist()]
-        trials = stack([new.source_features(rows) for new, rows in zip(drawn, batch.rows, strict=True)]).to(device)
+        trials = source_features_of(drawn, batch.X).to(device)
         log_prior = components.log_prior(torch.stack([new.distances for new in drawn]).to(device))
         K = mixture.covariances(trials, trials)
-        log_density = mixture.log_density(trials, K, batch.z) + log_prior
+        log_density = mixture.log_density(trials, K, batch.z.to(device)) + log_prior
         loss = -torch.logsumexp(log_density.flatten(1), 1).mean() / batch.z.shape[1]
         optimizer.zero_grad()
         torch.autograd.backward(loss)

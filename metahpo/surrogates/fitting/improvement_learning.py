@@ -22,7 +22,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit, ndtr
 from scipy.stats import rankdata
-from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression
 
 from metahpo.metadata.families import family_groups
@@ -32,6 +31,7 @@ from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import to_cash
 from metahpo.space.configuration import to_json
+from metahpo.surrogates.fitting.small_forest import extra_trees
 from metahpo.surrogates.improvement import (
     MIN_STANDARD_ERROR,
     ROWS_OF_FIT_VARIANCE,
@@ -154,10 +154,7 @@ def grow(ranks: Array, change: Array, leaf: int | None, random_state: int) -> Tr
         return Trees(nothing, nothing, nothing, np.zeros((1, 1)), np.zeros((1, n_tasks), dtype=np.int64), 0)
     left, size, _ = np.linalg.svd(change - change.mean(axis=0), full_matrices=False)
     components = (left * size)[:, :COMPONENTS]
-    forest = ExtraTreesRegressor(
-        TREES, min_samples_leaf=leaf, max_features=FEATURE_SHARE, random_state=random_state, n_jobs=1
-    ).fit(ranks, components)
-    trees = [estimator.tree_ for estimator in forest.estimators_]
+    trees = extra_trees(ranks, components, TREES, random_state, min_samples_leaf=leaf, max_features=FEATURE_SHARE)
     width = max(tree.node_count for tree in trees)
     shape = (len(trees), width)
     feature, to_left, to_right = (np.zeros(shape, dtype=np.int64) for _ in range(3))
@@ -168,10 +165,9 @@ def grow(ranks: Array, change: Array, leaf: int | None, random_state: int) -> Tr
         threshold[k, own] = np.where(inner, tree.threshold, 0.0)
         to_left[k, own] = np.where(inner, tree.children_left, own)
         to_right[k, own] = np.where(inner, tree.children_right, own)
-    depth = max(tree.max_depth for tree in trees)
-    return Trees(
-        feature, to_left, to_right, threshold.astype(np.float32).astype(np.float64), forest.apply(ranks).T, depth
-    )
+    depth, rows = max(tree.max_depth for tree in trees), ranks.astype(np.float32)
+    leaves = np.array([tree.apply(rows) for tree in trees])
+    return Trees(feature, to_left, to_right, threshold.astype(np.float32).astype(np.float64), leaves, depth)
 
 
 class _Chosen(NamedTuple):

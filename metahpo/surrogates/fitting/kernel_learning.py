@@ -14,8 +14,9 @@ import torch
 
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import device_named
+from metahpo.surrogates.fitting.kernel_likelihood import negative_log_likelihood
 from metahpo.surrogates.fitting.source_tasks import SourceTask
-from metahpo.surrogates.fitting.training_batches import sample_batch
+from metahpo.surrogates.fitting.training_batches import TrialBatches
 from metahpo.surrogates.fitting.training_loop import LogDensities, TrainingLoop, TrainingState
 from metahpo.surrogates.mixture.source_functions import ZScoreKernel
 
@@ -46,21 +47,18 @@ def learn_kernel(
 ) -> ZScoreKernel:
     """Learn the kernel that maximises the likelihood of the z-scores of single tasks. It is returned on the CPU."""
     device, tasks = device_named(settings.device), [SourceTask.from_table(t) for t in tables]
-    maps = torch.Generator().manual_seed(generator.initial_seed())
+    batches, maps = TrialBatches(tasks), torch.Generator().manual_seed(generator.initial_seed())
     kernel = ZScoreKernel(tasks[0].X.shape[1], maps).to(device)
     n_distinct = len(np.unique(np.concatenate([t.X.numpy() for t in tasks]), axis=0))
-    optimizer = torch.optim.Adam(kernel.parameters(), lr=settings.kernel_rate)
+    optimizer = torch.optim.Adam(kernel.parameters(), lr=settings.kernel_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.kernel_rate, total_steps=settings.kernel_steps)
     training_state = TrainingState(kernel, optimizer, schedule, generator)
     for _ in training_loop.steps(stage, settings.kernel_steps, training_state, validate and partial(validate, kernel)):
-        batch = sample_batch(tasks, settings.batch_tasks, settings.batch_trials, generator).to(device)
-        place, n = kernel.locate(batch.X.float()), batch.X.shape[1]  # single precision is accurate enough, and faster
-        noise = kernel.noise() * torch.eye(n, dtype=place.plain.dtype, device=device)
-        L = torch.linalg.cholesky(kernel(place, place) + noise)
-        white = torch.linalg.solve_triangular(L, batch.z.float()[..., None], upper=False)
-        log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        batch = batches.sample(settings.batch_tasks, settings.batch_trials, generator).to(device)
+        # Single precision is accurate enough, and faster.
+        of_trials = negative_log_likelihood(kernel, batch.X.float(), batch.z.float())
         # Tasks with a shared design observe the same configurations: the prior counts each distinct one once.
-        loss = (0.5 * white.square().sum((-2, -1)) + log_det).mean() / n - kernel.log_prior() / n_distinct
+        loss = of_trials - kernel.log_prior() / n_distinct
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(kernel.parameters(), 5.0)

@@ -16,9 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesRegressor
 
 from metahpo.metadata.families import family_groups
+from metahpo.surrogates.fitting.small_forest import extra_trees, importances
 from metahpo.surrogates.mixture.source_functions import (
     BANDWIDTHS,
     RIDGE,
@@ -88,9 +88,7 @@ def learn_relevance(quantiles: Array, functions: Array, rng: np.random.Generator
     _, size, of_task = np.linalg.svd(deviations, full_matrices=False)
     components = (size[:, None] * of_task)[:COMPONENTS].T
     seed = int(rng.integers(2**31))
-    forest = ExtraTreesRegressor(TREES, min_samples_leaf=MIN_LEAF, random_state=seed, n_jobs=1)
-    forest.fit(np.nan_to_num(quantiles), components)
-    importance: Array = forest.feature_importances_
+    importance = importances(extra_trees(np.nan_to_num(quantiles), components, TREES, seed, min_samples_leaf=MIN_LEAF))
     n = len(importance)
     return importance / importance.sum() if importance.sum() > 0.0 else np.full(n, 1.0 / n)
 

@@ -27,6 +27,7 @@ from metahpo.numerics.copula import normal_scores
 from metahpo.surrogates.fitting.similarity_learning import learn_similarity
 from metahpo.surrogates.loss_spread import failed_as_worse
 from metahpo.surrogates.mixture.source_functions import (
+    Located,
     SourceFeatures,
     SourceFunctions,
     TaskSimilarity,
@@ -164,6 +165,23 @@ class HeldOutTask:
     def source_features(self, rows: Tensor) -> SourceFeatures:
         """Source features of some of its trials. They are computed on demand, because all of them need much memory."""
         return source_features_at(self.functions.at(self.task.X[rows]), self.alpha, self.known)
+
+
+def source_features_of(tasks: Sequence[HeldOutTask], X: Tensor) -> SourceFeatures:
+    """Source features of n configurations of each of B tasks that share their source functions.
+
+    Parameters
+    ----------
+    tasks : sequence of HeldOutTask
+    X : Tensor of shape (B, n, d)
+    """
+    at = tasks[0].functions.at(X.flatten(0, 1))
+    mapped, plain, values, recorded = (
+        part.unflatten(0, X.shape[:2]) for part in (at.place.mapped, at.place.plain, at.values, at.recorded)
+    )
+    mean = values @ torch.stack([task.alpha for task in tasks])[..., None]
+    known = [torch.ones_like(task.alpha, dtype=torch.bool) if task.known is None else task.known for task in tasks]
+    return SourceFeatures(Located(mapped, plain), mean, (values - mean) * torch.stack(known)[:, None], recorded)
 
 
 @dataclass(frozen=True, eq=False)

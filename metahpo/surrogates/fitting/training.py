@@ -24,6 +24,7 @@ from functools import partial
 import numpy as np
 import torch
 from ConfigSpace import ConfigurationSpace
+from scipy.linalg import LinAlgError
 
 from metahpo import __version__
 from metahpo.exceptions import DataError
@@ -112,7 +113,7 @@ def _numbers_that_serve() -> Iterator[None]:
     """Turn a failed Cholesky factorisation into a DataError with a remedy."""
     try:
         yield
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # torch documents it
+    except (torch.linalg.LinAlgError, LinAlgError) as error:  # type: ignore[attr-defined]  # torch documents it
         raise DataError(
             f"the training came to numbers that are not finite, or too large: {error} Train with another random_state "
             "or a lower kernel_rate; if that does not help, drop tasks with extreme losses or configurations."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from metahpo.metadata.task_table import TaskTable
 from metahpo.numerics.device import SINGLE
@@ -66,31 +67,41 @@ class Batch:
         return replace(self, X=self.X.to(device), loss=self.loss.to(device), z=self.z.to(device))
 
 
-def sample_batch(
-    tasks: list[SourceTask], n_tasks: int, n_trials: int, generator: torch.Generator, greed: float = 0.0
-) -> Batch:
-    """Draw tasks, and trials of each task, without replacement.
+class TrialBatches:
+    """Draws batches from tasks.
 
-    The number of trials is at most the median number of trials of a task. Tasks with fewer trials are not drawn. With
-    probability 1/2, the trials of a task are drawn in proportion to ``exp(-greed z)``. These trials are like those of a
-    running search, which has seen more good configurations than bad ones. The draw uses the Gumbel-top-k trick (Kool et
-    al., ICML 2019).
+    Parameters
+    ----------
+    tasks : sequence of SourceTask
     """
-    lengths = torch.tensor([len(t.z) for t in tasks])
-    n_trials = min(n_trials, int(lengths.median()))
-    long_enough = torch.nonzero(lengths >= n_trials)[:, 0]
-    chosen = long_enough[torch.randperm(len(long_enough), generator=generator)[:n_tasks]]
-    rows = []
-    for i in chosen.tolist():
-        uniform = torch.rand(len(tasks[i].z), generator=generator, dtype=SINGLE).clamp(1e-6, 1.0 - 1e-6)
-        biased = bool(torch.rand((), generator=generator, dtype=SINGLE) < 0.5)
-        keys = -torch.log(-torch.log(uniform)) - (greed if biased else 0.0) * tasks[i].z
-        rows.append(torch.topk(keys, n_trials).indices)
-    drawn = [(tasks[i], r) for i, r in zip(chosen.tolist(), rows, strict=True)]
-    return Batch(
-        chosen,
-        torch.stack(rows),
-        torch.stack([task.X[r] for task, r in drawn]),
-        torch.stack([task.loss[r] for task, r in drawn]),
-        torch.stack([task.z[r] for task, r in drawn]),
-    )
+
+    def __init__(self, tasks: Sequence[SourceTask]) -> None:
+        self.lengths = torch.tensor([len(t.z) for t in tasks])
+        columns = ([t.X for t in tasks], [t.loss for t in tasks], [t.z for t in tasks])
+        self._X, self._loss, self._z = (
+            pad_sequence(column, batch_first=True) if column else torch.empty(0) for column in columns
+        )
+
+    def sample(self, n_tasks: int, n_trials: int, generator: torch.Generator, greed: float = 0.0) -> Batch:
+        """Draw tasks, and trials of each task, without replacement.
+
+        The number of trials is at most the median number of trials of a task. Tasks with fewer trials are not drawn.
+        With probability 1/2, the trials of a task are drawn in proportion to ``exp(-greed z)``. These trials are like
+        those of a running search, which has seen more good configurations than bad ones. The draw uses the
+        Gumbel-top-k trick (Kool et al., ICML 2019).
+        """
+        n_trials = min(n_trials, int(self.lengths.median()))
+        long_enough = torch.nonzero(self.lengths >= n_trials)[:, 0]
+        chosen = long_enough[torch.randperm(len(long_enough), generator=generator)[:n_tasks]]
+        # Of each task, a number a trial, and one that tells whether the draw is biased: all in one call.
+        lengths, trial = self.lengths[chosen], torch.arange(self._z.shape[1])
+        ends = (lengths + 1).cumsum(0)
+        drawn = torch.rand(int(ends[-1]), generator=generator, dtype=SINGLE)
+        biased = drawn[ends - 1] < 0.5
+        places = (ends - lengths - 1)[:, None] + trial
+        uniform = drawn[places.clamp_max_(len(drawn) - 1)].clamp_(1e-6, 1.0 - 1e-6)
+        z = self._z[chosen]
+        keys = -torch.log(-torch.log(uniform)) - torch.where(biased, greed, 0.0)[:, None] * z
+        rows = torch.topk(keys.masked_fill_(trial >= lengths[:, None], -torch.inf), n_trials).indices
+        of = chosen[:, None]
+        return Batch(chosen, rows, self._X[of, rows], self._loss[of, rows], z.gather(1, rows))

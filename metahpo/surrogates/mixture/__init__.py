@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.mixture.mixture_file import KIND, Provenance
     from metahpo.surrogates.mixture.source_functions import (
         BANDWIDTHS,
+        MIN_RECORD_NOISE,
         RIDGE,
         SourceFeatures,
         SourceFunctions,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         number_or_nan,
         source_features_at,
         squared_distances,
-        stack,
         task_kernel,
         varies,
     )
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BANDWIDTHS",
     "KIND",
+    "MIN_RECORD_NOISE",
     "RIDGE",
     "TRIAL_COUNTS",
     "Losses",
@@ -47,7 +48,6 @@ __all__ = [
     "number_or_nan",
     "source_features_at",
     "squared_distances",
-    "stack",
     "task_kernel",
     "varies",
 ]

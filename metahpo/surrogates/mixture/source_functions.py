@@ -443,13 +443,6 @@ def source_features_at(at: SourceValues, alpha: Tensor, known: Tensor | None = N
     return SourceFeatures(at.place, mean, deviations if known is None else deviations * known, at.recorded)
 
 
-def stack(parts: Sequence[SourceFeatures]) -> SourceFeatures:
-    """Put B tasks of n configurations each into one batch."""
-    place = Located(torch.stack([p.place.mapped for p in parts]), torch.stack([p.place.plain for p in parts]))
-    mean, deviations = torch.stack([p.mean for p in parts]), torch.stack([p.deviations for p in parts])
-    return SourceFeatures(place, mean, deviations, torch.stack([p.recorded for p in parts]))
-
-
 def squared_distances(M: Tensor, alpha: Tensor, known: Tensor | None = None) -> Tensor:
     """Squared distances of source functions M (R, T) from the expected function, divided by their mean, shape (B, T).
 
