@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from metahpo.exceptions import DataError, UnknownNameError
 from metahpo.learners.registry import learner_names
+from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
-from metahpo.metadata.release import locate, read_manifest
 from metahpo.tasks.task import Modality, Task, TaskKind
 
 #: Meta-datasets that ship for each modality and kind of task: of learners that are compared, and of single learners, of
@@ -57,7 +57,7 @@ def answered() -> list[Answered]:
     found = []
     for (modality, kind), compared in SHIPPED.items():
         for name in dict.fromkeys([compared, *SHIPPED_APART.get((modality, kind), {}).values()]):
-            recorded = read_manifest(locate(name))["spaces"]
+            recorded = release.read_manifest(release.locate(name))["spaces"]
             own = tuple(learner for learner in recorded if shipped_name(kind, modality, learner) == name)
             found.append(Answered(name, modality, kind, name == compared, own))
     return found
