@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -71,7 +72,7 @@ def hartmann6(x: np.ndarray) -> float:
 
 def ackley(x: np.ndarray) -> float:
     """A funnel under waves."""
-    return float(20 + np.e - 20 * np.exp(-0.2 * np.sqrt(np.mean(x**2))) - np.exp(np.mean(np.cos(2 * np.pi * x))))
+    return float(20 + math.e - 20 * np.exp(-0.2 * np.sqrt(np.mean(x**2))) - np.exp(np.mean(np.cos(2 * np.pi * x))))
 
 
 def rosenbrock(x: np.ndarray) -> float:

@@ -148,14 +148,16 @@ def test_experience_with_another_thing_is_refused(images: Path) -> None:
         recommend(*sayings(0), recommender=Recommender(images))
     with pytest.raises(DataError, match=r"with images, .* are tables.*Leave the recommender out"):
         recommend(pictures(0)[0].reshape(30, -1), pictures(0)[1], recommender=Recommender(images))
-    with pytest.raises(DataError, match=r"is experience with tables, .* are images.*--modality image"):
+    with pytest.raises(DataError, match=r"is experience with tables, .* are images.*Leave the recommender out"):
         recommend(*pictures(0), recommender=Recommender("tabular_classification"))
 
 
-def test_no_experience_with_images_ships_and_the_message_tells_how_to_make_it() -> None:
-    expected = "no experience with images ships.*metahpo build run .*--modality image`.*release.*metahpo train"
-    with pytest.raises(DataError, match=expected):
-        recommend(*pictures(0))
+def test_shipped_experience_recommends_for_images() -> None:
+    X, y = pictures(4)
+    recommended = recommend(X, y, n=3)
+    assert recommended.best_learner == "convnet"
+    assert set(recommended.best) <= set(ConvNetClassifier().get_params())
+    assert recommended.estimator().set_params(learner__epochs=1).fit(X, y).predict(X[:2]).shape == (2,)
 
 
 def test_shipped_experience_recommends_for_texts_of_any_container() -> None:

@@ -92,7 +92,7 @@ class Recommender:
         Raises
         ------
         DataError
-            None ships for tasks of the modality, or for the learner; the message names the next step.
+            None ships for the learner; the message names the next step.
         UnknownNameError
             There is no such learner.
         """
@@ -553,7 +553,7 @@ def recommend(
         scikit-learn scorer, or its name, to recommend for; None takes balanced accuracy, or R2. Where experience was
         not recorded by it (``roc_auc``, ``f1``, ...), the nearest metric stands for it, and a note says which.
     recommender : Recommender, default=None
-        Experience of your own; None takes what ships with the package, which knows tables and texts, but no images.
+        Experience of your own; None takes what ships with the package.
     random_state : int, default=0
         Seed of the meta-features' subsample.
     estimator : estimator, default=None
@@ -588,7 +588,7 @@ def recommend(
     Raises
     ------
     DataError
-        Data that make no task, images without a recommender that knows such, or an argument of another type or range.
+        Data that make no task, or an argument of another type or range.
     UnknownNameError
         An unknown learner, metric, or name in `exclude`; the message lists those that exist.
     SpaceError

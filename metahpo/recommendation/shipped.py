@@ -16,6 +16,7 @@ from metahpo.tasks.task import Modality, Task, TaskKind
 SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
     ("table", "classification"): "tabular_1200_classification",
     ("table", "regression"): "tabular_1200_regression",
+    ("image", "classification"): "images",
     ("text", "classification"): "texts",
 }
 SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
@@ -37,7 +38,7 @@ class Answered:
     ----------
     name : str
         Of the meta-dataset.
-    modality : {"table", "text"}
+    modality : {"table", "image", "text"}
     kind : {"classification", "regression"}
     together : bool
         Whether it answers where no learner is named, or several.
@@ -64,15 +65,7 @@ def answered() -> list[Answered]:
 
 
 def shipped_name(kind: TaskKind, modality: Modality, learner: str | None = None) -> str:
-    """Name of the meta-dataset that ships for such tasks and that learner, None: for all that can be compared.
-
-    Raises
-    ------
-    DataError
-        None ships for tasks of this modality; the message names the commands that make one.
-    """
-    if (modality, kind) not in SHIPPED:
-        raise DataError(f"no experience with {modality}s ships. {_how_to_make(modality)}")
+    """Name of the meta-dataset that ships for such tasks and that learner, None: for all that can be compared."""
     return SHIPPED_APART.get((modality, kind), {}).get(learner or "", SHIPPED[modality, kind])
 
 
@@ -118,20 +111,8 @@ def check_modality(md: MetaDataset, task: Task) -> None:
     # A tasks table without a word on it is of tables.
     known = sorted(md.tasks["modality"].fillna("table").unique()) if "modality" in md.tasks else ["table"]
     if task.modality not in known:
-        ships = (task.modality, task.kind) in SHIPPED
-        hint = "Leave the recommender out: such experience ships." if ships else _how_to_make(task.modality)
         raise DataError(
             f"{md.name!r} is experience with {' and '.join(f'{modality}s' for modality in known)}, but the rows of the "
-            f"task are {task.modality}s. {hint}"
+            f"task are {task.modality}s. Leave the recommender out: such experience ships. Rows of a table come as a "
+            "DataFrame, or as an array of shape (n_rows, n_features)."
         )
-
-
-def _how_to_make(modality: Modality) -> str:
-    """The commands that make experience with images or texts, which are classified."""
-    name = f"my_{modality}s"
-    return (
-        f"Make your own: `metahpo build run runs/{name} --cache DATASETS --modality {modality}`, `metahpo release "
-        f"runs/{name} {name} --kind classification`, `metahpo train {name}`; then give "
-        f'recommender=Recommender("{name}"), from metahpo. MetaSearchCV(..., warm_start=False) needs none. Rows of a '
-        "table come as a DataFrame, or as an array of shape (n_rows, n_features)."
-    )

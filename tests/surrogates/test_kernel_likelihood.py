@@ -16,7 +16,7 @@ def test_the_likelihood_and_its_gradient_are_those_of_the_kernel() -> None:
     z = torch.randn(4, 6, generator=generator, dtype=torch.float64)
     place = kernel.locate(X)
     K = kernel(place, place) + kernel.noise() * torch.eye(6, dtype=torch.float64)
-    log_density = torch.distributions.MultivariateNormal(torch.zeros_like(z), K).log_prob(z)
+    log_density = torch.distributions.MultivariateNormal(torch.zeros_like(z), K).log_prob(z)  # type: ignore[no-untyped-call]
     expected = -log_density.mean() / 6 - 0.5 * torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64))
     parameters = list(kernel.parameters())
     gradients = torch.autograd.grad(2.0 * expected, parameters)

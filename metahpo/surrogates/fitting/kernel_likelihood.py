@@ -69,7 +69,8 @@ def by_torch(kernel: ZScoreKernel, X: Tensor, z: Tensor) -> Tensor:
     L = torch.linalg.cholesky(kernel(place, place) + noise)
     white = torch.linalg.solve_triangular(L, z[..., None], upper=False)
     log_det = L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return (0.5 * white.square().sum((-2, -1)) + log_det).mean() / n
+    value: Tensor = (0.5 * white.square().sum((-2, -1)) + log_det).mean() / n
+    return value
 
 
 class _ClosedForm(torch.autograd.Function):
@@ -152,7 +153,8 @@ def _squared_distances(u: Array, out: Array) -> None:
 
 def _inverse_factors(K: Array) -> tuple[Array, float]:
     """``L^-1`` of each of B covariances (B, n, n), and the sum of the logarithms of the diagonals of all L."""
-    factor, invert = get_lapack_funcs(("potrf", "trtri"), (K,))
+    routines: Any = get_lapack_funcs(("potrf", "trtri"), (K,))  # the types of scipy expect one name
+    factor, invert = routines
     inverse = np.empty_like(K)
     for own, found in zip(K, inverse, strict=True):
         L, failed_at = factor(own.T, lower=1)

@@ -177,7 +177,8 @@ def source_features_of(tasks: Sequence[HeldOutTask], X: Tensor) -> SourceFeature
     """
     at = tasks[0].functions.at(X.flatten(0, 1))
     mapped, plain, values, recorded = (
-        part.unflatten(0, X.shape[:2]) for part in (at.place.mapped, at.place.plain, at.values, at.recorded)
+        part.reshape(*X.shape[:2], *part.shape[1:])
+        for part in (at.place.mapped, at.place.plain, at.values, at.recorded)
     )
     mean = values @ torch.stack([task.alpha for task in tasks])[..., None]
     known = [torch.ones_like(task.alpha, dtype=torch.bool) if task.known is None else task.known for task in tasks]
