@@ -255,7 +255,7 @@ LABELS = make_multilabel_classification(60, random_state=0)
             make_pipeline(FunctionTransformer(flattened), SVC()),
             X.reshape(-1, 2, 2),
             y,
-            "no experience with images",
+            "starts cold.*'svm' ships for classification of images",
         ),
         (RandomForestClassifier(4), *LABELS, "starts cold.*one target, but y has 5 columns"),
         (
