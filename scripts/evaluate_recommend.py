@@ -30,7 +30,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -149,31 +148,38 @@ class Experience:
 
     def __init__(self, md: MetaDataset, learner: str, metric: str) -> None:
         self.md, self.learner, self.metric = md, learner, metric
+        # Not cached_property: its lock keeps this class from the worker processes (Python 3.11).
+        self._model: ImprovementModel | None = None
+        self._surrogate: TrainedSurrogate | None = None
+        self._portfolio: Configuration | None = None
 
-    @cached_property
+    @property
     def model(self) -> ImprovementModel:
         """Improvement on the default."""
-        model = learn_improvement(self.md, self.learner, self.metric)
-        if model is None:
+        self._model = self._model or learn_improvement(self.md, self.learner, self.metric)
+        if self._model is None:
             raise SystemExit(f"{self.md.name} has too few tasks with a shared design of {self.learner}.")
-        return model
+        return self._model
 
-    @cached_property
+    @property
     def surrogate(self) -> TrainedSurrogate:
         """Surrogate of the losses."""
-        return train_surrogate(self.md, self.learner, self.metric)
+        self._surrogate = self._surrogate or train_surrogate(self.md, self.learner, self.metric)
+        return self._surrogate
 
-    @cached_property
+    @property
     def configurations(self) -> list[Configuration]:
         """Those that the model knows."""
         return [json.loads(text) for text in self.model.configurations]
 
-    @cached_property
+    @property
     def portfolio(self) -> Configuration:
         """First pick of the greedy portfolio."""
-        tables = self.md.tables(self.learner, self.metric)
-        policy = GreedyPortfolio(n_picks=1).learn(tables, self.learner, random_state=0)
-        return self.md.encoder(self.learner).decode(policy.picks)[0]
+        if self._portfolio is None:
+            tables = self.md.tables(self.learner, self.metric)
+            policy = GreedyPortfolio(n_picks=1).learn(tables, self.learner, random_state=0)
+            self._portfolio = self.md.encoder(self.learner).decode(policy.picks)[0]
+        return self._portfolio
 
 
 def pick_of(method: str, table: Table, experience: Experience, options: Options, seed: int) -> Configuration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from metahpo import MetaDataset, MetaSearchCV, Recommender, recommend, train_sur
 from metahpo.cli import main
 from metahpo.datasets.cache import write_task
 from metahpo.exceptions import DataError
+from metahpo.metadata import release
 from metahpo.metafeatures.extraction import DEFINITIONS
 from metahpo.networks.convnet.convnet_classifier import ConvNetClassifier
 from metahpo.networks.text.text_classifier import TextClassifier
+from metahpo.recommendation.recommender import _shipped
 from metahpo.surrogates.artefact import surrogate_path
 from metahpo.surrogates.fitting.training import TrainingSettings
 
@@ -158,6 +161,16 @@ def test_shipped_experience_recommends_for_images() -> None:
     assert recommended.best_learner == "convnet"
     assert set(recommended.best) <= set(ConvNetClassifier().get_params())
     assert recommended.estimator().set_params(learner__epochs=1).fit(X, y).predict(X[:2]).shape == (2,)
+
+
+def test_a_folder_of_the_same_name_does_not_stand_for_what_ships(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(texts, "texts")
+    assert release.shipped_folder("texts") != Path("texts") == release.locate("texts")
+    _shipped.cache_clear()
+    assert recommend(*sayings(4), n=1).best_learner == "text_linear"
 
 
 def test_shipped_experience_recommends_for_texts_of_any_container() -> None:

@@ -62,6 +62,20 @@ def locate(folder: Path | str) -> Path:
     )
 
 
+def shipped_folder(name: str) -> Path:
+    """Folder of a meta-dataset that comes with the package, whatever the working directory holds.
+
+    Raises
+    ------
+    UnknownNameError
+        None of that name; the message lists what ships.
+    """
+    for root in SHIPPED:
+        if (root / name / MANIFEST).is_file():
+            return root / name
+    raise UnknownNameError("meta-dataset", name, shipped_names())
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:

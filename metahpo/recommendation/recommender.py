@@ -505,7 +505,7 @@ def check_recommender(given: Any) -> None:
 @cache
 def _shipped(name: str) -> Recommender:
     try:
-        return Recommender(name)
+        return Recommender(release.shipped_folder(name))
     except UnknownNameError as error:
         raise ArtefactError(f"the meta-dataset {name!r} is missing from this installation: {error}") from error
 

@@ -58,7 +58,7 @@ def answered() -> list[Answered]:
     found = []
     for (modality, kind), compared in SHIPPED.items():
         for name in dict.fromkeys([compared, *SHIPPED_APART.get((modality, kind), {}).values()]):
-            recorded = release.read_manifest(release.locate(name))["spaces"]
+            recorded = release.read_manifest(release.shipped_folder(name))["spaces"]
             own = tuple(learner for learner in recorded if shipped_name(kind, modality, learner) == name)
             found.append(Answered(name, modality, kind, name == compared, own))
     return found

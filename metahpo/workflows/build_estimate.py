@@ -10,6 +10,7 @@ import numpy as np
 
 from metahpo.building.plan import Plan, PlannedTask
 from metahpo.datasets.cache import read_sidecar, task_modality
+from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.shipped import shipped_name
 from metahpo.space.encoding import SpaceEncoder
@@ -66,7 +67,7 @@ def _size(task: PlannedTask, sidecar: Mapping[str, object]) -> tuple[int, int, i
 @cache
 def _experience(kind: TaskKind, modality: Modality, learner: str) -> tuple[CostModel | None, SpaceEncoder | None]:
     try:
-        md = MetaDataset.load(shipped_name(kind, modality, learner))
+        md = MetaDataset.load(release.shipped_folder(shipped_name(kind, modality, learner)))
     except LookupError:
         return None, None
     if learner not in md.spaces:
