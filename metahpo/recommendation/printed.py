@@ -65,7 +65,7 @@ def in_html(recommended: Recommendations) -> str:
                 in_words(recommended.parameters(rank - 1)),
                 f"{item.expected_percentile:.0f} % ({item.interval[0]:.0f}-{item.interval[1]:.0f})",
                 f"{item.p_better_than_default:.2f}" if known else "",
-                f"{-100 * item.expected_change:+.1f} % ({-100 * high:+.1f} to {-100 * low:+.1f})" if known else "",
+                f"{-100 * item.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})" if known else "",
                 item.reason,
             )
         )

@@ -61,5 +61,5 @@ class Recommendation:
         low, high = self.change_interval
         return (
             f"better than the default with probability {self.p_better_than_default:.2f}, error "
-            f"{-100 * self.expected_change:+.1f} % ({-100 * high:+.1f} to {-100 * low:+.1f})"
+            f"{-100 * self.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})"
         )

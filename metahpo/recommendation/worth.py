@@ -50,7 +50,7 @@ class Worth:
     def __str__(self) -> str:
         return (
             f"on the {self.n_tasks} recorded tasks that are as far from all others, first recommendations won "
-            f"{self.wins:.0%} and lost {self.losses:.0%} against the default, error {-100 * self.change:+.1f} % on "
+            f"{self.wins:.0%} and lost {self.losses:.0%} against the default, error {-100 * self.change:+z.1f} % on "
             "average"
         )
 

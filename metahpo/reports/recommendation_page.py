@@ -51,8 +51,8 @@ def summary(recommended: Any) -> list[str]:
         low, high = first.change_interval
         told.append(
             f"It is better than the library's default with a probability of {first.p_better_than_default:.2f}; its "
-            f"error is expected to change by {-100 * first.expected_change:+.1f} % "
-            f"({-100 * high:+.1f} to {-100 * low:+.1f})."
+            f"error is expected to change by {-100 * first.expected_change:+z.1f} % "
+            f"({-100 * high:+z.1f} to {-100 * low:+z.1f})."
         )
     else:
         told.append(
