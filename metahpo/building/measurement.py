@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class _Fold:
     X_test: Any
     y_test: NDArray[Any]
 
-    @property
+    @cached_property
     def watched(self) -> tuple[Any, NDArray[Any]]:
         """Rows of the learning curve."""
         n = len(self.y_test)

@@ -264,7 +264,7 @@ def _info(options: argparse.Namespace) -> None:
 
         answers = {one.name: one for one in answered()}
         for name in release.shipped_names():
-            print(f"{name}: {release.locate(name)}")
+            print(f"{name}: {release.shipped_folder(name)}")
             if one := answers.get(name):
                 learners = [*(["all learners together"] if one.together else []), *one.learners]
                 print(f"  {one.kind} of {one.modality}s is answered from it for: {', '.join(learners)}")

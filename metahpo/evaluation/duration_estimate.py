@@ -12,7 +12,6 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from metahpo.evaluation.baselines.sharing import SharesFits, SharesTraining
 from metahpo.evaluation.unit import Unit
 
 #: Seconds to train a surrogate, whatever the tasks, and on one task; methods share a training.
@@ -95,13 +94,10 @@ def cost_of(units: Sequence[Unit], kept: Sequence[bool], n_jobs: int, n_written:
             most, expected = min(unit.n_trials, len(table.loss)), share * len(table.loss)
             n_suggestions += most * unit.n_replays
             trials += expected * (1.0 - math.exp(-most / expected)) * unit.n_replays
-        fits = (unit.space, unit.fold, unit.method.name)
-        again = AGAIN if isinstance(unit.method, SharesFits) and unit.method.shares_fits and fits in made else 1.0
-        made.add(fits)
+        again = AGAIN if unit.shared_fits in made else 1.0
         seconds += per_task * len(unit.training) + again * trials * milliseconds / 1000
-        if isinstance(unit.method, SharesTraining):
-            training = (unit.space, unit.fold, unit.seed, unit.method.training)
-            seconds += 0.0 if training in made else TRAINING[0] + TRAINING[1] * len(unit.training)
-            made.add(training)
+        if unit.shared_training is not None and unit.shared_training not in made:
+            seconds += TRAINING[0] + TRAINING[1] * len(unit.training)
+        made |= {shared for shared in (unit.shared_training, unit.shared_fits) if shared is not None}
     seconds = seconds / max(1, n_jobs) + WRITING * n_written
     return Cost(len(units), sum(kept), n_suggestions, seconds, n_jobs, tuple(unknown))

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from metahpo.evaluation.baselines.baseline import Method
 from metahpo.evaluation.baselines.catalogue import DEFAULT_METHODS, method_named
-from metahpo.evaluation.baselines.sharing import SharesFits, SharesTraining, shared_training
+from metahpo.evaluation.baselines.sharing import shared_training
 from metahpo.evaluation.default_comparison import default_rows
 from metahpo.evaluation.duration_estimate import Cost, cost_of
 from metahpo.evaluation.histories import HistoryFolder
@@ -130,12 +130,7 @@ class Plan:
         groups: dict[Hashable, list[int]] = {}
         for i in wanted:
             unit = self.units[i]
-            key: Hashable = i
-            if isinstance(unit.method, SharesTraining):
-                key = unit.space, unit.fold, unit.seed, unit.method.training
-            elif isinstance(unit.method, SharesFits) and unit.method.shares_fits:
-                key = unit.space, unit.fold, unit.method.name
-            groups.setdefault(key, []).append(i)
+            groups.setdefault(unit.shared_training or unit.shared_fits or i, []).append(i)
         return list(groups.values())
 
     def _kept(self, unit: Unit) -> UnitResult | None:

@@ -10,7 +10,7 @@ other half judge what was chosen.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.evaluation.baselines.baseline import Method, Policy
-from metahpo.evaluation.baselines.sharing import seconds_saved
+from metahpo.evaluation.baselines.sharing import SharesFits, SharesTraining, seconds_saved
 from metahpo.evaluation.predictive_calibration import ScorePredictor, interval_coverage
 from metahpo.evaluation.replay import search, suggestion, task_seed
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -80,6 +80,20 @@ class Unit:
         """Table and losses told of each search but its repetitions."""
         told: tuple[Told, ...] = ("all",) if self.halves is None else ("all", "even", "odd")
         return [(table, which) for table in self.held_out for which in told]
+
+    @property
+    def shared_training(self) -> Hashable | None:
+        """Units where this is equal share one training; None: it shares none."""
+        if not isinstance(self.method, SharesTraining):
+            return None
+        return self.space, self.fold, self.seed, self.method.training
+
+    @property
+    def shared_fits(self) -> Hashable | None:
+        """Units where this is equal share most of their fits; None: it shares none."""
+        if not isinstance(self.method, SharesFits) or not self.method.shares_fits:
+            return None
+        return self.space, self.fold, self.method.name
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,7 @@ def locate(folder: Path | str) -> Path:
     UnknownNameError
         Neither; the message lists what ships.
     """
-    for candidate in (Path(folder), *(root / str(folder) for root in SHIPPED)):
-        if (candidate / MANIFEST).is_file():
-            return candidate
-    raise UnknownNameError(
-        "meta-dataset", str(folder), shipped_names(), "Give one of these names, or a folder with a manifest.json."
-    )
+    return Path(folder) if (Path(folder) / MANIFEST).is_file() else shipped_folder(str(folder))
 
 
 def shipped_folder(name: str) -> Path:
@@ -73,7 +68,9 @@ def shipped_folder(name: str) -> Path:
     for root in SHIPPED:
         if (root / name / MANIFEST).is_file():
             return root / name
-    raise UnknownNameError("meta-dataset", name, shipped_names())
+    raise UnknownNameError(
+        "meta-dataset", name, shipped_names(), "Give one of these names, or a folder with a manifest.json."
+    )
 
 
 def checksum(path: Path) -> str:

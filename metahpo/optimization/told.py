@@ -79,9 +79,7 @@ def counted(value: Any, name: str, what_none_is: str) -> int:
     DataError
         It is anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise DataError(f"{name} must be a positive integer, or None for {what_none_is}, but is {value!r}.")
-    return int(value)
+    return _integer(value, 1, f"{name} must be a positive integer, or None for {what_none_is}")
 
 
 def whole_number(value: Any, name: str) -> int:
@@ -92,8 +90,12 @@ def whole_number(value: Any, name: str) -> int:
     DataError
         It is anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise DataError(f"{name} must be a whole number from 0 on, but is {value!r}.")
+    return _integer(value, 0, f"{name} must be a whole number from 0 on")
+
+
+def _integer(value: Any, least: int, expected: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise DataError(f"{expected}, but is {value!r}.")
     return int(value)
 
 

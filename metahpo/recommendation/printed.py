@@ -57,7 +57,6 @@ def in_html(recommended: Recommendations) -> str:
     rows = []
     for rank, item in enumerate(recommended.items, 1):
         known = item.expected_change == item.expected_change
-        low, high = item.change_interval
         rows.append(
             (
                 str(rank),
@@ -65,7 +64,7 @@ def in_html(recommended: Recommendations) -> str:
                 in_words(recommended.parameters(rank - 1)),
                 f"{item.expected_percentile:.0f} % ({item.interval[0]:.0f}-{item.interval[1]:.0f})",
                 f"{item.p_better_than_default:.2f}" if known else "",
-                f"{-100 * item.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})" if known else "",
+                item.change_of_error() if known else "",
                 item.reason,
             )
         )

@@ -58,8 +58,11 @@ class Recommendation:
         """What to expect against the default, in words; empty where that is not known."""
         if math.isnan(self.expected_change):
             return ""
-        low, high = self.change_interval
         return (
-            f"better than the default with probability {self.p_better_than_default:.2f}, error "
-            f"{-100 * self.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})"
+            f"better than the default with probability {self.p_better_than_default:.2f}, error {self.change_of_error()}"
         )
+
+    def change_of_error(self) -> str:
+        """Expected change of the error against the default, in per cent, with its interval."""
+        low, high = self.change_interval
+        return f"{-100 * self.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})"

@@ -542,8 +542,9 @@ def recommend(
     y : array-like of shape (n_rows,)
     learner : str or sequence of str, default=None
         One that experience was recorded of, ``recommender.learners``, or several of them. What ships knows "linear",
-        "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost" and "mlp" for tables, and
-        "text_linear" for texts. None recommends over all of them together; of what ships, "mlp" is not among these.
+        "svm", "knn", "random_forest", "extra_trees", "boosting", "lightgbm", "xgboost" and "mlp" for tables,
+        "convnet" for images, and "text_linear" for texts. None recommends over all of them together; of what ships,
+        "mlp" is not among these.
     n : int, default=5
         Number of configurations, complementing each other. One of them is the library default (the last, unless it
         deserves a better place) where `n` is at least 2.

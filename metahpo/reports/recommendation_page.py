@@ -48,11 +48,9 @@ def summary(recommended: Any) -> list[str]:
         f"the reason: {first.reason}."
     ]
     if np.isfinite(first.expected_change):
-        low, high = first.change_interval
         told.append(
             f"It is better than the library's default with a probability of {first.p_better_than_default:.2f}; its "
-            f"error is expected to change by {-100 * first.expected_change:+z.1f} % "
-            f"({-100 * high:+z.1f} to {-100 * low:+z.1f})."
+            f"error is expected to change by {first.change_of_error()}."
         )
     else:
         told.append(
