@@ -11,8 +11,9 @@ from metahpo.datasets.cache import read_sidecar, read_sidecars, task_kind, task_
 from metahpo.exceptions import DataError
 from metahpo.learners.extras import check_installed
 from metahpo.learners.registry import default_learners, learner_named
-from metahpo.space.configuration import Configuration
+from metahpo.space.configuration import Configuration, to_json
 from metahpo.space.design import sobol_design
+from metahpo.space.near_default import near_default_design
 from metahpo.tasks.metric import recorded_metric_names
 from metahpo.tasks.target import TaskKind
 from metahpo.tasks.task import Modality
@@ -30,6 +31,7 @@ def make_plan(
     modality: Modality = "table",
     learners: Sequence[str] | None = None,
     n_configurations: int = 32,
+    n_near_default: int = 0,
     protocol: Protocol | None = None,
     sizes: Sequence[int] = SIZES,
     min_rows: int = 120,
@@ -53,7 +55,9 @@ def make_plan(
         Names of learners; None takes, for tables, linear, svm, knn, random_forest, extra_trees and boosting, and
         lightgbm and xgboost where they are installed; for images convnet; for texts text_linear and text.
     n_configurations : int, default=32
-        Configurations of each learner on each task.
+        Configurations of each learner on each task that cover its space evenly, the default among them.
+    n_near_default : int, default=0
+        Further ones near the default: see :func:`metahpo.space.near_default.near_default_design`.
     protocol : Protocol, default=None
         How trials are measured.
     sizes : sequence of int, default=(300, 1200, 5000, 20000)
@@ -120,7 +124,7 @@ def make_plan(
     for kind in kinds:
         recorded_metric_names(protocol.metrics, kind)  # a metric that does not exist is refused before any trial
     check_installed(learner_named(name, kind) for kind in sorted(kinds) for name in names)
-    designs = shared_designs(kinds, names, n_configurations, DESIGN_SEED)
+    designs = shared_designs(kinds, names, n_configurations, DESIGN_SEED, n_near_default)
     return Plan(str(Path(cache).absolute()), tuple(chosen), names, designs, protocol)
 
 
@@ -131,19 +135,22 @@ def trained_together(plan: Plan) -> frozenset[str]:
 
 
 def shared_designs(
-    kinds: Collection[TaskKind], learners: Sequence[str], n_configurations: int, seed: int
+    kinds: Collection[TaskKind], learners: Sequence[str], n_configurations: int, seed: int, n_near_default: int = 0
 ) -> dict[TaskKind, dict[str, list[Configuration]]]:
-    """Sobol configurations of each learner for each kind of task, the default first.
+    """Configurations of each learner for each kind of task: the default, a Sobol sequence, then some near the default.
 
     Raises
     ------
     UnknownNameError
         An unknown learner.
     """
-    return {
-        kind: {name: sobol_design(learner_named(name, kind).space, n_configurations, seed) for name in learners}
-        for kind in sorted(kinds)
-    }
+
+    def design(name: str, kind: TaskKind) -> list[Configuration]:
+        space = learner_named(name, kind).space
+        even, near = sobol_design(space, n_configurations, seed), near_default_design(space, n_near_default, seed)
+        return list({to_json(configuration): configuration for configuration in (*even, *near)}.values())
+
+    return {kind: {name: design(name, kind) for name in learners} for kind in sorted(kinds)}
 
 
 def _cost(sidecar: Mapping[str, object], size: int | None) -> float:

@@ -179,6 +179,13 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         help="configurations for each learner and task; the first is the library's default (default: 32)",
     )
     parser.add_argument(
+        "--near-default",
+        type=int,
+        default=0,
+        metavar="K",
+        help="K more of them near the library's default; useful where few trials can be paid for (default: 0)",
+    )
+    parser.add_argument(
         "--sizes",
         nargs="+",
         action="extend",
@@ -206,6 +213,7 @@ def _planned(options: argparse.Namespace) -> Plan:
         modality=options.modality,
         learners=options.learners,
         n_configurations=options.configurations,
+        n_near_default=options.near_default,
         protocol=Protocol(n_folds=options.folds, max_fits=options.max_fits, metrics=options.metrics),
         sizes=options.sizes or SIZES,
         exclude_families=options.exclude_families,

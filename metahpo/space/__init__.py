@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from metahpo.space.encoding import Block, SpaceEncoder, row_keys, unit_cube_space
     from metahpo.space.holding import in_order_of
     from metahpo.space.mapping import SpaceMapping
+    from metahpo.space.near_default import near_default_design
     from metahpo.space.prior import SpacePrior
     from metahpo.space.space_comparison import description, difference, first_difference
     from metahpo.space.stored import read_space
@@ -84,6 +85,7 @@ __all__ = [
     "legal_rows",
     "likeness",
     "multiples",
+    "near_default_design",
     "nearest",
     "of_one_type",
     "placed",

@@ -137,6 +137,17 @@ def test_wrong_names_are_refused_before_anything_runs(small_cache: Path, tmp_pat
         list(make_plan(small_cache, keys=KEYS, n_configurations=0).trials())
 
 
+def test_configurations_near_the_default_follow_the_even_ones_on_every_task(small_cache: Path) -> None:
+    even = make_plan(small_cache, keys=["s0", "s1"], learners=["svm"], n_configurations=4)
+    both = make_plan(small_cache, keys=["s0", "s1"], learners=["svm"], n_configurations=4, n_near_default=3)
+    first, second = (list(both.design("svm", task)) for task in both.tasks)
+    assert first == second
+    assert first[:4] == list(even.design("svm", even.tasks[0]))
+    assert len({to_json(configuration) for configuration in first}) == 7
+    recorded = {key.identity for key in even.trials()}
+    assert both.n_trials - even.n_trials == len(list(both.pending(recorded))) == 6  # a build is extended by them
+
+
 # --- measurement ----------------------------------------------------------------------------------------------------
 
 
