@@ -93,11 +93,14 @@ def _received(reader: FrameReader) -> Any:
 def _answered(keys: Sequence[TrialKey], cache: Path, protocol: Protocol, seconds: float, memory_bytes: int) -> bytes:
     """The answer to a request, which always comes."""
     before = process_state()
+    outcome: list[Trial] | TaskRefusal | None = None
     try:
-        outcome: list[Trial] | TaskRefusal | None = _run(keys, cache, protocol, seconds, memory_bytes)
-    except _NotTogetherError:
-        outcome = None
-    retire = _is_spoilt(outcome) or _has_children() or process_state() != before
+        outcome = _run(keys, cache, protocol, seconds, memory_bytes)
+        spoilt = _is_out_of_memory(outcome)
+    except _NotTogetherError as error:
+        # An invalid configuration is refused before anything is trained. Whatever else failed may leave memory behind.
+        spoilt = not isinstance(error.__cause__, InvalidParameterError)
+    retire = spoilt or _has_children() or process_state() != before
     try:
         return Answer(outcome, retire).to_bytes()
     except (TypeError, ValueError, RecursionError) as error:
@@ -231,11 +234,9 @@ def _peak_memory_bytes() -> int:
     return 0
 
 
-def _is_spoilt(outcome: list[Trial] | TaskRefusal | None) -> bool:
-    """Whether this process holds too much memory for further trials."""
-    if isinstance(outcome, list):
-        return any(trial.status is TrialStatus.OUT_OF_MEMORY for trial in outcome)
-    return outcome is None
+def _is_out_of_memory(outcome: list[Trial] | TaskRefusal) -> bool:
+    """Whether this process may hold too much memory for further trials."""
+    return isinstance(outcome, list) and any(trial.status is TrialStatus.OUT_OF_MEMORY for trial in outcome)
 
 
 def _has_children() -> bool:

@@ -116,7 +116,12 @@ def test_measuring_one_gives_what_measuring_together_gives(small_cache: Path) ->
 
 def test_a_faulty_configuration_ends_alone(process: TrialProcess) -> None:
     widths = (8, -1, 16, 2_000_000)
-    trials = measured(process, [key(**network(width=width, depth=2)) for width in widths])
+    keys = [key(**network(width=width, depth=2)) for width in widths]
+    measured(process, keys[:1])
+    child = process._child
+    measured(process, keys[:2])
+    assert process._child is child  # what is invalid is refused before it can leave anything behind
+    trials = measured(process, keys)
     assert [str(t.status) for t in trials] == ["success", "invalid", "success", "out_of_memory"]
     assert "The 'width' parameter of NetworkClassifier must be" in trials[1].message
     assert "does not fit into memory" in trials[3].message
@@ -137,18 +142,18 @@ def misbehaving(amount: float) -> TrialKey:
 
 def test_the_memory_limit_and_a_dying_process_end_only_those_at_fault(planted: TrialProcess) -> None:
     planted.limits = Limits(seconds=120.0, memory_bytes=900 << 20)
-    trials = measured(planted, [misbehaving(amount) for amount in (0.0, 2000.0, 1.0)])
-    assert [str(t.status) for t in trials] == ["success", "out_of_memory", "crashed"]
-    assert "the limit is 900 MiB" in trials[1].message
+    trials = measured(planted, [misbehaving(amount) for amount in (2000.0, 0.0, 1.0)])
+    assert [str(t.status) for t in trials] == ["out_of_memory", "success", "crashed"]
+    assert "the limit is 900 MiB" in trials[0].message
     assert "SIGSEGV" in trials[2].message
 
 
 def test_limits_hold_for_each_of_them(planted: TrialProcess) -> None:
     """One sleeps for longer than both may take, beside one that does nothing."""
-    planted.limits = Limits(seconds=2.0)
+    planted.limits = Limits(seconds=1.0)
     quick, stopped = measured(planted, [misbehaving(0.0), misbehaving(0.5)])
     assert quick.status is TrialStatus.SUCCESS
-    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 2 s")
+    assert (stopped.status, stopped.message) == (TrialStatus.TIMEOUT, "stopped after 1 s")
 
 
 def test_a_task_that_cannot_be_measured_is_refused_for_all(process: TrialProcess) -> None:
