@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from threadpoolctl import threadpool_limits
 from metahpo.building import worker
 from metahpo.building.assembly import assemble
 from metahpo.building.builder import run_plan
+from metahpo.building.engines.local import LocalEngine
+from metahpo.building.engines.options import ENGINES
 from metahpo.building.planning import make_plan
 from metahpo.building.protocol import Protocol
 from metahpo.building.trial_process import Limits, TrialProcess
@@ -182,6 +185,21 @@ def shared_trial_processes() -> Iterator[None]:
         yield
     for process in started.values():
         process.close()
+
+
+@pytest.fixture(scope="module")
+def workers_of_the_tests(shared_trial_processes: None) -> Iterator[None]:
+    """Builds by the command line with one worker run it in the process of the tests, with a shared trial process.
+
+    Without this fixture the worker is a process of its own, with a trial process of its own: seconds of work to start.
+    """
+
+    def local(options: argparse.Namespace) -> LocalEngine:
+        return LocalEngine(options.jobs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENGINES, "local", local)
+        yield
 
 
 @pytest.fixture

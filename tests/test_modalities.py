@@ -23,6 +23,8 @@ from metahpo.networks.text.text_classifier import TextClassifier
 from metahpo.recommendation.recommender import _shipped
 from metahpo.surrogates.artefact import surrogate_path
 from metahpo.surrogates.fitting.training import TrainingSettings
+from metahpo.trials.store import TrialStore
+from metahpo.trials.trial import TrialStatus
 
 Make = Callable[[int], tuple[Any, NDArray[np.int64]]]
 
@@ -45,7 +47,7 @@ def sayings(seed: int) -> tuple[list[str], NDArray[np.int64]]:
     return [" ".join([*rng.choice(filler, 1 + 6 * seed), ["sun", "rain"][k]]) for k in y], y
 
 
-def made(make: Make, kind: str, learner: str, folder: Path) -> Path:
+def made(make: Make, kind: str, learner: str, cache: Path, folder: Path) -> Path:
     """Folder of a meta-dataset over three datasets, with a surrogate of the learner and one of all."""
     for seed in range(3):
         X, y = make(seed)
@@ -56,7 +58,7 @@ def made(make: Make, kind: str, learner: str, folder: Path) -> Path:
         else:
             about |= {"categorical": ["said"], "n_features": 1}
             frame = pd.DataFrame({"said": X})
-        write_task(folder / "cache", f"{kind}-{seed}", frame.assign(target=y), "target", about)
+        write_task(cache, f"{kind}-{seed}", frame.assign(target=y), "target", about)
     keys = [f"{kind}-{seed}" for seed in range(3)]
     build, out = str(folder / "build"), str(folder / f"my_{kind}s")
     design = [
@@ -73,7 +75,7 @@ def made(make: Make, kind: str, learner: str, folder: Path) -> Path:
         "--jobs",
         "1",
     ]
-    assert main(["build", "run", build, "--cache", str(folder / "cache"), *design]) == 0
+    assert main(["build", "run", build, "--cache", str(cache), *design]) == 0
     assert main(["release", build, out, "--kind", "classification", "--min-skill", "-9", "--jobs", "1"]) == 0
     md = MetaDataset.load(out)
     surrogate_path(Path(out), None, md.metrics[0]).parent.mkdir()
@@ -84,13 +86,30 @@ def made(make: Make, kind: str, learner: str, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(pictures, "image", "convnet", tmp_path_factory.mktemp("images"))
+def cache(workers_of_the_tests: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the datasets of both builds, so that one trial process serves both."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(sayings, "text", "text", tmp_path_factory.mktemp("texts"))
+def images(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(pictures, "image", "convnet", cache, tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def texts(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(sayings, "text", "text", cache, tmp_path_factory.mktemp("texts"))
+
+
+def test_builds__record_a_curve_that_ends_at_what_was_measured(images: Path, texts: Path) -> None:
+    for folder in (images, texts):
+        trials = list(TrialStore(folder.parent / "build"))
+        assert len(trials) == 12
+        for trial in trials:
+            assert trial.status is TrialStatus.SUCCESS
+            assert len(trial.learning_curve["accuracy"]) == trial.key.configuration.get("epochs", 20)
+            assert trial.learning_curve["accuracy"][-1] == pytest.approx(trial.loss("accuracy"), abs=1e-4)
+            assert "torch" in trial.versions
 
 
 def test_images__are_recommended_for(images: Path) -> None:

@@ -17,6 +17,8 @@ from metahpo.datasets.cache_status import Fetched, Wanted
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
 
+pytestmark = pytest.mark.usefixtures("workers_of_the_tests")
+
 
 @pytest.fixture
 def design(small_cache: Path) -> list[str]:
@@ -155,17 +157,6 @@ def test_run__what_would_fail_at_the_end_is_refused_at_the_start(
     assert not (tmp_path / "build").exists()
 
 
-def test_run__a_module_in_the_working_directory_does_not_shadow_the_standard_library(
-    design: list[str], tmp_path: Path
-) -> None:
-    for name in ("random", "tempfile", "numbers"):
-        (tmp_path / f"{name}.py").write_text("raise RuntimeError('this is not the standard library')")
-    script = "from metahpo.cli import main; raise SystemExit(main())"
-    command = [sys.executable, "-P", "-c", script, "build", "run", "build", *design, "--jobs", "1"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert (run.returncode, "no trials are pending" in run.stdout) == (0, True), run.stderr
-
-
 def test_prefetch__a_dataset_that_cannot_be_used_is_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,21 +174,24 @@ def test_retry__an_unknown_status_is_an_error(tmp_path: Path, capsys: pytest.Cap
     assert "known are: timeout, out_of_memory, crashed" in capsys.readouterr().err
 
 
-def test_status__live_ends_with_the_build(
+def test_run__is_followed_live_and_no_module_in_the_working_directory_shadows_the_standard_library(
     design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = str(tmp_path / "build")
-    command = [sys.executable, "-m", "metahpo.cli", "build", folder, *design, "--jobs", "1"]  # no verb: run
-    build = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    for name in ("random", "tempfile", "numbers"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('this is not the standard library')")
+    script = "from metahpo.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-P", "-c", script, "build", "build", *design, "--jobs", "1"]  # no verb: run
+    build = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         while not (tmp_path / "build" / PLAN_FILE).exists():
-            assert build.poll() is None
+            assert build.poll() is None, build.communicate()
             time.sleep(0.05)
-        assert main(["build", "status", folder, "--live", "0.2"]) == 0
-        assert build.wait(timeout=60) == 0
+        assert main(["build", "status", str(tmp_path / "build"), "--live", "0.2"]) == 0
+        told, said = build.communicate(timeout=120)
     finally:
         build.kill()
         build.wait()
+    assert (build.returncode, "no trials are pending" in told) == (0, True), said
     printed = out(capsys)
     assert printed.count("planned") > 1
     assert "no trials are pending" in printed

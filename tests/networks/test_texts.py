@@ -12,10 +12,6 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from metahpo.building.builder import run_plan
-from metahpo.building.planning import make_plan
-from metahpo.building.protocol import Protocol
-from metahpo.datasets.cache import write_task
 from metahpo.exceptions import DataError, MissingDependencyError
 from metahpo.learners.learner import Learner
 from metahpo.learners.registry import learner_named
@@ -26,8 +22,6 @@ from metahpo.tasks.preprocessing import preprocessing
 from metahpo.tasks.task import Task, TaskKind
 from metahpo.tasks.texts import as_texts, words_of
 from metahpo.testing import LearnerContract, small_task
-from metahpo.trials.store import TrialStore
-from metahpo.trials.trial import TrialStatus
 
 SMALL: dict[str, Any] = {"size": 16, "epochs": 8, "batch_size": 16, "learning_rate": 0.01, "random_state": 0}
 
@@ -123,19 +117,6 @@ def test_wrong_parameters_are_refused() -> None:
     numbers = Task.from_arrays(task.X[["a", "b"]], task.y)
     with pytest.raises(DataError, match=r"has no column of text; its columns are \['a', 'b'\]"):
         preprocessing(numbers, "text")
-
-
-def test_a_build_records_text_tasks_by_key(tmp_path: Path) -> None:
-    X, y = sayings(60)
-    frame = pd.DataFrame({"text": X, "target": y})
-    about = {"name": "weather", "kind": "text", "categorical": ["text"]}
-    write_task(tmp_path / "cache", "weather", frame, "target", about)
-    plan = make_plan(tmp_path / "cache", keys=["weather"], learners=["text"], n_configurations=1, protocol=Protocol(2))
-    run_plan(plan, tmp_path / "build", n_jobs=1)
-    trials = list(TrialStore(tmp_path / "build"))
-    assert [t.status for t in trials] == [TrialStatus.SUCCESS]
-    assert len(trials[0].learning_curve["accuracy"]) == trials[0].key.configuration["epochs"]
-    assert trials[0].learning_curve["accuracy"][-1] == pytest.approx(trials[0].loss("accuracy"), abs=1e-4)
 
 
 # --- fine-tuning ----------------------------------------------------------------------------------------------------
