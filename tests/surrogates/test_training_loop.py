@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,21 +28,28 @@ SETTINGS = TrainingSettings(n_reference=30, kernel_steps=45, component_steps=25,
 VALIDATED = replace(SETTINGS, validation_share=0.25)
 PATIENT = replace(VALIDATED, validation_steps=2, patience=2, kernel_rate=2.0, component_rate=2.0)
 
-#: A training that kills itself before a step of a stage.
+#: Trains in a child for each line of its input, which kills itself before a step of a stage, and tells how it ended.
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys, traceback
 from metahpo.surrogates.fitting.training_loop import TrainingLoop
-from metahpo.surrogates.fitting.training import train_on_tables
 from tests.surrogates import test_training_loop
 
 class Doomed(TrainingLoop):
     def steps(self, stage, *rest):
         for step in super().steps(stage, *rest):
-            if (stage, step) == (sys.argv[2], int(sys.argv[3])):
+            if (stage, step) == (last_stage, last_step):
                 os.kill(os.getpid(), signal.SIGKILL)
             yield step
 
-test_training_loop.train(getattr(test_training_loop, sys.argv[4]), Doomed(sys.argv[1]))
+for line in sys.stdin:
+    checkpoint, last_stage, last_step, settings = json.loads(line)
+    if (child := os.fork()) == 0:
+        try:
+            test_training_loop.train(getattr(test_training_loop, settings), Doomed(checkpoint))
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -71,11 +80,24 @@ def assert_equal(one: MetaLearnedSurrogate, other: MetaLearnedSurrogate) -> None
     assert one.calibration == other.calibration
 
 
-def kill_at(checkpoint: Path, stage: str, step: int, settings: str) -> None:
+@pytest.fixture(scope="module")
+def doomed() -> Iterator[subprocess.Popen[str]]:
+    """A process that takes seconds to import what trains, for all trainings that are killed."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    arguments = [sys.executable, "-c", KILLED, str(checkpoint), stage, str(step), settings]
-    ended = subprocess.run(arguments, env=environment, timeout=300, check=False, capture_output=True)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], env=environment, stdin=pipe, stdout=pipe, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def kill_at(doomed: subprocess.Popen[str], checkpoint: Path, stage: str, step: int, settings: str) -> None:
+    assert doomed.stdin is not None
+    assert doomed.stdout is not None
+    doomed.stdin.write(json.dumps([str(checkpoint), stage, step, settings]) + "\n")
+    doomed.stdin.flush()
+    assert doomed.stdout.readline() == f"{-signal.SIGKILL}\n"
 
 
 @pytest.mark.parametrize(
@@ -87,13 +109,15 @@ def kill_at(checkpoint: Path, stage: str, step: int, settings: str) -> None:
         pytest.param("PATIENT", [("kernel", 3), ("components", 3)], marks=pytest.mark.slow),
     ],
 )
-def test_killed__goes_on_to_the_same_surrogate(tmp_path: Path, settings: str, deaths: list[tuple[str, int]]) -> None:
+def test_killed__goes_on_to_the_same_surrogate(
+    tmp_path: Path, doomed: subprocess.Popen[str], settings: str, deaths: list[tuple[str, int]]
+) -> None:
     chosen: TrainingSettings = globals()[settings]
     undisturbed = TrainingLoop()
     expected = train(chosen, undisturbed)
     checkpoint = tmp_path / "deep" / "world.checkpoint"
     for stage, step in deaths:
-        kill_at(checkpoint, stage, step, settings)
+        kill_at(doomed, checkpoint, stage, step, settings)
     training_loop = TrainingLoop(checkpoint)
     assert_equal(train(chosen, training_loop), expected)
     assert training_loop.validations == undisturbed.validations

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -290,15 +289,25 @@ def test_merge_brings_what_is_missing_once(tmp_path: Path) -> None:
 def test_a_kill_in_the_middle_of_a_compaction_loses_nothing(tmp_path: Path) -> None:
     write(tmp_path, *(trial(i) for i in range(3000)))
     before = state(tmp_path)
-    script = "import sys; from metahpo.trials.compaction import compact; print(1, flush=True); compact(sys.argv[1])"
-    for delay in (0.0, 0.02, 0.05, 0.1):
-        process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+    script = (  # one process that takes a second to import compacts in a child for each delay, and kills it
+        "import os, signal, sys, time\nfrom metahpo.trials.compaction import compact\n"
+        "for delay in sys.stdin:\n"
+        "    if (child := os.fork()) == 0:\n"
+        "        compact(sys.argv[1])\n"
+        "        os._exit(0)\n"
+        "    time.sleep(float(delay))\n"
+        "    os.kill(child, signal.SIGKILL)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)\n"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert state(tmp_path) == before
+        for delay in (0.0, 0.02, 0.05, 0.1):
+            process.stdin.write(f"{delay}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() in (f"{-signal.SIGKILL}\n", "0\n")
+            assert state(tmp_path) == before
     compact(tmp_path)
     assert state(tmp_path) == before
     assert len(os.listdir(tmp_path)) == 2  # one part, and the lock

@@ -173,23 +173,17 @@ while len(reader.identities()) < n:
 """
 
 
-def test_a_reader_that_polls_beside_two_writers_meets_no_damaged_line(tmp_path: Path) -> None:
-    writers = [writer(tmp_path, first, 200) for first in (0, 200)]
-    command = [sys.executable, "-W", "error", "-c", READER, str(tmp_path), "400"]
+def test_two_processes_write_at_once_and_a_reader_that_polls_beside_them_meets_no_damaged_line(tmp_path: Path) -> None:
+    writers = [writer(tmp_path, first, 200) for first in (0, 160)]
+    command = [sys.executable, "-W", "error", "-c", READER, str(tmp_path), "360"]
     try:
         subprocess.run(command, check=True, timeout=100)
+        assert [process.wait(timeout=60) for process in writers] == [0, 0]
     finally:
         for process in writers:
             process.kill()
             process.communicate()
-
-
-def test_two_processes_write_at_once(tmp_path: Path) -> None:
-    writers = [writer(tmp_path, 0, 50), writer(tmp_path, 40, 50)]
-    for process in writers:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
-    assert numbers(tmp_path) == list(range(90))
+    assert numbers(tmp_path) == list(range(360))
 
 
 def test_kill_in_the_middle_of_appending_leaves_every_finished_trial(tmp_path: Path) -> None:
