@@ -142,15 +142,9 @@ def kill(processes: list[psutil.Process]) -> int:
     return n_killed
 
 
-@pytest.mark.parametrize("ordeal", [SHORT, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "long"])
-@pytest.mark.parametrize("engine", ["local", "dask"])
-def test_killed_workers_and_drivers_lose_and_repeat_nothing(
-    engine: str, ordeal: Ordeal, driver: Callable[..., Driver], undisturbed: Undisturbed
-) -> None:
-    if engine == "dask":
-        pytest.importorskip("distributed")
+def go_through(ordeal: Ordeal, build: Driver) -> None:
+    """Kill what the ordeal names while the build runs, and wait for its end."""
     rng = np.random.default_rng(0)
-    build = driver(ordeal, "--engine", engine, "--jobs", "2")
     n_killed = n_drivers = 0
     while (n_killed < ordeal.n_killed or n_drivers < ordeal.n_drivers) and build.wait_for_trials(
         int(rng.integers(1, 9))
@@ -164,20 +158,30 @@ def test_killed_workers_and_drivers_lose_and_repeat_nothing(
             n_killed += kill([victims[i] for i in chosen])
     assert build.process.wait(PATIENCE_SECONDS) == 0
     assert (n_killed >= ordeal.n_killed, n_drivers) == (True, ordeal.n_drivers)
+
+
+@pytest.mark.parametrize(
+    ("engine", "ordeal"),
+    [
+        pytest.param("dask", SHORT, id="dask-short"),
+        pytest.param("local", LONG, id="local-long", marks=pytest.mark.slow),
+        pytest.param("dask", LONG, id="dask-long", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_workers_and_drivers_lose_and_repeat_nothing(
+    engine: str, ordeal: Ordeal, driver: Callable[..., Driver], undisturbed: Undisturbed
+) -> None:
+    if engine == "dask":
+        pytest.importorskip("distributed")
+    build = driver(ordeal, "--engine", engine, "--jobs", "2")
+    go_through(ordeal, build)
     assert losses(build.folder) == undisturbed(ordeal)
     assert n_lines(build.folder) == len(undisturbed(ordeal))  # none ran twice
 
 
-def test_two_drivers_on_one_folder_share_the_work(driver: Callable[..., Driver], undisturbed: Undisturbed) -> None:
-    first, second = driver(NONE, "--jobs", "1"), driver(NONE, "--jobs", "1")
-    assert first.process.wait(PATIENCE_SECONDS) == second.process.wait(PATIENCE_SECONDS) == 0
-    assert losses(first.folder) == undisturbed(NONE)
-    assert n_lines(first.folder) == len(undisturbed(NONE))
-    written = [n for n in (p.read_bytes().count(b"\n") for p in first.folder.glob("trials-*.jsonl")) if n]
-    assert len(written) == 2
-
-
-def test_an_interrupted_build_drains_and_goes_on(driver: Callable[..., Driver], undisturbed: Undisturbed) -> None:
+def test_an_interrupted_build_drains_and_goes_on_whatever_is_killed_then(
+    driver: Callable[..., Driver], undisturbed: Undisturbed
+) -> None:
     build = driver(SHORT, "--jobs", "2")
     assert build.wait_for_trials(5)
     workers = build.descendants()
@@ -191,6 +195,15 @@ def test_an_interrupted_build_drains_and_goes_on(driver: Callable[..., Driver], 
     assert 5 <= len(lines) < len(undisturbed(SHORT))
     assert not list(build.folder.glob(".drain-*"))
     build.start()
-    assert build.process.wait(PATIENCE_SECONDS) == 0
+    go_through(SHORT, build)
     assert losses(build.folder) == undisturbed(SHORT)
-    assert n_lines(build.folder) == len(undisturbed(SHORT))
+    assert n_lines(build.folder) == len(undisturbed(SHORT))  # none ran twice
+
+
+def test_two_drivers_on_one_folder_share_the_work(driver: Callable[..., Driver], undisturbed: Undisturbed) -> None:
+    first, second = driver(NONE, "--jobs", "1"), driver(NONE, "--jobs", "1")
+    assert first.process.wait(PATIENCE_SECONDS) == second.process.wait(PATIENCE_SECONDS) == 0
+    assert losses(first.folder) == undisturbed(NONE)
+    assert n_lines(first.folder) == len(undisturbed(NONE))
+    written = [n for n in (p.read_bytes().count(b"\n") for p in first.folder.glob("trials-*.jsonl")) if n]
+    assert len(written) == 2
