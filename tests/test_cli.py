@@ -26,7 +26,7 @@ def table(tmp_path: Path) -> str:
     return str(tmp_path / "flowers.csv")
 
 
-@pytest.mark.usefixtures("quick_training")
+@pytest.mark.usefixtures("quick_training", "workers_of_the_tests")
 def test_flow__build_status_release_train_recommend_tune_evaluate(
     small_cache: Path, tmp_path: Path, table: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,8 +170,9 @@ SPACES: list[Callable[[], ConfigurationSpace]] = [
 ]
 
 
-@pytest.mark.parametrize("space", [make() for make in SPACES], ids=[make.__name__ for make in SPACES])
-def test_suggestions_are_legal_and_distinct(space: ConfigurationSpace) -> None:
+@pytest.mark.parametrize("make", SPACES, ids=lambda make: make.__name__)
+def test_suggestions_are_legal_and_distinct(make: Callable[[], ConfigurationSpace]) -> None:
+    space = make()
     optimizer, rng, texts = BayesianOptimizer(space, random_state=0), np.random.default_rng(0), set()
     for _ in range(25):
         configuration = optimizer.ask()
