@@ -21,6 +21,8 @@ from metahpo.exceptions import DataError
 
 #: Label of the mean over search spaces, each counted once.
 ALL_SPACES = "all spaces"
+#: Mean regrets that differ by no more are the same.
+SAME_REGRET = 1e-9
 
 
 def normalised_regret(loss: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -129,8 +131,27 @@ def _clustered_error(centred: pd.DataFrame, key: list[str]) -> pd.Series:
     return (grouped.sum() * factor).pow(0.5)
 
 
-def trials_to_match(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Trials each method needs to be as good as the baseline is at the end.
+def last_telling_trial(summary: pd.DataFrame, n_recorded: int | None = None) -> int | None:
+    """Largest number of trials after which a comparison of methods says something; None: there is none.
+
+    After it the methods differ, and at most half of the recorded configurations have been tried. Every method becomes
+    as good as the others where nearly all recorded configurations have been tried.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What :func:`mean_regret` returns.
+    n_recorded : int, default=None
+        Recorded configurations of a task; None: not known, and so no limit.
+    """
+    possible = summary if n_recorded is None else summary[summary["trial"] <= n_recorded // 2]
+    regrets = possible.groupby(["space", "trial"])["regret"]
+    differ = (regrets.max() - regrets.min() > SAME_REGRET).groupby(level="trial").any()
+    return int(differ.index[differ].max()) if differ.any() else None
+
+
+def trials_to_match(summary: pd.DataFrame, baseline: str, after: int | None = None) -> pd.DataFrame:
+    """Trials each method needs to be as good as the baseline is after a number of trials.
 
     Parameters
     ----------
@@ -138,13 +159,15 @@ def trials_to_match(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
         What :func:`mean_regret` returns.
     baseline : str
         A method.
+    after : int, default=None
+        Trials of the baseline; None: all.
 
     Returns
     -------
     DataFrame
-        Columns space, method, target (the baseline's regret after its last trial), trials (missing = never).
+        Columns space, method, target (the baseline's regret after these trials), trials (missing = never).
     """
-    last = summary["trial"].max()
+    last = summary["trial"].max() if after is None else after
     at_end = summary[(summary["method"] == baseline) & (summary["trial"] == last)].set_index("space")["regret"]
     targets = summary.assign(target=summary["space"].map(at_end))
     reached = targets[targets["regret"] <= targets["target"]].groupby(["space", "method"], sort=False)["trial"].min()
