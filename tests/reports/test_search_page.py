@@ -100,8 +100,8 @@ def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -
     assert "C=0.1235, class_weight=None, kernel=rbf, gamma=scale" in page
     assert (
         "Measured on other datasets: on 30 recorded tasks that are about as unfamiliar as this dataset, the best guess "
-        "of the experience had a smaller error than the default in 50% of cases and a larger one in 10%; on average its "
-        "error was 7.0 % smaller."
+        "of the experience had a smaller error than the default in 50% of cases and a larger one in 10%; on average "
+        "its error was 7.0 % smaller."
     ) in page
     beyond = str(Worth(0.3, 0.4, -0.05, 0.02, 30, beyond=True))
     assert "no recorded task is as unfamiliar as this dataset; on the 30 most unfamiliar ones, the best" in beyond
