@@ -13,6 +13,8 @@ which is the textbook standard error where each family is one task.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -66,6 +68,39 @@ def regret_so_far(regret: NDArray[np.float64], loss: NDArray[np.float64], n_tria
     improves = np.concatenate([[True], told[1:] < np.minimum.accumulate(told)[:-1]])
     curve = regret[:n_trials][np.maximum.accumulate(np.where(improves, np.arange(len(told)), 0))]
     return np.pad(curve, (0, n_trials - len(curve)), mode="edge")
+
+
+def scale_of(losses: Sequence[Sequence[float | None] | NDArray[np.float64]]) -> tuple[float, float] | None:
+    """Best and worst loss of all searches of a task; None where these do not differ.
+
+    Parameters
+    ----------
+    losses : sequence of sequences of float
+        A search each. NaN, infinity or None = failed.
+    """
+    known = np.concatenate([np.array(each, dtype=np.float64) for each in losses])
+    known = known[np.isfinite(known)]
+    return (float(known.min()), float(known.max())) if len(known) and known.min() < known.max() else None
+
+
+def regret_of_losses(losses: Sequence[float | None], scale: tuple[float, float], n_trials: int) -> NDArray[np.float64]:
+    """Regret of the incumbent of a search after 1 .. `n_trials` trials, by what is known of the task.
+
+    It is 1 before the first trial that did not fail. Where fewer trials were made the last incumbent stands.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        In the order of the trials. NaN or None = failed.
+    scale : pair of float
+        Best and worst loss of the task: see :func:`scale_of`.
+    n_trials : int
+    """
+    best, worst = scale
+    told = np.array(losses[:n_trials], dtype=np.float64)
+    told = np.where(np.isnan(told), np.inf, told)
+    regret = np.minimum((np.minimum.accumulate(told) - best) / (worst - best), 1.0)
+    return np.pad(regret, (0, n_trials - len(regret)), mode="edge")
 
 
 def regret_over_seconds(
