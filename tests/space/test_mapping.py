@@ -178,7 +178,7 @@ def test_the_report_tells_what_is_held_in_vain() -> None:
     report = SpaceMapping(own, tree(), held={"kernell": "rbf", "kernel": "no such"}).to_frame()
     fates = dict(zip(report["name"].fillna(report["known as"]), report["what becomes of it"], strict=True))
     assert fates["kernell"] == "held, but left out: nothing is known of it"
-    assert fates["kernel"] == "taken to be 'poly', because nothing is known of 'no such'"
+    assert fates["kernel"] == "taken to be 'rbf', because nothing is known of 'no such'"
 
 
 def test_only_names_that_are_looked_for_are_matched() -> None:
