@@ -300,7 +300,7 @@ class TrialLoop:
             if over:
                 trial.dropped = True
             else:
-                trial.why = f"stopped after {now - (trial.began or now):.3g} s"
+                trial.why = f"stopped after {self._limits.trial_seconds:g} s, the time that a trial may take"
             trial.todo.clear()
         if late:
             self._killed = workers.kill()
