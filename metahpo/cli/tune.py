@@ -140,11 +140,12 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WarmStartWarning)  # they are printed as notes
             warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
+            warnings.showwarning = _print_warning
             try:
                 search.fit(task.X, task.y)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
                 _refit(search, task)
-                raise
+                raise KeyboardInterrupt(_what_is_kept(options.out)) from interrupt
     finally:
         out.end()
 
@@ -324,6 +325,18 @@ class _Output:
 
     def _print(self, line: str) -> None:
         print(line, flush=True)
+
+
+def _what_is_kept(folder: Path | None) -> str:
+    if folder is None:
+        return "interrupted; the trials are not kept: --out keeps them in a folder"
+    return f"interrupted; the same command with --resume goes on from {folder / TRIALS}"
+
+
+def _print_warning(message: Warning | str, *where: Any) -> None:
+    """Print what a warning says, without the line of code that it comes from, below the progress of a terminal."""
+    before = OVERWRITE if sys.stderr.isatty() else ""
+    print(f"{before}metahpo: warning: {message}", file=sys.stderr, flush=True)
 
 
 def _check_scored(metric: str, task: Task) -> None:

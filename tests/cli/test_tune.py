@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,16 +70,22 @@ def test_tune__interrupted__keeps_the_best_so_far_and_goes_on(
         assert main([*TUNE, "--out", str(out)]) == 130
     printed = capsys.readouterr()
     assert "best balanced_accuracy of linear: " in printed.out
-    assert "interrupted" in printed.err
+    assert f"interrupted; the same command with --resume goes on from {out / 'trials.jsonl'}" in printed.err
     assert json.loads((out / "result.json").read_text())["n_trials"] == 2
     assert list(out.glob("pipeline.*"))
     assert main([*TUNE, "--out", str(out)]) == 1
     assert "go on with --resume" in capsys.readouterr().err
     assert main([*TUNE, "--out", str(out), "--resume", "--json"]) == 0
+    torn = out / "trials.jsonl"
     *trials, result = map(json.loads, capsys.readouterr().out.splitlines())
     assert [trial["trial"] for trial in trials] == [1, 2, 3]
     assert result["n_trials"] == 3
-    assert len((out / "trials.jsonl").read_text().splitlines()) == 4  # the first line says what the trials are of
+    assert len(torn.read_text().splitlines()) == 4  # the first line says what the trials are of
+    torn.write_text(torn.read_text()[:-20])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main([*TUNE, "--out", str(out), "--resume"]) == 0
+    assert f"metahpo: warning: line 4 of {str(torn)!r} is no trial of this search" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
