@@ -18,17 +18,18 @@ from metahpo.space.design import legal_rows, random_points
 from metahpo.space.encoding import SpaceEncoder
 from metahpo.space.prior import SpacePrior
 
-#: Hyperparameters that a configuration changes, in the mean.
+#: Hyperparameters that a configuration changes, in the mean. It is half of them where a space has fewer than six.
 N_CHANGED = 3
-#: How far a number moves from its default towards a random value of its range.
-SHARE_OF_THE_WAY = 0.5
+#: Least and largest share of the way from the default of a number to an end of its range.
+WAY = (0.25, 0.75)
 
 
 def near_default_design(space: ConfigurationSpace, n: int, random_state: int = 0) -> list[Configuration]:
     """Distinct, allowed configurations near the default, the same for the same space and `random_state`.
 
-    Each changes three hyperparameters of the default in the mean: a number moves half of the way to a random value, on
-    the scale of its range; a choice becomes a random choice. The default itself is not among them.
+    Each changes three hyperparameters of the default in the mean, half of them in a small space. A number moves a
+    quarter to three quarters of the way to an end of its range, on the scale of the range. A choice becomes a random
+    choice. The default itself is not among them.
 
     The first `k` of a design of `n` are the design of `k`, so that a design can be extended.
 
@@ -47,8 +48,14 @@ def near_default_design(space: ConfigurationSpace, n: int, random_state: int = 0
     if n < 0:
         raise SpaceError(f"a design has no configuration or more, but n = {n}.")
     encoder, rng = SpaceEncoder(space), np.random.default_rng(random_state)
-    rows = legal_rows(encoder, n + 1, _neighbours(encoder, rng), rng, [encoder.domain.default])
-    return encoder.decode(rows[1:])
+    default = encoder.domain.default
+    rows = legal_rows(encoder, n + 1, _neighbours(encoder, rng), rng, [default])
+    design = encoder.decode(rows[1:])
+    for configuration, row in zip(design, rows[1:], strict=True):
+        for block in encoder.blocks:  # a float that went to the unit cube and back may differ in its last digit
+            if block.name in default and (row[block.columns] == rows[0, block.columns]).all():
+                configuration[block.name] = default[block.name]
+    return design
 
 
 def _neighbours(encoder: SpaceEncoder, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
@@ -58,12 +65,13 @@ def _neighbours(encoder: SpaceEncoder, rng: np.random.Generator) -> Iterator[NDA
     for block in blocks:  # of conditional hyperparameters as well: a changed choice may need them
         codes = block.values.codes([encoder.space[block.name].default_value])
         centre[block.columns] = block.values.to_unit(codes)[0]
-    share = min(1.0, N_CHANGED / max(1, len(blocks)))
+    share = min(0.5, N_CHANGED / max(1, len(blocks)))
     for drawn in map(SpacePrior(encoder).rows, random_points(encoder.n_columns, rng)):
         rows = np.tile(centre, (len(drawn), 1))
         for block in blocks:
-            way = 1.0 if block.values.chosen_freely else SHARE_OF_THE_WAY
-            moved = centre[block.columns] + way * (drawn[:, block.columns] - centre[block.columns])
-            changed = rng.random(len(drawn)) < share
-            rows[changed, block.columns] = moved[changed]
+            columns, changed = block.columns, rng.random(len(drawn)) < share
+            way = rng.uniform(*WAY, (len(drawn), 1))
+            end = (drawn[:, columns] > centre[columns]).astype(np.float64)  # the farther one is the more likely one
+            moved = centre[columns] + way * (end - centre[columns])
+            rows[changed, columns] = (drawn[:, columns] if block.values.chosen_freely else moved)[changed]
         yield rows

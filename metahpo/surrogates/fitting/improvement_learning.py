@@ -35,6 +35,7 @@ from metahpo.surrogates.fitting.small_forest import extra_trees
 from metahpo.surrogates.improvement import (
     MIN_STANDARD_ERROR,
     ROWS_OF_FIT_VARIANCE,
+    STORED,
     TINY_PROBABILITY,
     Improvement,
     ImprovementModel,
@@ -94,7 +95,8 @@ def learn_improvement(
     if shared is None:
         return None
     reference = shared.reference
-    change, spread = relative_changes(shared.errors, shared.gap_errors, reference, error_floor(metric))
+    exact = relative_changes(shared.errors, shared.gap_errors, reference, error_floor(metric))
+    change, spread = (values.astype(STORED).astype(np.float64) for values in exact)  # the same after it was saved
     names, values = _meta_features(md, shared.tasks)
     sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
     ranks = ranks_among(sorted_values, values)
