@@ -9,7 +9,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from metahpo.exceptions import DataError, MissingDependencyError, StoreError, WarmStartWarning
 
@@ -333,7 +333,14 @@ def _what_is_kept(folder: Path | None) -> str:
     return f"interrupted; the same command with --resume goes on from {folder / TRIALS}"
 
 
-def _print_warning(message: Warning | str, *where: Any) -> None:
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print what a warning says, without the line of code that it comes from, below the progress of a terminal."""
     before = OVERWRITE if sys.stderr.isatty() else ""
     print(f"{before}metahpo: warning: {message}", file=sys.stderr, flush=True)

@@ -77,21 +77,21 @@ def summary_sentences(report: EvaluationReport) -> list[str]:
         f"; that is {told}, compared with the best other method, {label_of(rival)} "
         f"({float(others['regret'][rival]):.3f})."
     )
-    compared = report.compared_at
-    if compared is None:
+    until = report.compared_at
+    if until is None:
         return [first, why_not_all_trials(last, None, report.n_recorded), _where_it_fails(report, at)]
     speed = report.speed().set_index("method")
     baseline = next((m for m in ("random_search", "gaussian_process", "default") if m in speed.index), rival)
     row = speed.loc[baseline]
     if bool(speed["trials"].isna()[baseline]):
-        second = f"In {compared} trials, {name} does not become as good as {label_of(baseline)} is after {compared}."
+        second = f"In {until} trials, {name} does not become as good as {label_of(baseline)} is after {until}."
     else:
         second = (
-            f"After {row['trials']:.0f} of {compared} trials it is as good as {label_of(baseline)} after {compared}, "
+            f"After {row['trials']:.0f} of {until} trials it is as good as {label_of(baseline)} after {until}, "
             f"which is {row['speed_up']:.1f} times as fast (95 % interval {row['low']:.1f} to {row['high']:.1f})."
         )
-    if compared < last:
-        second = f"{second} {why_not_all_trials(last, compared, report.n_recorded)}"
+    if until < last:
+        second = f"{second} {why_not_all_trials(last, until, report.n_recorded)}"
     return [first, second, _where_it_fails(report, at)]
 
 

@@ -106,7 +106,7 @@ def test_one_space_has_no_row_over_all_spaces() -> None:
 
 
 def test_regret_of_losses_is_on_the_scale_of_all_searches() -> None:
-    searches = [[None, 0.4, 0.6, 0.2], [float("nan"), float("inf"), 0.7]]
+    searches: list[list[float | None]] = [[None, 0.4, 0.6, 0.2], [float("nan"), float("inf"), 0.7]]
     scale = scale_of(searches)
     assert scale == (0.2, 0.7)
     np.testing.assert_allclose(regret_of_losses(searches[0], scale, 5), [1.0, 0.4, 0.4, 0.0, 0.0])

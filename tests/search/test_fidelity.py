@@ -159,7 +159,7 @@ def test_a_space_with_fewer_configurations_is_halved_all_the_same() -> None:
     assert search.cv_results_["n_resources"].tolist() == [16, 16, 16, 50, 150]
 
 
-class NeedsRows(DecisionTreeClassifier):
+class NeedsRows(DecisionTreeClassifier):  # type: ignore[misc]  # scikit-learn has no types
     """A tree that needs many rows, or cannot take as many."""
 
     def __init__(self, least: int = 0, most: int = 10**6, max_depth: int | None = None) -> None:
