@@ -34,6 +34,7 @@ from sklearn.preprocessing import StandardScaler
 from metahpo import BayesianOptimizer, Recommender
 from metahpo.datasets.cache import read_sidecars, read_task
 from metahpo.evaluation.ranking import signed_rank_p
+from metahpo.evaluation.regret import regret_of_losses, scale_of
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from metahpo.tasks.task import Task
 
@@ -239,20 +240,17 @@ def report(runs: pd.DataFrame, n_trials: int) -> str:
     """Mean regrets of both methods, and the test over families."""
     rows = []
     for (_, _), own in runs.groupby(["program", "table"]):
-        known = np.concatenate([np.array(losses, dtype=float) for losses in own["losses"]])
-        best, worst = np.nanmin(known), np.nanmax(known)
-        if best == worst or set(own["method"]) != {"mapped", "cold"}:
+        scale = scale_of(own["losses"].tolist())
+        if scale is None or set(own["method"]) != {"mapped", "cold"}:
             continue
         for record in own.to_dict("records"):
-            told = np.nan_to_num(np.array(record["losses"], dtype=float), nan=worst)
-            regret = (np.minimum.accumulate(told) - best) / (worst - best)
             rows += [
                 {
                     **{k: record[k] for k in ("program", "table", "family", "method", "seed")},
                     "trial": i + 1,
                     "regret": r,
                 }
-                for i, r in enumerate(regret)
+                for i, r in enumerate(regret_of_losses(record["losses"], scale, n_trials))
             ]
     regrets = pd.DataFrame(rows)
     shown = regrets[regrets["trial"].isin([*MILESTONES, n_trials])]

@@ -45,6 +45,7 @@ from metahpo.cli.command_parser import CommandParser
 from metahpo.datasets.cache import read_task
 from metahpo.evaluation.pool import PoolOptimizer
 from metahpo.evaluation.ranking import signed_rank_p
+from metahpo.evaluation.regret import regret_of_losses, scale_of
 from metahpo.exceptions import MetaHPOError, SpaceError
 from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
@@ -246,19 +247,10 @@ def scales(runs: pd.DataFrame, md: MetaDataset) -> dict[tuple[str, str], tuple[f
         losses = [np.array(each, dtype=float) for each in own["losses"]]
         if (own["kind"] == "replay").any():
             losses.append(recorded(md, table, learner)[2])
-        known = np.concatenate(losses)
-        known = known[np.isfinite(known)]
-        if len(known) and known.min() < known.max():
-            found[table, learner] = (float(known.min()), float(known.max()))
+        scale = scale_of(losses)
+        if scale is not None:
+            found[table, learner] = scale
     return found
-
-
-def curve(losses: Sequence[float | None], scale: tuple[float, float], n_trials: int) -> NDArray[np.float64]:
-    """Regret of the incumbent after 1 .. n trials; the last one stands where a finite space came to its end."""
-    told = np.array([np.inf if loss is None else loss for loss in losses[:n_trials]])
-    best, worst = scale
-    regret = np.minimum((np.minimum.accumulate(told) - best) / (worst - best), 1.0)
-    return np.pad(regret, (0, n_trials - len(regret)), mode="edge")
 
 
 def regrets_of(runs: pd.DataFrame, scale: Mapping[tuple[str, str], tuple[float, float]], n_trials: int) -> pd.DataFrame:
@@ -268,7 +260,7 @@ def regrets_of(runs: pd.DataFrame, scale: Mapping[tuple[str, str], tuple[float, 
             {
                 **{name: run[name] for name in ("table", "family", "learner", "method", "seed")},
                 "trial": np.arange(1, n_trials + 1),
-                "regret": curve(run["losses"], scale[run["table"], run["learner"]], n_trials),
+                "regret": regret_of_losses(run["losses"], scale[run["table"], run["learner"]], n_trials),
             }
         )
         for run in runs.to_dict("records")

@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MetaHPOError as error:
         print(f"metahpo: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("metahpo: interrupted; what was finished is kept", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        told = interrupt.args[0] if interrupt.args else "interrupted; what was finished is kept"
+        print(f"metahpo: {told}", file=sys.stderr)
         return 130
     return 0
 

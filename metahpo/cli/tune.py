@@ -9,7 +9,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from metahpo.exceptions import DataError, MissingDependencyError, StoreError, WarmStartWarning
 
@@ -98,8 +98,14 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
         raise DataError(f"--out must be a folder, but {str(options.out)!r} is a file; give another name.")
     if not options.out.parent.is_dir():
         raise DataError(f"--out lies in {str(options.out.parent)!r}, which is not a folder; make it first.")
-    if options.out.exists() and any(options.out.iterdir()) and not options.resume:
-        raise DataError(f"{str(options.out)!r} exists already; give --out another name, or go on with --resume.")
+    if options.out.exists() and any(options.out.iterdir()):
+        if not options.resume:
+            raise DataError(f"{str(options.out)!r} exists already; give --out another name, or go on with --resume.")
+        if not (options.out / TRIALS).is_file():
+            raise DataError(
+                f"--resume goes on from {TRIALS}, but {str(options.out)!r} holds other files only; give --out the "
+                "folder of a search, or a new one."
+            )
 
 
 def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> None:
@@ -128,17 +134,18 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
         nearest, _ = nearest_metric(metric, task.kind, recommender.trained_metrics(None))
         learner = recommender.recommend(task, named or None, metric=nearest).best_learner
     search = _search(options, task, recommender, learner, metric)
-    out = _Output(search, learner, metric, options)
+    out = _Output(search, learner, metric, options, task)
     search.callback = out.trial
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WarmStartWarning)  # they are printed as notes
             warnings.simplefilter("ignore", ConvergenceWarning)  # the score of the trial tells
+            warnings.showwarning = _print_warning
             try:
                 search.fit(task.X, task.y)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
                 _refit(search, task)
-                raise
+                raise KeyboardInterrupt(_what_is_kept(options.out)) from interrupt
     finally:
         out.end()
 
@@ -203,6 +210,7 @@ class _Output:
     learner: str
     metric: str
     options: argparse.Namespace
+    task: Task
 
     def trial(self, history: TrialHistory) -> None:
         """Print the latest trial; before the first one, what is searched, because only now nothing was refused."""
@@ -239,12 +247,14 @@ class _Output:
 
     def _heading(self) -> None:
         """Say what is searched, and what the user should know of the start."""
+        from metahpo.recommendation.printed import task_in_words
+
         before = OVERWRITE if self._table else ""
+        self._print(f"{before}{self.task.name}: {task_in_words(self.task)}")
         self._print(
-            f"{before}searching {self.learner} by {self.metric}, {self.options.trials} trials of {self.options.folds} "
-            "folds"
+            f"searching {self.learner} by {self.metric}, {self.options.trials} trials of {self.options.folds} folds"
         )
-        for note in self.search.notes_:
+        for note in self._notes():
             self._print(f"note: {note}")
         if self._table:
             self._print(f"{'trial':>6} {'score':>10} {'best':>10} {'seconds':>8}  configuration")
@@ -259,7 +269,8 @@ class _Output:
             if hasattr(self.search, "best_estimator_"):
                 from metahpo.cli.saved_pipeline import save_pipeline
 
-                result["pipeline"] = save_pipeline(self.search.best_estimator_, folder).name
+                best: Any = self.search.best_estimator_
+                result["pipeline"] = save_pipeline(best.with_labels(self.task.classes), folder).name
             try:
                 self.search.report(folder / PAGE)
                 result["page"] = PAGE
@@ -278,12 +289,21 @@ class _Output:
         if "test_score" in result:
             self._print(f"{self.metric} on the rows held out: {result['test_score']:.4f}")
         if folder is not None and "pipeline" in result:
-            load = "skops.io.load" if result["pipeline"].endswith(".skops") else "joblib.load"
-            self._print(f"the fitted pipeline is {folder / result['pipeline']}; {load} reads it")
+            path = folder / result["pipeline"]
+            load = f"joblib.load({str(path)!r})"
+            if path.suffix == ".skops":
+                load = f"skops.io.load({str(path)!r}, trusted=skops.io.get_untrusted_types(file={str(path)!r}))"
+            self._print(f"the fitted pipeline is {path}; {load} reads it")
 
     @property
     def _table(self) -> bool:
         return sys.stdout.isatty()
+
+    def _notes(self) -> list[str]:
+        """What the user should know of the data and of the start."""
+        from metahpo.recommendation.task_description import notes_on_data
+
+        return [*notes_on_data(self.task, self.options.random_state), *self.search.notes_]
 
     def _result(self) -> dict[str, Any]:
         from metahpo.space.configuration import json_value
@@ -296,7 +316,7 @@ class _Output:
             "best_params": json_value(search.best_params_),
             "n_trials": len(search.cv_results_["params"]),
             "n_failed": int((search.cv_results_["status"] == "failed").sum()),
-            "notes": list(search.notes_),
+            "notes": self._notes(),
         }
         if hasattr(search, "best_test_score_"):
             score: Any = search.best_test_score_
@@ -305,6 +325,25 @@ class _Output:
 
     def _print(self, line: str) -> None:
         print(line, flush=True)
+
+
+def _what_is_kept(folder: Path | None) -> str:
+    if folder is None:
+        return "interrupted; the trials are not kept: --out keeps them in a folder"
+    return f"interrupted; the same command with --resume goes on from {folder / TRIALS}"
+
+
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print what a warning says, without the line of code that it comes from, below the progress of a terminal."""
+    before = OVERWRITE if sys.stderr.isatty() else ""
+    print(f"{before}metahpo: warning: {message}", file=sys.stderr, flush=True)
 
 
 def _check_scored(metric: str, task: Task) -> None:

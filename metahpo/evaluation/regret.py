@@ -13,6 +13,8 @@ which is the textbook standard error where each family is one task.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ from metahpo.exceptions import DataError
 
 #: Label of the mean over search spaces, each counted once.
 ALL_SPACES = "all spaces"
+#: Mean regrets that differ by no more are the same.
+SAME_REGRET = 1e-9
 
 
 def normalised_regret(loss: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,6 +68,39 @@ def regret_so_far(regret: NDArray[np.float64], loss: NDArray[np.float64], n_tria
     improves = np.concatenate([[True], told[1:] < np.minimum.accumulate(told)[:-1]])
     curve = regret[:n_trials][np.maximum.accumulate(np.where(improves, np.arange(len(told)), 0))]
     return np.pad(curve, (0, n_trials - len(curve)), mode="edge")
+
+
+def scale_of(losses: Sequence[Sequence[float | None] | NDArray[np.float64]]) -> tuple[float, float] | None:
+    """Best and worst loss of all searches of a task; None where these do not differ.
+
+    Parameters
+    ----------
+    losses : sequence of sequences of float
+        A search each. NaN, infinity or None = failed.
+    """
+    known = np.concatenate([np.array(each, dtype=np.float64) for each in losses])
+    known = known[np.isfinite(known)]
+    return (float(known.min()), float(known.max())) if len(known) and known.min() < known.max() else None
+
+
+def regret_of_losses(losses: Sequence[float | None], scale: tuple[float, float], n_trials: int) -> NDArray[np.float64]:
+    """Regret of the incumbent of a search after 1 .. `n_trials` trials, by what is known of the task.
+
+    It is 1 before the first trial that did not fail. Where fewer trials were made the last incumbent stands.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        In the order of the trials. NaN or None = failed.
+    scale : pair of float
+        Best and worst loss of the task: see :func:`scale_of`.
+    n_trials : int
+    """
+    best, worst = scale
+    told = np.array(losses[:n_trials], dtype=np.float64)
+    told = np.where(np.isnan(told), np.inf, told)
+    regret = np.minimum((np.minimum.accumulate(told) - best) / (worst - best), 1.0)
+    return np.pad(regret, (0, n_trials - len(regret)), mode="edge")
 
 
 def regret_over_seconds(
@@ -129,8 +166,27 @@ def _clustered_error(centred: pd.DataFrame, key: list[str]) -> pd.Series:
     return (grouped.sum() * factor).pow(0.5)
 
 
-def trials_to_match(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Trials each method needs to be as good as the baseline is at the end.
+def last_telling_trial(summary: pd.DataFrame, n_recorded: int | None = None) -> int | None:
+    """Largest number of trials after which a comparison of methods says something; None: there is none.
+
+    After it the methods differ, and at most half of the recorded configurations have been tried. Every method becomes
+    as good as the others where nearly all recorded configurations have been tried.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What :func:`mean_regret` returns.
+    n_recorded : int, default=None
+        Recorded configurations of a task; None: not known, and so no limit.
+    """
+    possible = summary if n_recorded is None else summary[summary["trial"] <= n_recorded // 2]
+    regrets = possible.groupby(["space", "trial"])["regret"]
+    differ = (regrets.max() - regrets.min() > SAME_REGRET).groupby(level="trial").any()
+    return int(differ.index[differ].max()) if differ.any() else None
+
+
+def trials_to_match(summary: pd.DataFrame, baseline: str, after: int | None = None) -> pd.DataFrame:
+    """Trials each method needs to be as good as the baseline is after a number of trials.
 
     Parameters
     ----------
@@ -138,13 +194,15 @@ def trials_to_match(summary: pd.DataFrame, baseline: str) -> pd.DataFrame:
         What :func:`mean_regret` returns.
     baseline : str
         A method.
+    after : int, default=None
+        Trials of the baseline; None: all.
 
     Returns
     -------
     DataFrame
-        Columns space, method, target (the baseline's regret after its last trial), trials (missing = never).
+        Columns space, method, target (the baseline's regret after these trials), trials (missing = never).
     """
-    last = summary["trial"].max()
+    last = summary["trial"].max() if after is None else after
     at_end = summary[(summary["method"] == baseline) & (summary["trial"] == last)].set_index("space")["regret"]
     targets = summary.assign(target=summary["space"].map(at_end))
     reached = targets[targets["regret"] <= targets["target"]].groupby(["space", "method"], sort=False)["trial"].min()

@@ -9,7 +9,7 @@ import pandas as pd
 
 from metahpo.evaluation.baselines.baseline import label_of
 from metahpo.evaluation.ranking import nemenyi_p_values
-from metahpo.evaluation.report_text import AGAINST_DEFAULT, CALIBRATION, COST, PROTOCOL, readable
+from metahpo.evaluation.report_text import AGAINST_DEFAULT, CALIBRATION, COST, PROTOCOL, readable, why_not_all_trials
 from metahpo.evaluation.statistics.bayesian import REGION
 from metahpo.reports.charts import (
     Chart,
@@ -77,16 +77,21 @@ def summary_sentences(report: EvaluationReport) -> list[str]:
         f"; that is {told}, compared with the best other method, {label_of(rival)} "
         f"({float(others['regret'][rival]):.3f})."
     )
+    until = report.compared_at
+    if until is None:
+        return [first, why_not_all_trials(last, None, report.n_recorded), _where_it_fails(report, at)]
     speed = report.speed().set_index("method")
     baseline = next((m for m in ("random_search", "gaussian_process", "default") if m in speed.index), rival)
     row = speed.loc[baseline]
     if bool(speed["trials"].isna()[baseline]):
-        second = f"In {last} trials, {name} does not become as good as {label_of(baseline)} is after {last}."
+        second = f"In {until} trials, {name} does not become as good as {label_of(baseline)} is after {until}."
     else:
         second = (
-            f"After {row['trials']:.0f} of {last} trials it is as good as {label_of(baseline)} after {last}, which is "
-            f"{row['speed_up']:.1f} times as fast (95 % interval {row['low']:.1f} to {row['high']:.1f})."
+            f"After {row['trials']:.0f} of {until} trials it is as good as {label_of(baseline)} after {until}, "
+            f"which is {row['speed_up']:.1f} times as fast (95 % interval {row['low']:.1f} to {row['high']:.1f})."
         )
+    if until < last:
+        second = f"{second} {why_not_all_trials(last, until, report.n_recorded)}"
     return [first, second, _where_it_fails(report, at)]
 
 
@@ -239,11 +244,11 @@ def _ranking(report: EvaluationReport) -> Section:
 
 
 def _targets(report: EvaluationReport) -> Section:
-    last = report.settings.n_trials
+    compared = report.compared_at or report.settings.n_trials
     text = [
-        f"Speed-up: {last} trials of the other method, divided by the trials after which {label_of(report.methods[0])} "
-        "is as good in the mean. Area: mean regret over all trials. Targets: on which share of tasks a regret is "
-        "reached at all, and after how many trials (seconds) on the middle one of all tasks."
+        f"Speed-up: {compared} trials of the other method, divided by the trials after which "
+        f"{label_of(report.methods[0])} is as good in the mean. Area: mean regret over all trials. Targets: on which "
+        "share of tasks a regret is reached at all, and after how many trials (seconds) on the middle one of all tasks."
     ]
     tables = {"Area under the curve": readable(report.area())}
     targets = report.targets()

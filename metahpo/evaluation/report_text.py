@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from metahpo.evaluation.baselines.baseline import label_of
-from metahpo.evaluation.regret import ALL_SPACES, trials_to_match
+from metahpo.evaluation.regret import ALL_SPACES, last_telling_trial, trials_to_match
 from metahpo.evaluation.settings import EvaluationSettings
 
 PROTOCOL = (
@@ -57,14 +57,18 @@ def in_words(settings: EvaluationSettings, n_replays: Mapping[str, int], regrets
     )
 
 
-def findings(summary: pd.DataFrame, methods: Sequence[str]) -> list[str]:
+def findings(summary: pd.DataFrame, methods: Sequence[str], n_recorded: int | None = None) -> list[str]:
     """Regrets after the first, the fifth and the last trial, and how many trials the first method saves.
+
+    Trials are counted up to the last number of them after which a comparison says something.
 
     Parameters
     ----------
     summary : DataFrame
         What :func:`~metahpo.evaluation.regret.mean_regret` returns.
     methods : sequence of str
+    n_recorded : int, default=None
+        Recorded configurations of a task; None: not known.
     """
     scope = ALL_SPACES if ALL_SPACES in set(summary["space"]) else str(summary["space"].iloc[0])
     at = summary[summary["space"] == scope].set_index(["trial", "method"])["regret"]
@@ -73,14 +77,36 @@ def findings(summary: pd.DataFrame, methods: Sequence[str]) -> list[str]:
     for trial in dict.fromkeys([1, min(5, last), last]):
         values = ", ".join(f"{label_of(method)} {at[trial, method]:.3f}" for method in methods)
         sentences.append(f"Mean normalised regret after {trial} trial{'s' if trial > 1 else ''}: {values}.")
+    compared = last_telling_trial(summary, n_recorded)
+    if len(methods) == 1:
+        return sentences
+    if compared is None:
+        return [*sentences, why_not_all_trials(last, None, n_recorded)]
+    saved = []
     for baseline in methods[1:]:
-        matched = trials_to_match(summary, baseline).set_index(["space", "method"])["trials"][scope, methods[0]]
-        if not pd.isna(matched) and matched < last:
+        counts = trials_to_match(summary, baseline, compared).set_index(["space", "method"])["trials"]
+        matched = counts[scope, methods[0]]
+        if not pd.isna(matched) and matched < compared:
             trials = f"{matched} trial{'s' if matched > 1 else ''}"
-            sentences.append(
-                f"{label_of(methods[0])} needs {trials} to be as good as {label_of(baseline)} after {last}."
+            saved.append(
+                f"{label_of(methods[0])} needs {trials} to be as good as {label_of(baseline)} after {compared}."
             )
-    return sentences
+    if saved and compared < last:
+        saved.append(why_not_all_trials(last, compared, n_recorded))
+    return [*sentences, *saved]
+
+
+def why_not_all_trials(last: int, compared: int | None, n_recorded: int | None) -> str:
+    """Why methods are compared before their last trial, or not at all (`compared` is None)."""
+    if compared is None:
+        few = "" if n_recorded is None else f", up to half of the {n_recorded} recorded configurations of a task"
+        return f"How many trials a method saves cannot be told: all methods have the same regret{few}."
+    if n_recorded is not None and n_recorded < 2 * last:
+        return (
+            f"The comparison ends after {compared} of {last} trials, because a task has {n_recorded} recorded "
+            "configurations: when more than half of them are tried, all methods become alike."
+        )
+    return f"The comparison ends after {compared} of {last} trials: after more trials all methods have the same regret."
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 from metahpo.evaluation.ablation import worth_of_parts
 from metahpo.evaluation.predictive_calibration import calibration_table
 from metahpo.evaluation.ranking import Ranking, compare_to, rank_methods
-from metahpo.evaluation.regret import mean_regret, trials_to_match
+from metahpo.evaluation.regret import last_telling_trial, mean_regret, trials_to_match
 from metahpo.evaluation.report_text import findings, in_words, readable
 from metahpo.evaluation.settings import EvaluationSettings
 from metahpo.evaluation.statistics.bootstrap import mean_intervals
@@ -70,6 +70,8 @@ class EvaluationReport:
         Where the numbers come from.
     understanding : dict of str to DataFrame
         What the recorded trials tell of hyperparameters and tasks: see :mod:`metahpo.evaluation.understanding`.
+    n_recorded : int or None
+        Recorded configurations of a task, in the median over tasks. None: not known.
     """
 
     regrets: pd.DataFrame
@@ -85,6 +87,7 @@ class EvaluationReport:
     tasks: pd.DataFrame | None = None
     provenance: Provenance | None = None
     understanding: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    n_recorded: int | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -102,6 +105,14 @@ class EvaluationReport:
         """Numbers of trials at which methods are tested against each other, everywhere the same: early, five, all."""
         last = self.settings.n_trials
         return sorted({min(2 if self.settings.default_first else 1, last), min(5, last), last})
+
+    @property
+    def compared_at(self) -> int | None:
+        """Number of trials up to which trials saved are counted; None: they cannot be counted.
+
+        See :func:`~metahpo.evaluation.regret.last_telling_trial`.
+        """
+        return last_telling_trial(self._summary, self.n_recorded)
 
     def to_frame(self) -> pd.DataFrame:
         """Regret of the incumbent, one row for each space, task, method and trial.
@@ -272,11 +283,14 @@ class EvaluationReport:
         return paired_comparison(self.regrets, self._known(reference), self.moments if trials is None else trials)
 
     def speed(self, reference: str | None = None) -> pd.DataFrame:
-        """Ratios of trials until a method is as good as each other one.
+        """Ratios of trials until a method is as good as each other one after :attr:`compared_at` trials.
 
         See :mod:`metahpo.evaluation.statistics.targets`.
         """
-        return speed_up(self.regrets, self._known(reference))
+        regrets = self.regrets
+        if self.compared_at is not None:
+            regrets = regrets[regrets["trial"] <= self.compared_at]
+        return speed_up(regrets, self._known(reference))
 
     def area(self) -> pd.DataFrame:
         """Mean regret over all trials, by method, with intervals."""
@@ -434,7 +448,7 @@ class EvaluationReport:
 
     def findings(self) -> list[str]:
         """Say in sentences what was found: regrets early and late, and trials saved."""
-        return findings(self._summary, self.methods)
+        return findings(self._summary, self.methods, self.n_recorded)
 
 
 def check_report(path: str | Path) -> None:

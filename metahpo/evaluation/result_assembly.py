@@ -72,6 +72,7 @@ def assemble(plan: Plan, results: Sequence[UnitResult], seconds: float) -> Evalu
         understanding=understood(plan.md, [s.name for s in plan.spaces], plan.metric)
         if plan.settings.understand
         else {},
+        n_recorded=int(np.median([len(table.loss) for space in plan.spaces for table in space.tables])),
     )
 
 

@@ -13,7 +13,7 @@ from ConfigSpace import ConfigurationSpace, EqualsCondition, InCondition
 
 from metahpo.exceptions import ArtefactError, DataError, SpaceError
 from metahpo.integrations.libraries import AX
-from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from, space_of
+from metahpo.integrations.start import Beginning, Initial, Start, first_configurations, space_of
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.configuration import builtin, same_value
 from metahpo.space.conversion import (
@@ -228,10 +228,7 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
         **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
-        self._initial, self._seed = initial, seed
-        self._given: BayesianOptimizer | None = None
-        if start is not None:
-            self._given = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
+        self._beginning, self._seed = Beginning(start, meta_features, initial, seed), seed
         self._optimizer: BayesianOptimizer | None = None
         self._told: dict[tuple[int, str], Any] = {}
         self._search_space: SearchSpace | None = None
@@ -249,11 +246,8 @@ class MetaGenerationNode(ExternalGenerationNode):  # type: ignore[misc]  # not f
         begun = {index: trial.time_created for index, trial in experiment.trials.items()}
         if any(begun.get(index) != time for (index, _), time in self._told.items()):
             self._optimizer, self._told = None, {}
-        if self._optimizer is None and self._given is not None:
-            self._optimizer = optimizer_from(self._given)
-        elif self._optimizer is None:
-            space = from_ax(search_space).space
-            self._optimizer = optimizer_from(space, initial=self._initial, random_state=self._seed)
+        if self._optimizer is None:
+            self._optimizer = self._beginning.optimizer(lambda: from_ax(search_space).space)
         common_names(self._optimizer.space, search_space.parameters, "the experiment")
         rows = data.df
         keys = zip(rows["trial_index"], rows["arm_name"], rows["metric_signature"], strict=True)

@@ -12,7 +12,7 @@ from ConfigSpace import AndConjunction, ConfigurationSpace, EqualsCondition, OrC
 
 from metahpo.exceptions import SpaceError
 from metahpo.integrations.libraries import HYPEROPT
-from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from, space_of
+from metahpo.integrations.start import Beginning, Initial, Start, first_configurations, space_of
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.configuration import builtin, value_text
 from metahpo.space.conversion import (
@@ -142,10 +142,7 @@ class MetaSuggest:
         initial: Initial | None = None,
         seed: int | None = None,
     ) -> None:
-        self._seed, self._initial = seed, initial
-        self._given: BayesianOptimizer | None = None
-        if start is not None:
-            self._given = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
+        self._beginning = Beginning(start, meta_features, initial, seed)
         self._optimizer: BayesianOptimizer | None = None
         self._told: set[int] = set()
 
@@ -154,12 +151,8 @@ class MetaSuggest:
         labels = _labels(domain.expr)
         if not self._told <= {trial["tid"] for trial in _with_errors(trials)}:
             self._optimizer, self._told = None, set()
-        if self._optimizer is None and self._given is not None:
-            self._optimizer = optimizer_from(self._given)
-        elif self._optimizer is None:
-            space = from_hyperopt(domain.expr).space
-            first = seed if self._seed is None else self._seed
-            self._optimizer = optimizer_from(space, initial=self._initial, random_state=int(first))
+        if self._optimizer is None:
+            self._optimizer = self._beginning.optimizer(lambda: from_hyperopt(domain.expr).space, int(seed))
         optimizer, rng = self._optimizer, np.random.default_rng(seed)
         common_names(optimizer.space, labels, "the space of fmin")
         self._tell(optimizer, labels, trials)

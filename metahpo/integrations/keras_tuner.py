@@ -13,7 +13,7 @@ from ConfigSpace.conditions import AndConjunction
 
 from metahpo.exceptions import DataError, SpaceError, WarmStartWarning
 from metahpo.integrations.libraries import KERAS_TUNER
-from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from
+from metahpo.integrations.start import Initial, Start, check_meta_features, first_configurations, optimizer_from
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.conversion import (
     Choices,
@@ -117,6 +117,7 @@ class MetaOracle(Oracle):  # type: ignore[misc]  # no types
         seed: int | None = None,
         **options: Any,
     ) -> None:
+        check_meta_features(start, meta_features)
         super().__init__(objective=objective, max_trials=max_trials, seed=seed, **options)
         self._start, self._random_state = start, seed
         self._initial = [] if initial is None or start is not None else first_configurations(initial)

@@ -13,7 +13,7 @@ from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import DataError, SpaceError
 from metahpo.integrations.libraries import RAY_TUNE
-from metahpo.integrations.start import Initial, Start, first_configurations, optimizer_from
+from metahpo.integrations.start import Initial, Start, check_meta_features, first_configurations, optimizer_from
 from metahpo.optimization.optimizer import BayesianOptimizer
 from metahpo.space.configuration import Configuration
 from metahpo.space.conversion import (
@@ -107,6 +107,7 @@ class MetaSearcher(Searcher):  # type: ignore[misc]  # no types
     ) -> None:
         if mode not in (None, "min", "max"):
             raise DataError(f"mode must be 'min' or 'max', but is {mode!r}; one metric is optimised.")
+        check_meta_features(start, meta_features)
         super().__init__(metric=metric, mode=mode)
         self._seed, self._initial = seed, initial
         self._running: dict[str, Configuration] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ConfigSpace import ConfigurationSpace
@@ -138,3 +138,62 @@ def optimizer_from(
         "start must be a BayesianOptimizer, a WarmStart (metahpo.integrations.start.warm_start(X, y, learner) makes "
         f"one), a surrogate or a ConfigurationSpace, but is {type(surrogate).__name__}."
     )
+
+
+def check_meta_features(start: Start | None, meta_features: Mapping[str, float] | None) -> None:
+    """Raise DataError if there are meta-features, but no `start` that could use them."""
+    if start is None and meta_features is not None:
+        raise DataError("meta_features are of use to a surrogate only, but there is no start; give start as well.")
+
+
+class Beginning:
+    """Where the searches of one object of a tool begin: at its `start`, or without one cold, in the tool's space.
+
+    Every search gets an optimiser of its own.
+
+    Parameters
+    ----------
+    start : BayesianOptimizer, WarmStart, Surrogate or ConfigurationSpace, or None
+    meta_features, initial
+        As for :func:`optimizer_from`.
+    seed : int or None
+
+    Raises
+    ------
+    DataError
+        As :func:`optimizer_from` raises it, or `meta_features` without a `start`.
+    """
+
+    def __init__(
+        self, start: Start | None, meta_features: Mapping[str, float] | None, initial: Initial | None, seed: int | None
+    ) -> None:
+        check_meta_features(start, meta_features)
+        self._initial, self._seed = initial, seed
+        self._given: BayesianOptimizer | None = None
+        if start is not None:
+            self._given = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
+
+    @property
+    def warm(self) -> bool:
+        """Whether there is a `start`."""
+        return self._given is not None
+
+    def optimizer(self, space: Callable[[], ConfigurationSpace], seed: int | None = None) -> BayesianOptimizer:
+        """The optimiser of a new search.
+
+        Parameters
+        ----------
+        space : callable
+            Gives the space of the tool. It is called where there is no `start`.
+        seed : int, default=None
+            Of the tool, where the object has none.
+        """
+        if self._given is not None:
+            return optimizer_from(self._given)
+        return optimizer_from(space(), initial=self._initial, random_state=seed if self._seed is None else self._seed)
+
+    def reseed(self) -> None:
+        """Draw other numbers in searches that begin from now on."""
+        self._seed = None
+        if self._given is not None:
+            self._given.reseed()

@@ -118,15 +118,17 @@ class AgainstDefault:
         A candidate that the model does not know stays as it is.
         """
         column = {candidate: i for i, candidate in enumerate(self.places)}
-        p, change, (low, high) = self.improvement.p_better(), self.improvement.expected(), self.improvement.interval()
+        p, (low, high) = self.improvement.p_better(), self.improvement.interval()
+        median, mean = self.improvement.median(), self.improvement.expected()
         return [
             item
             if candidate not in column
             else replace(
                 item,
                 p_better_than_default=float(p[i := column[candidate]]),
-                expected_change=float(change[i]),
+                expected_change=float(median[i]),
                 change_interval=(float(low[i]), float(high[i])),
+                mean_change=float(mean[i]),
             )
             for item, candidate in zip(items, candidates, strict=True)
         ]

@@ -22,7 +22,7 @@ LINE = 60
 
 
 def figure_of(items: Sequence[Recommendation], parameters: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """A row a recommendation: the expected change of the error with its 80 % interval.
+    """A row a recommendation: the median change of the error with its 80 % interval.
 
     Where no change is known, the expected percentile is shown.
     """

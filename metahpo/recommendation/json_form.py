@@ -60,6 +60,7 @@ def recommendations_from_json(cls: type[Recommendations], text: str | bytes) -> 
             own = {name: value for name, value in record.items() if name != "parameters"}
             for name in ("expected_percentile", "expected_train_seconds", "p_better_than_default", "expected_change"):
                 own[name] = _number(own[name])
+            own["mean_change"] = _number(own.get("mean_change"))
             for name in ("interval", "change_interval"):
                 low, high = own[name]
                 own[name] = (_number(low), _number(high))

@@ -41,7 +41,7 @@ def in_lines(recommended: Recommendations) -> str:
     near = ", ".join(f"{task} ({share:.0%})" for task, share in list(recommended.nearest_tasks.items())[:5])
     lines.append(f"nearest tasks: {near or 'none known'}; novelty {recommended.novelty:.2f}")
     if recommended.worth is not None:
-        lines.append(f"worth: {recommended.worth}")
+        lines.append(str(recommended.worth))
     if recommended.probes:
         sizes = sorted({one.rows for one in recommended.probes})
         spent = sum(one.seconds for one in recommended.probes)

@@ -35,12 +35,14 @@ class Recommendation:
         Probability that its error is smaller than that of the library's default, calibrated on tasks left out; .5 for
         the default itself. NaN where the experience holds no default to compare with.
     expected_change : float
-        Expected relative change of the error against the default: .1 is an error that is a tenth smaller, and negative
-        is worse. NaN like the probability.
+        Median of the relative change of the error against the default: .1 is an error that is a tenth smaller, and
+        negative is worse. Changes beyond -1, an error that is more than doubled, count as -1. NaN like the probability.
     change_interval : tuple of float
-        Central 80 % interval of that change.
+        Central 80 % interval of that change. It contains the median.
     held : dict of str to value
         Parameters of the estimator that were asked to be fixed, and that experience knows nothing of.
+    mean_change : float
+        Mean of that change, which decisions rest on. It lies outside of the interval where few changes are large.
     """
 
     learner: str
@@ -53,6 +55,7 @@ class Recommendation:
     expected_change: float = math.nan
     change_interval: tuple[float, float] = (math.nan, math.nan)
     held: Mapping[str, Any] = field(default_factory=dict)
+    mean_change: float = math.nan
 
     def against_default(self) -> str:
         """What to expect against the default, in words; empty where that is not known."""
@@ -63,6 +66,11 @@ class Recommendation:
         )
 
     def change_of_error(self) -> str:
-        """Expected change of the error against the default, in per cent, with its interval."""
+        """Median change of the error against the default, in per cent, with its interval.
+
+        The mean is added where it lies outside of the interval.
+        """
         low, high = self.change_interval
-        return f"{-100 * self.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})"
+        told = f"{-100 * self.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})"
+        outside = self.mean_change < low or self.mean_change > high
+        return f"{told}, {-100 * self.mean_change:+z.1f} % on average" if outside else told

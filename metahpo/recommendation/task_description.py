@@ -50,7 +50,7 @@ class Description:
         novelty = distance = float("nan")
         if familiarity is not None:
             novelty, distance = familiarity.novelty(features), familiarity.distance(features)
-        notes = (*task.treatments, *_leaks(task, random_state), *_beyond(task, experience))
+        notes = (*notes_on_data(task, random_state), *_beyond(task, experience))
         return cls(task, features, novelty, distance, tuple(lacking), notes)
 
     @property
@@ -80,10 +80,12 @@ def recorded_as(task: Task, experience: Experience, random_state: int = 0) -> di
     return found
 
 
-def _leaks(task: Task, random_state: int) -> list[str]:
+def notes_on_data(task: Task, random_state: int = 0) -> list[str]:
+    """How the data were treated, and which columns look like a mistake."""
     leaking = leaking_columns(task, random_state)
     numbering = [name for name in numbering_columns(task) if name not in leaking]
     return [
+        *task.treatments,
         *(f"column {name!r} tells y exactly: drop it if it is not known before y is" for name in leaking),
         *(f"column {name!r} numbers the rows: drop it if that says nothing of y" for name in numbering),
     ]

@@ -82,8 +82,13 @@ class WarmStart:
         Parameters
         ----------
         space : ConfigurationSpace
-        names, held : mapping, default=None
+        names : mapping of str to str, default=None
             See :class:`metahpo.space.mapping.SpaceMapping`.
+        held : mapping of str to value, default=None
+            What your program fixes: values of hyperparameters of the experience that `space` does not have, by the
+            names of the experience. Without them, the experience is asked about another program: one with the defaults
+            of the learner. ``print(start.in_space(...).surrogate.mapping)`` shows what is taken to be fixed, and at
+            which value.
         variants : sequence of mapping, default=({},)
             Values of hyperparameters of which nothing is known, with each of which experience is asked.
 

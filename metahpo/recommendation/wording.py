@@ -98,8 +98,8 @@ def notes_of(
         )
     elif worth_little:
         notes.append(
-            "recommendations were worth less than the default on recorded tasks that lie as far from all others: the "
-            "library's default comes first"
+            "on recorded tasks that are about as unfamiliar as this dataset, recommendations had a larger error than "
+            "the default on average: the library's default comes first"
         )
     notes += [f"experience recorded no costs for {limit}: it is not looked at" for limit in unrecorded]
     if decision.excess > 1.0:

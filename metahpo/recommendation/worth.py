@@ -34,6 +34,8 @@ class Worth:
     standard_error : float
         Of that mean.
     n_tasks : int
+    beyond : bool
+        Whether the task is farther than every recorded task. These are then the farthest ones.
     """
 
     wins: float
@@ -41,6 +43,7 @@ class Worth:
     change: float
     standard_error: float
     n_tasks: int
+    beyond: bool = False
 
     @property
     def positive(self) -> bool:
@@ -48,10 +51,15 @@ class Worth:
         return self.change > self.standard_error
 
     def __str__(self) -> str:
+        where = (
+            f"no recorded task is as unfamiliar as this dataset; on the {self.n_tasks} most unfamiliar ones"
+            if self.beyond
+            else f"on {self.n_tasks} recorded tasks that are about as unfamiliar as this dataset"
+        )
         return (
-            f"on the {self.n_tasks} recorded tasks that are as far from all others, first recommendations won "
-            f"{self.wins:.0%} and lost {self.losses:.0%} against the default, error {-100 * self.change:+z.1f} % on "
-            "average"
+            f"measured on other datasets: {where}, the best guess of the experience had a smaller error than the "
+            f"default in {self.wins:.0%} of cases and a larger one in {self.losses:.0%}; on average its error was "
+            f"{abs(100 * self.change):.1f} % {'larger' if self.change < 0.0 else 'smaller'}"
         )
 
 
@@ -102,4 +110,5 @@ class WorthByNovelty:
             float(change.mean()),
             float(change.std(ddof=1) / np.sqrt(n)),
             n,
+            beyond=bool(distance > self.distance[-1]),
         )

@@ -113,7 +113,8 @@ def sections(recommended: Any) -> list[Section]:
             "share",
         )
         text = "Recorded tasks on which the recommendation leans, and their shares in the prediction."
-        worth = [] if recommended.worth is None else [f"What it is worth: {recommended.worth}."]
+        told = "" if recommended.worth is None else str(recommended.worth)
+        worth = [f"{told[0].upper()}{told[1:]}."] if told else []
         charts = {"Shares": chart}
         made.append(Section("Which recorded tasks say so", [text, *worth], charts=charts, table=near, folded=True))
     if recommended.probes:

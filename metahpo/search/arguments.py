@@ -46,6 +46,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         raise DataError(f"factor must be a number above 1, but is {arguments['factor']!r}.")
     if not isinstance(arguments["fidelity"], str | None):
         raise DataError(f"fidelity must be 'rows', the name of a parameter, or None, but is {arguments['fidelity']!r}.")
+    _check_levels(arguments)
     callbacks = callbacks_of(arguments["callback"], arguments["callbacks"])
     if bad := [callback for callback in callbacks if not callable(callback)]:
         raise DataError(f"callbacks must be functions of the history, but {bad[0]!r} is none.")
@@ -89,6 +90,22 @@ def _check_probes(arguments: Mapping[str, Any]) -> None:
         raise DataError("probe_seconds adds to experience, which warm_start=False ignores: leave one of them out.")
     if timeout is not None and seconds >= timeout:
         raise DataError(f"probe_seconds={seconds!r} must be less than timeout={timeout!r}, which it counts towards.")
+
+
+def _check_levels(arguments: Mapping[str, Any]) -> None:
+    """Refuse what would have no effect."""
+    population, given = arguments["engine"] == "population", []
+    if population or arguments["fidelity"] is None:
+        given += [name for name, default in (("strategy", "halving"), ("factor", 3.0)) if arguments[name] != default]
+    if given and population:
+        raise DataError(f"{given[0]} is of no use to engine='population', which has generations: leave it out.")
+    if not population and arguments["fidelity"] is None:
+        given += [name for name in ("min_resources", "max_resources") if arguments[name] is not None]
+    if given:
+        raise DataError(
+            f"{given[0]}={arguments[given[0]]!r} has no effect without a fidelity: give fidelity='rows', or a "
+            "parameter such as 'n_estimators', or leave it out."
+        )
 
 
 def _check_population(arguments: Mapping[str, Any]) -> None:

@@ -120,7 +120,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         Seconds that a trial, with all of its folds, may take. One that takes longer is stopped and counts as failed.
         The folds then run in processes of their own, with one job as well.
     patience : int, default=None
-        The search ends after so many trials without a better one.
+        The search ends after so many trials without a better one. With a fidelity, trials with the most resources
+        count.
     early_stopping : bool, default=False
         Stop a trial as soon as its first folds show that it cannot win: they are further below those of the best trial
         than the differences between folds explain (three standard deviations). It is marked as "stopped" in
@@ -135,8 +136,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         file is made if there is none, and each trial is written to it when it has ended, one JSON line a trial.
     stages : list of list of str, default=None
         Tune some hyperparameters first, then others: ``[["learning_rate"], ["max_depth", "max_features"]]``. Each stage
-        has the same number of trials, and fixes all others at the best values so far. The experience gives the values
-        at which the first stage begins.
+        has the same number of trials, and fixes all others at the best values so far. Trials that a stage has no
+        configurations for go to the next stage, and from the last one to another round of all stages. The experience
+        gives the values at which the first stage begins.
     engine : str, default="metahpo"
         What chooses the trials: "metahpo", "random", "grid"; with the extra ``optuna`` also "tpe", "gp", "cma-es" and
         "genetic"; or one of another package, by its name or as ``module:function``. Where there is experience, the
@@ -436,14 +438,10 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         elif self.fidelity is not None:
             bounds = (self.min_resources, self.max_resources)
             fidelity = fidelity_of(
-                self.fidelity, found.estimator, found.prefix, (X, y), len(splits), bounds, self.factor
+                self.fidelity, found.estimator, found.prefix, (X, y), len(splits), bounds, self.factor, found.searches
             )
             if fidelity.parameter is None:
                 splits = in_order_of_use(splits, y)
-            elif found.searches(fidelity.parameter):
-                raise DataError(
-                    f"{fidelity.parameter!r} cannot be the fidelity and be searched; take it out of the search space."
-                )
         fits = FoldFits(
             clone(found.estimator),
             splits,
@@ -524,6 +522,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 learns_from_rows=fits.on_rows and isinstance(beginning.engine, BayesianOptimizer),
             )
             deadline = np.inf if self.timeout is None else began + self.timeout
+            full = None if fidelity is None or fits.continuation is not None else fidelity.largest
             population = None
             if fits.continuation is not None:
                 population = self._population(candidates, beginning.space, fidelity, parameters)
@@ -534,7 +533,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
                 data,
                 parameters,
                 trials,
-                Limits(deadline, self.trial_timeout or np.inf, self.patience, self.early_stopping),
+                Limits(deadline, self.trial_timeout or np.inf, self.patience, self.early_stopping, full),
                 self.parallel,
                 Progress(self.n_trials if fidelity is None else 0, deadline, self.verbose),
                 callbacks_of(self.callback, self.callbacks),
@@ -546,7 +545,15 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             with workers(self.n_jobs, stoppable=stoppable, warm_up=(found.estimator, measure)) as pool:
                 loop.run(pool)
             if candidates.exhausted is not None:
-                warnings.warn(f"the search ends after {len(trials)} trials: {candidates.exhausted}", stacklevel=5)
+                made = f"{candidates.n_given} of {self.n_trials} {'trials' if full is None else 'configurations'}"
+                warnings.warn(f"the search ends after {made}: {candidates.exhausted}", stacklevel=5)
+            best = trials.best()
+            if fidelity is not None and full is not None and best is not None and best.proposal.resources != full:
+                warnings.warn(
+                    f"no trial with {fidelity.in_words(full)} has succeeded: the best one is of those with "
+                    f"{fidelity.in_words(best.proposal.resources)}",
+                    stacklevel=5,
+                )
 
     def _population(
         self,
@@ -595,6 +602,13 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             ended = f" The search has ended early: it does after {HOPELESS_AFTER} trials that all failed." if (
                 n_trials < self.n_trials and n_trials >= HOPELESS_AFTER
             ) else ""  # fmt: skip
+            if self.engine != "population" and self.fidelity is not None:
+                tried = max(trial.proposal.resources or 0 for trial in trials.ended)
+                if tried < self.max_resources_:
+                    ended += (
+                        f" None had more than {tried} of {self.max_resources_} {self.fidelity}: give a larger "
+                        "min_resources if the estimator needs more."
+                    )
             raise DataError(
                 f"\nAll the {n_trials * self.n_splits_} fits failed, of {n_trials} trials.{ended}\nIt is very likely "
                 "that your model is misconfigured, or cannot take these data.\nYou can try to debug the error by "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -40,6 +40,10 @@ class Fidelity:
     parameter: str | None
     smallest: int
     largest: int
+
+    def in_words(self, resources: int | None) -> str:
+        """Resources of a trial: "44 rows" or "n_estimators=7"."""
+        return f"{resources} rows" if self.parameter is None else f"{self.parameter}={resources}"
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ def fidelity_of(
     n_splits: int,
     bounds: tuple[int | None, int | None],
     factor: float,
+    searches: Callable[[str], bool] = lambda parameter: False,
 ) -> Fidelity:
     """Interpret the fidelity of a search.
 
@@ -159,11 +164,14 @@ def fidelity_of(
         "rows", or a parameter of the estimator, with or without the prefix of its step in a pipeline.
     bounds : tuple of int or None
         The fewest and the most resources, where the user gave them.
+    searches : callable, default=none
+        Tells whether a parameter is searched.
 
     Raises
     ------
     DataError
-        The estimator has no such parameter, or the bounds do not fit together or the data.
+        The estimator has no such parameter, or it is no whole number or is searched, or the bounds do not fit together
+        or the data.
     """
     smallest, largest = bounds
     parameter = None
@@ -177,6 +185,9 @@ def fidelity_of(
             raise DataError(f"max_resources is {largest} rows, but the data have {n_rows}.")
     else:
         parameter = parameter_of(name, estimator, prefix)
+        _check_whole(estimator, parameter)
+        if searches(parameter):
+            raise DataError(f"{parameter!r} cannot be the fidelity and be searched; take it out of the search space.")
         largest = most_resources(estimator, parameter, largest)
         least = 1
     if smallest is None:
@@ -206,11 +217,21 @@ def most_resources(estimator: BaseEstimator, parameter: str | None, given: int |
             f"give max_resources, the steps of a whole training: {type(estimator).__name__} has no parameter for it."
         )
     own: Any = estimator.get_params(deep=True)[parameter]
-    if not isinstance(own, int) or isinstance(own, bool) or own < 1:
+    if not isinstance(own, Integral) or int(own) < 1:
         raise DataError(
             f"give max_resources: the estimator's own {parameter} is {own!r}, which does not say how far to go."
         )
-    return own
+    return int(own)
+
+
+def _check_whole(estimator: BaseEstimator, parameter: str) -> None:
+    """Raise DataError if the estimator's own value of a parameter shows that it is not a whole number."""
+    own: Any = estimator.get_params(deep=True)[parameter]
+    if own is not None and (isinstance(own, bool | np.bool_) or not isinstance(own, Integral)):
+        raise DataError(
+            f"the fidelity must be 'rows' or a parameter that is a whole number, such as 'n_estimators' or 'max_iter', "
+            f"but the estimator's own {parameter} is {own!r}."
+        )
 
 
 def parameter_of(name: str, estimator: BaseEstimator, prefix: str) -> str:
@@ -225,4 +246,8 @@ def parameter_of(name: str, estimator: BaseEstimator, prefix: str) -> str:
     for full in (name, f"{prefix}{name}"):
         if full in known:
             return full
-    raise DataError(f"fidelity={name!r} is neither 'rows' nor a parameter of the estimator, which has {sorted(known)}.")
+    near = sorted(full for full in known if full.endswith(f"__{name}") or full.lower() == name.lower())
+    meant = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {sorted(known)}."
+    if name.lower() == "rows":
+        meant = "did you mean 'rows'?"
+    raise DataError(f"fidelity={name!r} is neither 'rows' nor a parameter of the estimator; {meant}")

@@ -30,7 +30,9 @@ class StagedEngine:
     stages : sequence of sequence of str
         Hyperparameters that each stage varies.
     n_trials : int
-        Trials in all; the stages share them equally, the first ones get those that are over.
+        Trials in all; the stages share them equally, the first ones get those that are over. Trials that a stage cannot
+        use go to the next stage. Those that the last one cannot use are shared by all stages again, in another round,
+        with the rest fixed at its best. The search ends where a round has nothing new.
     make : callable
         Space of a stage -> its engine.
     start : mapping
@@ -64,8 +66,8 @@ class StagedEngine:
             raise DataError(f"stages names {unknown}, but the space has {list(space)}.")
         self._make = make
         self.start = self._domain.canonical(start)
-        self._left = [n_trials // len(self.stages) + (i < n_trials % len(self.stages)) for i in range(len(self.stages))]
-        self._stage = -1
+        self._begin_round(n_trials)
+        self._skipped: set[int] = set()
         self._known: set[str] = set()
         self._own: dict[str, Configuration] = {}
         self._engine: SearchEngine | None = None
@@ -85,23 +87,22 @@ class StagedEngine:
         Raises
         ------
         SpaceError
-            The last stage has no more.
+            No stage has any more.
         """
         while True:
-            begins = self._stage < 0 or self._left[self._stage] <= 0
+            if not any(self._left[max(0, self._stage) :]):
+                raise SpaceError("all stages have come to their end.")
             try:
-                if begins:
+                if self._stage < 0 or not self._left[self._stage]:
                     self._begin_stage()
+                if not self._left[self._stage]:
+                    continue
                 configuration = self._of_stage()
-            except SpaceError as error:
-                if self._stage + 1 >= len(self.stages):
-                    raise
-                if begins:
-                    warnings.warn(f"stage {self._stage + 1} is left out: {error}", stacklevel=2)
-                self._left[self._stage + 1] += self._left[self._stage]  # what one stage cannot use, the next one gets
-                self._left[self._stage] = 0
+            except SpaceError:
+                self._pass_on()
                 continue
             self._left[self._stage] -= 1
+            self._given += 1
             return configuration
 
     def tell(self, configuration: Mapping[str, Any], value: float, *, seconds: float | None = None) -> None:
@@ -114,16 +115,35 @@ class StagedEngine:
         if own is not None and self._engine is not None:
             self._engine.tell(own, value, seconds=seconds)
 
+    def _begin_round(self, n_trials: int) -> None:
+        n = len(self.stages)
+        self._left = [n_trials // n + (i < n_trials % n) for i in range(n)]
+        self._stage, self._given = -1, 0
+
+    def _pass_on(self) -> None:
+        """Give the trials that a stage cannot use to the next stage, or to another round."""
+        left, self._left[self._stage] = self._left[self._stage], 0
+        if self._stage + 1 < len(self.stages):
+            self._left[self._stage + 1] += left
+        elif self._given:
+            self._begin_round(left)
+        else:
+            raise SpaceError("with the rest at its best, no stage has a configuration that is new and allowed.")
+
     def _begin_stage(self) -> None:
-        if self._stage + 1 >= len(self.stages):
-            raise SpaceError("all stages have come to their end.")
         self._stage += 1
         best = self.history.incumbent
         fixed = {**dict(self.space.get_default_configuration()), **self.start, **(best[0] if best else {})}
         free = set(self.stages[self._stage])
         self._rest = {name: value for name, value in fixed.items() if name not in free}
         self._own = {}
-        space = _part(self.space, free, self._domain.canonical(fixed))
+        try:
+            space = _part(self.space, free, self._domain.canonical(fixed))
+        except SpaceError as error:
+            if self._stage not in self._skipped:
+                self._skipped.add(self._stage)
+                warnings.warn(f"stage {self._stage + 1} is left out: {error}", stacklevel=3)
+            raise
         part = Domain(space)
         engine = self._engine = self._make(space)
         for known, loss in zip(self.history.configurations, self.history.losses, strict=True):

@@ -44,12 +44,15 @@ class Limits:
         The search ends after so many trials without a better one.
     early_stopping : bool
         Whether a trial ends as soon as its folds show that it cannot win.
+    full : int or None
+        Resources of the trials that `patience` counts; None: it counts all.
     """
 
     deadline: float = np.inf
     trial_seconds: float = np.inf
     patience: int | None = None
     early_stopping: bool = False
+    full: int | None = None
 
 
 @dataclass(eq=False)
@@ -297,7 +300,7 @@ class TrialLoop:
             if over:
                 trial.dropped = True
             else:
-                trial.why = f"stopped after {now - (trial.began or now):.3g} s"
+                trial.why = f"stopped after {self._limits.trial_seconds:g} s, the time that a trial may take"
             trial.todo.clear()
         if late:
             self._killed = workers.kill()
@@ -328,9 +331,10 @@ class TrialLoop:
         self._schedule.ended(trial.proposal, self._loss(trial), trial.seconds)
         best = self._trials.best()
         best_score = float("nan") if best is None else best.score(self._trials.metric)
-        self._since_best += 1
-        if best_score > self._best:
-            self._best, self._since_best = best_score, 0
+        if self._limits.full in (None, trial.proposal.resources):
+            self._since_best += 1
+            if best_score > self._best:
+                self._best, self._since_best = best_score, 0
         enough = [bool(callback(self._history)) for callback in self._callbacks]
         self._progress.tell(len(self._trials), trial, score, best_score)
         tired = (

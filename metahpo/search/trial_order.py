@@ -51,6 +51,11 @@ class Candidates:
         """Configurations that are still to come, if the space has as many."""
         return self._left
 
+    @property
+    def n_given(self) -> int:
+        """Configurations that have been given."""
+        return len(self._given)
+
     def next(self) -> Configuration | None:
         """The next one; None where there have been as many as there are to be, or the space has no more.
 

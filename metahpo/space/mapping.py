@@ -66,7 +66,8 @@ class SpaceMapping:
         looked for; one without a name, "", is nothing of which something could be known. Several of one name are one
         hyperparameter of the known space. None: all are looked for, by their own names.
     held : mapping of str to value, default=None
-        Values of known hyperparameters where the user's space does not vary them; the others have their defaults.
+        Values of known hyperparameters where the user's space does not vary them; the others have their defaults. The
+        report tells of names and values of which nothing is known.
 
     Attributes
     ----------
@@ -103,10 +104,13 @@ class SpaceMapping:
         self._default_codes = {
             name: values.code(known[name].default_value) for name, values in self.known_encoder.domain.values.items()
         }
+        self._without_place: list[str] = []
         for name in known:
             if name in self._held:
                 match = Match(name, name, _rule_of(name, known, (*matched_known, *self._held)))
-                self._default_codes.update(self._codes_of(match, self._held[name]) or {})
+                codes = self._codes_of(match, self._held[name])
+                self._default_codes.update(codes or {})
+                self._without_place += [name] if codes is None else []
         self._tables = {match.name: self._table(match) for match in self.matches}
         if not self.matches:
             raise SpaceError(
@@ -170,7 +174,11 @@ class SpaceMapping:
         rows += [(match.name, match.known, self.fate(match)) for match in self.matches]
         rows += [(name, None, "left out: nothing is known of it") for name in self.unknown]
         values = self.known_encoder.domain.values
-        rows += [(None, n, f"taken to be {values[n].value(self._default_codes[n])!r}") for n in self.defaults]
+        for name in self.defaults:
+            lost = f", because nothing is known of {self._held[name]!r}" if name in self._without_place else ""
+            rows.append((None, name, f"taken to be {values[name].value(self._default_codes[name])!r}{lost}"))
+        known = self.known
+        rows += [(name, None, "held, but left out: nothing is known of it") for name in self._held if name not in known]
         return pd.DataFrame(rows, columns=["name", "known as", "what becomes of it"])
 
     def __str__(self) -> str:

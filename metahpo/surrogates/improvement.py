@@ -141,8 +141,15 @@ class Improvement:
 
     @own_arithmetic()
     def expected(self) -> Array:
-        """Expected change, shape (n,): .1 is an error that is a tenth smaller than the default's."""
+        """Mean of the change, shape (n,): .1 is an error that is a tenth smaller than the default's."""
         return np.asarray(self.weights @ self.change)
+
+    @own_arithmetic()
+    def median(self) -> Array:
+        """Median of the change, shape (n,), in [-1, 1]; 0 for the reference. The interval contains it."""
+        median = np.clip(self._quantile(0.5)[0], -1.0, 1.0)
+        median[self.reference] = 0.0
+        return np.asarray(median)
 
     @own_arithmetic()
     def utility(self) -> Array:
@@ -169,9 +176,14 @@ class Improvement:
 
     @own_arithmetic()
     def interval(self) -> tuple[Array, Array]:
-        """Bounds, each of shape (n,), between which the change lies with a chance of 80 %; 0 for the reference."""
+        """Bounds, each of shape (n,), between which the change lies with a chance of 80 %; 0 for the reference.
+
+        They lie in [-1, 1], as every change does. The mean can lie outside of them, where a few changes are large.
+        """
         tail = 0.5 * (1.0 - self.rule.interval_share)
-        low, high = self._quantile(tail), self._quantile(1.0 - tail)
+        below, spread_below = self._quantile(tail)
+        above, spread_above = self._quantile(1.0 - tail)
+        low, high = np.clip(below - spread_below, -1.0, 1.0), np.clip(above + spread_above, -1.0, 1.0)
         low[self.reference] = high[self.reference] = 0.0
         return low, high
 
@@ -232,13 +244,14 @@ class Improvement:
             standard_error=np.concatenate([self.standard_error, np.sqrt(variance)], axis=1),
         )
 
-    def _quantile(self, q: float) -> Array:
+    def _quantile(self, q: float) -> tuple[Array, Array]:
+        """Quantile of the hypotheses' means, shape (n,), and the standard deviation of each hypothesis there."""
         order = np.argsort(self.change, axis=0, kind="stable")
         share = np.cumsum(self.weights[order], axis=0)
         row = np.minimum((share < q * share[-1]).sum(axis=0), len(order) - 1)
         place = np.take_along_axis(order, row[None], axis=0)
-        spread = np.take_along_axis(self.standard_error, place, axis=0)[0]
-        return np.asarray(np.take_along_axis(self.change, place, axis=0)[0] + (spread if q > 0.5 else -spread))
+        found, spread = (np.take_along_axis(of, place, axis=0)[0] for of in (self.change, self.standard_error))
+        return np.asarray(found), np.asarray(spread)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,19 @@ class TaskPipeline(Pipeline):  # type: ignore[misc]  # scikit-learn has no types
         if unknown:
             raise DataError(f"class_weight names {unknown}, but the labels are {labels.values.tolist()}.")
         return dict(zip(codes, weights.values(), strict=True))
+
+    def with_labels(self, labels: Sequence[Any]) -> TaskPipeline:
+        """A copy of a pipeline that was fitted on class indices, with the labels that these stand for.
+
+        Parameters
+        ----------
+        labels : sequence
+            Label of each index. Empty for regression, where nothing changes.
+        """
+        found = copy.copy(self)
+        if found._labels is not None and len(labels):
+            found._labels = Labels(np.asarray(Labels.of(pd.Series(list(labels), dtype=object)).values)[self.classes_])
+        return found
 
     @property
     def classes_(self) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sklearn.datasets import load_iris
 
 import metahpo
 from metahpo.cli import main
+from metahpo.exceptions import DataError
 from metahpo.search import MetaSearchCV
 from metahpo.search.workers import Workers
 
@@ -68,16 +70,22 @@ def test_tune__interrupted__keeps_the_best_so_far_and_goes_on(
         assert main([*TUNE, "--out", str(out)]) == 130
     printed = capsys.readouterr()
     assert "best balanced_accuracy of linear: " in printed.out
-    assert "interrupted" in printed.err
+    assert f"interrupted; the same command with --resume goes on from {out / 'trials.jsonl'}" in printed.err
     assert json.loads((out / "result.json").read_text())["n_trials"] == 2
     assert list(out.glob("pipeline.*"))
     assert main([*TUNE, "--out", str(out)]) == 1
     assert "go on with --resume" in capsys.readouterr().err
     assert main([*TUNE, "--out", str(out), "--resume", "--json"]) == 0
+    torn = out / "trials.jsonl"
     *trials, result = map(json.loads, capsys.readouterr().out.splitlines())
     assert [trial["trial"] for trial in trials] == [1, 2, 3]
     assert result["n_trials"] == 3
-    assert len((out / "trials.jsonl").read_text().splitlines()) == 4  # the first line says what the trials are of
+    assert len(torn.read_text().splitlines()) == 4  # the first line says what the trials are of
+    torn.write_text(torn.read_text()[:-20])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main([*TUNE, "--out", str(out), "--resume"]) == 0
+    assert f"metahpo: warning: line 4 of {str(torn)!r} is no trial of this search" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,43 @@ def test_tune__what_cannot_work_is_refused_at_once(
     printed = capsys.readouterr()
     assert message in printed.err
     assert not printed.out
+
+
+def test_tune__the_saved_pipeline_predicts_the_labels_of_the_table_and_notes_tell_of_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, target = load_iris(return_X_y=True, as_frame=True)
+    table = rows.assign(number=range(150), kind=target.map({0: "setosa", 1: "other", 2: "virginica"}))
+    table.loc[:3, "kind"] = None
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    out = tmp_path / "found"
+    given = ["--target", "kind", "--learner", "knn", "--folds", "2", "--trials", "1", "--out", str(out)]
+    assert main(["tune", str(tmp_path / "mine.csv"), *given]) == 0
+    printed = capsys.readouterr().out
+    assert "mine: classification of 3 classes: 146 rows, 5 numeric and 0 categorical columns" in printed
+    result = json.loads((out / "result.json").read_text())
+    for note in ("4 rows without a target were dropped", "column 'number' numbers the rows: drop it if"):
+        assert f"note: {note}" in printed
+        assert any(note in one for one in result["notes"])
+    path = out / result["pipeline"]
+    if path.suffix == ".skops":
+        io = pytest.importorskip("skops.io")
+        assert "trusted=skops.io.get_untrusted_types(" in printed
+        pipeline = io.load(path, trusted=io.get_untrusted_types(file=path))
+    else:
+        pipeline = joblib.load(path)
+    known = table.dropna()
+    assert pipeline.classes_.tolist() == ["other", "setosa", "virginica"]
+    assert (pipeline.predict(known[known.columns[::-1]].assign(more=1)) == known["kind"]).mean() > 0.8
+    with pytest.raises(DataError, match=r"X lacks the columns \['number'\]"):
+        pipeline.predict(rows)
+
+
+def test_tune__a_folder_of_other_things_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "result.json").write_text("mine")
+    assert main([*TUNE, "--out", str(tmp_path), "--resume"]) == 1
+    assert "holds other files only" in capsys.readouterr().err
+    assert (tmp_path / "result.json").read_text() == "mine"
 
 
 def test_tune__a_table_of_too_few_rows_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

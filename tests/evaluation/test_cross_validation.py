@@ -81,6 +81,7 @@ def test_summary_tells_that_experience_helps(report: EvaluationReport) -> None:
     assert report.ranking(3).ranks.index[0] == "portfolio"
     wins = report.comparison(trials=[2]).iloc[0]
     assert wins["wins"] > wins["losses"]
+    assert report.n_recorded == 24
     assert report.trials_to_match("random_search").set_index("method")["trials"]["portfolio"] <= 4
 
 

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from metahpo.evaluation.regret import ALL_SPACES, mean_regret, normalised_regret, regret_so_far, trials_to_match
+from metahpo.evaluation.regret import (
+    ALL_SPACES,
+    mean_regret,
+    normalised_regret,
+    regret_of_losses,
+    regret_so_far,
+    scale_of,
+    trials_to_match,
+)
 from metahpo.exceptions import DataError
 
 LOSSES = arrays(np.float64, st.integers(2, 30), elements=st.floats(-1e6, 1e6, width=32)).filter(lambda x: np.ptp(x) > 1)
@@ -95,6 +103,16 @@ def test_every_space_counts_once_in_the_mean_over_spaces() -> None:
 
 def test_one_space_has_no_row_over_all_spaces() -> None:
     assert ALL_SPACES not in set(mean_regret(curves({("s", "a", "a", "m"): [0.1]}))["space"])
+
+
+def test_regret_of_losses_is_on_the_scale_of_all_searches() -> None:
+    searches: list[list[float | None]] = [[None, 0.4, 0.6, 0.2], [float("nan"), float("inf"), 0.7]]
+    scale = scale_of(searches)
+    assert scale == (0.2, 0.7)
+    np.testing.assert_allclose(regret_of_losses(searches[0], scale, 5), [1.0, 0.4, 0.4, 0.0, 0.0])
+    np.testing.assert_allclose(regret_of_losses(searches[1], scale, 2), [1.0, 1.0])
+    assert scale_of([[0.5, None], [0.5]]) is None
+    assert scale_of([[None]]) is None
 
 
 def test_trials_to_match_counts_up_to_the_baselines_last_regret() -> None:

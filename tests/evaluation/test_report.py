@@ -177,6 +177,41 @@ def test_findings_name_regrets_and_trials_saved() -> None:
     assert any(re.fullmatch(r"metahpo needs \d trials? to be as good as random search after 12\.", f) for f in found)
 
 
+def exhausted(n_recorded: int | None, last: int) -> EvaluationReport:
+    """A report whose methods are alike after `last` of 12 trials."""
+    report = made_up(("svm",))
+    regrets = report.regrets.assign(regret=report.regrets["regret"].where(report.regrets["trial"] <= last, 0.0))
+    return replace(report, regrets=regrets, n_recorded=n_recorded)
+
+
+def test_trials_saved_are_counted_before_every_recorded_configuration_is_tried(tmp_path: Path) -> None:
+    report = exhausted(13, 9)
+    told = "metahpo needs 2 trials to be as good as random search after 6."
+    reason = (
+        "The comparison ends after 6 of 12 trials, because a task has 13 recorded configurations: when more than half "
+        "of them are tried, all methods become alike."
+    )
+    assert told in report.findings()
+    assert report.findings()[-1] == reason
+    assert report.summary_sentences()[1].endswith(reason)
+    assert "of 6 trials it is as good as random search after 6" in report.summary_sentences()[1]
+    assert report.speed().set_index("method")["speed_up"]["random_search"] == 3.0
+    ends = "The comparison ends after 9 of 12 trials: after more trials all methods have the same regret."
+    assert exhausted(None, 9).findings()[-1] == ends
+    report.save(tmp_path / "r.html")
+    assert "Speed-up: 6 trials of the other method" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_trials_saved_are_not_told_where_methods_are_never_apart() -> None:
+    told = (
+        "How many trials a method saves cannot be told: all methods have the same regret, up to half of the 1 recorded "
+        "configurations of a task."
+    )
+    report = exhausted(1, 9)
+    assert report.findings()[-1] == report.summary_sentences()[1] == told
+    assert exhausted(None, 0).findings()[-1].endswith("all methods have the same regret.")
+
+
 @pytest.mark.parametrize(
     ("spaces", "methods", "drawn"),
     [

@@ -15,7 +15,7 @@ pytest.importorskip("hyperopt", minversion="0.3")
 
 from hyperopt import Trials, fmin, hp
 
-from metahpo.exceptions import SpaceError
+from metahpo.exceptions import DataError, SpaceError
 from metahpo.integrations.hyperopt import (
     MetaSuggest,
     from_hyperopt,
@@ -193,3 +193,8 @@ def test_spaces_of_every_kind() -> None:
         "c": "its probabilities are lost",
     }
     assert read.space["d"] == OrdinalHyperparameter("d", [0.0, 0.25, 0.5, 0.75, 1.0], default_value=0.5)
+
+
+def test_meta_features_need_a_start() -> None:
+    with pytest.raises(DataError, match="there is no start"):
+        MetaSuggest(meta_features={"log_rows": 5.0})

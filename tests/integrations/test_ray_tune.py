@@ -130,6 +130,8 @@ def test_what_is_missing_is_said() -> None:
         MetaSearcher(metric="loss", mode="min").suggest("a")
     with pytest.raises(DataError, match="needs metric and mode"):
         MetaSearcher(small_space()).suggest("a")
+    with pytest.raises(DataError, match="there is no start"):
+        MetaSearcher(meta_features={"log_rows": 5.0})
     with pytest.raises(SpaceError, match="nothing to search"):
         MetaSearcher().set_search_properties("loss", "min", {"x": 1})
 

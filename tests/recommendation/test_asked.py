@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import pickle
@@ -31,6 +32,7 @@ from metahpo.recommendation import experience
 from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender, recommend
+from metahpo.recommendation.request import Asked, Request
 from metahpo.tasks.task import Task
 
 
@@ -244,6 +246,13 @@ def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monk
 def test_bad_requests_are_refused_with_a_reason(asked: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         recommend(X, Y, **asked)
+
+
+def test_every_way_to_ask_has_the_same_parameters_with_the_same_defaults() -> None:
+    whole, checked = (inspect.signature(function).parameters for function in (recommend, Request.of))
+    assert {*checked} == {*whole} - {"X", "y", "kind", "recommender"}
+    assert {name: one.default for name, one in checked.items()} == {name: whole[name].default for name in checked}
+    assert {*Asked.__annotations__} == {*checked} - {"learner", "n", "metric", "random_state"}
 
 
 def test_recommendations_go_through_json_and_pickle(plain: Recommendations) -> None:

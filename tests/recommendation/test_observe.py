@@ -68,7 +68,7 @@ def test_a_task_with_trials_is_a_source_task_for_others(recommender: Recommender
     assert "own1 (observed)" in after.nearest_tasks
     assert "own1 (observed)" not in before.nearest_tasks
     gain = [
-        next(item.expected_change for item in rec.items if item.configuration == before.configurations[0])
+        next(item.mean_change for item in rec.items if item.configuration == before.configurations[0])
         for rec in (before, after)
     ]
     assert gain[1] > gain[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from metahpo.exceptions import ArtefactError, DataError, UnknownNameError
 from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.recommender import Recommender, recommend
+from metahpo.recommendation.worth import WorthByNovelty
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import to_json
 from metahpo.tasks.task import Task, TaskKind
@@ -241,3 +243,10 @@ def test_experience_without_recorded_improvements_cannot_be_probed(recommender: 
         recommender.warm_start(task, "svm", seconds=5.0)
     with pytest.raises(DataError, match="probes are fits on rows of a task"):
         recommender.warm_start(None, "svm", seconds=5.0)
+
+
+def test_worth__says_where_no_recorded_task_is_as_far() -> None:
+    far = WorthByNovelty(np.linspace(0.1, 1.0, 40), np.linspace(-0.1, 0.3, 40), np.full(40, 0.01))
+    assert far.at(1.5).beyond
+    assert far.at(1.5) == replace(far.at(1.0), beyond=True)
+    assert not far.at(0.5).beyond

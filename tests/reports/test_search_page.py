@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,9 +98,18 @@ def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -
     check_page(page)
     assert "Hyperparameters for &lt;mine&gt;" in page
     assert "C=0.1235, class_weight=None, kernel=rbf, gamma=scale" in page
-    assert "first recommendations won 50% and lost 10% against the default, error -7.0 % on average." in page
+    assert (
+        "Measured on other datasets: on 30 recorded tasks that are about as unfamiliar as this dataset, the best guess "
+        "of the experience had a smaller error than the default in 50% of cases and a larger one in 10%; on average "
+        "its error was 7.0 % smaller."
+    ) in page
+    beyond = str(Worth(0.3, 0.4, -0.05, 0.02, 30, beyond=True))
+    assert "no recorded task is as unfamiliar as this dataset; on the 30 most unfamiliar ones, the best" in beyond
+    assert beyond.endswith("its error was 5.0 % larger")
     assert re.search(r">change of the error \(%\)<.*>-10\.000<", page, re.DOTALL)  # with the sign of the summary
     assert re.search(r"<h2>Probes</h2>.*>300<.*>0\.250<.*>0\.500<", page, re.DOTALL)
+    skewed = replace(item, change_interval=(0.11, 0.3), expected_change=0.12, mean_change=-0.2)
+    assert skewed.change_of_error() == "-12.0 % (-30.0 to -11.0), +20.0 % on average"
     told = recommendation_summary(rec)
     assert told[1].endswith("is expected to change by -10.0 % (-30.0 to +2.0).")
     assert told[2] == "30 % of the recorded tasks are more familiar than this dataset; it is most like wine."

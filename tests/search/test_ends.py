@@ -132,6 +132,19 @@ def test_a_stage_that_nothing_is_active_in_leaves_its_trials_to_the_next() -> No
     assert len({p["max_depth"] for p in params(search)}) == 5
 
 
+def test_trials_that_the_last_stage_cannot_use_go_to_all_stages_again() -> None:
+    space = {"max_depth": list(range(1, 9)), "criterion": ["gini", "entropy"]}
+    tried = params(searched(space, stages=[["max_depth"], ["criterion"]], n_trials=8))
+    assert len({tuple(sorted(p.items())) for p in tried}) == len(tried) == 8
+    assert len({p["criterion"] for p in tried[:5]}) == 1
+    assert len({p["max_depth"] for p in tried[5:]}) > 1  # the second stage has two values only
+    with pytest.warns(UserWarning, match=r"ends after [34] of 9 trials: with the rest at its best, no stage has"):
+        searched(
+            {"min_samples_leaf": [1, 5], "criterion": ["gini", "entropy"]},
+            stages=[["min_samples_leaf"], ["criterion"]], n_trials=9,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("stages", [[], [[]], ["max_depth"], [["depth"]], [["max_depth"]] * 6])
 def test_stages_that_cannot_be_are_refused(stages: Any) -> None:
     with pytest.raises(DataError, match="stages"):

@@ -122,7 +122,15 @@ def test_a_parameter_is_the_fidelity_in_a_pipeline() -> None:
     [
         ({"fidelity": "epochs"}, "neither 'rows' nor a parameter of the estimator"),
         ({"fidelity": "max_depth", "max_resources": 5}, "cannot be the fidelity and be searched"),
+        ({"fidelity": "max_depth"}, "cannot be the fidelity and be searched"),
         ({"fidelity": "max_leaf_nodes"}, "give max_resources"),
+        ({"fidelity": "min_impurity_decrease", "max_resources": 5}, r"that is a whole number, .* is 0\.0"),
+        ({"fidelity": "criterion"}, "that is a whole number, .* is 'gini'"),
+        ({"fidelity": "Rows"}, "did you mean 'rows'"),
+        ({"fidelity": None, "strategy": "hyperband"}, "strategy='hyperband' has no effect without a fidelity"),
+        ({"fidelity": None, "min_resources": 5}, "min_resources=5 has no effect without a fidelity"),
+        ({"fidelity": None, "factor": 2}, "factor=2 has no effect without a fidelity"),
+        ({"fidelity": None, "engine": "population", "factor": 2}, "factor is of no use to engine='population'"),
         ({"max_resources": 151}, "the data have 150"),
         ({"min_resources": 100, "max_resources": 50}, "above max_resources"),
         ({"strategy": "asha"}, "strategy must be one of 'halving', 'hyperband', 'surrogate'"),
@@ -146,6 +154,42 @@ def test_trials_of_fewer_rows_have_every_class() -> None:
 
 
 def test_a_space_with_fewer_configurations_is_halved_all_the_same() -> None:
-    with pytest.warns(UserWarning, match="ends after 5 trials"):
+    with pytest.warns(UserWarning, match="ends after 3 of 9 configurations"):
         search = searched(space={"max_depth": [1, 2, 3]}, min_resources=15)
     assert search.cv_results_["n_resources"].tolist() == [16, 16, 16, 50, 150]
+
+
+class NeedsRows(DecisionTreeClassifier):  # type: ignore[misc]  # scikit-learn has no types
+    """A tree that needs many rows, or cannot take as many."""
+
+    def __init__(self, least: int = 0, most: int = 10**6, max_depth: int | None = None) -> None:
+        super().__init__(max_depth=max_depth, random_state=0)
+        self.least, self.most = least, most
+
+    def fit(self, X: Any, y: Any) -> NeedsRows:
+        if not self.least <= len(X) <= self.most:
+            raise ValueError(f"not on {len(X)} rows")
+        super().fit(X, y)
+        return self
+
+
+def test_a_step_is_named_for_a_fidelity_that_lies_in_it() -> None:
+    pipeline = make_pipeline(StandardScaler(), RandomForestClassifier(9))
+    with pytest.raises(DataError, match="did you mean 'randomforestclassifier__n_estimators'"):
+        searched(pipeline, {"randomforestclassifier__max_depth": [1, 2]}, fidelity="n_estimators")
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the", "ignore:.* trials failed")
+def test_it_is_said_where_no_trial_succeeds_with_the_most() -> None:
+    with pytest.warns(UserWarning, match="no trial with 150 rows has succeeded: the best one is of those with 50 rows"):
+        search = searched(NeedsRows(most=70), {"max_depth": [1, 2, 3, 4]}, min_resources=50, n_trials=3, refit=False)
+    assert np.isfinite(search.best_score_)
+    with pytest.raises(DataError, match="None had more than 50 of 150 rows: give a larger min_resources"):
+        searched(NeedsRows(least=60), {"max_depth": [1, 2, 3, 4]}, min_resources=50, n_trials=3)
+
+
+def test_patience_counts_trials_with_the_most_resources() -> None:
+    search = searched(patience=2, min_resources=15)
+    assert search.cv_results_["n_resources"].max() == 150
+    many = searched(strategy="surrogate", n_trials=30, patience=1, min_resources=50)
+    assert (many.cv_results_["n_resources"] == 150).sum() < 30

@@ -24,7 +24,7 @@ def test_a_trial_that_is_too_slow_or_dies_is_one_failed_trial(monkeypatch: pytes
         search.fit(X, y)
     assert time.monotonic() - began < 300
     told = str(next(warning.message for warning in said if warning.category is FitFailedWarning))
-    assert "stopped after 4" in told
+    assert "stopped after 4 s, the time that a trial may take" in told
     assert "its worker died 2 times" in told
     assert search.best_params_ == {"mood": "good"}
     failed = [

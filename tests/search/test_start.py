@@ -114,7 +114,7 @@ def test_an_estimator_that_is_not_the_learners_is_refused_by_name(estimator: Any
         (LinearRegression(), set[str]()),
     ],
 )
-@pytest.mark.filterwarnings("ignore:the search ends after 1 trials", "ignore:Objective did not converge")
+@pytest.mark.filterwarnings("ignore:the search ends after 1 of", "ignore:Objective did not converge")
 def test_scikit_learns_linear_models_are_searched_in_their_part_of_the_space(
     estimator: Any, varied: set[str], warm_start: bool
 ) -> None:

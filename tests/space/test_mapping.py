@@ -173,6 +173,14 @@ def test_values_that_are_held_take_the_place_of_the_known_defaults() -> None:
     assert known_as(SpaceMapping(own, tree()))["kernel"] == "poly"
 
 
+def test_the_report_tells_what_is_held_in_vain() -> None:
+    own = ConfigurationSpace({"max_depth": (2, 30)})
+    report = SpaceMapping(own, tree(), held={"kernell": "rbf", "kernel": "no such"}).to_frame()
+    fates = dict(zip(report["name"].fillna(report["known as"]), report["what becomes of it"], strict=True))
+    assert fates["kernell"] == "held, but left out: nothing is known of it"
+    assert fates["kernel"] == "taken to be 'rbf', because nothing is known of 'no such'"
+
+
 def test_only_names_that_are_looked_for_are_matched() -> None:
     own = ConfigurationSpace({"select__k": (1, 9), "model__rate": (0.01, 0.1), "dropout": (0.1, 0.2)})
     mapping = SpaceMapping(own, network(), {"model__rate": "learning_rate"})

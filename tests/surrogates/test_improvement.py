@@ -14,7 +14,7 @@ from metahpo.exceptions import ArtefactError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement, relative_changes
-from metahpo.surrogates.improvement import ImprovementModel, improvement_path
+from metahpo.surrogates.improvement import Improvement, ImprovementModel, Rule, improvement_path
 
 #: Places of the configurations: the default, one that helps some tasks and harms others, and one that helps all a bit.
 DEFAULT, BOLD, SAFE = 0.5, 0.9, 0.1
@@ -100,6 +100,18 @@ def test_probabilities_and_intervals_agree_with_what_was_planted(model: Improvem
     assert high[safe] - low[safe] < 0.1
     assert first.expected()[bold] > 0.1 > -0.1 > model.on({"kind": 0.1}).expected()[bold]
     assert first.expected()[safe] == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_interval_contains_the_median_where_a_few_tasks_move_the_mean_out_of_it() -> None:
+    change = np.array([[0.0, 0.01, 0.98]] * 12 + [[0.0, 0.02, 0.99]] * 6 + [[0.0, -1.4, 0.97]] * 2)
+    skewed = Improvement(np.full(20, 0.05), change, np.full_like(change, 0.05), 0, Rule(interval_share=0.7))
+    (low, high), median, mean = skewed.interval(), skewed.median(), skewed.expected()
+    assert (low <= median).all()
+    assert (median <= high).all()
+    assert median.tolist() == [0.0, 0.01, 0.98]
+    assert mean[1] < low[1]
+    assert low[0] == high[0] == 0.0
+    assert high[2] == 1.0  # no error is below zero
 
 
 def test_changes_are_relative_to_the_default_bounded_and_never_of_nothing() -> None:

@@ -13,8 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from metahpo.exceptions import DataError
 from metahpo.integrations.optuna.study import StudySearch, refuse_many_objectives
-from metahpo.integrations.start import Initial, Start, optimizer_from
-from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.integrations.start import Beginning, Initial, Start
 from metahpo.space.optuna_distributions import NOTHING, BaseDistribution, from_optuna, within
 
 
@@ -68,12 +67,9 @@ class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
         seed: int | None = None,
         independent_sampler: BaseSampler | None = None,
     ) -> None:
-        self._given: BayesianOptimizer | None = None
-        if start is not None:
-            self._given = optimizer_from(start, meta_features=meta_features, initial=initial, random_state=seed)
-        elif initial is not None or meta_features is not None:
+        if start is None and (initial is not None or meta_features is not None):
             raise DataError("initial and meta_features need a start; enqueue(study, initial) does without.")
-        self._seed = seed
+        self._beginning = Beginning(start, meta_features, initial, seed)
         self._independent = TPESampler(seed=seed) if independent_sampler is None else independent_sampler
         self._searches: dict[str, StudySearch] = {}
         self._shared: dict[str, IntersectionSearchSpace] = {}
@@ -90,15 +86,14 @@ class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
         """Draw other numbers from now on."""
         self._independent.reseed_rng()
         with self._lock:
-            self._seed = None
-            searched = [search.optimizer for search in self._searches.values()]
-            for optimizer in [*searched, *([] if self._given is None else [self._given])]:
-                optimizer.reseed()
+            self._beginning.reseed()
+            for search in self._searches.values():
+                search.optimizer.reseed()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Distributions that all completed trials share; none with a `start`, which proposes by name."""
         refuse_many_objectives(study)
-        if self._given is not None:
+        if self._beginning.warm:
             return {}
         with self._lock:
             self._forget_another(study)
@@ -148,14 +143,12 @@ class MetaSampler(BaseSampler):  # type: ignore[misc]  # not followed
     def _search(self, study: Study, search_space: Mapping[str, BaseDistribution]) -> StudySearch | None:
         """Search of a study, begun again where the distributions have changed; None where there is no space yet."""
         known = self._searches.get(study.study_name)
-        if known is not None and (self._given is not None or known.distributions == search_space):
+        if known is not None and (self._beginning.warm or known.distributions == search_space):
             return known
-        if self._given is not None:
-            search = StudySearch(optimizer_from(self._given))
-        else:
-            space = from_optuna(search_space).space
-            if not space:
-                return None
-            search = StudySearch(BayesianOptimizer(space, random_state=self._seed), dict(search_space))
+        distributions = {} if self._beginning.warm else dict(search_space)
+        space = from_optuna(distributions).space
+        if not self._beginning.warm and not space:
+            return None
+        search = StudySearch(self._beginning.optimizer(lambda: space), distributions)
         self._searches[study.study_name] = search
         return search
