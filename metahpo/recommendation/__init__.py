@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from metahpo.recommendation.novelty import Familiarity
     from metahpo.recommendation.observations import Observation
     from metahpo.recommendation.probe_worker import FixedSplit, ProbeWorkers
+    from metahpo.recommendation.printed import task_in_words
     from metahpo.recommendation.probes import Probe, Prober
     from metahpo.recommendation.recommendation import Recommendation
     from metahpo.recommendation.recommendations import Recommendations
@@ -37,6 +38,7 @@ __all__ = [
     "holds",
     "recommend",
     "shipped_name",
+    "task_in_words",
     "volume",
 ]
 

@@ -126,9 +126,9 @@ class AgainstDefault:
             else replace(
                 item,
                 p_better_than_default=float(p[i := column[candidate]]),
-                expected_change=float(median[i]),
+                median_change=float(median[i]),
                 change_interval=(float(low[i]), float(high[i])),
-                mean_change=float(mean[i]),
+                expected_change=float(mean[i]),
             )
             for item, candidate in zip(items, candidates, strict=True)
         ]

@@ -26,14 +26,14 @@ def figure_of(items: Sequence[Recommendation], parameters: Sequence[Mapping[str,
 
     Where no change is known, the expected percentile is shown.
     """
-    against = any(not math.isnan(item.expected_change) for item in items)
+    against = any(not math.isnan(item.median_change) for item in items)
     labels = [_label(i + 1, item, in_words(parameters[i])) for i, item in enumerate(items)]
     height = 1.1 + sum(0.28 + 0.17 * label.count("\n") for label in labels)
     figure = Figure(figsize=(9.0, height), layout="constrained")
     axes = figure.subplots()
     for row, item in enumerate(items):
         if against:
-            middle, (low, high) = -100.0 * item.expected_change, item.change_interval
+            middle, (low, high) = -100.0 * item.median_change, item.change_interval
             low, high = -100.0 * high, -100.0 * low
         else:
             middle, (low, high) = item.expected_percentile, item.interval

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from metahpo.recommendation.recommendations import Recommendations
 
 #: Version of the layout.
-VERSION = 1
+VERSION = 2
+#: Entries of a recommendation that are one number.
+NUMBERS = (
+    "expected_percentile",
+    "expected_train_seconds",
+    "p_better_than_default",
+    "median_change",
+    "expected_change",
+)
 
 
 def recommendations_to_json(recommended: Recommendations) -> str:
@@ -58,9 +66,8 @@ def recommendations_from_json(cls: type[Recommendations], text: str | bytes) -> 
         items = []
         for record in content["items"]:
             own = {name: value for name, value in record.items() if name != "parameters"}
-            for name in ("expected_percentile", "expected_train_seconds", "p_better_than_default", "expected_change"):
+            for name in NUMBERS:
                 own[name] = _number(own[name])
-            own["mean_change"] = _number(own.get("mean_change"))
             for name in ("interval", "change_interval"):
                 low, high = own[name]
                 own[name] = (_number(low), _number(high))

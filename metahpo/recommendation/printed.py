@@ -56,7 +56,7 @@ def in_html(recommended: Recommendations) -> str:
     head = ("", "learner", "parameters", "better than", "better than the default", "error", "reason")
     rows = []
     for rank, item in enumerate(recommended.items, 1):
-        known = item.expected_change == item.expected_change
+        known = item.median_change == item.median_change
         rows.append(
             (
                 str(rank),

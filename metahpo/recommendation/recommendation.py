@@ -34,15 +34,15 @@ class Recommendation:
     p_better_than_default : float
         Probability that its error is smaller than that of the library's default, calibrated on tasks left out; .5 for
         the default itself. NaN where the experience holds no default to compare with.
-    expected_change : float
+    median_change : float
         Median of the relative change of the error against the default: .1 is an error that is a tenth smaller, and
         negative is worse. Changes beyond -1, an error that is more than doubled, count as -1. NaN like the probability.
     change_interval : tuple of float
         Central 80 % interval of that change. It contains the median.
+    expected_change : float
+        Mean of that change, which decisions rest on. It lies outside of the interval where few changes are large.
     held : dict of str to value
         Parameters of the estimator that were asked to be fixed, and that experience knows nothing of.
-    mean_change : float
-        Mean of that change, which decisions rest on. It lies outside of the interval where few changes are large.
     """
 
     learner: str
@@ -52,14 +52,14 @@ class Recommendation:
     expected_train_seconds: float
     reason: str
     p_better_than_default: float = math.nan
-    expected_change: float = math.nan
+    median_change: float = math.nan
     change_interval: tuple[float, float] = (math.nan, math.nan)
+    expected_change: float = math.nan
     held: Mapping[str, Any] = field(default_factory=dict)
-    mean_change: float = math.nan
 
     def against_default(self) -> str:
         """What to expect against the default, in words; empty where that is not known."""
-        if math.isnan(self.expected_change):
+        if math.isnan(self.median_change):
             return ""
         return (
             f"better than the default with probability {self.p_better_than_default:.2f}, error {self.change_of_error()}"
@@ -71,6 +71,6 @@ class Recommendation:
         The mean is added where it lies outside of the interval.
         """
         low, high = self.change_interval
-        told = f"{-100 * self.expected_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})"
-        outside = self.mean_change < low or self.mean_change > high
-        return f"{told}, {-100 * self.mean_change:+z.1f} % on average" if outside else told
+        told = f"{-100 * self.median_change:+z.1f} % ({-100 * high:+z.1f} to {-100 * low:+z.1f})"
+        outside = self.expected_change < low or self.expected_change > high
+        return f"{told}, {-100 * self.expected_change:+z.1f} % on average" if outside else told

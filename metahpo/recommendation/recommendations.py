@@ -241,6 +241,7 @@ class Recommendations:
                 "upper": [item.interval[1] for item in self.items],
                 "expected_train_seconds": [item.expected_train_seconds for item in self.items],
                 "p_better_than_default": [item.p_better_than_default for item in self.items],
+                "median_change": [item.median_change for item in self.items],
                 "expected_change": [item.expected_change for item in self.items],
                 "reason": [item.reason for item in self.items],
             }

@@ -47,7 +47,7 @@ def summary(recommended: Any) -> list[str]:
         f"{first.learner} with {in_words(recommended.parameters(0))} is recommended first, for {recommended.metric}; "
         f"the reason: {first.reason}."
     ]
-    if np.isfinite(first.expected_change):
+    if np.isfinite(first.median_change):
         told.append(
             f"It is better than the library's default with a probability of {first.p_better_than_default:.2f}; its "
             f"error is expected to change by {first.change_of_error()}."
@@ -79,7 +79,7 @@ def sections(recommended: Any) -> list[Section]:
             frame["upper"].to_numpy(np.float64), "Expected percentile", "better than so many percent", zero=None,
         )
     }  # fmt: skip
-    changes = np.array([item.expected_change for item in recommended.items], dtype=np.float64)
+    changes = np.array([item.median_change for item in recommended.items], dtype=np.float64)
     if np.isfinite(changes).any():
         low, high = np.array([item.change_interval for item in recommended.items], dtype=np.float64).T
         charts["Change of the error against the default (80 % interval)"] = interval_chart(
@@ -95,7 +95,7 @@ def sections(recommended: Any) -> list[Section]:
             "to_(%)": frame["upper"].round().astype("Int64"),
             "seconds_of_a_fit": frame["expected_train_seconds"],
             "chance_to_beat_the_default": frame["p_better_than_default"],
-            "change_of_the_error_(%)": -100 * frame["expected_change"] + 0.0,  # no negative zero
+            "change_of_the_error_(%)": -100 * frame["median_change"] + 0.0,  # no negative zero
             "reason": frame["reason"],
         }
     )

@@ -108,7 +108,7 @@ def test_fixed_values_stand_in_every_recommendation(
     assert name in found.best or name == "gamma"
     assert any("probability" in note for note in found.notes) == (name == "probability")
     assert any("outside of what experience knows" in note for note in found.notes) == (value == 1e6)
-    assert all(np.isfinite(item.expected_change) for item in found.items)
+    assert all(np.isfinite(item.median_change) for item in found.items)
 
 
 def test_fixed_values_of_a_pipeline_have_the_names_of_its_steps() -> None:

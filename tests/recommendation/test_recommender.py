@@ -73,7 +73,7 @@ def test_recommend__frame_says_what_to_expect(recommender: Recommender, task: Ta
     frame = recommender.recommend(task, "svm", n=3).to_frame()
     assert list(frame.columns) == [
         "learner", "parameters", "configuration", "expected_percentile", "lower", "upper", "expected_train_seconds",
-        "p_better_than_default", "expected_change", "reason",
+        "p_better_than_default", "median_change", "expected_change", "reason",
     ]  # fmt: skip
     assert frame["expected_percentile"].between(frame["lower"], frame["upper"]).all()
     assert frame["expected_percentile"].between(0, 100).all()

@@ -108,7 +108,7 @@ def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -
     assert beyond.endswith("its error was 5.0 % larger")
     assert re.search(r">change of the error \(%\)<.*>-10\.000<", page, re.DOTALL)  # with the sign of the summary
     assert re.search(r"<h2>Probes</h2>.*>300<.*>0\.250<.*>0\.500<", page, re.DOTALL)
-    skewed = replace(item, change_interval=(0.11, 0.3), expected_change=0.12, mean_change=-0.2)
+    skewed = replace(item, change_interval=(0.11, 0.3), median_change=0.12, expected_change=-0.2)
     assert skewed.change_of_error() == "-12.0 % (-30.0 to -11.0), +20.0 % on average"
     told = recommendation_summary(rec)
     assert told[1].endswith("is expected to change by -10.0 % (-30.0 to +2.0).")
