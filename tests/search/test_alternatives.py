@@ -111,14 +111,14 @@ def test_spaces_with_conditions_may_be_among_them() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stages": [["C"], ["kernel"]]}, "stages needs one space, but 2 alternatives are given"),
+        ({"stages": [["C"], ["kernel"]]}, "stages needs one space, but 3 alternatives are given"),
         ({"engine": "population"}, "engine='population' needs one space"),
-        ({"fidelity": "C"}, "'C' cannot be the fidelity and be searched"),
+        ({"fidelity": "degree", "max_resources": 3}, "'degree' cannot be the fidelity and be searched"),
     ],
 )
 def test_what_needs_one_space_refuses_several(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        searched(SVC(), GRIDS, max_resources=3, **options)
+        searched(SVC(), [*GRIDS, {"degree": [2, 3]}], **options)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_ctrl_c__what_was_finished_is_kept() -> None:
 
 def test_a_space_with_fewer_configurations_ends_the_search() -> None:
     space = ConfigurationSpace({"kernel": ["linear", "rbf"]})
-    with pytest.warns(UserWarning, match="ends after 2 trials"):
+    with pytest.warns(UserWarning, match="ends after 2 of 10 trials"):
         search = cold(space=space, n_trials=10).fit(X, y)
     assert len(search.cv_results_["params"]) == 2
     assert search.predict(X).shape == (150,)
