@@ -24,6 +24,7 @@ from metahpo.numerics.seed import generator_of
 from metahpo.optimization.feasibility import constraint_processes
 from metahpo.optimization.gain import Gain
 from metahpo.optimization.maximiser import maximise
+from metahpo.optimization.plateau import on_plateau
 from metahpo.optimization.smaller_trials import on_the_scale_of_the_whole
 from metahpo.optimization.state_file import KnownFiles, read_state, write_state
 from metahpo.optimization.told import checked, counted, number_of, whole_number
@@ -333,7 +334,8 @@ class BayesianOptimizer:
             if configuration is None and self._n_trials() < self._n_initial:
                 configuration = _next(self._design, known)
             if configuration is None:
-                configuration = self._most_promising(known)
+                plateau = on_plateau(self.history.losses[self.history.whole & self.history.feasible])
+                configuration = self._random(known) if plateau else self._most_promising(known)
             self._pending[to_json(configuration)] = configuration
             return dict(configuration)
 
@@ -608,6 +610,18 @@ class BayesianOptimizer:
             exclude=known,
             rng=self._rng,
             with_slope=gain.with_slope,
+        )
+
+    def _random(self, known: set[str]) -> Configuration:
+        nowhere = np.empty((0, self._encoder.n_columns))
+        return maximise(
+            lambda rows: self._rng.random(len(rows)),
+            self._domain,
+            self._prior,
+            around=nowhere,
+            again=nowhere,
+            exclude=known,
+            rng=self._rng,
         )
 
     def _gain(
