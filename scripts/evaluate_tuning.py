@@ -406,6 +406,13 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="take tables that the meta-dataset recorded whole, and replay their trials as well",
     )
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="FAMILY",
+        help="families that the summary leaves out, such as generated tables",
+    )
     parser.add_argument("--jobs", type=int, default=-1)
     return parser.parse_args(arguments)
 
@@ -454,7 +461,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file.write(json.dumps(record) + "\n")
             file.flush()
     longest = {run_of(record).key: record for record in sorted(runs_on_file(path), key=lambda run: run["n_trials"])}
-    print(report(pd.DataFrame(list(longest.values())), md, options.trials, options.out))
+    told = [record for record in longest.values() if record["family"] not in options.leave_out]
+    if not told:
+        raise SystemExit("--leave-out names all families: nothing is left to summarise.")
+    print(report(pd.DataFrame(told), md, options.trials, options.out))
 
 
 if __name__ == "__main__":
