@@ -46,7 +46,7 @@ def near_default_design(space: ConfigurationSpace, n: int, random_state: int = 0
         `n` is negative.
     """
     if n < 0:
-        raise SpaceError(f"a design has no configuration or more, but n = {n}.")
+        raise SpaceError(f"n must be 0 or more configurations near the default, but n = {n}.")
     encoder, rng = SpaceEncoder(space), np.random.default_rng(random_state)
     default = encoder.domain.default
     rows = legal_rows(encoder, n + 1, _neighbours(encoder, rng), rng, [default])
