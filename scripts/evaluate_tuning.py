@@ -29,7 +29,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -139,49 +138,27 @@ def engine_of(run: Run, space: ConfigurationSpace, start: WarmStart | None, n_tr
     return search_engine(run.method, space, run.seed)
 
 
-@lru_cache(maxsize=2)
-def experience_at(folder: Path) -> Recommender:
-    """The experience of a folder."""
-    return Recommender(folder)
-
-
-@lru_cache(maxsize=2)
-def meta_dataset_at(folder: str) -> MetaDataset:
-    """The meta-dataset of a folder or name."""
-    return MetaDataset.load(folder)
-
-
-@lru_cache(maxsize=1)
-def start_of(cache: Path, table: str, learner: str, experience: Path) -> WarmStart:
-    """The start from experience on a table."""
-    return experience_at(experience).warm_start(_task(cache, table), learner)
-
-
-@lru_cache(maxsize=1)
-def _task(cache: Path, table: str) -> Task:
-    return TableFolds().prepare(read_task(cache, table))
-
-
 def made(run: Run, place: Place) -> dict[str, Any]:
-    """Make a run."""
+    """Make a run. It reads what it needs itself, because it may be made in a process of its own."""
     began = time.process_time()
-    md = meta_dataset_at(place.folder)
-    start = start_of(place.cache, run.table, run.learner, place.experience) if run.method == "metahpo" else None
+    md, task = MetaDataset.load(place.folder), TableFolds().prepare(read_task(place.cache, run.table))
+    warm = run.method == "metahpo"
+    start: WarmStart | None = Recommender(place.experience).warm_start(task, run.learner) if warm else None
     space = md.spaces[run.learner]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the loss of a trial tells
         engine = engine_of(run, space, start, place.n_trials, Path(folder))
         if run.kind == "live":
-            losses = list(live(run, place, engine, md))
+            losses = list(live(run, place, engine, md, task))
         else:
             losses = list(replayed(run, place, PooledEngine(start) if start is not None else engine, md))
     record = asdict(run) | {"losses": [loss if np.isfinite(loss) else None for loss in losses]}
     return record | {"n_trials": place.n_trials, "cpu_seconds": time.process_time() - began}
 
 
-def live(run: Run, place: Place, engine: Any, md: MetaDataset) -> Iterator[float]:
+def live(run: Run, place: Place, engine: Any, md: MetaDataset, task: Task) -> Iterator[float]:
     """Losses of live trials, the default first."""
-    task, metric = _task(place.cache, run.table), METRICS[md.metrics[0]]
+    metric = METRICS[md.metrics[0]]
     learner, measuring = learner_named(run.learner, task.kind), Measuring(task, TableFolds())
     configuration: Configuration = dict(Domain(md.spaces[run.learner]).default)
     for trial in range(place.n_trials):
