@@ -12,12 +12,14 @@ smaller box that holds the best as often is out of reach.
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from metahpo.cli.command_parser import CommandParser
-from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
+from metahpo.evaluation.recorded_outcomes import RecordedOutcome, groups_of_tasks, recorded_outcomes
 from metahpo.metadata.fit_losses import half_means
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.narrow_space import best_shares, box, holds, volume
@@ -25,11 +27,13 @@ from metahpo.recommendation.narrow_space import best_shares, box, holds, volume
 #: Numbers of best configurations that the oracle's boxes hold.
 TOLD = (1, 2, 4, 8, 16)
 
+#: Learners, each with one held-out task.
+Outcomes = Sequence[tuple[str, RecordedOutcome]]
 
-def measured(md: MetaDataset, learner: str, shares: list[float]) -> pd.DataFrame:
-    """One row a task and share: whether the box holds the best and a good configuration, and its volume."""
-    rows = []
-    for outcome in (outcome for tasks in groups_of_tasks(md) for outcome in recorded_outcomes(md, learner, tasks)):
+
+def measured(md: MetaDataset, outcomes: Outcomes, shares: Sequence[float]) -> Iterator[tuple[Any, ...]]:
+    """One row a learner, task and share: whether the box holds the best and a good configuration, and its volume."""
+    for learner, outcome in outcomes:
         configurations = [json.loads(text) for text in outcome.model.configurations]
         prediction = outcome.model.on(outcome.meta_features)
         mass = best_shares(prediction.weights, -prediction.change)
@@ -39,15 +43,12 @@ def measured(md: MetaDataset, learner: str, shares: list[float]) -> pd.DataFrame
         for share in shares:
             narrow = box(md.spaces[learner], configurations, mass, share)
             inside = holds(narrow, configurations)
-            held = bool(inside[best]), bool(inside[good].any())
-            rows.append((learner, share, *held, volume(narrow, md.spaces[learner])))
-    return pd.DataFrame(rows, columns=["learner", "share", "holds the best", "holds a good one", "volume"])
+            yield learner, share, inside[best], inside[good].any(), volume(narrow, md.spaces[learner])
 
 
-def of_oracle(md: MetaDataset, learner: str) -> pd.DataFrame:
-    """One row a task, half of its fits, and number of configurations in the box of that half."""
-    rows = []
-    for outcome in (outcome for tasks in groups_of_tasks(md) for outcome in recorded_outcomes(md, learner, tasks)):
+def of_oracle(md: MetaDataset, outcomes: Outcomes) -> Iterator[tuple[Any, ...]]:
+    """One row a learner, task, half of its fits, and number of configurations in the box of that half."""
+    for learner, outcome in outcomes:
         configurations = [json.loads(text) for text in outcome.model.configurations]
         first, second = half_means(outcome.fits)
         for known, judge in ((first, second), (second, first)):
@@ -56,9 +57,15 @@ def of_oracle(md: MetaDataset, learner: str) -> pd.DataFrame:
                 mass = np.zeros(len(configurations))
                 mass[order[:k]] = 1.0 / k
                 narrow = box(md.spaces[learner], configurations, mass, 1.0)
-                held = bool(holds(narrow, [configurations[best]])[0])
-                rows.append((learner, k, held, volume(narrow, md.spaces[learner])))
-    return pd.DataFrame(rows, columns=["learner", "told", "holds the best", "volume"])
+                yield learner, k, holds(narrow, configurations)[best], volume(narrow, md.spaces[learner])
+
+
+def summary(rows: pd.DataFrame) -> Iterator[tuple[str, Any, int, pd.Series]]:
+    """Learner, or "all", a value of the second column, number of rows, their means and the median of the volume."""
+    for learner, of_learner in [*rows.groupby("learner"), ("all", rows)]:
+        for value, own in of_learner.groupby(rows.columns[1]):
+            held = own.drop(columns=["learner", rows.columns[1], "volume"]).astype(float)
+            yield str(learner), value, len(own), pd.Series({**held.mean(), "volume": own["volume"].median()})
 
 
 def main() -> None:
@@ -71,24 +78,22 @@ def main() -> None:
     options = parser.parse_args()
     for folder in options.folders:
         md = MetaDataset.load(folder)
-        learners = options.learners or list(md.spaces)
-        rows = pd.concat([measured(md, learner, options.shares) for learner in learners])
-        for learner, of_learner in [*rows.groupby("learner"), ("all", rows)]:
-            for share, own in of_learner.groupby("share"):
-                print(
-                    f"{md.name} {learner} share {share}: best {own['holds the best'].mean():.2f}, good "
-                    f"{own['holds a good one'].mean():.2f}, volume {own['volume'].median():.3f} ({len(own)} tasks)",
-                    flush=True,
-                )
-        if options.oracle:
-            told = pd.concat([of_oracle(md, learner) for learner in learners])
-            for learner, of_learner in [*told.groupby("learner"), ("all", told)]:
-                for k, own in of_learner.groupby("told"):
-                    print(
-                        f"{md.name} {learner} around the best {k} of half of the fits: best "
-                        f"{own['holds the best'].mean():.2f}, volume {own['volume'].median():.3f}",
-                        flush=True,
-                    )
+        outcomes = [
+            (learner, outcome)
+            for learner in options.learners or md.spaces
+            for tasks in groups_of_tasks(md)
+            for outcome in recorded_outcomes(md, learner, tasks)
+        ]
+        columns = ["learner", "share", "best", "good", "volume"]
+        for learner, share, n, of in summary(pd.DataFrame(measured(md, outcomes, options.shares), columns=columns)):
+            told = f"best {of['best']:.2f}, good {of['good']:.2f}, volume {of['volume']:.3f} ({n} tasks)"
+            print(f"{md.name} {learner} share {share}: {told}", flush=True)
+        if not options.oracle:
+            continue
+        columns = ["learner", "told", "best", "volume"]
+        for learner, k, _, of in summary(pd.DataFrame(of_oracle(md, outcomes), columns=columns)):
+            told = f"best {of['best']:.2f}, volume {of['volume']:.3f}"
+            print(f"{md.name} {learner} around the best {k} of half of the fits: {told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -613,6 +613,7 @@ class BayesianOptimizer:
         )
 
     def _random(self, known: set[str]) -> Configuration:
+        """A configuration that is drawn at random, by the prior of the space, and is not known."""
         nowhere = np.empty((0, self._encoder.n_columns))
         return maximise(
             lambda rows: self._rng.random(len(rows)),

@@ -1,8 +1,8 @@
 """Plateaus: regions where many configurations have exactly the same loss.
 
 A classifier that always predicts the same class is an example: its loss is the same whatever its other hyperparameters
-are. Where the best loss so far is that of a plateau, expected improvement is largest beside what was tried, and each
-trial there gives the same loss again. Random configurations end that, as SMAC3 interleaves them in every search
+are. If the best loss so far is that of a plateau, the expected improvement is largest beside what was tried, and each
+trial there gives the same loss again. Random configurations lead away from it. SMAC3 mixes them into every search
 (Lindauer et al., JMLR 2022).
 """
 
@@ -31,6 +31,6 @@ def on_plateau(losses: NDArray[np.float64]) -> bool:
     if len(losses) < LATEST or not len(known):
         return False
     best = known.min()
-    near = np.abs(0.5 * losses - 0.5 * best) <= 0.5 * TOLERANCE * abs(best)  # halves: differences stay finite
-    others = np.unique(losses[np.isfinite(losses) & ~near])
-    return bool(near[-LATEST:].sum() >= EQUAL) and len(others) >= FEWEST_OTHERS
+    bound = 0.5 * best + 0.5 * TOLERANCE * abs(best)  # halves: no sum leaves the range of floats
+    equal = 0.5 * losses[-LATEST:] <= bound
+    return bool(equal.sum() >= EQUAL) and len(np.unique(known[0.5 * known > bound])) >= FEWEST_OTHERS

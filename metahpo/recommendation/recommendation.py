@@ -40,7 +40,7 @@ class Recommendation:
     change_interval : tuple of float
         Central 80 % interval of that change. It contains the median.
     expected_change : float
-        Mean of that change, which decisions rest on. It lies outside of the interval where few changes are large.
+        Mean of that change, which decisions rest on. It can lie outside of the interval, where a few changes are large.
     held : dict of str to value
         Parameters of the estimator that were asked to be fixed, and that experience knows nothing of.
     """

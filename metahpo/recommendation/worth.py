@@ -35,7 +35,7 @@ class Worth:
         Of that mean.
     n_tasks : int
     beyond : bool
-        Whether the task is farther than every recorded task. These are then the farthest ones.
+        Whether no recorded task is as far as this one. The `n_tasks` tasks are then the farthest ones.
     """
 
     wins: float

@@ -14,6 +14,10 @@ from metahpo.recommendation.recommender import check_recommender
 from metahpo.search.engines import check_search_engine
 from metahpo.search.schedules import Strategy
 
+#: Arguments of levels of resources, and their defaults: how the levels follow each other, and where they begin and end.
+SCHEDULE: Mapping[str, Any] = {"strategy": "halving", "factor": 3.0}
+RESOURCES: Mapping[str, Any] = {"min_resources": None, "max_resources": None}
+
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
     """Check the arguments of :class:`metahpo.search.MetaSearchCV` that scikit-learn does not know.
@@ -94,18 +98,19 @@ def _check_probes(arguments: Mapping[str, Any]) -> None:
 
 def _check_levels(arguments: Mapping[str, Any]) -> None:
     """Refuse what would have no effect."""
-    population, given = arguments["engine"] == "population", []
-    if population or arguments["fidelity"] is None:
-        given += [name for name, default in (("strategy", "halving"), ("factor", 3.0)) if arguments[name] != default]
-    if given and population:
-        raise DataError(f"{given[0]} is of no use to engine='population', which has generations: leave it out.")
-    if not population and arguments["fidelity"] is None:
-        given += [name for name in ("min_resources", "max_resources") if arguments[name] is not None]
-    if given:
-        raise DataError(
-            f"{given[0]}={arguments[given[0]]!r} has no effect without a fidelity: give fidelity='rows', or a "
-            "parameter such as 'n_estimators', or leave it out."
-        )
+    population = arguments["engine"] == "population"
+    if arguments["fidelity"] is not None and not population:
+        return
+    unused = SCHEDULE if population else {**SCHEDULE, **RESOURCES}
+    name = next((name for name, default in unused.items() if arguments[name] != default), None)
+    if name is None:
+        return
+    if population:
+        raise DataError(f"{name} is of no use to engine='population', which has generations: leave it out.")
+    raise DataError(
+        f"{name}={arguments[name]!r} has no effect without a fidelity: give fidelity='rows', or a parameter such as "
+        "'n_estimators', or leave it out."
+    )
 
 
 def _check_population(arguments: Mapping[str, Any]) -> None:

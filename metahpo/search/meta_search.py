@@ -136,9 +136,9 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         file is made if there is none, and each trial is written to it when it has ended, one JSON line a trial.
     stages : list of list of str, default=None
         Tune some hyperparameters first, then others: ``[["learning_rate"], ["max_depth", "max_features"]]``. Each stage
-        has the same number of trials, and fixes all others at the best values so far. Trials that a stage has no
-        configurations for go to the next stage, and from the last one to another round of all stages. The experience
-        gives the values at which the first stage begins.
+        has the same number of trials, and fixes all others at the best values so far. Trials for which
+        a stage has no configurations go to the next stage; those of the last stage go to another round of all stages.
+        The experience gives the values at which the first stage begins.
     engine : str, default="metahpo"
         What chooses the trials: "metahpo", "random", "grid"; with the extra ``optuna`` also "tpe", "gp", "cma-es" and
         "genetic"; or one of another package, by its name or as ``module:function``. Where there is experience, the

@@ -154,7 +154,7 @@ def fidelity_of(
     n_splits: int,
     bounds: tuple[int | None, int | None],
     factor: float,
-    searches: Callable[[str], bool] = lambda parameter: False,
+    searches: Callable[[str], bool],
 ) -> Fidelity:
     """Interpret the fidelity of a search.
 
@@ -164,7 +164,7 @@ def fidelity_of(
         "rows", or a parameter of the estimator, with or without the prefix of its step in a pipeline.
     bounds : tuple of int or None
         The fewest and the most resources, where the user gave them.
-    searches : callable, default=none
+    searches : callable
         Tells whether a parameter is searched.
 
     Raises
