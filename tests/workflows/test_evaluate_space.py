@@ -6,8 +6,10 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from metahpo.evaluation.recorded_outcomes import groups_of_tasks, recorded_outcomes
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.surrogates.fitting import improvement_learning
 
@@ -22,7 +24,9 @@ def quick_learning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_larger_shares_give_larger_boxes_that_hold_more(toy: MetaDataset) -> None:
-    rows = SCRIPT["measured"](toy, "toy", [0.5, 1.0])
+    outcomes = [("toy", held) for tasks in groups_of_tasks(toy) for held in recorded_outcomes(toy, "toy", tasks)]
+    columns = ["learner", "share", "holds the best", "holds a good one", "volume"]
+    rows = pd.DataFrame(SCRIPT["measured"](toy, outcomes, [0.5, 1.0]), columns=columns)
     small, whole = (rows[rows["share"] == share] for share in (0.5, 1.0))
     assert len(small) == len(whole) == len(toy.tasks)
     assert small["volume"].median() < whole["volume"].median()
