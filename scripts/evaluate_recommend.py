@@ -1,9 +1,9 @@
 """What first recommendations are worth on real tables: each is trained, and its error compared with the default's.
 
-`python scripts/evaluate_recommend.py tabular_classification --cache DATASETS --out FOLDER`: tables of 1,000 rows (or
-`--min-rows`) and more; families are left out of the experience in groups; what is recommended for 70 % of a table (at
-most `--rows`) is trained on these rows and judged on the rest, on three splits. Started again with the same folder, it
-goes on: only the picks that a table lacks are trained, so a finished folder can be given further picks.
+`python scripts/evaluate_recommend.py tabular_classification --cache DATASETS --out FOLDER`: tables of 1,000 rows and
+more (or `--min-rows` to `--max-rows`); families are left out of the experience in groups; what is recommended for 70 %
+of a table (at most `--rows`) is trained on these rows and judged on the rest, on three splits. Started again with the
+same folder, it goes on: only the picks that a table lacks are trained, so a finished folder can be given further picks.
 
 The picks:
 
@@ -346,6 +346,7 @@ def main() -> None:
     parser.add_argument("--families", type=int, help="of so many families, drawn at random (default: all)")
     parser.add_argument("--rows", type=int, default=5000, help="rows to train on at most (default: 5000)")
     parser.add_argument("--min-rows", type=int, default=MIN_ROWS, help="only tables of so many (default: %(default)s)")
+    parser.add_argument("--max-rows", type=float, default=np.inf, help="of a table (default: no limit)")
     parser.add_argument("--metric", help="default: the first of the meta-dataset")
     parser.add_argument("--searches", action="store_true", help="add the best of five picks, and Optuna's TPE")
     parser.add_argument("--probe-seconds", type=float, help="add the pick after so many seconds of probes")
@@ -358,10 +359,11 @@ def main() -> None:
     md = MetaDataset.load(options.folder)
     metric = md.metric(options.metric)
     options.out.mkdir(parents=True, exist_ok=True)
-    settings = {"rows": options.rows, "min_rows": options.min_rows, "families": options.families, "metric": metric}
+    rows_of_tables = (options.min_rows, options.max_rows)
+    settings = {"rows": options.rows, "tables": list(rows_of_tables), "families": options.families, "metric": metric}
     require_same(options.out / f"{md.name}.settings.json", settings)
     wanted = Options(options.rows, options.searches, options.probe_seconds, options.flaml, options.picks)
-    groups = held_out_groups(md, options.cache, n_families=options.families, rows=(options.min_rows, np.inf))
+    groups = held_out_groups(md, options.cache, n_families=options.families, rows=rows_of_tables)
     work = [
         (learner, list(group.tables), list(group.families), options.out / f"{md.name}.{learner}.{number}.json")
         for learner in options.learners or md.spaces
