@@ -8,18 +8,22 @@ the errors; G (T, n) the change of the error relative to the reference, positive
 The change on a new task q is distributed like that on the source tasks, weighted by their similarity to q:
 
     p(g | q, x) = sum_t w_t(q) N(g; G_tx, S_tx^2),      S_tx the standard error of G_tx
-    w_t(q)      = mean over trees of [t in the leaf of q] / size of that leaf
+    w_t(q)      = mean over trees of [t in the leaf of q] / size of that leaf,
+                  times exp(-|ln n_q - ln n_t| / h) and scaled to a sum of one
 
-The trees are extremely randomised trees that predict the principal components of G from meta-features (weights of
-quantile regression forests: Meinshausen, JMLR 2006). One leaf gives equal weights, so that the answer is then the best
-constant configuration. Alternatives are compared by their expected utility, where losses count `loss_weight` times:
+n_t are the rows that task t trains on, and h is the size range: a source task that trains on e^h times as many rows
+counts 1/e as much. Without h, the rows are a meta-feature like the others. The trees are extremely randomised trees
+that predict the principal components of G from meta-features (weights of quantile regression forests: Meinshausen, JMLR
+2006). One leaf gives equal weights before they are multiplied, so that the answer is then the best constant
+configuration. Alternatives are compared by their expected utility, where losses count `loss_weight` times:
 
     U(x) = E u(g),      u(g) = g for g > 0, loss_weight g otherwise;      U(r) = 0
 
-The reference stays unless another alternative has a positive utility. Size of leaves and weight of losses are chosen
-by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`. What trials of the new
-task add, whatever rows they were trained on, is the subject of :mod:`metahpo.surrogates.improvement_on_task`. The
-incumbent, the best that was tried, then takes the place of the reference: U(x) = E u(g_x - g_incumbent).
+The reference stays unless another alternative has a positive utility. Size of leaves, size range and weight of losses
+are chosen by leave-family-out cross-validation: see :mod:`metahpo.surrogates.fitting.improvement_learning`. What trials
+of the new task add, whatever rows they were trained on, is the subject of
+:mod:`metahpo.surrogates.improvement_on_task`. The incumbent, the best that was tried, then takes the place of the
+reference: U(x) = E u(g_x - g_incumbent).
 """
 
 from __future__ import annotations
@@ -54,6 +58,8 @@ MIN_STANDARD_ERROR = 1e-3
 ERROR_FLOOR = 0.01
 #: Rows that the recorded variance of a fit is stated for.
 ROWS_OF_FIT_VARIANCE = 1000.0
+#: Meta-feature with the logarithm of the rows to train on.
+LOG_ROWS = "log_rows"
 #: Probabilities are kept this far from 0 and 1 before they are calibrated.
 TINY_PROBABILITY = 1e-3
 
@@ -288,6 +294,10 @@ class ImprovementModel:
         Share of the variance over source tasks that is left between the new task and the source task it resembles.
     fit_variance : float
         Variance of the change that a single fit on `ROWS_OF_FIT_VARIANCE` rows measures.
+    log_rows : ndarray of shape (T,)
+        Logarithm of the rows that each source task trains on; NaN where it is not known.
+    size_range : float or None
+        The h above; None: all sizes weigh alike.
     """
 
     space_name: str | None
@@ -305,17 +315,19 @@ class ImprovementModel:
     trial_rule: Rule
     residual_share: float
     fit_variance: float
+    log_rows: Array
+    size_range: float | None
     _equal: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.tasks), len(self.configurations))
-        shapes = self.change.shape, self.standard_error.shape, (shape[0], *self.encoded.shape[:1])
+        shapes = self.change.shape, self.standard_error.shape, (*self.log_rows.shape, *self.encoded.shape[:1])
         if shapes != (shape, shape, shape) or not 0 <= self.reference < shape[1]:
             raise DataError(
                 f"{shape[0]} tasks and {shape[1]} configurations need changes and standard errors of shape {shape}, "
-                f"{shape[1]} encoded rows and a reference among them, but there are changes of shape "
+                f"{shape[1]} encoded rows, {shape[0]} sizes and a reference, but there are changes of shape "
                 f"{self.change.shape}, standard errors of shape {self.standard_error.shape}, encoded rows of shape "
-                f"{self.encoded.shape} and the reference {self.reference}."
+                f"{self.encoded.shape}, sizes of shape {self.log_rows.shape} and the reference {self.reference}."
             )
         object.__setattr__(self, "_equal", np.full(shape[0], 1.0 / shape[0]))
 
@@ -332,6 +344,7 @@ class ImprovementModel:
         if meta_features and self.meta_feature_names:
             of_trees = self.trees.weights(self._ranks(meta_features))
             weights = of_trees if of_trees.any() else weights  # tasks of all these leaves may have been left out
+            weights = weights_by_size(weights, self.log_rows, meta_features.get(LOG_ROWS, np.nan), self.size_range)
         return Improvement(weights, self.change, self.standard_error, self.reference, self.rule)
 
     def variance_of_fit(self, rows: float | None = None) -> float:
@@ -342,10 +355,12 @@ class ImprovementModel:
         self, name: str, change: Array, standard_error: Array, meta_features: Mapping[str, float] | None
     ) -> ImprovementModel:
         """The model with one source task more, of changes and standard errors of shape (n,); nothing is trained."""
-        leaf = self.trees.leaf(self._ranks(meta_features or {}))
+        features = meta_features or {}
+        leaf = self.trees.leaf(self._ranks(features))
         return replace(
             self,
             tasks=(*self.tasks, name),
+            log_rows=np.append(self.log_rows, float(features.get(LOG_ROWS, np.nan))),
             change=np.concatenate([self.change, change[None]]),
             standard_error=np.concatenate([self.standard_error, standard_error[None]]),
             trees=replace(self.trees, leaves=np.concatenate([self.trees.leaves, leaf[:, None]], axis=1)),
@@ -358,7 +373,8 @@ class ImprovementModel:
     def weights_like(self, task: int) -> Array:
         """Weights of the source tasks, shape (T,), for a task that lies where one of them does."""
         together = (self.trees.leaves == self.trees.leaves[:, [task]]).astype(np.float64)
-        return np.asarray((together / together.sum(axis=1, keepdims=True)).mean(axis=0))
+        weights = (together / together.sum(axis=1, keepdims=True)).mean(axis=0)
+        return weights_by_size(weights, self.log_rows, float(self.log_rows[task]), self.size_range)
 
     def without_tasks(self, names: Collection[str]) -> ImprovementModel | None:
         """The model without some of its source tasks; None where none is left."""
@@ -370,6 +386,7 @@ class ImprovementModel:
         return replace(
             self,
             tasks=tuple(self.tasks[i] for i in kept),
+            log_rows=self.log_rows[kept],
             change=self.change[kept],
             standard_error=self.standard_error[kept],
             trees=replace(self.trees, leaves=self.trees.leaves[:, kept]),
@@ -388,6 +405,7 @@ class ImprovementModel:
             "right": self.trees.right.astype(np.int16),
             "threshold": self.trees.threshold.astype(np.float32),
             "leaves": self.trees.leaves.astype(np.int16),
+            "log_rows": self.log_rows.copy(),
         }
         header: dict[str, Any] = {
             "space_name": self.space_name,
@@ -402,6 +420,7 @@ class ImprovementModel:
             "trial_rule": vars(self.trial_rule),
             "residual_share": self.residual_share,
             "fit_variance": self.fit_variance,
+            "size_range": self.size_range,
         }
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensor_file.write(Path(path), KIND, tensors, header)
@@ -422,6 +441,8 @@ class ImprovementModel:
             parts = {name: tensor.numpy() for name, tensor in tensors.items()}
             whole = {name: parts[name].astype(np.int64) for name in ("feature", "left", "right", "leaves")}
             trees = Trees(**whole, threshold=parts["threshold"].astype(np.float64), depth=int(header["depth"]))
+            size_range = header.get("size_range")  # files of earlier versions know no sizes
+            unknown = np.full(len(header["tasks"]), np.nan)
             lengths, values = [int(n) for n in header["lengths"]], parts["values"].astype(np.float64)
             model = cls(
                 header["space_name"],
@@ -439,6 +460,8 @@ class ImprovementModel:
                 _rule(header["trial_rule"]),
                 float(header["residual_share"]),
                 float(header["fit_variance"]),
+                parts.get("log_rows", unknown).astype(np.float64),
+                None if size_range is None else float(size_range),
             )
             _check(model)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -455,6 +478,17 @@ def improvement_path(folder: Path, space: str | None, metric: str) -> Path:
         A name that is not plain: its file would lie in another folder.
     """
     return tensor_file.path_in(folder, "improvements", space, metric, "file")
+
+
+def weights_by_size(weights: Array, log_rows: Array, of_task: float, size_range: float | None) -> Array:
+    """Weights (T,) of source tasks times a kernel of their sizes, with the same sum: see the symbols above.
+
+    Tasks of unknown size weigh as if they had the size of the new task, `of_task`, which is NaN where it is unknown.
+    """
+    if size_range is None or math.isnan(of_task):
+        return weights
+    kernel = np.exp(-np.nan_to_num(np.abs(log_rows - of_task)) / size_range)
+    return np.asarray(weights * kernel * (weights.sum() / (weights @ kernel)))
 
 
 def error_floor(metric: str) -> float:

@@ -41,7 +41,7 @@ def on(task: Task) -> ImprovementOnTask:
     trees = Trees(nothing, nothing, nothing, np.zeros((1, 1)), np.zeros((1, 4), dtype=np.int64), 0)
     model = ImprovementModel(
         "knn", "balanced_accuracy", ("a", "b", "c", "d"), ("x", "y", "z"), 0, G, np.full(G.shape, 0.02), (), (), trees,
-        Rule(), np.array([[0.2], [0.0], [1.0]]), Rule(), 0.3, 0.002,
+        Rule(), np.array([[0.2], [0.0], [1.0]]), Rule(), 0.3, 0.002, np.full(4, np.nan), None,
     )  # fmt: skip
     return ImprovementOnTask(model, task.n_rows)
 

@@ -14,7 +14,7 @@ from metahpo.exceptions import ArtefactError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement, relative_changes
-from metahpo.surrogates.improvement import Improvement, ImprovementModel, Rule, improvement_path
+from metahpo.surrogates.improvement import Improvement, ImprovementModel, Rule, improvement_path, weights_by_size
 
 #: Places of the configurations: the default, one that helps some tasks and harms others, and one that helps all a bit.
 DEFAULT, BOLD, SAFE = 0.5, 0.9, 0.1
@@ -168,3 +168,54 @@ def test_differences_are_paired_where_single_fits_were_recorded() -> None:
     others = np.arange(3) != learnt.reference
     assert np.median(learnt.standard_error[:, others]) < 0.05  # unpaired, they would be .2 and more
     assert np.median(learnt.standard_error[:, others]) > 0.005
+
+
+def of_two_sizes(n_tasks: int = 48) -> MetaDataset:
+    """BOLD helps tasks of 300 rows and harms those of 5,000; no other meta-feature tells anything."""
+    rng = np.random.default_rng(1)
+    rows, features, names = [], [], [f"task{i:02}" for i in range(n_tasks)]
+    for i, name in enumerate(names):
+        small = i % 4 == 0
+        noise = {f"noise{j}": rng.normal() for j in range(30)}
+        features.append({"log_rows": np.log(300.0 if small else 5000.0), **noise})
+        for x, change in {DEFAULT: 0.0, BOLD: 0.3 if small else -0.3, SAFE: 0.05}.items():
+            loss = 0.4 * (1.0 - change) + rng.normal(scale=0.02)
+            rows.append(
+                {"task": name, "space": "s", "configuration": to_json({"x": x}), "status": "success", "seconds": 1.0,
+                 "loss.balanced_accuracy": loss, "se.balanced_accuracy": 1e-3}
+            )  # fmt: skip
+    tasks = pd.DataFrame({"family": names, "kind": "classification"}, index=pd.Index(names, name="task"))
+    return MetaDataset(tasks, pd.DataFrame(rows), pd.DataFrame(features, index=tasks.index), {"s": SPACE})
+
+
+def test_tasks_of_another_size_weigh_less_where_that_helps(tmp_path: Path) -> None:
+    learnt = learn_improvement(of_two_sizes(), "s")
+    assert learnt is not None
+    assert learnt.size_range is not None
+    small, large = ({"log_rows": np.log(n)} for n in (300.0, 5000.0))
+    assert picked(learnt, 1, small) == [BOLD]
+    assert picked(learnt, 1, large) == [SAFE]
+    is_small = learnt.log_rows < np.log(1000.0)
+    assert learnt.on(small).weights[is_small].sum() > learnt.on({}).weights[is_small].sum()
+    assert learnt.on(small).weights.sum() == pytest.approx(1.0)
+    learnt.save(tmp_path / "m.safetensors")
+    again = ImprovementModel.load(tmp_path / "m.safetensors")
+    assert again.size_range == learnt.size_range
+    assert np.array_equal(again.on(small).weights, learnt.on(small).weights)
+    changed = again.without_tasks({again.tasks[1]})
+    assert changed is not None
+    more = changed.with_task("new", learnt.change[1], learnt.standard_error[1], large)
+    assert more.log_rows[-1] == np.log(5000.0)
+    assert len(more.on(large).weights) == len(learnt.tasks)
+
+
+def test_the_kernel_of_sizes_falls_to_1_over_e_at_the_size_range() -> None:
+    weights, log_rows = np.array([0.5, 0.25, 0.25]), np.log([300.0, 300.0 * np.e**2, np.nan])
+    found = weights_by_size(weights, log_rows, np.log(300.0), 2.0)
+    assert found == pytest.approx(np.array([0.5, 0.25 / np.e, 0.25]) / (0.75 + 0.25 / np.e))
+    assert weights_by_size(weights, log_rows, np.nan, 2.0) is weights
+    assert weights_by_size(weights, log_rows, np.log(300.0), None) is weights
+
+
+def test_tasks_of_one_size_have_no_size_range(model: ImprovementModel) -> None:
+    assert model.size_range is None

@@ -31,7 +31,7 @@ def model(change: list[list[float]], share: float = 0.3) -> ImprovementModel:
     rule = Rule()
     return ImprovementModel(
         "s", "accuracy", tuple(f"t{i}" for i in range(len(G))), ("a", "b", "c"), 0, G, np.full(G.shape, 0.01), (), (),
-        trees, rule, ENCODED, rule, share, 0.001,
+        trees, rule, ENCODED, rule, share, 0.001, np.full(len(G), np.nan), None,
     )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
 """Learning of the improvement on the default: trees and a decision rule, by leave-family-out cross-validation.
 
-For each group of families, trees are grown on the tasks of the other groups. On every task of the group, each candidate
-rule selects one configuration, which is judged by its recorded change. A selection wins (loses) if it is better (worse)
-than the default by more than one standard error of their difference. A rule is admissible if it loses on at most
-`MOST_LOSSES` of the tasks and wins at least `WINS_PER_LOSS` times as often as it loses. The admissible rule with the
-largest mean change is chosen. If no rule is admissible, the one with the best balance of wins and losses is chosen.
+For each group of families, trees are grown on the tasks of the other groups, with each candidate for the size of leaves
+and for the size range. On every task of the group, each candidate rule selects one configuration, which is judged by
+its recorded change. A selection wins (loses) if it is better (worse) than the default by more than one standard error
+of their difference. A rule is admissible if it loses on at most `MOST_LOSSES` of the tasks and wins at least
+`WINS_PER_LOSS` times as often as it loses. The admissible rule with the largest mean change is chosen. If no rule is
+admissible, the one with the best balance of wins and losses is chosen.
 
 The rule that decides after trials of the new task is chosen in the same way, together with the share of the residual:
 on each held-out task, the first `SIMULATED_TRIALS` picks are given with the noise of two fits.
@@ -33,6 +34,7 @@ from metahpo.space.cash import to_cash
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.fitting.small_forest import extra_trees
 from metahpo.surrogates.improvement import (
+    LOG_ROWS,
     MIN_STANDARD_ERROR,
     ROWS_OF_FIT_VARIANCE,
     STORED,
@@ -43,6 +45,7 @@ from metahpo.surrogates.improvement import (
     Trees,
     error_floor,
     ranks_among,
+    weights_by_size,
 )
 from metahpo.surrogates.improvement_on_task import MeasuredChanges, condition, residual_covariance
 from metahpo.tasks.metric import known_metric
@@ -54,6 +57,8 @@ S = TypeVar("S")
 TREES, COMPONENTS, FEATURE_SHARE = 100, 10, 0.5
 #: Candidates for the fewest tasks in a leaf, and for the weight of losses.
 LEAVES, LOSS_WEIGHTS = (4, 10, None), (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+#: Candidates for the size range, where the source tasks differ in size.
+SIZE_RANGES = (None, 2.0, 1.0, 0.5)
 #: Candidates for the share of the residual, and trials of a held-out task by which the rule after trials is chosen.
 RESIDUAL_SHARES, SIMULATED_TRIALS = (0.3, 1.0, 2.0), 6
 #: Groups of families, at most, of which each is left out in turn.
@@ -104,7 +109,8 @@ def learn_improvement(
     configurations = [_configuration(key, cash=space is None) for key in shared.keys]
     encoded = md.encoder(space).encode([json.loads(text) for text in configurations])
     variance = _fit_variance(md, shared, spread)
-    chosen = _chosen_rules(change, spread, reference, ranks, families, encoded, variance, random_state)
+    log_rows = values[:, names.index(LOG_ROWS)] if LOG_ROWS in names else np.full(len(shared.tasks), np.nan)
+    chosen = _chosen_rules(change, spread, reference, ranks, log_rows, families, encoded, variance, random_state)
     return ImprovementModel(
         space,
         metric,
@@ -121,6 +127,8 @@ def learn_improvement(
         chosen.trial_rule,
         chosen.residual_share,
         variance,
+        log_rows,
+        chosen.size_range,
     )
 
 
@@ -176,6 +184,7 @@ class _Chosen(NamedTuple):
     """Settings that leave-family-out cross-validation has selected."""
 
     leaf: int | None
+    size_range: float | None
     rule: Rule
     residual_share: float
     trial_rule: Rule
@@ -186,23 +195,29 @@ def _chosen_rules(
     spread: Array,
     reference: int,
     ranks: Array,
+    log_rows: Array,
     families: Sequence[str],
     encoded: Array,
     variance: float,
     random_state: int,
 ) -> _Chosen:
     groups = family_groups(families, GROUPS, np.random.default_rng(random_state))
-    predictions = {leaf: _left_out(change, spread, reference, ranks, groups, leaf, random_state) for leaf in LEAVES}
-    leaf, rule = _best_rule(predictions, change, spread)
+    predictions: dict[tuple[int | None, float | None], list[Improvement]] = {}
+    for leaf in LEAVES:
+        for size_range, found in _left_out(
+            change, spread, reference, ranks, log_rows, groups, leaf, random_state
+        ).items():
+            predictions[leaf, size_range] = found
+    (leaf, size_range), rule = _best_rule(predictions, change, spread)
     # The tasks of a group are predicted from the same tasks, and the covariance is proportional to the share.
     of_group = {group: residual_covariance(change[groups != group], encoded, reference, 1.0) for group in set(groups)}
     residuals = [of_group[group] for group in groups]
     after = {
-        share: _after_trials(predictions[leaf], change, residuals, rule, share, variance, random_state)
+        share: _after_trials(predictions[leaf, size_range], change, residuals, rule, share, variance, random_state)
         for share in RESIDUAL_SHARES
     }
     share, trial_rule = _best_rule(after, change, spread)
-    return _Chosen(leaf, rule, share, trial_rule)
+    return _Chosen(leaf, size_range, rule, share, trial_rule)
 
 
 def _best_rule(predictions: Mapping[S, Sequence[Improvement]], change: Array, spread: Array) -> tuple[S, Rule]:
@@ -264,20 +279,24 @@ def _left_out(
     spread: Array,
     reference: int,
     ranks: Array,
+    log_rows: Array,
     groups: NDArray[np.intp],
     leaf: int | None,
     random_state: int,
-) -> list[Improvement]:
-    """Prediction for each task from the tasks of other groups."""
-    found: dict[int, Improvement] = {}
+) -> dict[float | None, list[Improvement]]:
+    """For each size range, the prediction for each task from the tasks of other groups."""
+    ranges = SIZE_RANGES if len(np.unique(log_rows[~np.isnan(log_rows)])) > 1 else (None,)
+    found: dict[float | None, dict[int, Improvement]] = {size_range: {} for size_range in ranges}
     for group in np.unique(groups):
         known = groups != group
         known_change, known_spread = change[known], spread[known]
         trees = grow(ranks[known], known_change, leaf, random_state)
-        for task in np.flatnonzero(~known):
-            weights = trees.weights(ranks[task])
-            found[int(task)] = Improvement(weights, known_change, known_spread, reference, Rule())
-    return [found[task] for task in range(len(change))]
+        for task in map(int, np.flatnonzero(~known)):
+            of_trees = trees.weights(ranks[task])
+            for size_range in ranges:
+                weights = weights_by_size(of_trees, log_rows[known], float(log_rows[task]), size_range)
+                found[size_range][task] = Improvement(weights, known_change, known_spread, reference, Rule())
+    return {size_range: [own[task] for task in range(len(change))] for size_range, own in found.items()}
 
 
 def _calibrated(rule: Rule, predicted: Sequence[Improvement], change: Array) -> Rule:
