@@ -108,7 +108,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     per_second : bool, default=False
         Choose trials by their expected improvement per second, not per trial: where time is short and configurations
         differ in what they take. What experience knows of these times counts, also in a space of your own. The search
-        then depends on the clock, and cannot be repeated exactly.
+        then depends on the clock, and cannot be repeated exactly. Only the engine "metahpo" can, without `stages`.
     recommender : Recommender, default=None
         Where experience comes from; None takes the one that ships for the kind of task.
     random_state : int, default=None
