@@ -141,15 +141,17 @@ def engine_of(run: Run, space: ConfigurationSpace, start: WarmStart | None, n_tr
 def made(run: Run, place: Place) -> dict[str, Any]:
     """Make a run. It reads what it needs itself, because it may be made in a process of its own."""
     began = time.process_time()
-    md, start = MetaDataset.load(place.folder), None
+    md, task, start = MetaDataset.load(place.folder), None, None
+    if run.kind == "live" or run.method == "metahpo":
+        task = task_of(run, place)
     if run.method == "metahpo":
-        start = Recommender(place.experience).warm_start(task_of(run, place), run.learner)
+        start = Recommender(place.experience).warm_start(task, run.learner)
     space = md.spaces[run.learner]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the loss of a trial tells
         engine = engine_of(run, space, start, place.n_trials, Path(folder))
-        if run.kind == "live":
-            losses = list(live(run, place, engine, md))
+        if run.kind == "live" and task is not None:
+            losses = list(live(run, place, engine, md, task))
         else:
             losses = list(replayed(run, place, PooledEngine(start) if start is not None else engine, md))
     record = asdict(run) | {"losses": [loss if np.isfinite(loss) else None for loss in losses]}
@@ -161,9 +163,9 @@ def task_of(run: Run, place: Place) -> Task:
     return TableFolds().prepare(read_task(place.cache, run.table))
 
 
-def live(run: Run, place: Place, engine: Any, md: MetaDataset) -> Iterator[float]:
-    """Losses of live trials, the default first."""
-    task, metric = task_of(run, place), METRICS[md.metrics[0]]
+def live(run: Run, place: Place, engine: Any, md: MetaDataset, task: Task) -> Iterator[float]:
+    """Losses of live trials on the table of a run, the default first."""
+    metric = METRICS[md.metrics[0]]
     learner, measuring = learner_named(run.learner, task.kind), Measuring(task, TableFolds())
     configuration: Configuration = dict(Domain(md.spaces[run.learner]).default)
     for trial in range(place.n_trials):

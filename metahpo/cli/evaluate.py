@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 #: Instead of a folder: two reports follow, which are compared.
 COMPARE = "compare"
+#: Options that say how to measure, which a comparison does not.
+ONLY_EVALUATE = (
+    "methods", "spaces", "metric", "trials", "folds", "honest", "no_default_first", "parts", "keep", "quick", "dry_run",
+    "tensorboard",
+)  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
     Raises
     ------
     DataError
-        Other than one folder, or other than two reports to compare.
+        Other than one folder, or other than two reports to compare; an option that a comparison does not use.
     """
     if options.folder[0] == COMPARE:
         _compare(options)
@@ -165,6 +170,11 @@ def _compare(options: argparse.Namespace) -> None:
     from metahpo.evaluation.report_comparison import compare_reports
     from metahpo.reports.page import check_page
 
+    if unused := [name for name in ONLY_EVALUATE if getattr(options, name)]:
+        raise DataError(
+            f"`metahpo evaluate compare A B` reads two reports and measures nothing, so that "
+            f"--{unused[0].replace('_', '-')} has no effect: leave it out."
+        )
     if len(options.folder) != 3:
         raise DataError(
             "`metahpo evaluate compare A B` takes two reports, but got "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metahpo.exceptions import DataError
@@ -68,12 +69,13 @@ def asked(options: argparse.Namespace) -> dict[str, Any]:
     Raises
     ------
     DataError
-        A `--fixed` or `--range` of another form.
+        A `--fixed` or `--range` of another form, or two of one hyperparameter; `--explain` with `--json`.
     """
-    ranges = dict(_pair(text, "--range NAME=LOW:HIGH") for text in options.ranges)
+    if options.json and options.explain:
+        raise DataError("--explain prints text, and --json has no place for it: leave one of them out.")
+    ranges, fixed = _pairs(options.ranges, "--range NAME=LOW:HIGH"), _pairs(options.fixed, "--fixed NAME=VALUE")
     return {
-        "fixed": {name: _value(value) for name, value in (_pair(t, "--fixed NAME=VALUE") for t in options.fixed)}
-        or None,
+        "fixed": {name: _value(value) for name, value in fixed.items()} or None,
         "space": {name: _range(text) for name, text in ranges.items()} or None,
         "max_train_seconds": options.max_train_seconds,
         "max_predict_seconds": options.max_predict_seconds,
@@ -95,6 +97,15 @@ def run(options: argparse.Namespace, task: Task, recommender: Recommender) -> No
     print(f"parameters of the first, for set_params: {recommended.best}")
     if options.explain:
         print(recommended.explain())
+
+
+def _pairs(texts: Sequence[str], form: str) -> dict[str, str]:
+    pairs = dict[str, str]()
+    for name, value in (_pair(text, form) for text in texts):
+        if name in pairs:
+            raise DataError(f"{form.split()[0]} gives {name!r} twice, as {pairs[name]!r} and {value!r}: give it once.")
+        pairs[name] = value
+    return pairs
 
 
 def _pair(text: str, form: str) -> tuple[str, str]:

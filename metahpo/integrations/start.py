@@ -125,7 +125,7 @@ def optimizer_from(
         known = start.meta_features if meta_features is None else meta_features
         first = start.initial if initial is None else initial
         return BayesianOptimizer(
-            start.space, start.surrogate, known, first, start.candidates, random_state=random_state, cost=start.cost
+            start.space, start.surrogate, known, first, start.candidates, random_state=random_state
         )
     if isinstance(start, ConfigurationSpace):
         if meta_features is not None:

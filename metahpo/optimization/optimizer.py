@@ -101,7 +101,7 @@ class BayesianOptimizer:
         `space` may forbid more than its space does.
         None starts cold: the default configuration, Sobol points, then a Gaussian process on what was told.
     meta_features : mapping of str to float, default=None
-        Meta-features of the task, for a surrogate that uses them.
+        Meta-features of the task, for a surrogate that uses them; they need a `surrogate`.
     initial : sequence of configurations, or recommendations, default=None
         Suggested first, in this order, each once.
     candidates : sequence of configurations, default=None
@@ -116,7 +116,7 @@ class BayesianOptimizer:
         Maximise the expected improvement per second of a trial, not per trial: for a budget of time. What trials take
         is learnt from the `seconds` that are told.
     cost : TaskCost, default=None
-        What is known of the seconds of configurations before any trial, for `per_second`.
+        What is known of the seconds of configurations before any trial; it needs `per_second`.
     learning_curves : LearningCurves, default=None
         What learning curves are like, for trials that are told before their end by :meth:`tell_curve`.
     acquisition : AcquisitionFunction, default=None
@@ -138,7 +138,7 @@ class BayesianOptimizer:
         `initial` or `candidates` holds a configuration that is not of the space, or `surrogate` or `prior` is of
         another space.
     DataError
-        An argument is of another kind, or out of its range.
+        An argument is of another kind, or out of its range, or has no effect without another one.
 
     Examples
     --------
@@ -202,6 +202,7 @@ class BayesianOptimizer:
         described: Any = meta_features
         if described is not None and not isinstance(described, Mapping):
             raise DataError(f"meta_features must be a mapping of names to numbers, or None, but is {described!r}.")
+        _check_company(surrogate, meta_features, candidates, cost, per_second=per_second)
         self._queue = self._checked(getattr(initial, "configurations", initial), "initial")
         self._candidates = {to_json(c): c for c in self._checked(candidates, "candidates")}
         self._encoder = SpaceEncoder(encoded)
@@ -748,6 +749,23 @@ class BayesianOptimizer:
 def _finite(value: float) -> float | None:
     """A number that JSON knows; None for one that it does not."""
     return float(value) if np.isfinite(value) else None
+
+
+def _check_company(
+    surrogate: Surrogate | None,
+    meta_features: Mapping[str, float] | None,
+    candidates: Sequence[Mapping[str, Any]] | None,
+    cost: TaskCost | None,
+    *,
+    per_second: bool,
+) -> None:
+    """Refuse arguments that have no effect, because another one is missing."""
+    if surrogate is None:
+        lone = {"meta_features": meta_features, "candidates": candidates}
+        if given := [name for name, value in lone.items() if value]:
+            raise DataError(f"{given[0]} have no effect without a surrogate: give a surrogate too, or leave them out.")
+    if cost is not None and not per_second:
+        raise DataError("cost has no effect without per_second=True: give both, or leave it out.")
 
 
 def _name_of(part: Any) -> str | None:

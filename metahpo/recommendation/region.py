@@ -163,9 +163,19 @@ class Region:
         )
 
     def holding(self, held: Mapping[str, Any]) -> Region:
-        """The part of it in which some hyperparameters have one value."""
-        if not held:
-            return self
+        """The part of it in which some hyperparameters have the value that the user's estimator fixes.
+
+        Raises
+        ------
+        SpaceError
+            Another value was asked for.
+        """
+        for name, value in held.items():
+            if name in self.allowed and not self.allowed[name].allows(value):
+                raise SpaceError(
+                    f"{self.prefix + name!r} is asked to be {self.allowed[name]}, but the estimator holds {value!r}: "
+                    "leave it out of `fixed` and `space`, or give another estimator."
+                )
         return replace(self, allowed={**self.allowed, **{name: Choices((value,)) for name, value in held.items()}})
 
     def moved(

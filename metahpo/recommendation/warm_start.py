@@ -88,14 +88,15 @@ class WarmStart:
             What your program fixes: values of hyperparameters of the experience that `space` does not have, by the
             names of the experience. Without them, the experience is asked about another program: one with the defaults
             of the learner. ``print(start.in_space(...).surrogate.mapping)`` shows what is taken to be fixed, and at
-            which value.
+            which value. What `space` varies cannot be held as well.
         variants : sequence of mapping, default=({},)
             Values of hyperparameters of which nothing is known, with each of which experience is asked.
 
         Raises
         ------
         SpaceError
-            The spaces have nothing in common.
+            The spaces have nothing in common, `names` or `variants` have a name that `space` lacks, or `held` has a
+            hyperparameter that `space` varies.
         """
         mapped = MappedSurrogate(self.surrogate, space, names, held)
         first = [mapped.mapping.encoder.domain.default]
@@ -123,5 +124,5 @@ class WarmStart:
             self.candidates,
             random_state=random_state,
             per_second=per_second,
-            cost=self.cost,
+            cost=self.cost if per_second else None,
         )

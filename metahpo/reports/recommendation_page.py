@@ -49,8 +49,8 @@ def summary(recommended: Any) -> list[str]:
     ]
     if np.isfinite(first.median_change):
         told.append(
-            f"It is better than the library's default with a probability of {first.p_better_than_default:.2f}; its "
-            f"error is expected to change by {first.change_of_error()}."
+            f"It is better than the library's default with a probability of {first.p_better_than_default:.2f}; the "
+            f"median change of its error is {first.change_of_error()}."
         )
     else:
         told.append(
@@ -82,7 +82,7 @@ def sections(recommended: Any) -> list[Section]:
     changes = np.array([item.median_change for item in recommended.items], dtype=np.float64)
     if np.isfinite(changes).any():
         low, high = np.array([item.change_interval for item in recommended.items], dtype=np.float64).T
-        charts["Change of the error against the default (80 % interval)"] = interval_chart(
+        charts["Median change of the error against the default (80 % interval)"] = interval_chart(
             labels, -100 * changes, -100 * high, -100 * low, "Change of the error", "percent; below 0 is better"
         )
     table = pd.DataFrame(
@@ -95,7 +95,7 @@ def sections(recommended: Any) -> list[Section]:
             "to_(%)": frame["upper"].round().astype("Int64"),
             "seconds_of_a_fit": frame["expected_train_seconds"],
             "chance_to_beat_the_default": frame["p_better_than_default"],
-            "change_of_the_error_(%)": -100 * frame["median_change"] + 0.0,  # no negative zero
+            "median_change_of_the_error_(%)": -100 * frame["median_change"] + 0.0,  # no negative zero
             "reason": frame["reason"],
         }
     )

@@ -73,6 +73,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             raise DataError(f"engine='population' {needs_one}")
     if arguments["engine"] == "population":
         _check_population(arguments)
+    if arguments["per_second"]:
+        _check_per_second(arguments)
     if arguments["stages"] is not None and arguments["fidelity"] is not None:
         raise DataError("stages and fidelity cannot be given together: leave one of them out.")
 
@@ -122,6 +124,17 @@ def _check_population(arguments: Mapping[str, Any]) -> None:
             "engine='population' trains in steps, not on rows: give as fidelity the parameter that is the number of "
             "steps, such as 'max_iter', or leave it out."
         )
+
+
+def _check_per_second(arguments: Mapping[str, Any]) -> None:
+    """Refuse improvement per second where the engine does not know of seconds."""
+    if arguments["engine"] != "metahpo":
+        raise DataError(
+            f"per_second=True has no effect on engine={arguments['engine']!r}, which does not count seconds: leave one "
+            "of them out."
+        )
+    if arguments["stages"] is not None:
+        raise DataError("per_second and stages cannot be given together: leave one of them out.")
 
 
 def _whole(arguments: Mapping[str, Any], name: str, *, optional: bool) -> None:

@@ -61,7 +61,13 @@ def in_own_space(warm: WarmStart, place: Place, found: Searched) -> tuple[WarmSt
     variants: list[dict[str, Any]] = [{}]
     if found.alternatives is not None:
         variants = [{CHOICE: one} for one in found.alternatives.spaces]
-    mapped = _mapped(lambda names: warm.in_space(found.space, names, learners_values(place), variants), place, found)
+
+    def in_space(names: Mapping[str, str]) -> WarmStart:
+        varied = SpaceMapping(found.space, warm.space, names).always_set
+        held = {name: value for name, value in learners_values(place).items() if name not in varied}
+        return warm.in_space(found.space, names, held, variants)
+
+    mapped = _mapped(in_space, place, found)
     mapping: SpaceMapping = mapped.surrogate.mapping  # type: ignore[attr-defined]
     return mapped, list(_sentences(mapping, place.learner.name, found.parameter_names))
 

@@ -108,7 +108,7 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
     per_second : bool, default=False
         Choose trials by their expected improvement per second, not per trial: where time is short and configurations
         differ in what they take. What experience knows of these times counts, also in a space of your own. The search
-        then depends on the clock, and cannot be repeated exactly.
+        then depends on the clock, and cannot be repeated exactly. Only the engine "metahpo" can, without `stages`.
     recommender : Recommender, default=None
         Where experience comes from; None takes the one that ships for the kind of task.
     random_state : int, default=None
@@ -298,8 +298,8 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         ------
         DataError
             A parameter that is out of range, an estimator that does not hold the learner, a learner without `y`, or
-            probes without experience that they could add to. Or every trial failed: the message holds the estimator's
-            own.
+            probes without experience that they could add to. Or every trial failed, or the refit: the message holds
+            the estimator's own. After a refit that failed, the trials are kept.
         UnknownNameError
             `space` names no learner, or `engine` no engine.
         StoreError
@@ -633,12 +633,21 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         """Refit the best trial on all of the data; of a population, with all that the best model was trained with."""
         estimator = clone(found.estimator)
         began = time.time()
-        if fits.continuation is not None:
-            go_on(estimator, X, y, self.best_schedule_, fits.continuation, fit_params=routed.estimator.fit)
-        elif y is None:
-            estimator.set_params(**clone(self.best_params_, safe=False)).fit(X, **routed.estimator.fit)
-        else:
-            estimator.set_params(**clone(self.best_params_, safe=False)).fit(X, y, **routed.estimator.fit)
+        try:
+            if fits.continuation is not None:
+                go_on(estimator, X, y, self.best_schedule_, fits.continuation, fit_params=routed.estimator.fit)
+            elif y is None:
+                estimator.set_params(**clone(self.best_params_, safe=False)).fit(X, **routed.estimator.fit)
+            else:
+                estimator.set_params(**clone(self.best_params_, safe=False)).fit(X, y, **routed.estimator.fit)
+        except Exception as error:
+            raise DataError(
+                f"The refit of the best configuration, {self.best_params_}, on all {_num_samples(X)} rows failed: "
+                f"{type(error).__name__}: {error}\nNothing of the search is lost: cv_results_, best_params_ and "
+                "optimizer_ hold its trials. Fit the estimator with another configuration of cv_results_['params'], "
+                "or search with refit=False, or with another estimator or fewer rows; resume_from=search goes on from "
+                "these trials."
+            ) from error
         self.best_estimator_ = estimator
         self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):

@@ -48,9 +48,7 @@ def sobol_design(
     encoder, rng = SpaceEncoder(space), np.random.default_rng(random_state)
     first = [encoder.domain.default] if default_first else []
     points = map(SpacePrior(encoder).rows, sobol_points(encoder.n_columns, rng))
-    rows = legal_rows(encoder, n, points, rng, first)
-    # A float that went to the unit cube and back may differ in its last digit.
-    return [*first, *encoder.decode(rows[len(first) :])]
+    return encoder.decode(legal_rows(encoder, n, points, rng, first))
 
 
 def legal_rows(

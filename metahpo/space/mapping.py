@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, EqualsCondition
+from ConfigSpace.conditions import Conjunction
 from ConfigSpace.hyperparameters import NumericalHyperparameter
 from numpy.typing import NDArray
 
@@ -66,8 +67,9 @@ class SpaceMapping:
         looked for; one without a name, "", is nothing of which something could be known. Several of one name are one
         hyperparameter of the known space. None: all are looked for, by their own names.
     held : mapping of str to value, default=None
-        Values of known hyperparameters where the user's space does not vary them; the others have their defaults. The
-        report tells of names and values of which nothing is known.
+        Values of known hyperparameters where the user's space does not set them: because it has no such
+        hyperparameter, or because that is not active. The others have their defaults. The report tells of names and
+        values of which nothing is known.
 
     Attributes
     ----------
@@ -77,11 +79,14 @@ class SpaceMapping:
     defaults : tuple of str
         Hyperparameters of the known space that the user's lacks; they are taken to be at the value that is held, or
         at their defaults.
+    always_set : frozenset of str
+        Hyperparameters of the known space that every configuration of the user's space sets.
 
     Raises
     ------
     SpaceError
-        The spaces have nothing in common; the message holds the report.
+        The spaces have nothing in common, `names` has a name that `space` lacks, or `held` a hyperparameter that every
+        configuration of `space` sets.
     """
 
     def __init__(
@@ -95,7 +100,12 @@ class SpaceMapping:
         self.space, self.known = space, known
         self._held = dict(held or {})
         looked_for = {name: name for name in space} if names is None else names
+        if foreign := [name for name in looked_for if name not in space]:
+            raise SpaceError(f"`names` has {foreign}, but the hyperparameters of the space are {list(space)}.")
         self.matches = tuple(_matches(space, known, looked_for, self._held))
+        always = [match for match in self.matches if not space.parent_conditions_of[match.name]]
+        self.always_set = frozenset(match.known for match in always)
+        _check_held(self._held, always)
         matched = {match.name for match in self.matches}
         matched_known = {match.known for match in self.matches}
         ruled = matched_known | {match.rule[0] for match in self.matches if match.rule}
@@ -156,7 +166,14 @@ class SpaceMapping:
             Of the known space.
         given : mapping, default=None
             Values of hyperparameters of which nothing is known; the others have the user's defaults.
+
+        Raises
+        ------
+        SpaceError
+            `given` has a name that the user's space lacks.
         """
+        if foreign := [name for name in given or {} if name not in self.space]:
+            raise SpaceError(f"{foreign} are given, but the hyperparameters of the space are {list(self.space)}.")
         values = {name: hyperparameter.default_value for name, hyperparameter in self.space.items()} | dict(given or {})
         for match in self.matches:
             speaks = match.rule[0] if match.rule and match.known not in configuration else match.known
@@ -187,6 +204,8 @@ class SpaceMapping:
     def fate(self, match: Match) -> str:
         """What becomes of a hyperparameter that is in both spaces."""
         own, known = self.space[match.name], self.known[match.known]
+        if inactive := self._inactive_under(match.known):
+            return f"left out: it is known to have no effect where {inactive}"
         if _has_numbers(own) and _has_numbers(known):
             (lowest, highest), (low, high) = _range_of(own), _range_of(known)
             if lowest < low or highest > high:
@@ -199,6 +218,17 @@ class SpaceMapping:
         if missing:
             return f"taken, but for the choices {', '.join(map(str, missing))}, which count as the default"
         return "taken"
+
+    def _inactive_under(self, name: str) -> str:
+        """Values that are not searched, and under which a known hyperparameter is inactive, in words; "": none."""
+        values = self.known_encoder.domain.values
+        for condition in self.known.parent_conditions_of[name]:
+            if not isinstance(condition, Conjunction) and condition.parent.name in self.defaults:
+                parent = condition.parent.name
+                value = values[parent].value(self._default_codes[parent])
+                if not condition.satisfied_by_value({parent: value}):
+                    return f"{parent} is {value!r}"
+        return ""
 
     def _table(self, match: Match) -> list[Placed | None] | None:
         """Codes in the known space of each choice of the user's; None for a number."""
@@ -255,6 +285,16 @@ class SpaceMapping:
                     of_rule = np.where(codes == word, i, of_rule)
             found[rule] = (of_rule, everywhere)
         return found
+
+
+def _check_held(held: Mapping[str, Any], searched: Sequence[Match]) -> None:
+    """Refuse to hold what is always searched."""
+    for match in searched:
+        for name in {match.known, match.name} & held.keys():
+            raise SpaceError(
+                f"{name!r} is held at {held[name]!r}, but the space searches it, as {match.name!r}: leave {name!r} out "
+                f"of `held`, or {match.name!r} out of the space."
+            )
 
 
 def _matches(

@@ -48,14 +48,8 @@ def near_default_design(space: ConfigurationSpace, n: int, random_state: int = 0
     if n < 0:
         raise SpaceError(f"n must be 0 or more configurations near the default, but n = {n}.")
     encoder, rng = SpaceEncoder(space), np.random.default_rng(random_state)
-    default = encoder.domain.default
-    rows = legal_rows(encoder, n + 1, _neighbours(encoder, rng), rng, [default])
-    design = encoder.decode(rows[1:])
-    for configuration, row in zip(design, rows[1:], strict=True):
-        for block in encoder.blocks:  # a float that went to the unit cube and back may differ in its last digit
-            if block.name in default and (row[block.columns] == rows[0, block.columns]).all():
-                configuration[block.name] = default[block.name]
-    return design
+    rows = legal_rows(encoder, n + 1, _neighbours(encoder, rng), rng, [encoder.domain.default])
+    return encoder.decode(rows[1:])
 
 
 def _neighbours(encoder: SpaceEncoder, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:

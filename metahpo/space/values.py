@@ -70,7 +70,7 @@ class Values(Protocol):
         """Columns (n, k) of codes (n,)."""
 
     def from_unit(self, columns: NDArray[np.float64]) -> NDArray[Any]:
-        """Codes (n,) of the values nearest to columns (n, k) of anything in [0, 1]."""
+        """Codes (n,) of the values nearest to columns (n, k) of anything in [0, 1]; the default's are the default's."""
 
 
 def values_of(hyperparameter: Hyperparameter[Any, Any]) -> Values:
@@ -266,7 +266,18 @@ class _NumberValues:
     def from_unit(self, columns: NDArray[np.float64]) -> NDArray[Any]:
         # The exponential of a logarithm overshoots where integers are large.
         values = self._hyperparameter.to_value(columns[:, 0])
-        return np.asarray(np.minimum(np.maximum(values, self.lower), self.upper))
+        values = np.minimum(np.maximum(values, self.lower), self.upper)
+        if self.integer:
+            return np.asarray(values)
+        # A float that goes to the unit cube and back may differ in its last digit; the default comes back as it is.
+        default, place = self._default
+        return np.where(columns[:, 0] == place, default, values)
+
+    @cached_property
+    def _default(self) -> tuple[float, float]:
+        """The default, and its column."""
+        default = float(builtin(self._hyperparameter.default_value))
+        return default, float(self.to_unit(np.array([default]))[0, 0])
 
 
 def not_allowed(hyperparameter: Hyperparameter[Any, Any], value: Any) -> SpaceError:

@@ -84,7 +84,7 @@ class MappedSurrogate:
     Raises
     ------
     SpaceError
-        The spaces have nothing in common.
+        The spaces have nothing in common, or `names` or `held` do not suit them.
     DataError
         `surrogate` is none.
 

@@ -39,6 +39,19 @@ def test_an_option_without_a_value_is_refused(option: str) -> None:
         parsed(option, "C")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--fixed", "C=1", "--fixed", "C=2"], "--fixed gives 'C' twice, as '1' and '2': give it once"),
+        (["--range", "C=1:2", "--range", "C=3:4"], "--range gives 'C' twice, as '1:2' and '3:4'"),
+        (["--json", "--explain"], "--explain prints text, and --json has no place for it"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parsed(*options)
+
+
 def test_several_learners_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "table.csv"
     rows = [f"{i % 7},{(i * 3) % 11},{'yes' if i % 3 else 'no'}" for i in range(60)]

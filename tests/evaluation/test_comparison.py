@@ -60,6 +60,8 @@ def test_the_command_prints_and_writes_it(
     [
         (["compare", "a.json"], "takes two reports, but got 1"),
         (["compare", "a.json", "b.json"], "is not there"),
+        (["compare", "a.json", "b.json", "--trials", "5"], "measures nothing, so that --trials has no effect"),
+        (["compare", "a.json", "b.json", "--no-default-first"], "--no-default-first has no effect: leave it out"),
         (["one", "two"], "one meta-dataset is evaluated at a time"),
     ],
 )

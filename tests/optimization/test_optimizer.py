@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.optimization.optimizer import BayesianOptimizer, without_outliers
 from metahpo.space.configuration import Configuration, to_json
 from metahpo.surrogates.surrogate import TrainedSurrogate
+from metahpo.surrogates.task_cost import TaskCost
 from metahpo.testing import OptimizerContract
 from metahpo.testing.optimizers import Make
 from tests.conftest import toy_space
@@ -179,6 +181,19 @@ def test_candidates__the_first_trials_choose_among_them(toy: MetaDataset, toy_su
     tried = run(warm, 6).history.configurations
     assert all(configuration in candidates for configuration in tried[:4])
     assert len({to_json(configuration) for configuration in tried}) == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"meta_features": {"n_rows": 100.0}}, "meta_features have no effect without a surrogate"),
+        ({"candidates": [{"x": 0.5}]}, "candidates have no effect without a surrogate"),
+        ({"cost": TaskCost()}, "cost has no effect without per_second=True"),
+    ],
+)
+def test_arguments__without_effect_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        BayesianOptimizer(ConfigurationSpace({"x": (0.0, 1.0)}), **given)
 
 
 def test_told_trials__are_the_initial_design() -> None:

@@ -21,7 +21,7 @@ from ConfigSpace import (
 )
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -239,6 +239,11 @@ def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monk
         ({"learner": "svm", "fixed": {"tol": -1.0}}, SpaceError, "'tol' of svm cannot be -1.0"),
         ({"learner": "svm", "space": {"kernel": ["rbf", "foo"]}}, SpaceError, "'kernel' of svm cannot be 'foo'"),
         ({"estimator": SVC(), "fixed": {"C": -1.0}}, SpaceError, "'C' of svm cannot be -1.0"),
+        (
+            {"estimator": LogisticRegression(solver="saga", penalty="l1"), "fixed": {"solver": "lbfgs"}},
+            SpaceError,
+            r"'solver' is asked to be one of \['lbfgs'\], but the estimator holds 'saga': leave it out of `fixed`",
+        ),
         ({"estimator": SVC}, DataError, "must be an unfitted estimator"),
         ({"estimator": SVC(), "learner": ["svm", "linear"]}, DataError, "an estimator has one learner"),
     ],

@@ -106,12 +106,14 @@ def test_page_of_a_recommendation_tells_what_to_expect_and_why(tmp_path: Path) -
     beyond = str(Worth(0.3, 0.4, -0.05, 0.02, 30, beyond=True))
     assert "no recorded task is as unfamiliar as this dataset; on the 30 most unfamiliar ones, the best" in beyond
     assert beyond.endswith("its error was 5.0 % larger")
-    assert re.search(r">change of the error \(%\)<.*>-10\.000<", page, re.DOTALL)  # with the sign of the summary
+    assert re.search(r">median change of the error \(%\)<.*>-10\.000<", page, re.DOTALL)  # with the sign of the summary
     assert re.search(r"<h2>Probes</h2>.*>300<.*>0\.250<.*>0\.500<", page, re.DOTALL)
     skewed = replace(item, change_interval=(0.11, 0.3), median_change=0.12, expected_change=-0.2)
     assert skewed.change_of_error() == "-12.0 % (-30.0 to -11.0), +20.0 % on average"
     told = recommendation_summary(rec)
-    assert told[1].endswith("is expected to change by -10.0 % (-30.0 to +2.0).")
+    assert told[1].endswith("the median change of its error is -10.0 % (-30.0 to +2.0).")
+    of_skewed = recommendation_summary(replace(rec, items=(skewed, *rec.items[1:])))
+    assert of_skewed[1].endswith("the median change of its error is -12.0 % (-30.0 to -11.0), +20.0 % on average.")
     assert told[2] == "30 % of the recorded tasks are more familiar than this dataset; it is most like wine."
 
 

@@ -11,7 +11,7 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition
 from scipy.stats import randint
 from sklearn.datasets import load_iris
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
@@ -187,6 +187,33 @@ def test_a_search_whose_trials_all_fail_ends_and_groups_the_causes() -> None:
         search.fit(X, y)
     assert str(said.value).count("of the trials failed with") == 2
     assert (search.cv_results_["status"] == "failed").all()
+
+
+class FitsHalf(DecisionTreeClassifier):  # type: ignore[misc]  # scikit-learn has no types
+    """A tree that cannot be fitted on all of the rows."""
+
+    def fit(self, X: Any, y: Any, *args: Any, **parameters: Any) -> FitsHalf:
+        if len(X) > 120:
+            raise MemoryError("too many rows")
+        super().fit(X, y, *args, **parameters)
+        return self
+
+
+def test_a_refit_that_fails_says_of_which_configuration_and_keeps_the_search(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"n_trials": 3, "cv": 3, "engine": "random", "random_state": 0}
+    search = MetaSearchCV(FitsHalf(random_state=0), SPACE, resume_from=tmp_path / "trials.jsonl", **given)
+    with pytest.raises(DataError, match="The refit of the best configuration") as caught:
+        search.fit(X, y)
+    assert isinstance(caught.value.__cause__, MemoryError)
+    for part in (str(search.best_params_), "on all 150 rows failed: MemoryError: too many rows", "refit=False"):
+        assert part in str(caught.value)
+    assert search.best_params_ == params(search)[search.best_index_]
+    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+    assert len(params(search)) == len(search.optimizer_.history) == 3
+    with pytest.raises(NotFittedError):
+        search.predict(X)
+    again = MetaSearchCV(FitsHalf(random_state=0), SPACE, resume_from=search, refit=False, **given).fit(X, y)
+    assert params(again) == params(search)
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 10**400, 1 + 2j, np.complex128(1j)])

@@ -175,6 +175,8 @@ def test_bad_arguments__before_any_trial() -> None:
         ({"n_jobs": 0}, "n_jobs must be at least 1"),
         ({"warm_start": "yes"}, "warm_start must be True or False"),
         ({"per_second": 3}, "per_second must be True or False"),
+        ({"per_second": True, "engine": "random"}, "per_second=True has no effect on engine='random'"),
+        ({"per_second": True, "stages": [["C"]]}, "per_second and stages cannot be given together"),
         ({"early_stopping": "no"}, "early_stopping must be True or False"),
         ({"recommender": "mine"}, "recommender must be a Recommender"),
         ({"scoring": "no_such_scorer"}, "scoring"),

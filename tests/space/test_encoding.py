@@ -237,3 +237,11 @@ def test_joint_space_keeps_learners_apart_and_splits_again() -> None:
     of_other = [i for i, column in enumerate(encoder.columns) if column.startswith("other:")]
     assert (rows[0, of_other] == 0).all()
     assert (rows[1, of_other] > 0).all()
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_defaults_come_back_from_the_unit_cube_to_their_last_digit(log: bool) -> None:
+    space = ConfigurationSpace()
+    space.add(*(Float(f"x{i}", (1e-5, 3e2), log=log, default=0.1 + 0.037 * i) for i in range(200)))
+    encoder = SpaceEncoder(space)
+    assert encoder.decode(encoder.encode([encoder.domain.default])) == [encoder.domain.default]

@@ -181,6 +181,43 @@ def test_the_report_tells_what_is_held_in_vain() -> None:
     assert fates["kernel"] == "taken to be 'rbf', because nothing is known of 'no such'"
 
 
+@pytest.mark.parametrize("held", [{"learning_rate": 0.1}, {"lr": 0.1}], ids=["as it is known", "as it is searched"])
+def test_what_is_searched_cannot_be_held(held: dict[str, float]) -> None:
+    (name,) = held
+    message = rf"{name!r} is held at 0.1, but the space searches it, as 'lr': leave {name!r} out of `held`"
+    with pytest.raises(SpaceError, match=message):
+        SpaceMapping(own(), network(), held=held)
+
+
+def test_a_value_can_be_held_where_the_space_has_none() -> None:
+    space = ConfigurationSpace({"lr": (1e-4, 0.5), "schedule": ["given", "found"]})
+    space.add(EqualsCondition(space["lr"], space["schedule"], "given"))
+    mapping = SpaceMapping(space, network(), held={"learning_rate": 0.25})
+    assert mapping.always_set == set()
+    known = mapping.known_encoder
+    for schedule, rate in {"given": 0.1, "found": 0.25}.items():
+        given = mapping.encoder.domain.canonical({"schedule": schedule, "lr": 0.1})
+        (found,) = known.decode(mapping.rows(mapping.encoder.encode([given])))
+        assert found["learning_rate"] == pytest.approx(rate)
+
+
+def test_the_report_tells_what_has_no_effect_under_a_value_that_is_held() -> None:
+    space = ConfigurationSpace({"degree": (2, 4), "max_depth": (2, 20)})
+    mapping = SpaceMapping(space, tree(), held={"kernel": "rbf"})
+    fates = mapping.to_frame().set_index("name")["what becomes of it"]
+    assert fates["degree"] == "left out: it is known to have no effect where kernel is 'rbf'"
+    assert fates["max_depth"] == "taken"
+
+
+def test_names_that_the_space_does_not_have_are_refused() -> None:
+    space = ConfigurationSpace({"rate": (0.01, 0.1), "warmup": (0.0, 1.0)})
+    with pytest.raises(SpaceError, match=r"`names` has \['ratte'\], but the hyperparameters of the space are \['rate'"):
+        SpaceMapping(space, network(), {"ratte": "learning_rate"})
+    mapping = SpaceMapping(space, network(), {"rate": "learning_rate"})
+    with pytest.raises(SpaceError, match=r"\['warm'\] are given, but the hyperparameters of the space are"):
+        mapping.nearest({"learning_rate": 0.05}, {"warm": 0.5})
+
+
 def test_only_names_that_are_looked_for_are_matched() -> None:
     own = ConfigurationSpace({"select__k": (1, 9), "model__rate": (0.01, 0.1), "dropout": (0.1, 0.2)})
     mapping = SpaceMapping(own, network(), {"model__rate": "learning_rate"})

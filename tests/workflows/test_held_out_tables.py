@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,17 @@ def test_live_tuning_is_resumed_and_summed_up(
 ) -> None:
     script = runpy.run_path(str(SCRIPT))
     arguments = [*two_tables, "--cache", str(small_cache), "--replay"]
-    out = tmp_path / "out"
+    out, read = tmp_path / "out", list[str]()
+    of_script, task_of = script["made"].__globals__, script["task_of"]
+
+    def counted(run: Any, place: Any) -> Any:
+        read.append(run.table)
+        return task_of(run, place)
+
+    of_script["task_of"] = counted
     script["main"]([*arguments, "--methods", "metahpo", "random", "--trials", "2"])
+    # Each live run reads its table once, and so does the replay that begins with what is recommended for it.
+    assert sorted(Counter(read).values()) == [3, 3]
     with (out / "runs.jsonl").open("a") as file:
         file.write('{"table": "cut o')
     (trained,) = (out / "experience").iterdir()
@@ -94,7 +104,10 @@ def test_every_method_begins_with_the_default_and_learns_from_its_losses(
         for kind in ("live", "replay"):
             run = script["Run"](table, "f", "linear", method, 0, kind)
             engine = script["engine_of"](run, md.spaces["linear"], None, 4, tmp_path)
-            found[f"{method} {kind}"] = list(script["live" if kind == "live" else "replayed"](run, place, engine, md))
+            parts = (run, place, engine, md)
+            task = script["task_of"](run, place)
+            losses = script["live"](*parts, task) if kind == "live" else script["replayed"](*parts)
+            found[f"{method} {kind}"] = list(losses)
     assert {len(losses) for losses in found.values()} == {4}
     assert len({losses[0] for name, losses in found.items() if name.endswith("live")}) == 1
     _, _, known = script["recorded"](md, table, "linear")
