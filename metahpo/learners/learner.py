@@ -143,6 +143,9 @@ class Learner:
     by_own_names : callable
         Parameters of the estimator, as code of users gives them -> the same by the parameters that the space sets.
         Several ways to say the same thing become one.
+    other_names : dict of str to str
+        Other name that the library takes, and prefers to a parameter's own -> the parameter. An estimator that has a
+        value by such a name is given its values by it.
     held_on_sparse : dict of str to value
         Hyperparameters that a search fixes at one value on sparse rows, because other values would take as long as
         on dense rows.
@@ -167,6 +170,7 @@ class Learner:
     steps_of: Callable[[BaseEstimator], Steps | None] = _has_no_steps
     ignored_by: Callable[[BaseEstimator], Mapping[str, Any]] = _ignores_nothing
     by_own_names: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_they_are
+    other_names: Mapping[str, str] = field(default_factory=dict)
     held_on_sparse: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:

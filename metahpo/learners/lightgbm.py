@@ -7,6 +7,7 @@ learning rates match: the largest number of trees is enough for the smallest rat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
@@ -15,6 +16,24 @@ from metahpo.learners.extras import imported
 from metahpo.learners.learner import Learner
 from metahpo.learners.mixed_hyperparameters import add_word_or_number, rules_of
 from metahpo.tasks.task import Task
+
+#: Other names of parameters of its scikit-learn estimators. Where both are given, LightGBM takes the value of these.
+OTHER_NAMES = {
+    other: name
+    for name, others in {
+        "n_estimators": (
+            "max_iter n_iter nrounds num_boost_round num_iteration num_iterations "
+            "num_round num_rounds num_tree num_trees"
+        ),
+        "min_child_samples": "min_data min_data_in_leaf min_samples_leaf",
+        "subsample": "bagging bagging_fraction sub_row",
+        "subsample_freq": "bagging_freq",
+        "colsample_bytree": "feature_fraction sub_feature",
+        "reg_alpha": "lambda_l1",
+        "reg_lambda": "lambda lambda_l2",
+    }.items()
+    for other in others.split()
+}
 
 #: One thread, no messages, and no timing of the first iterations that decides how histograms are summed.
 QUIET = {"n_jobs": 1, "verbosity": -1, "deterministic": True, "force_col_wise": True}
@@ -37,6 +56,11 @@ def _lightgbm_space() -> ConfigurationSpace:
     add_word_or_number(space, [0.0], Float("reg_alpha", (1e-3, 1e1), log=True, default=0.1))
     add_word_or_number(space, [0.0], Float("reg_lambda", (1e-3, 1e2), log=True, default=1.0))
     return space
+
+
+def _by_own_names(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    others = {OTHER_NAMES[name]: value for name, value in parameters.items() if name in OTHER_NAMES}
+    return {name: value for name, value in parameters.items() if name not in OTHER_NAMES} | others
 
 
 def _categorical_columns(task: Task) -> dict[str, Any]:
@@ -66,6 +90,8 @@ def lightgbm_classifier() -> Learner:
         rules=rules_of(space),
         fixed=_categorical_columns,
         libraries=("lightgbm",),
+        by_own_names=_by_own_names,
+        other_names=OTHER_NAMES,
     )
 
 
@@ -81,4 +107,6 @@ def lightgbm_regressor() -> Learner:
         rules=rules_of(space),
         fixed=_categorical_columns,
         libraries=("lightgbm",),
+        by_own_names=_by_own_names,
+        other_names=OTHER_NAMES,
     )

@@ -28,8 +28,8 @@ def check_estimator_stays(place: Place, names: Iterable[str]) -> None:
 def learners_names(place: Place, names: Iterable[str]) -> dict[str, str]:
     """Hyperparameters of a user's space that are of the learner's estimator -> their names in the learner's space.
 
-    A name that the estimator takes, but does not list among its parameters (``eta`` of LightGBM), stands for itself:
-    it may be an alias.
+    A name that the estimator takes, but does not list among its parameters (``eta`` of XGBoost), stands for itself: it
+    may be an alias.
     """
     if place.names is not None:
         return {name: place.names[name] for name in names if name in place.names}
@@ -37,6 +37,7 @@ def learners_names(place: Place, names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         parameter = name.removeprefix(place.prefix)
+        parameter = place.learner.other_names.get(parameter, parameter)
         if not name.startswith(place.prefix) or "__" in parameter:
             continue
         if parameter in by_parameter:

@@ -35,8 +35,7 @@ def as_frame(X: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
         Not of one or two dimensions, not rectangular, with two columns of one name, with another number of columns than
         `names`, or a sparse matrix that would not fit the memory as a table.
     """
-    if hasattr(X, "to_pandas"):  # a table of Arrow or polars
-        X = X.to_pandas()
+    X = as_pandas(X)
     if isinstance(X, Iterator):
         X = list(X)
     if isinstance(X, pd.DataFrame):
@@ -56,6 +55,11 @@ def as_frame(X: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
             f"column names must differ, but {sorted(set(frame.columns[frame.columns.duplicated()]))} occur twice."
         )
     return frame
+
+
+def as_pandas(X: Any) -> Any:
+    """A table or column of Arrow or polars as one of pandas; everything else as it is."""
+    return X.to_pandas() if hasattr(X, "to_pandas") else X
 
 
 def _built(make: Callable[[], pd.DataFrame]) -> pd.DataFrame:

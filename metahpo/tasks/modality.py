@@ -11,7 +11,7 @@ import pandas as pd
 
 from metahpo.exceptions import DataError
 from metahpo.tasks.columns import is_free_text
-from metahpo.tasks.containers import as_array, is_sparse
+from metahpo.tasks.containers import as_array, as_pandas, is_sparse
 from metahpo.tasks.images import in_words
 from metahpo.tasks.target import TaskKind, as_target, is_continuous
 from metahpo.tasks.task import Modality, Task
@@ -29,6 +29,7 @@ def modality_of(X: Any) -> Modality:
     """
     if isinstance(X, Iterator) or is_sparse(X):
         return "table"
+    X = as_pandas(X)
     if isinstance(X, pd.DataFrame):
         n_columns = X.shape[1]
         return "text" if n_columns and all(is_free_text(X.iloc[:, i]) for i in range(n_columns)) else "table"
@@ -63,6 +64,7 @@ def as_task(X: Any, y: Any, *, kind: TaskKind | None = None, name: str = "task")
     """
     if isinstance(X, Iterator):
         X = list(X)
+    X = as_pandas(X)
     modality = modality_of(X)
     if modality == "table":
         task = Task.from_arrays(X, y, kind=kind, name=name)

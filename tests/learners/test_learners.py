@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from ConfigSpace import EqualsCondition
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import ElasticNet, Lasso, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metahpo.exceptions import MissingDependencyError, UnknownNameError
 from metahpo.learners.extras import check_installed
 from metahpo.learners.learner import Learner
+from metahpo.learners.lightgbm import OTHER_NAMES
 from metahpo.learners.linear_regressor import LinearModel, LinearRegressor
-from metahpo.learners.place import without
+from metahpo.learners.own_space import learners_values
+from metahpo.learners.place import learner_in, without
 from metahpo.learners.registry import CLASSICAL, default_learners, learner_named, learner_names
 from metahpo.space.activity import canonical, default_configuration
 from metahpo.space.design import sobol_design
@@ -66,6 +69,41 @@ def test_the_default_predicts_what_the_library_does_unasked(name: str, kind: Tas
         random_state=0, n_jobs=1, **learner.fixed(task), **({"verbosity": -1} if name == "lightgbm" else {})
     )
     np.testing.assert_allclose(chosen.predict(X), plain.fit(X, task.y).predict(X), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in params:UserWarning")
+@pytest.mark.parametrize("other", OTHER_NAMES)
+def test_lightgbm_prefers_other_names_to_those_of_its_estimators(other: str) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    X, y = load_diabetes(return_X_y=True)
+    own = {"n_estimators": 9, "subsample": 0.8, "subsample_freq": 1, "colsample_bytree": 0.4, "reg_alpha": 0.3}
+    own |= {"min_child_samples": 9, "reg_lambda": 3.0, "random_state": 0, "n_jobs": 1, "verbosity": -1}
+    value = {"n_estimators": 3, "min_child_samples": 30, "subsample": 0.3, "subsample_freq": 0}.get(
+        OTHER_NAMES[other], 0.9
+    )
+    both = lightgbm.LGBMRegressor(**own, **{other: value})
+    alone = lightgbm.LGBMRegressor(**{**own, OTHER_NAMES[other]: value})
+    predicted = [model.fit(X, y).predict(X).tolist() for model in (both, alone, lightgbm.LGBMRegressor(**own))]
+    assert predicted[0] == predicted[1] != predicted[2]
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in params:UserWarning")
+def test_an_estimator_takes_parameters_by_the_names_that_it_was_given_them_by() -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    X, y = load_iris(return_X_y=True)
+    used = {"num_iterations": 7, "feature_fraction": 0.9, "lambda_l1": 2.0, "sub_row": 0.9, "bagging": 0.7}
+    model = lightgbm.LGBMClassifier(**used, n_jobs=1, verbosity=-1, deterministic=True, force_col_wise=True)
+    place = learner_in(model, None)
+    values = learners_values(place)
+    assert (values["n_estimators"], values["colsample_bytree"], values["reg_alpha"]) == (7, 0.9, 2.0)
+    space = place.learner.space
+    configuration = canonical(space, {**default_configuration(space), "subsample_freq": 1, "subsample": 0.6})
+    whole = place.whole(model, 0)
+    assert whole.get_params()["num_iterations"] == 100
+    whole.set_params(**place.parameters(configuration))
+    assert place.parameters(configuration).keys() >= {"num_iterations", "feature_fraction", "sub_row", "bagging"}
+    own = place.learner.estimator(configuration, 0)
+    assert np.array_equal(whole.fit(X, y).predict_proba(X), own.fit(X, y).predict_proba(X))
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])

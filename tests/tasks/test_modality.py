@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from metahpo.exceptions import DataError
@@ -37,6 +38,9 @@ SAYINGS = [f"word{i} and more" for i in range(N)]
         (pd.DataFrame({"price": [f"$ {i}.50" for i in range(60)]}), "table"),
         (pd.DataFrame({"day": [f"2024-01-{i % 28 + 1:02} 10:{i:02}" for i in range(60)]}), "table"),
         (pd.DataFrame(index=range(3)), "table"),
+        (pa.table({"said": [f"{i} birds sing" for i in range(60)]}), "text"),
+        (pa.table({"day": pd.date_range("2024", periods=3), "size": [0.5, 1.5, 2.5]}), "table"),
+        (pa.chunked_array([SAYINGS[:5], SAYINGS[5:]]), "text"),
         ([[said] for said in SAYINGS], "table"),
         (np.arange(N), "table"),
         ([np.zeros((2, 2)), np.zeros((3, 3))], "table"),
@@ -46,6 +50,26 @@ SAYINGS = [f"word{i} and more" for i in range(N)]
 )
 def test_data_are_taken_for(X: Any, expected: str) -> None:
     assert modality_of(X) == expected
+
+
+class _Foreign:
+    """A table of a library that has no common array for dates and numbers."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        return self.frame
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise TypeError("dates and numbers have no common type")
+
+
+def test_a_table_of_another_library_is_read_as_that_of_pandas() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024", periods=N), "size": np.linspace(0.0, 1.0, N)})
+    assert as_task(_Foreign(frame), Y).X.equals(as_task(frame, Y).X)
+    texts = pd.DataFrame({"said": [f"{i} birds sing" for i in range(60)]})
+    assert as_task(_Foreign(texts), np.arange(60) % 2).modality == "text"
 
 
 def test_images_become_pixels_in_columns_and_keep_their_shape() -> None:
