@@ -13,7 +13,7 @@ def rounded(values: ArrayLike, bits: int) -> NDArray[np.float32]:
     """Values rounded to the nearest number with so many significant bits.
 
     The relative error is at most 2**-bits. Equal values stay equal, and the order stays, except that values may become
-    equal. NaN and infinite values stay.
+    equal. NaN and infinite values stay, and numbers beyond the range of single precision become infinite.
 
     Parameters
     ----------
@@ -27,7 +27,8 @@ def rounded(values: ArrayLike, bits: int) -> NDArray[np.float32]:
     ndarray of float32
         Of the shape of `values`.
     """
-    exact = np.array(values, dtype=np.float32)
+    with np.errstate(over="ignore"):  # numbers beyond the range of single precision become infinite
+        exact = np.array(values, dtype=np.float32)
     cleared = BITS_OF_SINGLE - bits
     if not cleared:
         return exact
