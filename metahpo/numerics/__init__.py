@@ -1,4 +1,4 @@
-"""Numerical foundations: the copula transform, devices, random numbers, and settings of numpy and torch."""
+"""Numerical foundations: the copula transform, devices, random numbers, rounding, and settings of numpy and torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from metahpo.numerics.cholesky import factor, solve
     from metahpo.numerics.copula import normal_scores
     from metahpo.numerics.device import SINGLE, device_named
+    from metahpo.numerics.rounding import rounded
     from metahpo.numerics.seed import check_seed, check_whole_seed, generator_of
     from metahpo.numerics.torch_seed import torch_seeded
 
@@ -23,6 +24,7 @@ __all__ = [
     "generator_of",
     "normal_scores",
     "own_arithmetic",
+    "rounded",
     "solve",
     "torch_seeded",
 ]

@@ -42,6 +42,7 @@ from scipy.special import expit, logit, ndtr
 from metahpo.exceptions import ArtefactError, DataError
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.surrogates import tensor_file
+from metahpo.surrogates.meta_feature_values import comparable
 from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]
@@ -51,6 +52,8 @@ SQRT_2PI = math.sqrt(2.0 * math.pi)
 KIND = "improvement on the default"
 #: Type of changes and standard errors in a file. They lie in [-1, 1], and three digits are more than they are known to.
 STORED = np.float16
+#: Significant bits of learnt standard errors. Those of a few fits are known to less than one digit.
+BITS_OF_STANDARD_ERROR = 7
 #: Least standard error of a change. No test set can measure smaller changes.
 MIN_STANDARD_ERROR = 1e-3
 #: Errors below this, of scores whose best value is 1, count as if they were this large. A change from .002 to .001 is
@@ -282,7 +285,8 @@ class ImprovementModel:
     meta_feature_names : tuple of str
         Of the p meta-features.
     sorted_values : tuple of ndarray
-        Known values of each meta-feature on the source tasks, ascending.
+        Known values of each meta-feature on the source tasks, ascending:
+        :func:`metahpo.surrogates.meta_feature_values.comparable`.
     trees : Trees
     rule : Rule
         Before any trial.
@@ -399,7 +403,7 @@ class ImprovementModel:
             "change": self.change.astype(STORED),
             "standard_error": self.standard_error.astype(STORED),
             "encoded": self.encoded.astype(np.float32),
-            "values": np.concatenate([*self.sorted_values, np.zeros(0)]),
+            "values": np.concatenate([*self.sorted_values, np.zeros(0)]).astype(np.float32),
             "feature": self.trees.feature.astype(np.int16),
             "left": self.trees.left.astype(np.int16),
             "right": self.trees.right.astype(np.int16),
@@ -443,7 +447,7 @@ class ImprovementModel:
             trees = Trees(**whole, threshold=parts["threshold"].astype(np.float64), depth=int(header["depth"]))
             size_range = header.get("size_range")  # files of earlier versions know no sizes
             unknown = np.full(len(header["tasks"]), np.nan)
-            lengths, values = [int(n) for n in header["lengths"]], parts["values"].astype(np.float64)
+            lengths, values = [int(n) for n in header["lengths"]], comparable(parts["values"])
             model = cls(
                 header["space_name"],
                 str(header["metric"]),
@@ -505,8 +509,11 @@ def change_of(error: float, default_error: float, metric: str) -> float:
 
 
 def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:
-    """Mid-ranks of values (m, p) among those of the source tasks, in [-.5, .5]; 0, the middle, where unknown."""
-    ranks = np.zeros(values.shape)
+    """Mid-ranks of values (m, p) among those of the source tasks, in [-.5, .5]; 0, the middle, where unknown.
+
+    The values are rounded as those of the source tasks are: see :mod:`metahpo.surrogates.meta_feature_values`.
+    """
+    ranks, values = np.zeros(values.shape), comparable(values)
     for j, known in enumerate(sorted_values):
         column = values[:, j]
         below = 0.5 * (np.searchsorted(known, column, "left") + np.searchsorted(known, column, "right"))

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from metahpo.exceptions import StoreError
+from metahpo.numerics.rounding import rounded
 from metahpo.space.configuration import to_json
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialKey, TrialStatus
@@ -28,8 +28,8 @@ PATTERN = "part-*.parquet"
 #: Columns of few distinct values.
 WORDS = ("task", "learner", "configuration", "protocol", "status", "message")
 _LOSSES = "losses."
-#: Bits of a float32 that rounding clears.
-_CLEARED_BITS = 8
+#: Significant bits of losses and seconds.
+BITS = 16
 
 
 def export_part(folder: Path | str, parts: Path | str) -> int:
@@ -112,10 +112,10 @@ def _row(trial: Trial) -> dict[str, Any]:
         "fidelity": np.float32(key.fidelity),
         "status": str(trial.status),
         "message": trial.message,
-        "seconds": _rounded([trial.seconds])[0],
-        "fit_seconds": _rounded(trial.fit_seconds),
-        "predict_seconds": _rounded(trial.predict_seconds),
-        **{f"{_LOSSES}{metric}": _rounded(losses) for metric, losses in trial.fold_losses.items()},
+        "seconds": rounded([trial.seconds], BITS)[0],
+        "fit_seconds": rounded(trial.fit_seconds, BITS),
+        "predict_seconds": rounded(trial.predict_seconds, BITS),
+        **{f"{_LOSSES}{metric}": rounded(losses, BITS) for metric, losses in trial.fold_losses.items()},
     }
 
 
@@ -140,10 +140,3 @@ def _trial(row: Mapping[Hashable, Any], metrics: Sequence[str]) -> Trial:
         message=str(row["message"]),
         seconds=float(row["seconds"]),
     )
-
-
-def _rounded(values: Sequence[float]) -> NDArray[np.float32]:
-    """Values with the last bits cleared, rounded to the nearest: equal values stay equal."""
-    bits = np.asarray(values, dtype=np.float32).view(np.uint32)
-    half = np.uint32(1 << (_CLEARED_BITS - 1))
-    return ((bits + half) >> _CLEARED_BITS << _CLEARED_BITS).astype(np.uint32).view(np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metahpo.building.assembly import assemble
+from metahpo.building.assembly import BITS_OF_LOSS, assemble
 from metahpo.building.builder import run_plan
 from metahpo.building.learnability import cross_validated_best
 from metahpo.building.plan import PLAN_FILE, Plan
@@ -18,6 +18,7 @@ from metahpo.building.publication import publish
 from metahpo.building.trial_process import Limits
 from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.numerics.rounding import rounded
 from metahpo.trials.store import TrialStore
 from metahpo.trials.trial import Trial, TrialStatus
 
@@ -44,7 +45,7 @@ def test_learning_curves__of_the_default_metric_or_what_was_minimised(
     md = assemble(networks, "regression" if kind == "regression" else "classification", name="networks", n_jobs=1)
     keys = set(md.tasks["key"])
     recorded = [t for t in TrialStore(networks) if t.key.task in keys and t.key.learner == "mlp"]
-    expected = sorted(tuple(np.array(t.learning_curve[followed], np.float32).tolist()) for t in recorded)
+    expected = sorted(tuple(rounded(t.learning_curve[followed], BITS_OF_LOSS).tolist()) for t in recorded)
     md.save(tmp_path / "networks")
     for meta_dataset in (md, MetaDataset.load(tmp_path / "networks")):
         curves = meta_dataset.learning_curves("mlp")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import cross_validate
 
-from metahpo.building.assembly import assemble
+from metahpo.building.assembly import BITS_OF_LOSS, BITS_OF_SPREAD, assemble
 from metahpo.building.builder import run_plan
 from metahpo.building.measurement import Measuring
 from metahpo.building.plan import PLAN_FILE, Plan
@@ -23,6 +23,7 @@ from metahpo.building.status import status
 from metahpo.datasets.cache import read_task, write_refusal, write_task
 from metahpo.exceptions import DataError, MissingDependencyError, SpaceError, StoreError, UnknownNameError
 from metahpo.learners.registry import learner_named
+from metahpo.numerics.rounding import rounded
 from metahpo.space.activity import default_configuration
 from metahpo.space.configuration import to_json
 from metahpo.space.design import sobol_design
@@ -314,8 +315,14 @@ def test_measured_trials_reach_the_tables(built: Path) -> None:
         rows = md.trials[(md.trials["task"] == name) & (md.trials["space"] == "svm")]
         for i, configuration in enumerate(rows["configuration"]):
             trial = stored[str(md.tasks.at[name, "key"]), "svm", configuration]
-            assert table.loss[i] == np.float32(min(trial.loss("r2"), 1.0))
-            assert folds[i].tolist() == [np.float32(min(loss, 1.0)) for loss in trial.fold_losses["r2"]]
+            assert table.loss[i] == rounded(min(trial.loss("r2"), 1.0), BITS_OF_LOSS)
+            assert folds[i].tolist() == [rounded(min(loss, 1.0), BITS_OF_LOSS) for loss in trial.fold_losses["r2"]]
+            row, seconds = rows.iloc[i], sum(trial.fit_seconds) / len(trial.fit_seconds)
+            assert row["seconds"] == pytest.approx(seconds, rel=2.0**-BITS_OF_SPREAD)
+            spread = np.std(trial.fold_losses["r2"], ddof=1) / len(trial.fold_losses["r2"]) ** 0.5
+            assert row["se.r2"] == pytest.approx(spread, rel=2.0**-BITS_OF_SPREAD)
+    numbers = md.trials.filter(regex=r"^(loss|se)\.|seconds$")
+    assert set(numbers.dtypes) == {np.dtype(np.float32)}
     assert md.tasks["n_classes"].tolist() == [0, 0]
     assert md.tasks["n_rows"].tolist() == [65, 70]
     assert md.tasks["n_test_rows"].tolist() == [65, 70]

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from metahpo.exceptions import ArtefactError, DataError, StoreError, UnknownNameError
 from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.numerics.rounding import rounded
 
 
 @pytest.fixture
@@ -209,6 +212,40 @@ print("ready", flush=True)
 for i in range(10**6):
     mds[i % 2].save(sys.argv[1])
 """
+
+
+def test_numbers_in_single_precision_come_back_exactly_and_take_little_room(tmp_path: Path) -> None:
+    single = np.random.default_rng(0).lognormal(size=2000).astype(np.float32)
+    short = rounded(single, 10)
+    short[7] = np.nan
+    table = pd.DataFrame(
+        {
+            "task": "a",
+            "loss.a": short,
+            "folds.a": [*short[1:].reshape(-1, 1), None],
+            "n": np.arange(2000),
+            "double": single.astype(np.float64),
+        }
+    )
+    release.write(tmp_path, {"name": "x", "version": "1", "protocol": "p", "spaces": {}}, [("trials", [table])])
+    back = release.read(tmp_path)[1]["trials"]
+    assert back.dtypes.to_dict() == table.dtypes.to_dict()
+    for name in ("loss.a", "n", "double"):
+        np.testing.assert_array_equal(back[name], table[name])
+    np.testing.assert_array_equal(np.concatenate(back["folds.a"][:-1].to_list()), short[1:])
+    assert back["folds.a"].iloc[-1] is None
+    columns = pq.read_metadata(tmp_path / "trials.parquet").row_group(0)
+    sizes = {c.path_in_schema: c.total_compressed_size for c in map(columns.column, range(columns.num_columns))}
+    assert sizes["loss.a"] < 2.2 * 2000
+    assert sizes["folds.a.list.element"] < 2.2 * 2000
+
+
+def test_tables_of_another_codec_are_read(folder: Path, toy: MetaDataset) -> None:
+    path, manifest = folder / "trials.parquet", release.read_manifest(folder)
+    pq.write_table(pq.read_table(path), path, compression="snappy")
+    entry = manifest["files"]["trials"] | {"sha256": release.checksum(path)}
+    change_manifest(folder, files=manifest["files"] | {"trials": entry})
+    pd.testing.assert_frame_equal(MetaDataset.load(folder).trials, toy.trials)
 
 
 def test_a_kill_while_saving_leaves_the_older_or_the_newer_and_readers_see_no_other(

@@ -14,16 +14,21 @@ from safetensors.torch import load_file, save_file
 from metahpo.exceptions import ArtefactError, StoreError
 from metahpo.surrogates.artefact import load_surrogate, surrogate_path
 from metahpo.surrogates.fitting.training import train_on_tables
+from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from tests.surrogates.recorded_world import QUICK, world
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("surrogates") / "bowls.safetensors"
-    surrogate = train_on_tables(
+def trained() -> MetaLearnedSurrogate:
+    return train_on_tables(
         world(6), space_name="bowls", metric="r2", meta_dataset="world 1", random_state=7, settings=QUICK
     )
-    surrogate.save(path)
+
+
+@pytest.fixture(scope="module")
+def stored(trained: MetaLearnedSurrogate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("surrogates") / "bowls.safetensors"
+    trained.save(path)
     return path
 
 
@@ -63,6 +68,29 @@ def test_loading_gives_back_what_was_saved(stored: Path) -> None:
     weights = loaded.task_weights(meta_features={"where": 0.2})
     assert set(weights) == {f"task{i}" for i in range(6)}
     assert np.isfinite(loaded.posterior(np.full((2, 3), 0.5)).mean).all()
+
+
+def test_a_loaded_surrogate_predicts_exactly_what_the_trained_one_does(
+    stored: Path, trained: MetaLearnedSurrogate
+) -> None:
+    loaded, rng = load_surrogate(stored), np.random.default_rng(0)
+    rows, seen = rng.random((20, 3)), (rng.random((3, 3)), np.array([0.3, 0.1, 0.2]))
+    for meta_features in (None, {"where": 0.2}, {"where": 0.2, "noise": 1 / 3}):
+        for observed in (None, seen):
+            of_loaded, of_trained = (s.posterior(rows, observed, meta_features) for s in (loaded, trained))
+            np.testing.assert_array_equal(of_loaded.mixture_mean(), of_trained.mixture_mean())
+            np.testing.assert_array_equal(of_loaded.std, of_trained.std)
+
+
+def test_a_file_in_full_precision_is_read_too(stored: Path, trained: MetaLearnedSurrogate, tmp_path: Path) -> None:
+    tensors = load_file(stored)
+    wide = {name: t.double() if name.startswith("similarity") else t.float() for name, t in tensors.items()}
+    wide["reference"] = tensors["reference"].double()
+    wide["similarity.values"] *= 1.0 + 1e-5
+    save_file(wide, tmp_path / "wide", metadata={"metahpo": json.dumps(header_of(stored))})
+    rows = np.random.default_rng(0).random((20, 3))
+    found = load_surrogate(tmp_path / "wide").posterior(rows, None, {"where": 0.2}).mixture_mean()
+    np.testing.assert_allclose(found, trained.posterior(rows, None, {"where": 0.2}).mixture_mean(), atol=1e-6)
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, -10])

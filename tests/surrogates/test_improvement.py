@@ -8,13 +8,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from ConfigSpace import ConfigurationSpace, Float
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from metahpo.exceptions import ArtefactError
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.numerics.rounding import rounded
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement, relative_changes
-from metahpo.surrogates.improvement import Improvement, ImprovementModel, Rule, improvement_path, weights_by_size
+from metahpo.surrogates.improvement import (
+    BITS_OF_STANDARD_ERROR,
+    MIN_STANDARD_ERROR,
+    Improvement,
+    ImprovementModel,
+    Rule,
+    improvement_path,
+    weights_by_size,
+)
 
 #: Places of the configurations: the default, one that helps some tasks and harms others, and one that helps all a bit.
 DEFAULT, BOLD, SAFE = 0.5, 0.9, 0.1
@@ -147,6 +159,39 @@ def test_a_file_comes_back_as_it_was_and_damage_is_an_error(model: ImprovementMo
         ImprovementModel.load(path)
     with pytest.raises(ArtefactError, match="cannot name a file"):
         improvement_path(tmp_path, "../s", "r2")
+
+
+def test_source_tasks_lie_in_their_own_leaves_also_after_loading(model: ImprovementModel, tmp_path: Path) -> None:
+    path = improvement_path(tmp_path, "s", "balanced_accuracy")
+    model.save(path)
+    assert model.trees.depth > 0
+    features = planted().meta_features
+    assert features is not None
+    for one in (model, ImprovementModel.load(path)):
+        for i, task in enumerate(one.tasks):
+            own = {str(name): float(value) for name, value in features.loc[task].items()}
+            np.testing.assert_array_equal(one.on(own).weights, model.weights_like(i))
+
+
+def test_a_file_whose_values_were_not_rounded_is_read(model: ImprovementModel, tmp_path: Path) -> None:
+    path = improvement_path(tmp_path, "s", "balanced_accuracy")
+    model.save(path)
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    assert tensors["values"].dtype == torch.float32
+    features = planted().meta_features
+    assert features is not None
+    exact = features[list(model.meta_feature_names)].to_numpy(np.float64)
+    tensors["values"] = torch.from_numpy(np.sort(exact, axis=0).T.ravel())
+    save_file(tensors, path, metadata=header)
+    older = ImprovementModel.load(path)
+    assert [own.tolist() for own in older.sorted_values] == [own.tolist() for own in model.sorted_values]
+
+
+def test_standard_errors_are_learnt_with_few_bits(model: ImprovementModel) -> None:
+    np.testing.assert_array_equal(rounded(model.standard_error, BITS_OF_STANDARD_ERROR), model.standard_error)
+    assert (np.delete(model.standard_error, model.reference, axis=1) > MIN_STANDARD_ERROR).all()
 
 
 def test_learning_is_deterministic(model: ImprovementModel) -> None:

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from metahpo.surrogates.fitting.similarity_learning import learn_similarity
+from metahpo.surrogates.meta_feature_values import comparable
 from metahpo.surrogates.mixture.source_functions import TaskSimilarity
 
 N_TASKS = 24
@@ -79,6 +80,15 @@ def test_a_change_of_units_changes_nothing() -> None:
     one, _ = learn([{"w": float(w)} for w in where], NAMES, functions_of(where))
     other, _ = learn([{"w": float(np.exp(9 * w))} for w in where], NAMES, functions_of(where))
     np.testing.assert_allclose(one.weights({"w": 0.3}), other.weights({"w": float(np.exp(2.7))}))
+
+
+def test_values_and_queries_are_rounded_alike() -> None:
+    learnt, where = similarity()
+    np.testing.assert_array_equal(comparable(learnt.values), learnt.values)
+    for i, own in enumerate(where):
+        np.testing.assert_array_equal(learnt.weights({"where": own}), learnt.weights({"where": learnt.values[i, 0]}))
+        grown = learnt.with_task({"where": own})
+        assert grown.values[-1, 0] == learnt.values[i, 0]
 
 
 def test_a_family_is_left_out_whole() -> None:

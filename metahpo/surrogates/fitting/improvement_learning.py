@@ -29,11 +29,13 @@ from metahpo.metadata.families import family_groups
 from metahpo.metadata.fit_losses import as_rows, standard_errors
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.numerics.arithmetic import own_arithmetic
+from metahpo.numerics.rounding import rounded
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import to_cash
 from metahpo.space.configuration import to_json
 from metahpo.surrogates.fitting.small_forest import extra_trees
 from metahpo.surrogates.improvement import (
+    BITS_OF_STANDARD_ERROR,
     LOG_ROWS,
     MIN_STANDARD_ERROR,
     ROWS_OF_FIT_VARIANCE,
@@ -48,6 +50,7 @@ from metahpo.surrogates.improvement import (
     weights_by_size,
 )
 from metahpo.surrogates.improvement_on_task import MeasuredChanges, condition, residual_covariance
+from metahpo.surrogates.meta_feature_values import comparable
 from metahpo.tasks.metric import known_metric
 
 Array = NDArray[np.float64]
@@ -101,9 +104,11 @@ def learn_improvement(
         return None
     reference = shared.reference
     exact = relative_changes(shared.errors, shared.gap_errors, reference, error_floor(metric))
-    change, spread = (values.astype(STORED).astype(np.float64) for values in exact)  # the same after it was saved
+    # They are the same after they were saved.
+    change = exact[0].astype(STORED).astype(np.float64)
+    spread = rounded(exact[1], BITS_OF_STANDARD_ERROR).astype(STORED).astype(np.float64)
     names, values = _meta_features(md, shared.tasks)
-    sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in values.T)
+    sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in comparable(values).T)
     ranks = ranks_among(sorted_values, values)
     families = md.tasks.loc[shared.tasks, "family"].astype(str).tolist()
     configurations = [_configuration(key, cash=space is None) for key in shared.keys]

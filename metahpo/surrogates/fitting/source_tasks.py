@@ -224,7 +224,8 @@ class SourceTasks:
         tasks = [SourceTask.from_table(t) for t in tables]
         recorded = tasks if shown is None else [SourceTask.from_table(t) for t in shown]
         X = [t.X.numpy() for t in recorded]
-        Z = torch.tensor(reference_configurations(X, settings.n_reference, settings.n_shared, rng))
+        # They are rounded to single precision, because files hold them so.
+        Z = torch.tensor(reference_configurations(X, settings.n_reference, settings.n_shared, rng)).float().double()
         W = source_weights(kernel, Z, recorded)
         families = [t.family for t in tasks] if len({t.family for t in tasks}) > 1 else [t.name for t in tasks]
         functions = SourceFunctions(kernel, Z, W)

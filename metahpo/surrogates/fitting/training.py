@@ -42,7 +42,7 @@ from metahpo.surrogates.fitting.training_loop import TrainingLoop
 from metahpo.surrogates.fitting.validation import HeldOut, set_aside
 from metahpo.surrogates.mixture.meta_learned import MetaLearnedSurrogate
 from metahpo.surrogates.mixture.mixture import Mixture
-from metahpo.surrogates.mixture.mixture_file import Provenance
+from metahpo.surrogates.mixture.mixture_file import STORED, Provenance
 
 
 @dataclass(frozen=True)
@@ -179,15 +179,17 @@ def train_on_tables(
     calibration = learn_calibration(Mixture(partial_kernel, components), partial_sources.held_out_tasks, generator)
 
     sources = representative(usable, settings.n_sources, rng)
+    with torch.no_grad():  # what is learnt is rounded once, so that the saved surrogate predicts the same
+        kernel.maps.copy_(kernel.maps.to(STORED))
     source_tasks = SourceTasks.of(kernel, sources, settings, rng)
     return MetaLearnedSurrogate(
         space or unit_cube_space(source_tasks.reference.shape[1]),
         kernel,
-        components,
+        components.float(),
         source_tasks.similarity,
         calibration,
         source_tasks.reference,
-        source_tasks.weights,
+        source_tasks.weights.to(STORED).double(),
         Provenance(
             space_name=space_name,
             metric=metric,

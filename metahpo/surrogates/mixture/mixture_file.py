@@ -20,6 +20,9 @@ from metahpo.surrogates.mixture.source_functions import TaskSimilarity, ZScoreKe
 
 #: Name of this kind of surrogate in the header of its artefact.
 KIND = "mixture of source tasks with learnt maps"
+#: Type of the weights of the source functions, and of the maps of the kernel. Its error of a source function is far
+#: below the noise of a recorded z-score.
+STORED = torch.float16
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ class Parts(NamedTuple):
 
 
 def learnt_tensors(parts: Parts) -> dict[str, Tensor]:
-    """Learnt tensors by name, in single precision."""
-    tensors = {"weights": parts.weights.float()}
+    """Learnt tensors by name, in the precision of the file: weights and maps are `STORED`, others single."""
+    tensors = {"weights": parts.weights.to(STORED)}
     tensors |= {f"kernel.{name}": t.float() for name, t in parts.kernel.state_dict().items()}
+    tensors["kernel.maps"] = parts.kernel.maps.detach().to(STORED)
     return tensors | {f"components.{name}": t.float() for name, t in parts.components.state_dict().items()}
 
 
@@ -73,8 +77,8 @@ def write(path: Path, parts: Parts) -> None:
     """Write the parts of a surrogate to one file."""
     similarity = parts.similarity
     tensors = learnt_tensors(parts) | {
-        "reference": parts.reference,
-        "similarity.values": torch.from_numpy(similarity.values),  # NaN where unknown
+        "reference": parts.reference.float(),
+        "similarity.values": torch.from_numpy(similarity.values).float(),  # NaN where unknown
         "similarity.relevance": torch.from_numpy(similarity.relevance),
     }
     header = {
@@ -107,7 +111,7 @@ def read(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Parts:
     for name, module in (("kernel.", kernel), ("components.", components)):
         module.load_state_dict({k.removeprefix(name): t for k, t in tensors.items() if k.startswith(name)})
     names = tuple(header["meta_feature_names"])
-    values, relevance = (tensors[f"similarity.{part}"].numpy() for part in ("values", "relevance"))
+    values, relevance = (tensors[f"similarity.{part}"].double().numpy() for part in ("values", "relevance"))
     similarity = TaskSimilarity(names, values, relevance, header["meta_feature_shrinkage"])
     facts = {f.name: header[f.name] for f in fields(Provenance)}
     facts |= {name: tuple(facts[name]) for name in ("tasks", "families")}

@@ -66,6 +66,7 @@ from torch import Tensor, nn
 
 from metahpo.numerics.device import SINGLE
 from metahpo.space.encoding import row_keys
+from metahpo.surrogates.meta_feature_values import comparable
 
 Array = NDArray[np.float64]
 
@@ -291,7 +292,7 @@ class TaskSimilarity:
     names : tuple of str
         Names of the p meta-features that vary over the source tasks.
     values : ndarray of shape (T, p)
-        Their values; NaN where unknown.
+        Their values, rounded by :func:`metahpo.surrogates.meta_feature_values.comparable`; NaN where unknown.
     relevance : ndarray of shape (p,)
         r, the relevance of each of them; they sum to one.
     shrinkage : float
@@ -303,12 +304,15 @@ class TaskSimilarity:
     relevance: Array
     shrinkage: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", comparable(self.values))
+
     def weights(self, meta_features: Mapping[str, float] | None) -> Array:
         """Weights alpha, shape (T,), summing to one. They are equal if no meta-feature is known."""
         n_tasks = len(self.values)
         if not meta_features or self.shrinkage == 0.0:
             return np.full(n_tasks, 1.0 / n_tasks)
-        query = np.array([number_or_nan(meta_features.get(name)) for name in self.names])
+        query = comparable([number_or_nan(meta_features.get(name)) for name in self.names])
         if np.isnan(query).all():
             return np.full(n_tasks, 1.0 / n_tasks)
         to_query, mean = self.distances(self._rank(query[None]), self.relevance)[:, 0], np.zeros(n_tasks)
