@@ -202,9 +202,9 @@ class BayesianOptimizer:
         described: Any = meta_features
         if described is not None and not isinstance(described, Mapping):
             raise DataError(f"meta_features must be a mapping of names to numbers, or None, but is {described!r}.")
-        _check_company(surrogate, meta_features, candidates, cost, per_second=per_second)
         self._queue = self._checked(getattr(initial, "configurations", initial), "initial")
         self._candidates = {to_json(c): c for c in self._checked(candidates, "candidates")}
+        _check_company(surrogate, meta_features, self._candidates, cost, per_second=per_second)
         self._encoder = SpaceEncoder(encoded)
         self._prior, self._prior_strength = SpacePrior(self._encoder, believed), prior_strength
         self._surrogate: TaskSurrogate = ColdSurrogate() if surrogate is None else on_task(surrogate, meta_features)
@@ -754,7 +754,7 @@ def _finite(value: float) -> float | None:
 def _check_company(
     surrogate: Surrogate | None,
     meta_features: Mapping[str, float] | None,
-    candidates: Sequence[Mapping[str, Any]] | None,
+    candidates: Mapping[str, Any],
     cost: TaskCost | None,
     *,
     per_second: bool,

@@ -298,10 +298,12 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
         ------
         DataError
             A parameter that is out of range, an estimator that does not hold the learner, a learner without `y`, or
-            probes without experience that they could add to. Or every trial failed, or the refit: the message holds
-            the estimator's own. After a refit that failed, the trials are kept.
+            probes without experience that they could add to. Or every trial failed: the message holds the estimator's
+            own.
         UnknownNameError
             `space` names no learner, or `engine` no engine.
+        Exception
+            Of the estimator, if the refit fails, with a note of the configuration. The trials are kept.
         StoreError
             The file of `resume_from` is of another space, other data, folds or metric, or is in use.
         ValueError
@@ -641,13 +643,13 @@ class MetaSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no t
             else:
                 estimator.set_params(**clone(self.best_params_, safe=False)).fit(X, y, **routed.estimator.fit)
         except Exception as error:
-            raise DataError(
-                f"The refit of the best configuration, {self.best_params_}, on all {_num_samples(X)} rows failed: "
-                f"{type(error).__name__}: {error}\nNothing of the search is lost: cv_results_, best_params_ and "
-                "optimizer_ hold its trials. Fit the estimator with another configuration of cv_results_['params'], "
-                "or search with refit=False, or with another estimator or fewer rows; resume_from=search goes on from "
-                "these trials."
-            ) from error
+            error.add_note(
+                f"The refit of the best configuration, {self.best_params_}, on all {_num_samples(X)} rows failed. "
+                "Nothing of the search is lost: cv_results_, best_params_ and optimizer_ hold its trials. Fit the "
+                "estimator with another configuration of cv_results_['params'], or search with refit=False, or with "
+                "another estimator or fewer rows; resume_from=search goes on from these trials."
+            )
+            raise
         self.best_estimator_ = estimator
         self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):

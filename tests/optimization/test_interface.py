@@ -261,19 +261,22 @@ def test_repr__tells_how_far_the_search_is() -> None:
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_constraints__the_search_keeps_to_where_they_hold(toy_surrogate: TrainedSurrogate, warm: bool) -> None:
-    optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=0)
-    far = []
+@pytest.mark.parametrize("seed", range(3))
+def test_constraints__the_search_keeps_to_where_they_hold(
+    toy_surrogate: TrainedSurrogate, warm: bool, seed: int
+) -> None:
+    optimizer = BayesianOptimizer(toy_space(), toy_surrogate if warm else None, random_state=seed)
+    n_allowed = 0
     for _ in range(20):
         configuration = optimizer.ask()
         above = float(np.log10(configuration["rate"]) + 0.3)  # the best rates, around 0.1, are not allowed
-        far.append(abs(above))
+        n_allowed += above >= 0.0
         optimizer.tell(configuration, bowl(configuration), constraints=[-above, -1.0])
     assert optimizer.incumbent is not None
     best, loss = optimizer.incumbent
     assert best["rate"] >= 10**-0.3
-    assert loss < 0.8  # 0.49 at the border
-    assert np.median(far[10:]) < 0.5  # the best one that is allowed lies at the border
+    assert loss < 0.55  # 0.49 at the border: the best one that is allowed lies there
+    assert n_allowed >= 8  # random search would make six or seven
 
 
 def test_noisy_losses__the_search_is_not_misled_by_luck() -> None:

@@ -195,7 +195,8 @@ def test_patience__goes_back_to_the_best() -> None:
         assert len(values) == int(np.argmax(values)) + 1 + PATIENT.patience
     _, away = set_aside(world(8), PATIENT.validation_share, 5)
     scores = [v.log_densities for v in training_loop.validations if v.stage == "kernel"]
-    np.testing.assert_allclose(HeldOut(away).kernel_densities(surrogate.kernel), max(scores, key=np.mean))
+    found = HeldOut(away).kernel_densities(surrogate.kernel)
+    np.testing.assert_allclose(found, max(scores, key=np.mean), rtol=1e-4)  # the maps were rounded after training
 
 
 @pytest.mark.parametrize("share", [-0.1, 0.9, 1.0, 1.5])

@@ -9,7 +9,7 @@ from metahpo.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from metahpo.surrogates.mixture.meta_learned import TRIAL_COUNTS, MetaLearnedSurrogate, mixture_posterior
     from metahpo.surrogates.mixture.mixture import Losses, Mixture, MixtureComponents
-    from metahpo.surrogates.mixture.mixture_file import KIND, Provenance
+    from metahpo.surrogates.mixture.mixture_file import KIND, STORED, Provenance
     from metahpo.surrogates.mixture.source_functions import (
         BANDWIDTHS,
         MIN_RECORD_NOISE,
@@ -33,6 +33,7 @@ __all__ = [
     "KIND",
     "MIN_RECORD_NOISE",
     "RIDGE",
+    "STORED",
     "TRIAL_COUNTS",
     "Located",
     "Losses",
