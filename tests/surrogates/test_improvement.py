@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from metahpo.surrogates.fitting.improvement_learning import learn_improvement, r
 from metahpo.surrogates.improvement import (
     BITS_OF_STANDARD_ERROR,
     MIN_STANDARD_ERROR,
+    STEP_OF_CHANGE,
     Improvement,
     ImprovementModel,
     Rule,
@@ -189,7 +191,17 @@ def test_a_file_whose_values_were_not_rounded_is_read(model: ImprovementModel, t
     assert [own.tolist() for own in older.sorted_values] == [own.tolist() for own in model.sorted_values]
 
 
-def test_standard_errors_are_learnt_with_few_bits(model: ImprovementModel) -> None:
+@pytest.mark.parametrize("first", [0, 300, 40_000])
+def test_trees_of_any_number_of_nodes_come_back(model: ImprovementModel, tmp_path: Path, first: int) -> None:
+    path = improvement_path(tmp_path, "s", "balanced_accuracy")
+    trees = replace(model.trees, leaves=model.trees.leaves + first)
+    replace(model, trees=trees).save(path)
+    np.testing.assert_array_equal(ImprovementModel.load(path).trees.leaves, trees.leaves)
+
+
+def test_changes_and_standard_errors_are_learnt_with_few_bits(model: ImprovementModel) -> None:
+    steps = model.change / STEP_OF_CHANGE
+    np.testing.assert_array_equal(steps, np.round(steps))
     np.testing.assert_array_equal(rounded(model.standard_error, BITS_OF_STANDARD_ERROR), model.standard_error)
     assert (np.delete(model.standard_error, model.reference, axis=1) > MIN_STANDARD_ERROR).all()
 
