@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def test_source_tasks_lie_in_their_own_leaves_also_after_loading(model: Improvem
     assert features is not None
     for one in (model, ImprovementModel.load(path)):
         for i, task in enumerate(one.tasks):
-            own = {str(name): float(value) for name, value in features.loc[task].items()}
+            own = dict(zip(features.columns, features.loc[task].to_numpy(np.float64).tolist(), strict=True))
             np.testing.assert_array_equal(one.on(own).weights, model.weights_like(i))
 
 
@@ -267,9 +268,9 @@ def test_tasks_of_another_size_weigh_less_where_that_helps(tmp_path: Path) -> No
 
 
 def test_the_kernel_of_sizes_falls_to_1_over_e_at_the_size_range() -> None:
-    weights, log_rows = np.array([0.5, 0.25, 0.25]), np.log([300.0, 300.0 * np.e**2, np.nan])
+    weights, log_rows = np.array([0.5, 0.25, 0.25]), np.log([300.0, 300.0 * math.e**2, np.nan])
     found = weights_by_size(weights, log_rows, np.log(300.0), 2.0)
-    assert found == pytest.approx(np.array([0.5, 0.25 / np.e, 0.25]) / (0.75 + 0.25 / np.e))
+    assert found == pytest.approx(np.array([0.5, 0.25 / math.e, 0.25]) / (0.75 + 0.25 / math.e))
     assert weights_by_size(weights, log_rows, np.nan, 2.0) is weights
     assert weights_by_size(weights, log_rows, np.log(300.0), None) is weights
 
