@@ -50,8 +50,10 @@ Array = NDArray[np.float64]
 SQRT_2PI = math.sqrt(2.0 * math.pi)
 #: Name of this kind of model in the header of its artefact.
 KIND = "improvement on the default"
-#: Type of changes and standard errors in a file. They lie in [-1, 1], and three digits are more than they are known to.
+#: Type of changes, standard errors and thresholds of trees in a file. They lie in [-1, 1].
 STORED = np.float16
+#: Learnt changes are multiples of it, half of which is less than any standard error.
+STEP_OF_CHANGE = 1.0 / 1024.0
 #: Significant bits of learnt standard errors. Those of a few fits are known to less than one digit.
 BITS_OF_STANDARD_ERROR = 7
 #: Least standard error of a change. No test set can measure smaller changes.
@@ -404,11 +406,11 @@ class ImprovementModel:
             "standard_error": self.standard_error.astype(STORED),
             "encoded": self.encoded.astype(np.float32),
             "values": np.concatenate([*self.sorted_values, np.zeros(0)]).astype(np.float32),
-            "feature": self.trees.feature.astype(np.int16),
-            "left": self.trees.left.astype(np.int16),
-            "right": self.trees.right.astype(np.int16),
-            "threshold": self.trees.threshold.astype(np.float32),
-            "leaves": self.trees.leaves.astype(np.int16),
+            "feature": _short(self.trees.feature),
+            "left": _short(self.trees.left),
+            "right": _short(self.trees.right),
+            "threshold": self.trees.threshold.astype(STORED),
+            "leaves": _short(self.trees.leaves),
             "log_rows": self.log_rows.copy(),
         }
         header: dict[str, Any] = {
@@ -519,6 +521,12 @@ def ranks_among(sorted_values: Sequence[Array], values: Array) -> Array:
         below = 0.5 * (np.searchsorted(known, column, "left") + np.searchsorted(known, column, "right"))
         ranks[:, j] = np.where(np.isnan(column), 0.0, below / max(1, len(known)) - 0.5)
     return ranks
+
+
+def _short(numbers: NDArray[np.int64]) -> NDArray[Any]:
+    """Whole numbers from 0 on, in the shortest type that holds them."""
+    largest = int(numbers.max(initial=0))
+    return numbers.astype(next(kind for kind in (np.uint8, np.int16, np.int32) if largest <= np.iinfo(kind).max))
 
 
 def _rule(settings: Mapping[str, Any]) -> Rule:

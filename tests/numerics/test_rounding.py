@@ -25,8 +25,8 @@ def test_rounded__keeps_order_and_what_is_rounded_already() -> None:
 def test_rounded__keeps_zero_and_numbers_that_are_not_finite() -> None:
     values = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, np.finfo(np.float32).max], dtype=np.float32)
     np.testing.assert_array_equal(rounded(values, 8), values)
-    assert np.isnan(rounded(np.uint32([0x7FFFFFFF]).view(np.float32), 8)).all()
+    assert np.isnan(rounded(np.array([0x7FFFFFFF], dtype=np.uint32).view(np.float32), 8)).all()
 
 
 def test_rounded__to_all_bits_is_single_precision() -> None:
-    np.testing.assert_array_equal(rounded([[0.1], [1 / 3]], 24), np.float32([[0.1], [1 / 3]]))
+    np.testing.assert_array_equal(rounded([[0.1], [1 / 3]], 24), np.array([[0.1], [1 / 3]], dtype=np.float32))

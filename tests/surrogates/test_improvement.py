@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from metahpo.surrogates.fitting.improvement_learning import learn_improvement, r
 from metahpo.surrogates.improvement import (
     BITS_OF_STANDARD_ERROR,
     MIN_STANDARD_ERROR,
+    STEP_OF_CHANGE,
     Improvement,
     ImprovementModel,
     Rule,
@@ -169,7 +172,7 @@ def test_source_tasks_lie_in_their_own_leaves_also_after_loading(model: Improvem
     assert features is not None
     for one in (model, ImprovementModel.load(path)):
         for i, task in enumerate(one.tasks):
-            own = {str(name): float(value) for name, value in features.loc[task].items()}
+            own = dict(zip(features.columns, features.loc[task].to_numpy(np.float64).tolist(), strict=True))
             np.testing.assert_array_equal(one.on(own).weights, model.weights_like(i))
 
 
@@ -189,7 +192,17 @@ def test_a_file_whose_values_were_not_rounded_is_read(model: ImprovementModel, t
     assert [own.tolist() for own in older.sorted_values] == [own.tolist() for own in model.sorted_values]
 
 
-def test_standard_errors_are_learnt_with_few_bits(model: ImprovementModel) -> None:
+@pytest.mark.parametrize("first", [0, 300, 40_000])
+def test_trees_of_any_number_of_nodes_come_back(model: ImprovementModel, tmp_path: Path, first: int) -> None:
+    path = improvement_path(tmp_path, "s", "balanced_accuracy")
+    trees = replace(model.trees, leaves=model.trees.leaves + first)
+    replace(model, trees=trees).save(path)
+    np.testing.assert_array_equal(ImprovementModel.load(path).trees.leaves, trees.leaves)
+
+
+def test_changes_and_standard_errors_are_learnt_with_few_bits(model: ImprovementModel) -> None:
+    steps = model.change / STEP_OF_CHANGE
+    np.testing.assert_array_equal(steps, np.round(steps))
     np.testing.assert_array_equal(rounded(model.standard_error, BITS_OF_STANDARD_ERROR), model.standard_error)
     assert (np.delete(model.standard_error, model.reference, axis=1) > MIN_STANDARD_ERROR).all()
 
@@ -255,9 +268,9 @@ def test_tasks_of_another_size_weigh_less_where_that_helps(tmp_path: Path) -> No
 
 
 def test_the_kernel_of_sizes_falls_to_1_over_e_at_the_size_range() -> None:
-    weights, log_rows = np.array([0.5, 0.25, 0.25]), np.log([300.0, 300.0 * np.e**2, np.nan])
+    weights, log_rows = np.array([0.5, 0.25, 0.25]), np.log([300.0, 300.0 * math.e**2, np.nan])
     found = weights_by_size(weights, log_rows, np.log(300.0), 2.0)
-    assert found == pytest.approx(np.array([0.5, 0.25 / np.e, 0.25]) / (0.75 + 0.25 / np.e))
+    assert found == pytest.approx(np.array([0.5, 0.25 / math.e, 0.25]) / (0.75 + 0.25 / math.e))
     assert weights_by_size(weights, log_rows, np.nan, 2.0) is weights
     assert weights_by_size(weights, log_rows, np.log(300.0), None) is weights
 

@@ -39,6 +39,7 @@ from metahpo.surrogates.improvement import (
     LOG_ROWS,
     MIN_STANDARD_ERROR,
     ROWS_OF_FIT_VARIANCE,
+    STEP_OF_CHANGE,
     STORED,
     TINY_PROBABILITY,
     Improvement,
@@ -105,7 +106,7 @@ def learn_improvement(
     reference = shared.reference
     exact = relative_changes(shared.errors, shared.gap_errors, reference, error_floor(metric))
     # They are the same after they were saved.
-    change = exact[0].astype(STORED).astype(np.float64)
+    change = STEP_OF_CHANGE * np.round(exact[0] / STEP_OF_CHANGE)
     spread = rounded(exact[1], BITS_OF_STANDARD_ERROR).astype(STORED).astype(np.float64)
     names, values = _meta_features(md, shared.tasks)
     sorted_values = tuple(np.sort(column[~np.isnan(column)]) for column in comparable(values).T)
@@ -180,9 +181,9 @@ def grow(ranks: Array, change: Array, leaf: int | None, random_state: int) -> Tr
         threshold[k, own] = np.where(inner, tree.threshold, 0.0)
         to_left[k, own] = np.where(inner, tree.children_left, own)
         to_right[k, own] = np.where(inner, tree.children_right, own)
-    depth, rows = max(tree.max_depth for tree in trees), ranks.astype(np.float32)
-    leaves = np.array([tree.apply(rows) for tree in trees])
-    return Trees(feature, to_left, to_right, threshold.astype(np.float32).astype(np.float64), leaves, depth)
+    depth, threshold = max(tree.max_depth for tree in trees), threshold.astype(STORED).astype(np.float64)
+    grown = Trees(feature, to_left, to_right, threshold, np.zeros((len(trees), 0), dtype=np.int64), depth)
+    return replace(grown, leaves=np.stack([grown.leaf(own) for own in ranks], axis=1))  # by the rounded thresholds
 
 
 class _Chosen(NamedTuple):
