@@ -49,7 +49,7 @@ def linear_classifier() -> Learner:
         "scaled",
         fixed=lambda task: {"max_iter": MAX_ITERATIONS, "tol": 1e-3},
         held_by=_solver_of_penalty,
-        ignored_by=_ignored_without_penalty,
+        ignored_by=_ignored_with_penalty,
         by_own_names=_without_penalty,
         # An L1 penalty makes saga visit every column in every step, however sparse the rows are.
         held_on_sparse={"solver": "lbfgs"},
@@ -98,10 +98,12 @@ def _solver_of_penalty(estimator: BaseEstimator) -> dict[str, Any] | None:
     return {"solver": solver} if isinstance(estimator, LogisticRegression) and solver and "C" in parameters else None
 
 
-def _ignored_without_penalty(estimator: BaseEstimator) -> dict[str, Any]:
-    """Without a penalty, its strength and its kind do not count."""
-    parameters = estimator.get_params(deep=False)
-    return {"C": math.inf, "l1_ratio": 0.0} if parameters.get("penalty", "deprecated") is None else {}
+def _ignored_with_penalty(estimator: BaseEstimator) -> dict[str, Any]:
+    """What a penalty given by name makes of its own kind and strength: an L1 penalty has no share of another."""
+    penalty = estimator.get_params(deep=False).get("penalty", "deprecated")
+    if penalty is None:
+        return {"C": math.inf, "l1_ratio": 0.0}
+    return {"l1_ratio": 1.0} if penalty == "l1" else {}
 
 
 def _without_penalty(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,6 +131,8 @@ def notes_on_values(request: Request, spaces: Mapping[str, ConfigurationSpace], 
     fixed = [name for name in unknown if name in request.region.fixed]
     if fixed:
         notes.append(f"experience knows nothing of {', '.join(fixed)}: set as asked, and predictions are without it")
+    if request.place is not None and request.place.ignored:
+        notes.append(f"the estimator ignores {' and '.join(request.place.ignored)}, so that they are not chosen")
     if candidates.values is not None:
         beyond = {
             name

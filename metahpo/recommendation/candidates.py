@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ConfigSpace import ConfigurationSpace
 
 from metahpo.exceptions import SpaceError
+from metahpo.learners.place import Place
 from metahpo.learners.registry import learner_named
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.recommendation.region import Region
@@ -105,6 +107,22 @@ class Candidates:
             [i for i in range(len(self)) if i in self.defaults or not senseless(self.learner_and_own(i)[1], task)]
         )
 
+    def distinct_for(self, place: Place) -> Candidates:
+        """One of those that give the user's estimator the same parameters.
+
+        It is a default where there is one, and else the one whose values are nearest to those that the estimator counts
+        as having in place of what it ignores.
+        """
+        chosen: dict[str, tuple[tuple[float, ...], int]] = {}
+        for i in range(len(self)):
+            own = self.learner_and_own(i)[1]
+            far = tuple(_distance(own.get(name, value), value) for name, value in place.ignored.items())
+            rank = (float(i not in self.defaults), *far)
+            text = to_json(place.parameters(own))
+            if text not in chosen or rank < chosen[text][0]:
+                chosen[text] = (rank, i)
+        return self.only(sorted(i for _, i in chosen.values()))
+
     def within(self, region: Region, spaces: Mapping[str, ConfigurationSpace], kind: TaskKind) -> Candidates:
         """The distinct configurations of a region that these are moved to.
 
@@ -148,3 +166,7 @@ class Candidates:
             values=[values for _, values, _ in parts],
             defaults=frozenset(i for i, (_, _, is_default) in enumerate(parts) if is_default),
         )
+
+
+def _distance(one: float, other: float) -> float:
+    return -one if math.isinf(other) else abs(one - other)

@@ -193,6 +193,8 @@ class Recommender:
         check_values(request, learners)
         held = held_by(request, learners, spaces)
         candidates = candidates.sensible(task).within(request.region, spaces, self.kind)
+        if request.place is not None:
+            candidates = candidates.distinct_for(request.place)
         if observed is not None:
             candidates = candidates.including(observed[0])
         probed = None

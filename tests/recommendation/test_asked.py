@@ -19,6 +19,7 @@ from ConfigSpace import (
     ForbiddenEqualsClause,
     ForbiddenInClause,
 )
+from sklearn.base import is_regressor
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -33,6 +34,7 @@ from metahpo.recommendation.probes import Probe
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender, recommend
 from metahpo.recommendation.request import Asked, Request
+from metahpo.space.configuration import to_json
 from metahpo.tasks.task import Task
 
 
@@ -84,6 +86,27 @@ def test_a_pipeline_gets_parameters_by_the_names_of_its_steps(plain: Recommendat
         recommend(X, Y, estimator=LinearRegression(), kind="classification")
     with pytest.raises(DataError, match="give such an estimator"):
         recommend(X, Y, estimator=StandardScaler())
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*penalty:UserWarning", "ignore:.*max_iter was reached")
+@pytest.mark.parametrize(
+    ("estimator", "ignored"),
+    [
+        (LogisticRegression(penalty=None), {"C", "l1_ratio"}),
+        (LogisticRegression(penalty="l1", solver="liblinear"), {"l1_ratio"}),
+        (LinearRegression(), set[str]()),
+    ],
+)
+def test_what_an_estimator_ignores_makes_no_other_recommendation(estimator: Any, ignored: set[str]) -> None:
+    x = X.drop(columns="f")
+    found = recommend(x, x.iloc[:, 0] if is_regressor(estimator) else Y, estimator=estimator, n=4)
+    parameters = [found.parameters(i) for i in range(len(found))]
+    assert len({to_json(one) for one in parameters}) == len(parameters) == (1 if is_regressor(estimator) else 4)
+    assert not any(ignored & one.keys() for one in parameters)
+    assert [note for note in found.notes if "ignores" in note] == (
+        [f"the estimator ignores {' and '.join(sorted(ignored))}, so that they are not chosen"] if ignored else []
+    )
+    assert found.estimator().fit(x, x.iloc[:, 0] if is_regressor(estimator) else Y)
 
 
 @pytest.mark.parametrize(
