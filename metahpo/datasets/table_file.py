@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import lzma
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -27,6 +28,8 @@ from metahpo.tasks.written import needs_comma, number_writing
 #: Endings of files of text, and the separator that each is made for.
 SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ","}
 _OPENERS: Mapping[str, Callable[..., Any]] = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+#: A number that is hardly the name of a column, as a year or the number of a pixel may be.
+_FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?|-\d+")
 #: Lines that separators are told by.
 SAMPLE_LINES = 200
 
@@ -186,6 +189,12 @@ def _layout(opener: Callable[..., Any], path: Path, usual: str, sep: str | None,
     twice = sorted({name for name in header if name.strip() and header.count(name) > 1})
     if twice:
         raise ValueError(f"column names must differ, but {twice} occur twice")
+    fractions = [name for name in header if _FRACTION.fullmatch(name.strip())]
+    if fractions:
+        notes.append(
+            f"the first line is taken for the names of the columns, though it holds numbers such as {fractions[0]!r}: "
+            "put a line of names before it if it is a row"
+        )
     longer = [row for row in rows if len(row) == len(header) + 1]
     trailing = bool(longer) and all(row[-1] == "" for row in longer)
     if longer and not trailing:

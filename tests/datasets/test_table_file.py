@@ -122,6 +122,19 @@ def test_text_is_read_in_any_layout(tmp_path: Path, name: str, sep: str, encodin
     assert "y is taken for 2 classes (classification): 'no', 'yes'" in notes
 
 
+@pytest.mark.parametrize(
+    ("header", "number"),
+    [("0.5,2,no", "0.5"), ("-3,2,no", "-3"), ("0,1,2", None), ("2019,2020,growth", None), ("v1.5,b-1,c", None)],
+)
+def test_a_first_line_of_numbers_is_told(tmp_path: Path, header: str, number: str | None) -> None:
+    lines = [header, *(f"{i},{i % 7}.5,{ANSWER[i]}" for i in ROWS)]
+    _, notes = notes_of(tmp_path / "t.csv", "\n".join(lines).encode())
+    expected = (
+        f"the first line is taken for the names of the columns, though it holds numbers such as {number!r}: put a"
+    )
+    assert (expected in notes) == ("first line" in notes) == (number is not None)
+
+
 def test_separator_and_encoding_may_be_said(tmp_path: Path) -> None:
     content = "a;b,c;d\nя;1,5;x\nю;2,5;y\n".encode("koi8-r")
     task, _ = notes_of(tmp_path / "t.csv", content, sep=";", encoding="koi8-r")

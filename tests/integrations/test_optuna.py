@@ -216,6 +216,16 @@ def test_what_the_objective_does_not_suggest_counts_as_at_its_default() -> None:
         study.optimize(objective, n_trials=3)
 
 
+def test_values_that_do_not_count_without_another_hyperparameter_are_named() -> None:
+    study = optuna.create_study(sampler=MetaSampler(small_space(), seed=0))
+
+    def objective(trial: Any) -> float:
+        return trial.suggest_float("rate", 1e-3, 1e1, log=True) + trial.suggest_float("knob", 0.0, 1.0)
+
+    with pytest.warns(WarmStartWarning, match=r"its values of \['knob'\] do not count\. .*: WarmStart\.in_space"):
+        study.optimize(objective, n_trials=3)
+
+
 @pytest.mark.parametrize("start", [None, ConfigurationSpace({"x": (0.0, 1.0)})])
 def test_another_study_of_the_same_name_is_another_search(start: ConfigurationSpace | None) -> None:
     sampler = MetaSampler(start, seed=0)

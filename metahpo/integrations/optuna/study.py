@@ -147,7 +147,12 @@ class StudySearch:
             return True  # it ended before it had suggested all
         if assumed:
             self._assumed |= assumed
-            self._warn(f"the objective does not suggest {sorted(assumed)}: they count as at their defaults.")
+            unused = sorted((trial.params.keys() & self.optimizer.space.keys()) - configuration.keys())
+            without = f", and its values of {unused} do not count" if unused else ""
+            self._warn(
+                f"the objective does not suggest {sorted(assumed)}: they count as at their defaults{without}. "
+                "Suggest them, or start in the space of the objective: WarmStart.in_space."
+            )
         known = _told_as(configuration, loss)
         if self.before[known]:
             self.before[known] -= 1
