@@ -187,8 +187,24 @@ def _check_names(estimator: BaseEstimator, space: ConfigurationSpace) -> None:
             for name in unknown
         }
         near = "; ".join(f"for {name!r}: {' or '.join(map(repr, own))}" for name, own in meant.items() if own)
+        learner = None if all(meant.values()) else _learner_of_names(estimator, space)
+        if learner is not None:
+            raise DataError(
+                f"the search space has the names of the learner {learner!r}, as Recommendations.space gives them, and "
+                f"{unknown} are no parameters of {type(estimator).__name__}: search the learner by its name, "
+                f"space={learner!r}, or give the narrowed space to a BayesianOptimizer."
+            ) from error
         raise DataError(
             f"the search space has {unknown}, which are no parameters of {type(estimator).__name__}. "
             f"{f'Is one of these meant, {near}?' if near else f'It has {sorted(known)}.'} Name them as the estimator "
             "does (step__parameter)."
         ) from error
+
+
+def _learner_of_names(estimator: BaseEstimator, space: ConfigurationSpace) -> str | None:
+    """Name of the learner in an estimator, where all hyperparameters of a space are its; else None."""
+    try:
+        learner = learner_in(estimator, None).learner
+    except DataError:
+        return None
+    return learner.name if set(space) <= set(learner.space) else None

@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from metahpo.exceptions import DataError, SpaceError, UnknownNameError
+from metahpo.learners.registry import learner_named
 from metahpo.search import MetaSearchCV
 from metahpo.search.distributions import space_of
 
@@ -100,6 +101,7 @@ def test_distributions_are_searched_by_either_name() -> None:
         (DecisionTreeClassifier(), {"Max_Depth": [1, 2]}, "for 'Max_Depth': 'max_depth'"),
         (DecisionTreeClassifier(), ConfigurationSpace({"tree__max_depth": (1, 2)}), "for 'tree__max_depth': 'max_dep"),
         (make_pipeline(StandardScaler(), SVC()), {"C": [1.0, 2.0]}, "for 'C': 'svc__C'"),
+        (make_pipeline(StandardScaler(), SVC()), learner_named("svm", "classification").space, "space='svm', or give"),
     ],
 )
 def test_names_that_the_estimator_does_not_have_are_refused_before_any_trial(
