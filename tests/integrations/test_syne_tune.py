@@ -141,6 +141,7 @@ def test_points_come_first_in_a_searcher_of_syne_tune() -> None:
 
 def test_the_tuner_runs_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNETUNE_FOLDER", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # Syne Tune writes the file std.out into the working directory
     script = tmp_path / "train.py"
     script.write_text(
         "import argparse\n"
