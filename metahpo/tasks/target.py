@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metahpo.exceptions import DataError
-from metahpo.tasks.columns import LARGEST, as_finite, holds_numbers, is_texts
+from metahpo.tasks.columns import as_finite, holds_numbers, is_texts
 from metahpo.tasks.containers import as_array, encodable
 from metahpo.tasks.written import NumberWriting, number_writing
 
@@ -24,12 +24,6 @@ Rows = TypeVar("Rows", bound=Any)
 #: Whole numbers are a quantity, not class labels, from more than so many distinct ones, more than this share of rows.
 MAX_CLASSES = 20
 CLASS_SHARE = 0.05
-
-#: Standard deviations of a regression target between which every learner tells its values apart. XGBoost makes no split
-#: that reduces the loss by less than 1e-6, forests none of a variance below 1e-16; XGBoost squares single precision.
-USUAL_SPREAD = (0.01, 1e15)
-#: Smallest share of its largest number that a target must vary by: boosting holds it in single precision.
-LEAST_RELATIVE_SPREAD = 1e-5
 
 #: Texts that stand for a missing target.
 _NO_TARGET = ("?", "")
@@ -211,11 +205,6 @@ def encode_target(target: pd.Series, kind: TaskKind) -> tuple[NDArray[Any], Labe
         values = numbers.to_numpy(np.float64)
         if not np.isfinite(values).all():  # text that reads as a number: "inf"
             raise DataError("a regression target must be finite, but y holds text such as 'inf'.")
-        if np.abs(values).max() > LARGEST:
-            raise DataError(
-                f"a regression target must lie within {-LARGEST:g} and {LARGEST:g}, but y holds "
-                f"{values[np.abs(values).argmax()]:g}; give multiples of a larger unit, or logarithms."
-            )
         if values.min() == values.max():
             raise DataError("a regression target must vary, but y is constant.")
         return values, None
@@ -223,18 +212,6 @@ def encode_target(target: pd.Series, kind: TaskKind) -> tuple[NDArray[Any], Labe
     if len(labels.values) < 2:
         raise DataError(f"classification needs at least two classes, but y holds only {labels.values.tolist()}.")
     return labels.codes(target), labels
-
-
-def spread_in_words(values: NDArray[np.float64]) -> str | None:
-    """What to do with a regression target whose values some learners do not tell apart; None where all of them do."""
-    deviation, largest = float(values.std()), float(np.abs(values).max())
-    low, high = USUAL_SPREAD
-    if low <= deviation <= high and deviation >= LEAST_RELATIVE_SPREAD * largest:
-        return None
-    around = f" around {float(values.mean()):.3g}" if deviation < LEAST_RELATIVE_SPREAD * largest else ""
-    return (
-        f"y varies by {deviation:.2g} only{around}" if deviation < high else f"y varies by {deviation:.2g}"
-    ) + ": standardise it, because trees and boosting lose such differences to rounding and to limits of their own"
 
 
 def _no_number(target: pd.Series) -> Any:

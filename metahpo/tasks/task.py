@@ -16,7 +16,7 @@ from metahpo.exceptions import DataError
 from metahpo.tasks.columns import TableReading, is_texts, learn_reading
 from metahpo.tasks.containers import as_frame, is_sparse
 from metahpo.tasks.images import ImageReading, ImageShape
-from metahpo.tasks.target import KINDS, TaskKind, encode_target, infer_kind, spread_in_words, with_target
+from metahpo.tasks.target import KINDS, TaskKind, encode_target, infer_kind, with_target
 from metahpo.tasks.texts import as_texts, is_text
 
 __all__ = ["KINDS", "Modality", "Task", "TaskKind", "infer_kind"]
@@ -122,8 +122,6 @@ class Task:
         classes = () if labels is None else tuple(labels.values.tolist())
         if labels is None and is_texts(target):
             treatments.append("y holds numbers as text and became numeric")
-        if labels is None and (spread := spread_in_words(values)) is not None:
-            treatments.append(spread)
         if is_sparse(rows):
             drawn = _drawn_rows(rows.shape, values, kind, classes)
             if len(drawn) < len(values):

@@ -220,7 +220,7 @@ def test_values_that_do_not_count_without_another_hyperparameter_are_named() -> 
     study = optuna.create_study(sampler=MetaSampler(small_space(), seed=0))
 
     def objective(trial: Any) -> float:
-        return trial.suggest_float("rate", 1e-3, 1e1, log=True) + trial.suggest_float("knob", 0.0, 1.0)
+        return float(trial.suggest_float("rate", 1e-3, 1e1, log=True) + trial.suggest_float("knob", 0.0, 1.0))
 
     with pytest.warns(WarmStartWarning, match=r"its values of \['knob'\] do not count\. .*: WarmStart\.in_space"):
         study.optimize(objective, n_trials=3)

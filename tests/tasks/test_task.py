@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,6 @@ def with_column(values: Any) -> pd.DataFrame:
         (X, np.r_[-np.inf, np.linspace(0, 1, N - 1)], {"kind": "regression"}, "y holds infinite values"),
         (X, ["low", "high"] * 20, {"kind": "regression"}, "must be numeric, but y holds 'low'"),
         (X, ["1", "inf"] * 20, {"kind": "regression"}, "must be finite, but y holds text such as 'inf'"),
-        (X, np.linspace(0, 1e300, N), {}, r"lie within -1e\+38 and 1e\+38, but y holds 1e\+300; give multiples"),
         (X, pd.Series([np.inf, None] * 20, dtype=object), {}, "y holds infinite values"),
         (X, [10**400, 1] * 20, {}, "y holds integers beyond the range of float64"),
         (X, pd.date_range("2024-01-01", periods=N), {}, "y holds values of type datetime64; give numbers"),
@@ -131,7 +129,7 @@ def test_the_index_of_y_does_not_matter_and_input_is_not_changed() -> None:
         (np.linspace(0, 1, N), "regression"),
         (np.arange(N), "regression"),  # more than 20 distinct numbers, more than 5 % of the rows
         (np.arange(N) * 3.0, "regression"),
-        (np.linspace(-1.0, 1.0, N) * 1e38, "regression"),
+        (np.linspace(-1.0, 1.0, N) * 1e308, "regression"),  # their span is beyond float64
         (np.where(Y, 2**62, 2**62 + 1024), "classification"),
         (np.arange(1000) % 30, "classification"),  # 30 values, 3 % of the rows
         (pd.Series([1.5, None, 2.5, 3.0] * 10, dtype="Float64"), "regression"),
@@ -308,18 +306,3 @@ def test_columns_that_are_treated_alike_are_told_together() -> None:
     (note,) = Task.from_arrays(gaps, Y).treatments
     assert note.startswith("columns 'g0', 'g1', ")
     assert note.endswith("'g19' and 5 more are all missing and were dropped")
-
-
-@pytest.mark.parametrize(
-    ("target", "said"),
-    [
-        (np.linspace(0.0, 1e-3, N), "y varies by 0.0003 only: standardise it"),
-        (np.linspace(0.0, 1e20, N), r"y varies by 3e\+19: standardise it"),
-        (1e9 + np.linspace(0.0, 1.0, N), r"y varies by 0.3 only around 1e\+09: standardise it"),
-        (np.linspace(0.0, 1.0, N), None),
-        (1e9 + np.linspace(0.0, 1e5, N), None),
-    ],
-)
-def test_a_quantity_that_some_learners_cannot_tell_apart_is_told(target: Any, said: str | None) -> None:
-    treatments = Task.from_arrays(X, target, kind="regression").treatments
-    assert [bool(re.match(str(said), treatment)) for treatment in treatments] == ([True] if said else [])
