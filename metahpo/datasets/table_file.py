@@ -28,7 +28,7 @@ from metahpo.tasks.written import needs_comma, number_writing
 #: Endings of files of text, and the separator that each is made for.
 SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ","}
 _OPENERS: Mapping[str, Callable[..., Any]] = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-#: A number that is hardly the name of a column, as a year or the number of a pixel may be.
+#: A decimal or negative number, which is hardly the name of a column. A year or the index of a pixel can be one.
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?|-\d+")
 #: Lines that separators are told by.
 SAMPLE_LINES = 200

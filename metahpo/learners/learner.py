@@ -144,8 +144,8 @@ class Learner:
         Parameters of the estimator, as code of users gives them -> the same by the parameters that the space sets.
         Several ways to say the same thing become one.
     other_names : dict of str to str
-        Other name that the library takes, and prefers to a parameter's own -> the parameter. An estimator that has a
-        value by such a name is given its values by it.
+        Other name of a parameter -> the parameter. Where an estimator has values by both names, the library takes that
+        of the other name. So an estimator with a value by another name is given its values by that name.
     held_on_sparse : dict of str to value
         Hyperparameters that a search fixes at one value on sparse rows, because other values would take as long as
         on dense rows.

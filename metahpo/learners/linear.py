@@ -99,7 +99,7 @@ def _solver_of_penalty(estimator: BaseEstimator) -> dict[str, Any] | None:
 
 
 def _ignored_with_penalty(estimator: BaseEstimator) -> dict[str, Any]:
-    """What a penalty given by name makes of its own kind and strength: an L1 penalty has no share of another."""
+    """Hyperparameters that an estimator ignores because of its `penalty` -> the values that they count as."""
     penalty = estimator.get_params(deep=False).get("penalty", "deprecated")
     if penalty is None:
         return {"C": math.inf, "l1_ratio": 0.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,21 +54,24 @@ class Place:
     def parameters(self, configuration: Mapping[str, Any], counts: RowCounts | None = None) -> dict[str, Any]:
         """A configuration of the learner as parameters of the whole estimator, for ``set_params``.
 
-        An estimator of another class than the learner's takes those that it has. One that was given a parameter by
-        another of its names (``num_iterations`` of LightGBM) takes it by that name, because it prefers that. With the
-        `counts` of the rows, what so few rows cannot be fitted with is changed as the learner says.
+        An estimator of another class than the learner's takes those that it has. An estimator that was given a
+        parameter by another name (``num_iterations`` of LightGBM) is given the value by that name, which the library
+        prefers. With the `counts` of the rows, what so few rows cannot be fitted with is changed as the learner says.
         """
         own = self.estimator.get_params(deep=False)
         counting = {name: value for name, value in configuration.items() if name not in self.ignored}
         parameters = self.learner.parameters(counting)
         if counts is not None:
             parameters |= self.learner.adapted({**own, **parameters}, counts)
-        return self._by_whole_names({name: value for name, value in parameters.items() if name in own})
+        return self._by_whole_names({name: value for name, value in parameters.items() if name in own}, own)
 
-    def _by_whole_names(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters of the learner's estimator in the names of the whole, by the names that the estimator has used."""
+    def _by_whole_names(self, parameters: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
+        """Parameters of the learner's estimator by their names in the whole estimator.
+
+        `own` are the names by which the learner's estimator has values. Another name of a parameter among them is used.
+        """
         used: dict[str, list[str]] = {}
-        for name in self.estimator.get_params(deep=False):
+        for name in own:
             if name in self.learner.other_names:
                 used.setdefault(self.learner.other_names[name], []).append(name)
         return {
@@ -101,7 +104,7 @@ class Place:
             values = {name: defaults[name] for name in _parameters_of(self.learner) & own.keys()}
         if random_state is not None and own.get("random_state", random_state) is None:
             values["random_state"] = random_state
-        return whole.set_params(**self._by_whole_names(values))
+        return whole.set_params(**self._by_whole_names(values, own))
 
     @property
     def given_kernel(self) -> bool:

@@ -8,6 +8,7 @@ from metahpo.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from metahpo.metafeatures.canonical_order import category_codes
+    from metahpo.metafeatures.classes import LOG_ROWS
     from metahpo.metafeatures.definition import MetaFeature
     from metahpo.metafeatures.extraction import META_FEATURES, extract
     from metahpo.metafeatures.others import (
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "LOG_ROWS",
     "META_FEATURES",
     "MetaFeature",
     "MetaFeatureGroup",

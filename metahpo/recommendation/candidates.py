@@ -108,10 +108,10 @@ class Candidates:
         )
 
     def distinct_for(self, place: Place) -> Candidates:
-        """One of those that give the user's estimator the same parameters.
+        """These without repetition: one of all that give the user's estimator the same parameters.
 
-        It is a default where there is one, and else the one whose values are nearest to those that the estimator counts
-        as having in place of what it ignores.
+        It is a default where there is one. Otherwise it is the one whose ignored hyperparameters are nearest to the
+        values that they count as (`Place.ignored`).
         """
         chosen: dict[str, tuple[tuple[float, ...], int]] = {}
         for i in range(len(self)):

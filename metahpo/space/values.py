@@ -70,7 +70,10 @@ class Values(Protocol):
         """Columns (n, k) of codes (n,)."""
 
     def from_unit(self, columns: NDArray[np.float64]) -> NDArray[Any]:
-        """Codes (n,) of the values nearest to columns (n, k) of anything in [0, 1]; the default's are the default's."""
+        """Codes (n,) of the values nearest to columns (n, k) of anything in [0, 1].
+
+        The columns of the default give exactly the code of the default.
+        """
 
 
 def values_of(hyperparameter: Hyperparameter[Any, Any]) -> Values:

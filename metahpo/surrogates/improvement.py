@@ -11,7 +11,7 @@ The change on a new task q is distributed like that on the source tasks, weighte
     w_t(q)      = mean over trees of [t in the leaf of q] / size of that leaf,
                   times exp(-|ln n_q - ln n_t| / h) and scaled to a sum of one
 
-n_t are the rows that task t trains on, and h is the size range: a source task that trains on e^h times as many rows
+n_t are the rows that task t trains on, and h is the size range. A source task that trains on e^h times as many rows
 counts 1/e as much. Without h, the rows are a meta-feature like the others. The trees are extremely randomised trees
 that predict the principal components of G from meta-features (weights of quantile regression forests: Meinshausen, JMLR
 2006). One leaf gives equal weights before they are multiplied, so that the answer is then the best constant
@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr
 
 from metahpo.exceptions import ArtefactError, DataError
+from metahpo.metafeatures.classes import LOG_ROWS
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.surrogates import tensor_file
 from metahpo.surrogates.meta_feature_values import comparable
@@ -63,8 +64,6 @@ MIN_STANDARD_ERROR = 1e-3
 ERROR_FLOOR = 0.01
 #: Rows that the recorded variance of a fit is stated for.
 ROWS_OF_FIT_VARIANCE = 1000.0
-#: Meta-feature with the logarithm of the rows to train on.
-LOG_ROWS = "log_rows"
 #: Probabilities are kept this far from 0 and 1 before they are calibrated.
 TINY_PROBABILITY = 1e-3
 
@@ -350,7 +349,8 @@ class ImprovementModel:
         if meta_features and self.meta_feature_names:
             of_trees = self.trees.weights(self._ranks(meta_features))
             weights = of_trees if of_trees.any() else weights  # tasks of all these leaves may have been left out
-            weights = weights_by_size(weights, self.log_rows, meta_features.get(LOG_ROWS, np.nan), self.size_range)
+            log_rows = float(meta_features.get(LOG_ROWS.name, np.nan))
+            weights = weights_by_size(weights, self.log_rows, log_rows, self.size_range)
         return Improvement(weights, self.change, self.standard_error, self.reference, self.rule)
 
     def variance_of_fit(self, rows: float | None = None) -> float:
@@ -366,7 +366,7 @@ class ImprovementModel:
         return replace(
             self,
             tasks=(*self.tasks, name),
-            log_rows=np.append(self.log_rows, float(features.get(LOG_ROWS, np.nan))),
+            log_rows=np.append(self.log_rows, float(features.get(LOG_ROWS.name, np.nan))),
             change=np.concatenate([self.change, change[None]]),
             standard_error=np.concatenate([self.standard_error, standard_error[None]]),
             trees=replace(self.trees, leaves=np.concatenate([self.trees.leaves, leaf[:, None]], axis=1)),

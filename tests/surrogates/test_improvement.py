@@ -36,6 +36,14 @@ DEFAULT, BOLD, SAFE = 0.5, 0.9, 0.1
 SPACE = ConfigurationSpace(space=[Float("x", (0.0, 1.0), default=DEFAULT)])
 
 
+def recorded(names: list[str], features: list[dict[str, float]], losses: list[tuple[str, str, float]]) -> MetaDataset:
+    """Meta-dataset of tasks, each of a family of its own, their meta-features, and (task, configuration, loss)."""
+    trials = pd.DataFrame(losses, columns=["task", "configuration", "loss.balanced_accuracy"])
+    trials = trials.assign(space="s", status="success", seconds=1.0, **{"se.balanced_accuracy": 1e-3})
+    tasks = pd.DataFrame({"family": names, "kind": "classification"}, index=pd.Index(names, name="task"))
+    return MetaDataset(tasks, trials, pd.DataFrame(features, index=tasks.index), {"s": SPACE})
+
+
 def planted(n_tasks: int = 40, harm: float = 0.3) -> MetaDataset:
     """Tasks of two kinds, told apart by a meta-feature: BOLD helps those of the first, and harms the others."""
     rng = np.random.default_rng(0)
@@ -47,12 +55,8 @@ def planted(n_tasks: int = 40, harm: float = 0.3) -> MetaDataset:
         base = rng.uniform(0.2, 0.5)
         for x, change in changes.items():
             loss = base * (1.0 - change) + rng.normal(scale=1e-4)
-            rows.append(
-                {"task": name, "space": "s", "configuration": to_json({"x": x}), "status": "success", "seconds": 1.0,
-                 "loss.balanced_accuracy": loss, "se.balanced_accuracy": 1e-3}
-            )  # fmt: skip
-    tasks = pd.DataFrame({"family": names, "kind": "classification"}, index=pd.Index(names, name="task"))
-    return MetaDataset(tasks, pd.DataFrame(rows), pd.DataFrame(features, index=tasks.index), {"s": SPACE})
+            rows.append((name, to_json({"x": x}), loss))
+    return recorded(names, features, rows)
 
 
 @pytest.fixture(scope="module")
@@ -238,12 +242,8 @@ def of_two_sizes(n_tasks: int = 48) -> MetaDataset:
         features.append({"log_rows": np.log(300.0 if small else 5000.0), **noise})
         for x, change in {DEFAULT: 0.0, BOLD: 0.3 if small else -0.3, SAFE: 0.05}.items():
             loss = 0.4 * (1.0 - change) + rng.normal(scale=0.02)
-            rows.append(
-                {"task": name, "space": "s", "configuration": to_json({"x": x}), "status": "success", "seconds": 1.0,
-                 "loss.balanced_accuracy": loss, "se.balanced_accuracy": 1e-3}
-            )  # fmt: skip
-    tasks = pd.DataFrame({"family": names, "kind": "classification"}, index=pd.Index(names, name="task"))
-    return MetaDataset(tasks, pd.DataFrame(rows), pd.DataFrame(features, index=tasks.index), {"s": SPACE})
+            rows.append((name, to_json({"x": x}), loss))
+    return recorded(names, features, rows)
 
 
 def test_tasks_of_another_size_weigh_less_where_that_helps(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from metahpo.metadata.families import family_groups
 from metahpo.metadata.fit_losses import as_rows, standard_errors
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.metafeatures.classes import LOG_ROWS
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.numerics.rounding import rounded
 from metahpo.space.activity import default_configuration
@@ -36,7 +37,6 @@ from metahpo.space.configuration import to_json
 from metahpo.surrogates.fitting.small_forest import extra_trees
 from metahpo.surrogates.improvement import (
     BITS_OF_STANDARD_ERROR,
-    LOG_ROWS,
     MIN_STANDARD_ERROR,
     ROWS_OF_FIT_VARIANCE,
     STEP_OF_CHANGE,
@@ -115,7 +115,8 @@ def learn_improvement(
     configurations = [_configuration(key, cash=space is None) for key in shared.keys]
     encoded = md.encoder(space).encode([json.loads(text) for text in configurations])
     variance = _fit_variance(md, shared, spread)
-    log_rows = values[:, names.index(LOG_ROWS)] if LOG_ROWS in names else np.full(len(shared.tasks), np.nan)
+    n_tasks = len(shared.tasks)
+    log_rows = values[:, names.index(LOG_ROWS.name)] if LOG_ROWS.name in names else np.full(n_tasks, np.nan)
     chosen = _chosen_rules(change, spread, reference, ranks, log_rows, families, encoded, variance, random_state)
     return ImprovementModel(
         space,
@@ -208,12 +209,10 @@ def _chosen_rules(
     random_state: int,
 ) -> _Chosen:
     groups = family_groups(families, GROUPS, np.random.default_rng(random_state))
-    predictions: dict[tuple[int | None, float | None], list[Improvement]] = {}
-    for leaf in LEAVES:
-        for size_range, found in _left_out(
-            change, spread, reference, ranks, log_rows, groups, leaf, random_state
-        ).items():
-            predictions[leaf, size_range] = found
+    of_leaf = {
+        leaf: _left_out(change, spread, reference, ranks, log_rows, groups, leaf, random_state) for leaf in LEAVES
+    }
+    predictions = {(leaf, size_range): each for leaf, found in of_leaf.items() for size_range, each in found.items()}
     (leaf, size_range), rule = _best_rule(predictions, change, spread)
     # The tasks of a group are predicted from the same tasks, and the covariance is proportional to the share.
     of_group = {group: residual_covariance(change[groups != group], encoded, reference, 1.0) for group in set(groups)}
@@ -295,12 +294,12 @@ def _left_out(
     found: dict[float | None, dict[int, Improvement]] = {size_range: {} for size_range in ranges}
     for group in np.unique(groups):
         known = groups != group
-        known_change, known_spread = change[known], spread[known]
+        known_change, known_spread, known_rows = change[known], spread[known], log_rows[known]
         trees = grow(ranks[known], known_change, leaf, random_state)
         for task in map(int, np.flatnonzero(~known)):
             of_trees = trees.weights(ranks[task])
             for size_range in ranges:
-                weights = weights_by_size(of_trees, log_rows[known], float(log_rows[task]), size_range)
+                weights = weights_by_size(of_trees, known_rows, float(log_rows[task]), size_range)
                 found[size_range][task] = Improvement(weights, known_change, known_spread, reference, Rule())
     return {size_range: [own[task] for task in range(len(change))] for size_range, own in found.items()}
 
