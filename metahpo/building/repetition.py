@@ -10,6 +10,7 @@ with them.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.building.plan import PLAN_FILE, Plan, PlannedTask
 from metahpo.building.reliability import fits_needed, reliabilities
 from metahpo.space.configuration import to_json
 from metahpo.tasks.metric import DEFAULT_METRIC, METRICS
 from metahpo.tasks.target import TaskKind
 from metahpo.trials.store import TrialStore
+from metahpo.trials.trial import TrialKey, TrialStatus
 
 
 def run_until_reliable(plan: Plan, folder: Path, run: Callable[[Plan], None], wave: int | None = None) -> Plan:
@@ -85,6 +87,41 @@ def with_more_repeats(plan: Plan, folder: Path) -> Plan | None:
     return plan.with_repeats(repeats, failed)
 
 
+def with_recorded_repeats(plan: Plan, folder: Path) -> Plan:
+    """The plan with the repeats that are recorded, for trials that came from other builds.
+
+    Parameters
+    ----------
+    plan : Plan
+        Without repeats.
+    folder : path
+        Folder of the trials.
+
+    Returns
+    -------
+    Plan
+        With as many repeats of a task and learner as are complete. A configuration that failed is not repeated.
+    """
+    places = _places_of_designs(plan)
+    tasks = {task.key: task for task in plan.tasks}
+    recorded: dict[tuple[str, str], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    failed: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for trial in TrialStore(folder).of_tasks(set(tasks)):
+        place = _place_of(plan, places, tasks, trial.key)
+        if place is not None:
+            recorded[trial.key.task, trial.key.learner][trial.key.seed].add(place)
+            if trial.status != TrialStatus.SUCCESS:
+                failed[trial.key.task, trial.key.learner].add(place)
+    repeats: dict[str, dict[str, int]] = defaultdict(dict)
+    not_repeated: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    for (name, learner), of_repeat in recorded.items():
+        repeated = set(range(len(plan.designs[tasks[name].kind][learner]))) - failed[name, learner]
+        n_repeats = next(r for r in itertools.count(1) if r not in of_repeat or not of_repeat[r] >= repeated)
+        if n_repeats > 1:
+            repeats[name][learner], not_repeated[name][learner] = n_repeats, sorted(failed[name, learner])
+    return plan.with_repeats(repeats, not_repeated)
+
+
 def shared_design_losses(plan: Plan, folder: Path) -> dict[tuple[TaskKind, str], dict[str, NDArray[np.float64]]]:
     """Losses of the shared design in the default metric, of opened tasks without pending trials.
 
@@ -95,20 +132,13 @@ def shared_design_losses(plan: Plan, folder: Path) -> dict[tuple[TaskKind, str],
         is NaN in all fits; no fits where all failed.
     """
     tasks = {task.key: task for task in plan.tasks[: plan.opened]}
-    places = {
-        (kind, learner): {to_json(configuration): i for i, configuration in enumerate(design)}
-        for kind, designs in plan.designs.items()
-        for learner, design in designs.items()
-    }
+    places = _places_of_designs(plan)
     found: dict[tuple[str, str], dict[tuple[int, int], NDArray[np.float64]]] = defaultdict(dict)
     for trial in TrialStore(folder).of_tasks(set(tasks)):
         key = trial.key
-        task = tasks.get(key.task)
-        if task is None or key.protocol != plan.protocol.name or key.learner not in plan.learners:
-            continue
-        place = places[task.kind, key.learner].get(to_json(key.configuration))
-        if place is not None and key.seed < plan.n_repeats(key.learner, task):
-            metric = DEFAULT_METRIC[task.kind]
+        place = _place_of(plan, places, tasks, key)
+        if place is not None and key.seed < plan.n_repeats(key.learner, tasks[key.task]):
+            metric = DEFAULT_METRIC[tasks[key.task].kind]
             losses = METRICS[metric].capped(np.asarray(trial.fold_losses.get(metric, ()), dtype=np.float64))
             found[key.learner, key.task][place, key.seed] = losses
     losses_of: dict[tuple[TaskKind, str], dict[str, NDArray[np.float64]]] = defaultdict(dict)
@@ -120,6 +150,28 @@ def shared_design_losses(plan: Plan, folder: Path) -> dict[tuple[TaskKind, str],
         if trials.keys() >= expected:
             losses_of[task.kind, learner][name] = _as_matrix(trials, n, n_repeats)
     return losses_of
+
+
+def _places_of_designs(plan: Plan) -> dict[tuple[TaskKind, str], dict[str, int]]:
+    """Place of each configuration in the shared design of each kind of task and learner."""
+    return {
+        (kind, learner): {to_json(configuration): i for i, configuration in enumerate(design)}
+        for kind, designs in plan.designs.items()
+        for learner, design in designs.items()
+    }
+
+
+def _place_of(
+    plan: Plan,
+    places: Mapping[tuple[TaskKind, str], Mapping[str, int]],
+    tasks: Mapping[str, PlannedTask],
+    key: TrialKey,
+) -> int | None:
+    """Place of a trial's configuration in the shared design; None for a trial that is not of these tasks' plan."""
+    task = tasks.get(key.task)
+    if task is None or key.protocol != plan.protocol.name or key.learner not in plan.learners:
+        return None
+    return places[task.kind, key.learner].get(to_json(key.configuration))
 
 
 def _as_matrix(trials: Mapping[tuple[int, int], NDArray[np.float64]], n: int, n_repeats: int) -> NDArray[np.float64]:

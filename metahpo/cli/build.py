@@ -43,7 +43,14 @@ def add_verbs(verbs: argparse._SubParsersAction[CommandParser]) -> None:
         parser.set_defaults(run=run)
         return parser
 
-    _add_design(verb("plan", _plan, "what `run` would do: trials pending, hours expected; changes nothing"))
+    plan = verb("plan", _plan, "what `run` would do: trials pending, hours expected; changes nothing")
+    _add_design(plan)
+    plan.add_argument(
+        "--recorded",
+        action="store_true",
+        help="plan the datasets and repeats that imported or merged trials are of, and write the plan: `release` then "
+        "takes what is complete, and nothing more is run",
+    )
 
     run = verb("run", _run, "run the pending trials; killed or interrupted and started again, it goes on")
     _add_design(run)
@@ -225,12 +232,33 @@ def _plan(options: argparse.Namespace) -> None:
     from metahpo.trials.store import TrialStore
     from metahpo.workflows.build_estimate import estimate
 
-    plan = _planned(options)
-    state = status_of(plan, TrialStore(options.folder, create=False))
+    store = TrialStore(options.folder, create=False)
+    plan = _recorded_plan(options, store) if options.recorded else _planned(options)
+    state = status_of(plan, store)
     print(f"{len(plan.tasks)} tasks, {len(plan.learners)} learners, protocol {plan.protocol.name}")
     print(state)
     if state.work_hours != state.work_hours:  # nothing is recorded to judge by
         print(estimate(plan))
+
+
+def _recorded_plan(options: argparse.Namespace, store: TrialStore) -> Plan:
+    """Write and return the plan of what the folder holds trials of."""
+    from metahpo.building.plan import PLAN_FILE
+    from metahpo.building.repetition import with_recorded_repeats
+
+    if options.cache is None:
+        raise DataError("--recorded makes a plan anew, and needs --cache, the folder of the datasets.")
+    if (options.folder / PLAN_FILE).exists():
+        raise DataError(
+            f"the build in {str(options.folder)!r} has a plan, and --recorded would replace it: it is for a folder "
+            "that trials were imported or merged into. Leave it out, or import the trials into another folder."
+        )
+    options.tasks = options.tasks or sorted({trial.key.task.split("@")[0] for trial in store})
+    if not options.tasks:
+        raise StoreError(f"{str(options.folder)!r} holds no trials: bring some in with `metahpo build import`.")
+    plan = with_recorded_repeats(_planned(options), options.folder)
+    plan.save(options.folder / PLAN_FILE)
+    return plan
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from metahpo.building.plan import PLAN_FILE, Plan
+from metahpo.building.planning import make_plan
+from metahpo.building.protocol import Protocol
 from metahpo.cli import main
 from metahpo.datasets.cache_status import Fetched, Wanted
 from metahpo.trials.store import TrialStore
@@ -243,3 +246,49 @@ def test_a_folder_that_is_taken_away_ends_the_build_with_an_error(design: list[s
     kept = {t.key.identity for t in TrialStore(tmp_path / "elsewhere")}
     assert 0 < len(kept) < 400
     assert main(["build", "verify", str(tmp_path / "elsewhere")]) == 0
+
+
+def test_plan__of_imported_trials_has_their_repeats_and_nothing_pending(
+    design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache, *learners = design[1], *design[5:]
+    protocol = Protocol(n_folds=2, max_fits=2)
+    once = make_plan(cache, keys=["s0", "s1"], learners=["linear"], n_configurations=4, protocol=protocol)
+    keys = {task.key: list(once.trials([task])) for task in once.tasks}
+    twice, not_quite = keys
+    measured = [*keys[twice], *keys[not_quite]]
+    again = [replace(key, seed=1) for key in (*keys[twice], *keys[not_quite][:-1])]
+    never = keys[twice][2]  # failed, so that it was not repeated
+    trials = [
+        Trial(key, TrialStatus.SUCCESS, {"balanced_accuracy": [0.1, 0.2]}, [0.1] * 2, [0.1] * 2)
+        for key in (*measured, *again)
+        if key.configuration != never.configuration or key.task != twice
+    ]
+    TrialStore(tmp_path / "first").append([*trials, Trial(never, TrialStatus.TIMEOUT, message="stopped after 1 s")])
+    assert main(["build", "export", str(tmp_path / "first"), str(tmp_path / "parts")]) == 0
+    assert main(["build", "import", str(tmp_path / "third"), str(tmp_path / "parts")]) == 0
+    capsys.readouterr()
+
+    assert main(["build", "plan", str(tmp_path / "third"), "--cache", cache, *learners, "--recorded"]) == 0
+    assert "2 tasks, 1 learners" in out(capsys)
+    plan = Plan.load(tmp_path / "third" / PLAN_FILE)
+    assert plan.repeats == {twice: {"linear": 2}}
+    assert plan.not_repeated == {twice: {"linear": [2]}}
+    recorded = TrialStore(tmp_path / "third").identities()
+    assert list(plan.pending(recorded)) == []
+    assert all(plan.complete_learners(recorded, task) == ("linear",) for task in plan.tasks)
+
+
+def test_plan__of_recorded_trials_says_what_it_needs(
+    design: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", "plan", str(tmp_path), "--recorded"]) == 1
+    assert "needs --cache" in capsys.readouterr().err
+    assert main(["build", "plan", str(tmp_path), *design[:2], "--recorded"]) == 1
+    assert "holds no trials: bring some in with `metahpo build import`" in capsys.readouterr().err
+    assert main(["build", "run", str(tmp_path / "build"), *design, "--jobs", "1"]) == 0
+    before = (tmp_path / "build" / PLAN_FILE).read_bytes()
+    capsys.readouterr()
+    assert main(["build", "plan", str(tmp_path / "build"), *design, "--recorded"]) == 1
+    assert "has a plan, and --recorded would replace it" in capsys.readouterr().err
+    assert (tmp_path / "build" / PLAN_FILE).read_bytes() == before
