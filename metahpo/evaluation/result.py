@@ -280,7 +280,13 @@ class EvaluationReport:
         reference : str, default=None
             None: the first method.
         """
+        if trials is None and reference is None:
+            return self._paired.copy()
         return paired_comparison(self.regrets, self._known(reference), self.moments if trials is None else trials)
+
+    @cached_property
+    def _paired(self) -> pd.DataFrame:
+        return paired_comparison(self.regrets, self.methods[0], self.moments)
 
     def speed(self, reference: str | None = None) -> pd.DataFrame:
         """Ratios of trials until a method is as good as each other one after :attr:`compared_at` trials.

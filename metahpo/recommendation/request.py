@@ -124,6 +124,8 @@ class Request:
         if hasattr(learner, "get_params"):
             raise DataError(f"learner must be a name or names; an estimator is given as estimator={learner!r}.")
         learners = _names("learner", learner)
+        if learner is not None and not learners:
+            raise DataError(f"learner must hold a name, or be left out for all learners, but is {learner!r}.")
         if estimator is not None and len(learners) > 1:
             raise DataError(f"an estimator has one learner, but {len(learners)} were named: {list(learners)}.")
         if estimator is not None and (isinstance(estimator, type) or not hasattr(estimator, "get_params")):

@@ -102,6 +102,8 @@ def notes_of(
             "the default on average: the library's default comes first"
         )
     notes += [f"experience recorded no costs for {limit}: it is not looked at" for limit in unrecorded]
+    if len(decision.picks) < request.n:
+        notes.append(f"{request.n} configurations were asked for, but experience has only {len(decision.picks)} such")
     if decision.excess > 1.0:
         notes.append(
             f"no configuration keeps all limits ({_limits(request)}): those that exceed them least are recommended, "

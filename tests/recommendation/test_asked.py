@@ -88,6 +88,13 @@ def test_a_pipeline_gets_parameters_by_the_names_of_its_steps(plain: Recommendat
         recommend(X, Y, estimator=StandardScaler())
 
 
+def test_more_configurations_than_there_are_is_said(shipped: Recommender, task: Task) -> None:
+    found = shipped.recommend(task, "svm", n=1000)
+    assert 3 < len(found) < 1000
+    assert f"1000 configurations were asked for, but experience has only {len(found)} such" in found.notes
+    assert not any("asked for" in note for note in shipped.recommend(task, "svm", n=3).notes)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*penalty:UserWarning", "ignore:.*max_iter was reached")
 @pytest.mark.parametrize(
     ("estimator", "ignored"),
@@ -250,6 +257,7 @@ def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monk
         ({"random_state": "0"}, DataError, "random_state must be a whole number"),
         ({"learner": ["svm", 3]}, DataError, "learner must be a name or names"),
         ({"learner": 3}, DataError, "learner must be a name or names"),
+        ({"learner": []}, DataError, "learner must hold a name, or be left out for all learners"),
         ({"learner": SVC()}, DataError, r"an estimator is given as estimator=SVC\(\)"),
         ({"recommender": "mine"}, DataError, "recommender must be a Recommender"),
         ({"exclude": 3}, DataError, "exclude must be a name or names"),
