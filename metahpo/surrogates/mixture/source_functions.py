@@ -83,6 +83,8 @@ REMEMBERED_ROWS = 10_000
 #: Bandwidths h, in units of the median distance between source tasks; and the ridge, in units of the kernel.
 BANDWIDTHS = (0.5, 1.0, 2.0)
 RIDGE = 1.0
+#: Most source tasks whose kernels are inverted once and kept: 24 MB at this number. More are solved for each query.
+MOST_INVERTED = 1000
 #: Smallest variance, quadratic form and squared distance. Smaller values are rounding errors.
 TINY = 1e-9
 #: Fewest source tasks that a meta-feature must be known for. Meta-features with fewer values are ignored.
@@ -316,9 +318,12 @@ class TaskSimilarity:
         if np.isnan(query).all():
             return np.full(n_tasks, 1.0 / n_tasks)
         to_query, mean = self.distances(self._rank(query[None]), self.relevance)[:, 0], np.zeros(n_tasks)
-        for bandwidth in bandwidths_of(self._between):
-            kernel = task_kernel(self._between, bandwidth) + RIDGE * np.eye(n_tasks)
-            w = np.linalg.solve(kernel, task_kernel(to_query, bandwidth))
+        for i, bandwidth in enumerate(self._bandwidths):
+            to_tasks = task_kernel(to_query, bandwidth)
+            if n_tasks <= MOST_INVERTED:
+                w = self._inverses[i] @ to_tasks
+            else:
+                w = np.linalg.solve(self._kernel(bandwidth), to_tasks)
             mean += (w + (1.0 - w.sum()) / n_tasks) / len(BANDWIDTHS)
         return self.shrinkage * mean + (1.0 - self.shrinkage) / n_tasks
 
@@ -368,6 +373,19 @@ class TaskSimilarity:
     def _between(self) -> Array:
         """Distances between the source tasks, shape (T, T)."""
         return self.distances(self.quantiles, self.relevance)
+
+    @cached_property
+    def _bandwidths(self) -> list[float]:
+        return bandwidths_of(self._between)
+
+    def _kernel(self, bandwidth: float) -> Array:
+        """Kernel between the source tasks, shape (T, T)."""
+        return task_kernel(self._between, bandwidth) + RIDGE * np.eye(len(self.values))
+
+    @cached_property
+    def _inverses(self) -> list[Array]:
+        """Inverses of the kernels of all bandwidths, each of shape (T, T). Every query multiplies by them."""
+        return [np.linalg.inv(self._kernel(bandwidth)) for bandwidth in self._bandwidths]
 
     def _rank(self, values: Array) -> Array:
         """Normal quantile of each value's rank among the source tasks, shape (n, p); NaN where unknown."""
