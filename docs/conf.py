@@ -77,6 +77,7 @@ ALONE = (
     "getting_started",
     "how_it_works",
     "measurements",
+    "earlier_measurements",
     "faq",
     "datasheet",
     "changelog",

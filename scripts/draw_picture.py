@@ -17,7 +17,7 @@ METHODS = ["metahpo", "portfolio", "gaussian_process", "random_search"]
 def main() -> None:
     """Evaluate, draw, and print what is drawn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experience", default="tabular_1200_regression", help="meta-dataset, by folder or name")
+    parser.add_argument("--experience", default="tabular_regression", help="meta-dataset, by folder or name")
     parser.add_argument("--learners", nargs="+", help="default: all of the meta-dataset")
     parser.add_argument("--trials", type=int, default=25)
     parser.add_argument("--out", type=Path, default=Path("docs/_static/regret.png"))

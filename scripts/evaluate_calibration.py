@@ -1,6 +1,6 @@
 """Whether promises come true: calibration of the change against the default, on recorded tasks of families left out.
 
-`python scripts/evaluate_calibration.py tabular_1200_classification` prints two tables, for each learner:
+`python scripts/evaluate_calibration.py tabular_classification` prints two tables, for each learner:
 
 - how often configurations beat the default whose `p_better_than_default` was near .5, .7 and .9;
 - how often the change lies inside its interval of 80 %.

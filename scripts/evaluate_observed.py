@@ -1,6 +1,6 @@
 """What told losses are worth: the first recommendation after trials, on recorded tasks whose families are left out.
 
-`python scripts/evaluate_observed.py tabular_1200_regression`: the default and the first picks of each held-out task are
+`python scripts/evaluate_observed.py tabular_regression`: the default and the first picks of each held-out task are
 told, with the noise of recorded fits; then the model answers again. Mean relative reduction of the error against the
 default, of
 

@@ -1,6 +1,6 @@
 """How well narrowed spaces hold the best configuration of a task, by recorded trials and leave-family-out.
 
-`python scripts/evaluate_space.py tabular_1200_regression`: families are left out in groups. What is learnt from the
+`python scripts/evaluate_space.py tabular_regression`: families are left out in groups. What is learnt from the
 other families narrows the space of a learner for each task that is left out. For each learner and share: on how many
 tasks the box holds the best recorded configuration, on how many it holds one that is as good within a standard error,
 and the share of the space's volume that the box has, in the median.

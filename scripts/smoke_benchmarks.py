@@ -36,7 +36,7 @@ SMALL = {
     "benchmark_training": ["--size", "4", "12", "2"],
     "try_hypergradients": ["--out", "CACHE/hyper.jsonl", "--tables", "hastie", "--trials", "1", "--more", "1"],
     "try_learnt_policy": [
-        *("--folder", "CACHE/policy", "--train-on", "tabular_1200_regression/knn", "--judge-on", "--seeds", "1"),
+        *("--folder", "CACHE/policy", "--train-on", "tabular_regression/knn", "--judge-on", "--seeds", "1"),
         *("--folds", "2", "--trials", "5", "--steps", "1", "--tasks", "2", "--searches", "2", "--quick"),
     ],
 }

@@ -52,13 +52,13 @@ from metahpo.surrogates.mixture.source_functions import source_features_at
 TRAINED_ON = (
     "tabular_classification/svm",
     "tabular_classification/boosting",
-    "tabular_1200_regression/random_forest",
-    "tabular_1200_regression/lightgbm",
+    "tabular_regression/random_forest",
+    "tabular_regression/lightgbm",
 )
 ALSO_JUDGED_ON = (
     "tabular_classification/random_forest",
-    "tabular_1200_regression/svm",
-    "tabular_1200_regression/boosting",
+    "tabular_regression/svm",
+    "tabular_regression/boosting",
     "networks_classification/mlp",
 )
 MILESTONES = (1, 5, 10, 15, 25)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from metahpo.building.process_tree import kill_with_descendants
     from metahpo.building.protocol import ENOUGH_TEST_ROWS, PROTOCOL_VERSION, SIZES, Protocol, Split
     from metahpo.building.publication import publish
-    from metahpo.building.repetition import run_until_reliable
+    from metahpo.building.repetition import run_until_reliable, with_recorded_repeats
     from metahpo.building.shard import WHOLE, Shard
     from metahpo.building.status import status_of
     from metahpo.building.trial_batches import Pace, in_batches
@@ -73,6 +73,7 @@ __all__ = [
     "status_of",
     "unregister_engine",
     "verify",
+    "with_recorded_repeats",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

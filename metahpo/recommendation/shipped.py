@@ -14,18 +14,13 @@ from metahpo.tasks.task import Modality, Task, TaskKind
 #: Meta-datasets that ship for each modality and kind of task: of learners that are compared, and of single learners, of
 #: which another one has more experience.
 SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
-    ("table", "classification"): "tabular_1200_classification",
-    ("table", "regression"): "tabular_1200_regression",
+    ("table", "classification"): "tabular_classification",
+    ("table", "regression"): "tabular_regression",
     ("image", "classification"): "images",
     ("text", "classification"): "texts",
 }
 SHIPPED_APART: Mapping[tuple[Modality, TaskKind], Mapping[str, str]] = {
-    ("table", "classification"): {
-        "linear": "tabular_classification",
-        "svm": "tabular_classification",
-        "boosting": "tabular_classification",
-        "mlp": "networks_classification",
-    },
+    ("table", "classification"): {"mlp": "networks_classification"},
     ("table", "regression"): {"mlp": "networks_regression"},
 }
 
