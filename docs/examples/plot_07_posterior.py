@@ -37,7 +37,7 @@ def loss_with(C):
 
 tried = [0.01, 0.3, 3.0, 1000.0]
 observed = ([configuration_with(C) for C in tried], np.array([loss_with(C) for C in tried]))
-grid = np.logspace(-3, 4, 80)
+grid = np.logspace(-2, 3, 80)
 at = [configuration_with(C) for C in grid]
 
 # %%
