@@ -323,7 +323,7 @@ class TaskSimilarity:
             if n_tasks <= MOST_INVERTED:
                 w = self._inverses[i] @ to_tasks
             else:
-                w = np.linalg.solve(self._kernel(bandwidth), to_tasks)
+                w = np.asarray(np.linalg.solve(self._kernel(bandwidth), to_tasks), dtype=np.float64)
             mean += (w + (1.0 - w.sum()) / n_tasks) / len(BANDWIDTHS)
         return self.shrinkage * mean + (1.0 - self.shrinkage) / n_tasks
 
@@ -385,7 +385,7 @@ class TaskSimilarity:
     @cached_property
     def _inverses(self) -> list[Array]:
         """Inverses of the kernels of all bandwidths, each of shape (T, T). Every query multiplies by them."""
-        return [np.linalg.inv(self._kernel(bandwidth)) for bandwidth in self._bandwidths]
+        return [np.asarray(np.linalg.inv(self._kernel(h)), dtype=np.float64) for h in self._bandwidths]
 
     def _rank(self, values: Array) -> Array:
         """Normal quantile of each value's rank among the source tasks, shape (n, p); NaN where unknown."""
