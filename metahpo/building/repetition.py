@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from metahpo.space.configuration import to_json
 from metahpo.tasks.metric import DEFAULT_METRIC, METRICS
 from metahpo.tasks.target import TaskKind
 from metahpo.trials.store import TrialStore
-from metahpo.trials.trial import TrialKey, TrialStatus
+from metahpo.trials.trial import Trial, TrialStatus
 
 
 def run_until_reliable(plan: Plan, folder: Path, run: Callable[[Plan], None], wave: int | None = None) -> Plan:
@@ -102,16 +102,13 @@ def with_recorded_repeats(plan: Plan, folder: Path) -> Plan:
     Plan
         With as many repeats of a task and learner as are complete. A configuration that failed is not repeated.
     """
-    places = _places_of_designs(plan)
     tasks = {task.key: task for task in plan.tasks}
     recorded: dict[tuple[str, str], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     failed: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for trial in TrialStore(folder).of_tasks(set(tasks)):
-        place = _place_of(plan, places, tasks, trial.key)
-        if place is not None:
-            recorded[trial.key.task, trial.key.learner][trial.key.seed].add(place)
-            if trial.status != TrialStatus.SUCCESS:
-                failed[trial.key.task, trial.key.learner].add(place)
+    for trial, place in _placed_trials(plan, tasks, folder):
+        recorded[trial.key.task, trial.key.learner][trial.key.seed].add(place)
+        if trial.status != TrialStatus.SUCCESS:
+            failed[trial.key.task, trial.key.learner].add(place)
     repeats: dict[str, dict[str, int]] = defaultdict(dict)
     not_repeated: dict[str, dict[str, list[int]]] = defaultdict(dict)
     for (name, learner), of_repeat in recorded.items():
@@ -132,12 +129,10 @@ def shared_design_losses(plan: Plan, folder: Path) -> dict[tuple[TaskKind, str],
         is NaN in all fits; no fits where all failed.
     """
     tasks = {task.key: task for task in plan.tasks[: plan.opened]}
-    places = _places_of_designs(plan)
     found: dict[tuple[str, str], dict[tuple[int, int], NDArray[np.float64]]] = defaultdict(dict)
-    for trial in TrialStore(folder).of_tasks(set(tasks)):
+    for trial, place in _placed_trials(plan, tasks, folder):
         key = trial.key
-        place = _place_of(plan, places, tasks, key)
-        if place is not None and key.seed < plan.n_repeats(key.learner, tasks[key.task]):
+        if key.seed < plan.n_repeats(key.learner, tasks[key.task]):
             metric = DEFAULT_METRIC[tasks[key.task].kind]
             losses = METRICS[metric].capped(np.asarray(trial.fold_losses.get(metric, ()), dtype=np.float64))
             found[key.learner, key.task][place, key.seed] = losses
@@ -152,26 +147,19 @@ def shared_design_losses(plan: Plan, folder: Path) -> dict[tuple[TaskKind, str],
     return losses_of
 
 
-def _places_of_designs(plan: Plan) -> dict[tuple[TaskKind, str], dict[str, int]]:
-    """Place of each configuration in the shared design of each kind of task and learner."""
-    return {
+def _placed_trials(plan: Plan, tasks: Mapping[str, PlannedTask], folder: Path) -> Iterator[tuple[Trial, int]]:
+    """Recorded trials of some tasks of a plan, each with the place of its configuration in the shared design."""
+    places = {
         (kind, learner): {to_json(configuration): i for i, configuration in enumerate(design)}
         for kind, designs in plan.designs.items()
         for learner, design in designs.items()
     }
-
-
-def _place_of(
-    plan: Plan,
-    places: Mapping[tuple[TaskKind, str], Mapping[str, int]],
-    tasks: Mapping[str, PlannedTask],
-    key: TrialKey,
-) -> int | None:
-    """Place of a trial's configuration in the shared design; None for a trial that is not of these tasks' plan."""
-    task = tasks.get(key.task)
-    if task is None or key.protocol != plan.protocol.name or key.learner not in plan.learners:
-        return None
-    return places[task.kind, key.learner].get(to_json(key.configuration))
+    for trial in TrialStore(folder).of_tasks(set(tasks)):
+        key = trial.key
+        if key.protocol == plan.protocol.name and key.learner in plan.learners:
+            place = places[tasks[key.task].kind, key.learner].get(to_json(key.configuration))
+            if place is not None:
+                yield trial, place
 
 
 def _as_matrix(trials: Mapping[tuple[int, int], NDArray[np.float64]], n: int, n_repeats: int) -> NDArray[np.float64]:

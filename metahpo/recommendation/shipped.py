@@ -11,8 +11,8 @@ from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.tasks.task import Modality, Task, TaskKind
 
-#: Meta-datasets that ship for each modality and kind of task: of learners that are compared, and of single learners, of
-#: which another one has more experience.
+#: Meta-datasets that ship for each modality and kind of task: of learners that are compared, and of single learners
+#: that were measured apart.
 SHIPPED: Mapping[tuple[Modality, TaskKind], str] = {
     ("table", "classification"): "tabular_classification",
     ("table", "regression"): "tabular_regression",
