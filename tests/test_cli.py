@@ -40,7 +40,7 @@ def test_flow__build_status_release_train_recommend_tune_evaluate(
     assert "nothing is left to release" in capsys.readouterr().err
     assert main(["release", folder, released, "--kind", "classification", "--jobs", "1"]) == 0
     assert "4 tasks, 20 trials" in capsys.readouterr().out
-    assert main(["train", released]) == 0
+    assert main(["train", released, "--jobs", "1"]) == 0
     assert main(["recommend", table, "--learner", "linear", "--experience", released, "-n", "2", "--explain"]) == 0
     printed = capsys.readouterr().out
     assert "three and more together" in printed

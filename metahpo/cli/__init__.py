@@ -117,6 +117,9 @@ def _parser() -> CommandParser:
     )
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto (default: cpu)")
     train.add_argument(
+        "--jobs", type=int, help="trainings that run side by side (default: one a core; one alone on a GPU)"
+    )
+    train.add_argument(
         "--checkpoints", type=Path, help="folder to keep unfinished trainings in: started again, they go on"
     )
     train.set_defaults(run=_train)
@@ -184,43 +187,25 @@ def _release(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from metahpo.metadata import release
-    from metahpo.metadata.meta_dataset import MetaDataset
-    from metahpo.surrogates.artefact import surrogate_path
-    from metahpo.surrogates.cost import CostModel, cost_path
-    from metahpo.surrogates.fitting.improvement_learning import learn_improvement
-    from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
-    from metahpo.surrogates.fitting.training_loop import TrainingLoop
-    from metahpo.surrogates.improvement import improvement_path
+    from metahpo.surrogates.fitting.release_training import train_release
+    from metahpo.surrogates.fitting.training import TrainingSettings
 
-    folder = release.locate(options.folder)
-    md = MetaDataset.load(folder)
-    spaces = options.spaces or [*md.spaces, *(["all"] if len(md.spaces) > 1 else [])]
     settings = TrainingSettings(
         validation_share=options.validation_share, patience=options.patience, device=options.device
     )
-    for name in spaces:
-        space = None if name == "all" else name
-        cost = CostModel.of(md, space)
-        if cost is not None:
-            cost.save(cost_path(folder, space), release.tables_checksum(folder))
-    checkpoints = []
-    for metric in options.metrics or md.metrics[:1]:
-        for name in spaces:
-            space = None if name == "all" else name
-            path = surrogate_path(folder, space, metric)
-            checkpoint = options.checkpoints and options.checkpoints / f"{name}.{metric}.checkpoint"
-            training_loop = TrainingLoop(checkpoint, progress=True)
-            surrogate = train_surrogate(md, space, metric, options.random_state, settings, training_loop)
-            path.parent.mkdir(exist_ok=True)
-            surrogate.save(path)
-            improvement = learn_improvement(md, space, metric, options.random_state)
-            if improvement is not None:
-                improvement.save(improvement_path(folder, space, metric))
-            print(f"{name}, {metric}: {path}", flush=True)
-            checkpoints.append(checkpoint)
-    for checkpoint in filter(None, checkpoints):  # only now: started again, what is finished is not trained again
-        checkpoint.unlink()
+    training = train_release(
+        options.folder,
+        options.spaces,
+        options.metrics,
+        settings,
+        random_state=options.random_state,
+        checkpoints=options.checkpoints,
+        n_jobs=options.jobs or (-1 if options.device == "cpu" else 1),
+    )
+    for trained in training:
+        for validation in trained.validations:
+            print(validation)
+        print(f"{trained.space}, {trained.metric}: {trained.path}", flush=True)
 
 
 def _task(options: argparse.Namespace) -> Task:

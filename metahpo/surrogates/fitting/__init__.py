@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from metahpo.surrogates.fitting.component_learning import PARTS
     from metahpo.surrogates.fitting.improvement_learning import learn_improvement
     from metahpo.surrogates.fitting.marginal_likelihood import NegativeLogLikelihood
+    from metahpo.surrogates.fitting.release_training import Trained, train_release
     from metahpo.surrogates.fitting.source_tasks import SourceTask
     from metahpo.surrogates.fitting.training import TrainingSettings, train_on_tables, train_surrogate
     from metahpo.surrogates.fitting.training_batches import TrialBatches, informative
@@ -19,12 +20,14 @@ __all__ = [
     "PARTS",
     "NegativeLogLikelihood",
     "SourceTask",
+    "Trained",
     "TrainingLoop",
     "TrainingSettings",
     "TrialBatches",
     "informative",
     "learn_improvement",
     "train_on_tables",
+    "train_release",
     "train_surrogate",
 ]
 
