@@ -207,7 +207,8 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude-families", nargs="*", action="extend", default=[], help="task families to hold out")
 
 
-def _planned(options: argparse.Namespace) -> Plan:
+def _planned(options: argparse.Namespace, recorded: Sequence[str] = ()) -> Plan:
+    """The plan that the options describe; of the datasets `recorded`, where they name none."""
     from metahpo.building.plan import PLAN_FILE, Plan
     from metahpo.building.planning import make_plan
     from metahpo.building.protocol import SIZES, Protocol
@@ -216,7 +217,7 @@ def _planned(options: argparse.Namespace) -> Plan:
         return Plan.load(options.folder / PLAN_FILE)
     return make_plan(
         options.cache,
-        keys=options.tasks,
+        keys=options.tasks or recorded or None,
         modality=options.modality,
         learners=options.learners,
         n_configurations=options.configurations,
@@ -253,10 +254,10 @@ def _recorded_plan(options: argparse.Namespace, store: TrialStore) -> Plan:
             f"the build in {str(options.folder)!r} has a plan, and --recorded would replace it: it is for a folder "
             "that trials were imported or merged into. Leave it out, or import the trials into another folder."
         )
-    options.tasks = options.tasks or sorted({trial.key.task.split("@")[0] for trial in store})
-    if not options.tasks:
+    recorded = sorted({trial.key.task.split("@")[0] for trial in store})
+    if not recorded:
         raise StoreError(f"{str(options.folder)!r} holds no trials: bring some in with `metahpo build import`.")
-    plan = with_recorded_repeats(_planned(options), options.folder)
+    plan = with_recorded_repeats(_planned(options, recorded), options.folder)
     plan.save(options.folder / PLAN_FILE)
     return plan
 
