@@ -26,6 +26,7 @@ from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
 from metahpo.metafeatures.others import MetaFeatureGroup, meta_features_named
 from metahpo.numerics.rounding import rounded
+from metahpo.processes import check_n_jobs
 from metahpo.space.configuration import to_json
 from metahpo.tasks.metric import recorded_metric_names
 from metahpo.tasks.row_sketch import row_sketch
@@ -71,6 +72,7 @@ def assemble(
     DataError
         No learner is complete on a task of that kind.
     """
+    check_n_jobs(n_jobs)
     assembly = Assembly(folder, kind)
     tasks, features = assembly.describe(n_jobs, {group: meta_features_named(group) for group in meta_features})
     trials = pd.concat([rows for _, rows in assembly.trials()], ignore_index=True)

@@ -79,6 +79,7 @@ def run_plan(
     KeyboardInterrupt
         After Ctrl-C; what was finished is in the store.
     """
+    engine = engine or LocalEngine(n_jobs)
     folder = Path(folder).absolute()
     check_folder(folder)
     store = TrialStore(folder)  # makes the folder
@@ -89,7 +90,7 @@ def run_plan(
     except StoreError:  # no plan there yet, or a damaged one, which is written anew
         _refuse_other_protocols(store, plan.protocol.name)
     plan.save(folder / PLAN_FILE)
-    run_pending(folder, engine or LocalEngine(n_jobs), limits or Limits(), shard, workers_per_gpu)
+    run_pending(folder, engine, limits or Limits(), shard, workers_per_gpu)
 
 
 def run_pending(

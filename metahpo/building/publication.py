@@ -14,6 +14,7 @@ from metahpo.exceptions import DataError
 from metahpo.metadata import release
 from metahpo.metadata.configuration_numbers import ConfigurationNumbers
 from metahpo.metafeatures.others import meta_features_named
+from metahpo.processes import check_n_jobs
 from metahpo.tasks.target import TaskKind
 
 
@@ -82,6 +83,7 @@ def publish(
     DataError
         No task of that kind is complete, or none can be learnt.
     """
+    check_n_jobs(n_jobs)
     others = {group: meta_features_named(group) for group in meta_features}
     assembly, out = Assembly(folder, kind), Path(out)
     tasks, features = assembly.describe(n_jobs, others)

@@ -17,6 +17,7 @@ from metahpo.cli import recommend as recommending
 from metahpo.cli import tune as tuning
 from metahpo.cli.command_parser import CommandParser
 from metahpo.exceptions import MetaHPOError
+from metahpo.processes import jobs
 
 if TYPE_CHECKING:
     from metahpo.recommendation.recommender import Recommender
@@ -85,7 +86,7 @@ def _parser() -> CommandParser:
         metavar="NAME",
         help="meta-features of other packages, to be recorded too",
     )
-    release.add_argument("--jobs", type=int, default=-1, help="processes for the meta-features (default: one a core)")
+    release.add_argument("--jobs", type=jobs, default=-1, help="processes for the meta-features (default: one a core)")
     release.set_defaults(run=_release)
 
     train = commands.add_parser("train", help="train the surrogates of a meta-dataset")
@@ -117,7 +118,7 @@ def _parser() -> CommandParser:
     )
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto (default: cpu)")
     train.add_argument(
-        "--jobs", type=int, help="trainings that run side by side (default: one a core; one alone on a GPU)"
+        "--jobs", type=jobs, help="trainings that run side by side (default: one a core; one alone on a GPU)"
     )
     train.add_argument(
         "--checkpoints", type=Path, help="folder to keep unfinished trainings in: started again, they go on"
@@ -200,7 +201,7 @@ def _train(options: argparse.Namespace) -> None:
         settings,
         random_state=options.random_state,
         checkpoints=options.checkpoints,
-        n_jobs=options.jobs or (-1 if options.device == "cpu" else 1),
+        n_jobs=(-1 if options.device == "cpu" else 1) if options.jobs is None else options.jobs,
     )
     for trained in training:
         for validation in trained.validations:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from metahpo.exceptions import DataError
+from metahpo.processes import jobs
 
 if TYPE_CHECKING:
     from metahpo.evaluation.baselines.baseline import Method
@@ -69,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a rough look in a minute, on some tasks of one learner")
     parser.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=jobs, default=-1, help="processes (default: one a core)")
     parser.add_argument("--random-state", type=int, default=0, help="seed of folds, learning and searches (default: 0)")
     parser.add_argument(
         "--report",

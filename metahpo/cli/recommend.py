@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metahpo.exceptions import DataError
+from metahpo.processes import jobs
 
 if TYPE_CHECKING:
     from metahpo.recommendation.recommender import Recommender
@@ -54,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="use or leave out records of this very dataset (default: use)",
     )
     parser.add_argument("--seconds", type=float, help="budget of probes: fits on few rows of the table (default: none)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that probes run in (default: 1)")
+    parser.add_argument("--jobs", type=jobs, default=1, help="processes that probes run in (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "--explain",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from metahpo.exceptions import DataError, MissingDependencyError, StoreError, WarmStartWarning
+from metahpo.processes import jobs
 
 if TYPE_CHECKING:
     from metahpo.recommendation.recommender import Recommender
@@ -57,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the rows that the search does not see, and that test the best pipeline (default: none)",
     )
-    parser.add_argument("--jobs", type=int, default=-1, help="fits that run side by side (default: one a core)")
+    parser.add_argument("--jobs", type=jobs, default=-1, help="fits that run side by side (default: one a core)")
     parser.add_argument(
         "--out",
         type=Path,
@@ -87,8 +88,6 @@ def check(options: argparse.Namespace, kind: TaskKind | None = None) -> None:
     check_scorer(options.metric, kind)
     if options.folds < 2:
         raise DataError(f"--folds must be at least 2, but is {options.folds}.")
-    if options.jobs == 0:
-        raise DataError("--jobs must be at least 1, or -1 for one a core, but is 0.")
     check_arguments(MetaSearchCV(None, **_arguments(options)).get_params(deep=False))
     if options.out is None:
         if options.resume:

@@ -41,6 +41,7 @@ from metahpo.exceptions import DataError
 from metahpo.metadata.families import family_folds
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metadata.task_table import TaskTable, digest_of_tables
+from metahpo.processes import check_n_jobs
 from metahpo.space.activity import default_configuration
 from metahpo.space.cash import to_cash
 from metahpo.tasks.scorers import check_scorer, nearest_metric
@@ -212,6 +213,7 @@ def make_plan(
     folder: Path | str | None = None,
 ) -> Plan:
     """Check what is asked for, and plan it: see :func:`metahpo.evaluate` for the parameters and what is raised."""
+    check_n_jobs(n_jobs)
     settings = settings or EvaluationSettings()
     if not isinstance(settings, EvaluationSettings):
         raise DataError(f"settings must be EvaluationSettings, but are {settings!r}; give single ones by name.")

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from metahpo.exceptions import DataError
 from metahpo.learners.place import Place, learner_in
 from metahpo.numerics.seed import check_seed
+from metahpo.processes import check_n_jobs
 from metahpo.recommendation.cost_limits import Limits
 from metahpo.recommendation.region import Region
 from metahpo.tasks.scorers import check_scorer, name_of
@@ -135,8 +136,7 @@ class Request:
         budget: Any = seconds
         if seconds is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or not float(budget) > 0):
             raise DataError(f"seconds must be a positive number, or None for no probes, but is {seconds!r}.")
-        if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
-            raise DataError(f"n_jobs must be a number of processes, or -1 for one a core, but is {n_jobs!r}.")
+        check_n_jobs(n_jobs)
         named, unnamed = metric if isinstance(metric, str) else None, False
         if metric is not None and not isinstance(metric, str):
             if not callable(metric):

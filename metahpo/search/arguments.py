@@ -10,6 +10,7 @@ import numpy as np
 
 from metahpo.exceptions import DataError
 from metahpo.numerics.seed import check_seed
+from metahpo.processes import check_n_jobs
 from metahpo.recommendation.recommender import check_recommender
 from metahpo.search.engines import check_search_engine
 from metahpo.search.schedules import Strategy
@@ -41,8 +42,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     for name in ("warm_start", "per_second", "early_stopping"):
         if not isinstance(arguments[name], bool | np.bool_):
             raise DataError(f"{name} must be True or False, but is {arguments[name]!r}.")
-    if arguments["n_jobs"] == 0:
-        raise DataError("n_jobs must be at least 1, -1 for one a core, or None, but is 0.")
+    check_n_jobs(arguments["n_jobs"])
     check_recommender(arguments["recommender"])
     _one_of(arguments, "parallel", ("folds", "trials"))
     _one_of(arguments, "strategy", get_args(Strategy))

@@ -17,6 +17,7 @@ from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.numerics.arithmetic import own_arithmetic
 from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.processes import check_n_jobs
 from metahpo.space.configuration import Configuration
 from metahpo.surrogates.fitting.training import TrainingSettings, train_surrogate
 
@@ -48,6 +49,7 @@ def extend_plan(folder: Path | str, k: int, *, n_jobs: int = -1, settings: Train
     DataError
         `k` is not positive, or no kind of task has complete tasks of two families, one to learn from for the other.
     """
+    check_n_jobs(n_jobs)
     if k < 1:
         raise DataError(f"an adaptive design adds at least one configuration a task, but k = {k}.")
     folder = Path(folder)

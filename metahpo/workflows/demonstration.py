@@ -19,6 +19,7 @@ from metahpo.building.measurement import Measuring
 from metahpo.building.protocol import ENOUGH_TEST_ROWS, Protocol
 from metahpo.learners.registry import learner_named
 from metahpo.optimization.optimizer import BayesianOptimizer
+from metahpo.processes import check_n_jobs
 from metahpo.recommendation.recommendations import Recommendations
 from metahpo.recommendation.recommender import Recommender
 from metahpo.space.configuration import in_words
@@ -214,6 +215,7 @@ def demonstrate(
         Cases that run at once, each in a process of its own. -1 takes all cores; None takes what joblib is configured
         to, which is one.
     """
+    check_n_jobs(n_jobs)
     run = delayed(_compared)
     parts = Parallel(n_jobs=n_jobs)(
         run(task, learner, n_trials, n_folds, metric, recommender, random_state) for task, learner in cases

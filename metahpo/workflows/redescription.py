@@ -18,6 +18,7 @@ from metahpo.datasets.cache import read_task
 from metahpo.exceptions import DataError
 from metahpo.metadata.meta_dataset import MetaDataset
 from metahpo.metafeatures.extraction import extract
+from metahpo.processes import check_n_jobs
 from metahpo.tasks.row_sketch import row_sketch
 from metahpo.tasks.task import Task
 
@@ -45,6 +46,7 @@ def describe_again(md: MetaDataset, cache: Path | str, n_jobs: int = -1) -> Meta
     StoreError
         A dataset is not in the cache, or damaged.
     """
+    check_n_jobs(n_jobs)
     missing = [column for column in ("key", "n_rows") if column not in md.tasks]
     if missing:
         raise DataError(f"the tasks of {md.name!r} name no datasets: the tasks table lacks the columns {missing}.")
@@ -70,6 +72,7 @@ def sketch_again(md: MetaDataset, cache: Path | str, n_jobs: int = 1) -> MetaDat
 
     Parameters and errors are those of :func:`describe_again`.
     """
+    check_n_jobs(n_jobs)
     column = "dataset" if "dataset" in md.tasks else "key"
     if column not in md.tasks:
         raise DataError(f"the tasks of {md.name!r} name no datasets: the tasks table lacks the column 'key'.")

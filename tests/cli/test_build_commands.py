@@ -134,7 +134,7 @@ def test_run__a_build_that_is_not_whole_is_status_1(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--jobs", "0"], "0 workers"),
+        (["--jobs", "0"], "give a number of processes"),
         (["--workers-per-gpu", "0"], "invalid positive"),
         (["--adaptive", "-1"], "invalid"),
     ],

@@ -96,7 +96,6 @@ def test_tune__interrupted__keeps_the_best_so_far_and_goes_on(
         (["--metric", "f1"], "'f1' cannot score this table: Target is multiclass"),
         (["--folds", "1"], "--folds must be at least 2"),
         (["--folds", "1000"], "--folds must be at most"),
-        (["--jobs", "0"], "--jobs must be at least 1"),
         (["--out", "."], "exists already"),
         (["--out", "no-such-folder/found"], "not a folder"),
         (["--resume"], "name it by --out"),

@@ -250,7 +250,7 @@ def test_parts_of_an_experience_are_not_kept_for_ever(shipped: Recommender, monk
         ({"n": 0}, DataError, "n must be at least 1"),
         ({"n": 2.5}, DataError, "n must be a whole number"),
         ({"known": "maybe"}, DataError, "known must be 'use' or 'exclude'"),
-        ({"n_jobs": 0}, DataError, "n_jobs must be a number of processes, or -1"),
+        ({"n_jobs": 0}, DataError, "n_jobs must be a number of processes, -1"),
         ({"max_train_seconds": -1}, DataError, "max_train_seconds must be a positive number"),
         ({"max_memory": float("nan")}, DataError, "max_memory must be a positive number"),
         ({"metric": 3}, DataError, "metric must be the name of a scorer"),

@@ -172,7 +172,7 @@ def test_bad_arguments__before_any_trial() -> None:
         ({"trial_timeout": "1 h"}, "trial_timeout must be a positive number"),
         ({"random_state": np.random.default_rng(0)}, "random_state must be a whole number"),
         ({"space": {"C": (1, 2)}}, "ConfigurationSpace"),
-        ({"n_jobs": 0}, "n_jobs must be at least 1"),
+        ({"n_jobs": 0}, "n_jobs must be a number of processes"),
         ({"warm_start": "yes"}, "warm_start must be True or False"),
         ({"per_second": 3}, "per_second must be True or False"),
         ({"per_second": True, "engine": "random"}, "per_second=True has no effect on engine='random'"),

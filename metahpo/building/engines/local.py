@@ -18,6 +18,7 @@ from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-unt
 
 from metahpo.building.engines.engine import WorkersLostError
 from metahpo.building.worker import Outcome, Workplace, close_tools, run_batch
+from metahpo.processes import check_n_jobs
 from metahpo.trials.trial import TrialKey
 
 
@@ -36,6 +37,9 @@ class LocalEngine:
 
     n_jobs: int = -1
     apart: bool = False
+
+    def __post_init__(self) -> None:
+        check_n_jobs(self.n_jobs)
 
     def run(self, batches: Iterator[list[TrialKey]], place: Workplace) -> Iterator[Outcome]:
         """See :class:`metahpo.building.engines.engine.Engine`."""

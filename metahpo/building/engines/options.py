@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from metahpo.building.shard import WHOLE, Shard
 from metahpo.exceptions import DataError, PluginError
+from metahpo.processes import jobs
 from metahpo.registry import Registry
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         help="for an engine of another package",
     )
     group.add_argument(
-        "--jobs", type=_jobs, default=-1, help="workers, or elements of the job array (default: one a core; slurm: 8)"
+        "--jobs", type=jobs, default=-1, help="workers, or elements of the job array (default: one a core; slurm: 8)"
     )
     group.add_argument("--shard", metavar="I/N", help="run share I of N only, counted from 1: on any scheduler")
     group.add_argument(
@@ -66,12 +67,6 @@ def positive(text: str) -> int:
     """
     if (number := int(text)) < 1:
         raise ValueError
-    return number
-
-
-def _jobs(text: str) -> int:
-    if (number := int(text)) == 0:
-        raise argparse.ArgumentTypeError("0 workers run nothing; give 1 or more, or -1 for one a core")
     return number
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from metahpo.metadata import release
 from metahpo.metadata.meta_dataset import MetaDataset
+from metahpo.processes import check_n_jobs
 from metahpo.surrogates.artefact import surrogate_path
 from metahpo.surrogates.cost import CostModel, cost_path
 from metahpo.surrogates.fitting.improvement_learning import learn_improvement
@@ -89,6 +90,7 @@ def train_release(
     StoreError, ArtefactError
         A file cannot be written, or a checkpoint is of another training.
     """
+    check_n_jobs(n_jobs)
     located = release.locate(folder)
     md = MetaDataset.load(located)
     names = list(spaces or [*md.spaces, *([ALL] if len(md.spaces) > 1 else [])])
