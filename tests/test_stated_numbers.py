@@ -71,6 +71,11 @@ def reliable() -> tuple[str, ...]:
     return tuple(f"{v:.2f}".lstrip("0") for v in found)
 
 
+def tasks_of_5000_rows() -> tuple[str, ...]:
+    tasks = [shipped(f"tabular_{kind}").tasks for kind in ("classification", "regression")]
+    return tuple(str(int((of_kind["n_rows"] >= 5000).sum())) for of_kind in tasks)
+
+
 def mean_of(column: int) -> tuple[str, ...]:
     return (f"{np.mean(list(first_picks('metahpo', column).values())):.0f}",)
 
@@ -104,6 +109,7 @@ def claims() -> Iterator[Claim]:
         r"reliability of a task is (\S+) to (\S+) in classification, (\S+) to (\S+) in regression, and (\S+) for",
         reliable,
     )
+    yield Claim("docs/measurements.md", r"\((\d+) and (\d+) tasks of 5,000", tasks_of_5000_rows)
     yield Claim(
         "docs/measurements.md", r"There are (\d+) recorded tasks", lambda: counts("networks_classification")[:1]
     )
