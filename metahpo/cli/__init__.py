@@ -6,6 +6,7 @@ import argparse
 import os
 import select
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -203,10 +204,13 @@ def _train(options: argparse.Namespace) -> None:
         checkpoints=options.checkpoints,
         n_jobs=(-1 if options.device == "cpu" else 1) if options.jobs is None else options.jobs,
     )
-    for trained in training:
-        for validation in trained.validations:
-            print(validation)
-        print(f"{trained.space}, {trained.metric}: {trained.path}", flush=True)
+    with warnings.catch_warnings():
+        # joblib replaces a process whose memory has grown, loses nothing by it, and warns.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        for trained in training:
+            for validation in trained.validations:
+                print(validation)
+            print(f"{trained.space}, {trained.metric}: {trained.path}", flush=True)
 
 
 def _task(options: argparse.Namespace) -> Task:
