@@ -46,7 +46,7 @@ def regrets_of_group(
     halves = new.half_losses(learner)
     rows = []
     for table in new.tables(learner):
-        if table.task not in tasks:
+        if table.task not in tasks or not np.isfinite(table.loss).any():
             continue
         features = table.meta_features
         mapped = MappedSurrogate(former, new.space(learner))

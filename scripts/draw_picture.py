@@ -1,7 +1,7 @@
 """Draw the picture of the README: regret over trials on recorded tasks of families that no method learnt from.
 
 `python scripts/draw_picture.py`: the experience with regression that ships, and every learner. Every method begins with
-the library's default. It takes about ten minutes on two cores.
+the library's default. It takes about five minutes on two cores.
 """
 
 import argparse

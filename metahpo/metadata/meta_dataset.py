@@ -172,11 +172,11 @@ class MetaDataset(MetaTables):
         Raises
         ------
         DataError
-            Only means were recorded, or a task has fewer than two fits.
+            Only means were recorded, or the trials of a task that succeeded have a single fit.
         """
         halves = {}
         for task, losses in self.fold_losses(space, metric).items():
-            if losses.shape[1] < 2:
+            if losses.shape[1] == 1:
                 raise DataError(f"two halves need losses of two fits at least, but task {task!r} has fewer.")
             halves[task] = half_means(losses)
         return halves

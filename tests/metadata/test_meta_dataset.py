@@ -341,3 +341,16 @@ def test_tables_and_folds__r2_below_zero_counts_as_zero(toy: MetaDataset) -> Non
     assert max(np.nanmax(table.loss) for table in toy.tables("toy")) == 1.0
     assert max(np.nanmax(folds) for folds in toy.fold_losses("toy").values()) == 1.0
     assert toy.trials["loss.r2"].max() > 1.0
+
+
+def test_half_losses__task_without_success_is_nan_and_a_single_fit_is_refused(toy: MetaDataset) -> None:
+    trials = toy.trials.copy()
+    of_task = trials["task"] == "task1"
+    trials["folds.r2"] = [[] if own else losses for own, losses in zip(of_task, trials["folds.r2"], strict=True)]
+    trials.loc[of_task, "loss.r2"], trials.loc[of_task, "status"] = np.nan, "crashed"
+    halves = MetaDataset(toy.tasks, trials, toy.meta_features, toy.spaces).half_losses("toy", "r2")
+    assert all(np.isnan(half).all() and len(half) == of_task.sum() for half in halves["task1"])
+    assert np.isfinite(halves["task2"][0]).any()
+    trials["folds.r2"] = [list(losses)[:1] for losses in toy.trials["folds.r2"]]
+    with pytest.raises(DataError, match="two fits at least"):
+        MetaDataset(toy.tasks, trials, toy.meta_features, toy.spaces).half_losses("toy", "r2")
