@@ -15,7 +15,7 @@ PACKAGE = Path(metahpo.__file__).parent
 
 FLOORS = (
     {"exceptions", "lazy_exports"},
-    {"numerics", "registry"},
+    {"numerics", "processes", "registry"},
     {"space", "tasks", "trials"},
     {"datasets", "metafeatures", "networks"},
     {"learners"},
