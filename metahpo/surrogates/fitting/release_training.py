@@ -85,8 +85,10 @@ def train_release(
 
     Raises
     ------
+    UnknownNameError
+        A space or a metric that does not exist. Nothing is written then.
     DataError
-        A space, metric or setting does not exist, or a device is not there.
+        Settings or a number of processes that mean nothing, or a device that is not there.
     StoreError, ArtefactError
         A file cannot be written, or a checkpoint is of another training.
     """
