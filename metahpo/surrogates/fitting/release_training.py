@@ -122,16 +122,21 @@ class _Training:
 
     @property
     def space(self) -> str | None:
-        return None if self.name == ALL else self.name
+        return _space_of(self.name)
 
     @property
     def checkpoint(self) -> Path | None:
         return None if self.checkpoints is None else Path(self.checkpoints) / f"{self.name}.{self.metric}.checkpoint"
 
 
+def _space_of(name: str) -> str | None:
+    """The space as meta-datasets and artefacts name it; None is all together."""
+    return None if name == ALL else name
+
+
 def _write_costs(md: MetaDataset, folder: Path, names: Sequence[str]) -> None:
-    spaces = [None if name == ALL else name for name in names]
-    for space, cost in [(space, CostModel.of(md, space)) for space in spaces]:
+    costs = {space: CostModel.of(md, space) for space in map(_space_of, names)}  # all of them before one is written
+    for space, cost in costs.items():
         if cost is not None:
             cost.save(cost_path(folder, space), release.tables_checksum(folder))
 
